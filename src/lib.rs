@@ -1,0 +1,1 @@
+//! Async tokio client for the Linux connection tracking table.
