@@ -1,0 +1,275 @@
+//! What can go wrong, and what to do about it.
+
+use std::borrow::Cow;
+use std::{error, fmt, io};
+
+use crate::wire::attr::DecodeError;
+use crate::wire::message::{ExtAck, Verdict};
+use crate::wire::uapi;
+
+/// The result of every verb.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a request failed.
+///
+/// One pointer wide. Ask [`kind`](Self::kind) for what to do, [`errno`](Self::errno) for what the
+/// kernel said; the text names what was asked, what was answered and, where one is known, the
+/// cure.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    /// What was asked for, in a user's words; empty where the detail says it all.
+    asked: &'static str,
+    detail: Cow<'static, str>,
+    errno: Option<i32>,
+    ext_ack: Option<ExtAck>,
+    source: Option<Box<dyn error::Error + Send + Sync>>,
+    bytes: Option<Box<[u8]>>,
+}
+
+/// The kinds of failure that a program can act on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The request makes no sense, and was not sent.
+    InvalidInput,
+    /// The flow (for a create, its master) is not in the table.
+    NotFound,
+    /// The flow, or another that uses one of its tuples, is in the table already.
+    AlreadyExists,
+    /// The caller lacks `CAP_NET_ADMIN` over the namespace, or the flow forbids the change.
+    PermissionDenied,
+    /// The kernel, or this flow, cannot do what was asked.
+    Unsupported,
+    /// The change is not allowed in the flow's present state.
+    Busy,
+    /// The flow has no room for labels: no rule used labels when it was made.
+    LabelsUnavailable,
+    /// The table is full, or the kernel is out of memory.
+    TableFull,
+    /// No answer came in time; the request may have taken effect.
+    Timeout,
+    /// The connection is gone; a request under way may have taken effect.
+    Closed,
+    /// Answers were lost because the socket's queue overflowed; the request may have taken
+    /// effect.
+    Overrun,
+    /// A message of the kernel could not be decoded; [`Error::bytes`] has it.
+    Decode,
+    /// A system call failed.
+    Io,
+    /// The kernel refused with an errno that has no kind of its own.
+    Kernel,
+}
+
+impl Error {
+    /// The kind of failure.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The errno that the kernel, or a system call, gave.
+    pub fn errno(&self) -> Option<i32> {
+        self.0.errno
+    }
+
+    /// The kernel's own words about the failure, where it sent any (Linux 4.12 or later, and only
+    /// for malformed attributes).
+    pub fn ext_ack(&self) -> Option<&str> {
+        self.0.ext_ack.as_ref()?.message.as_deref()
+    }
+
+    /// The message that could not be decoded, from its netlink header on.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        self.0.bytes.as_deref()
+    }
+
+    /// Is the flow gone, or was it never there?
+    pub fn is_not_found(&self) -> bool {
+        self.kind() == ErrorKind::NotFound
+    }
+
+    /// Was there such a flow already?
+    pub fn is_already_exists(&self) -> bool {
+        self.kind() == ErrorKind::AlreadyExists
+    }
+
+    /// Does the caller lack the right?
+    pub fn is_permission_denied(&self) -> bool {
+        self.kind() == ErrorKind::PermissionDenied
+    }
+
+    /// Did the answer not come in time?
+    pub fn is_timeout(&self) -> bool {
+        self.kind() == ErrorKind::Timeout
+    }
+
+    /// Is the connection gone?
+    pub fn is_closed(&self) -> bool {
+        self.kind() == ErrorKind::Closed
+    }
+
+    fn new(kind: ErrorKind, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            asked: "",
+            detail: detail.into(),
+            errno: None,
+            ext_ack: None,
+            source: None,
+            bytes: None,
+        }))
+    }
+
+    pub(crate) fn invalid_input(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::InvalidInput, detail)
+    }
+
+    pub(crate) fn closed() -> Self {
+        Self::new(ErrorKind::Closed, "the connection is closed")
+    }
+
+    pub(crate) fn timeout(after: std::time::Duration) -> Self {
+        Self::new(
+            ErrorKind::Timeout,
+            format!("no answer within {after:?}; the request may have taken effect"),
+        )
+    }
+
+    pub(crate) fn overrun() -> Self {
+        let mut error = Self::new(
+            ErrorKind::Overrun,
+            "the socket's receive queue overflowed and the answer was lost; \
+             the request may have taken effect",
+        );
+        error.0.errno = Some(uapi::ENOBUFS);
+        error
+    }
+
+    pub(crate) fn unanswered() -> Self {
+        Self::new(
+            ErrorKind::Kernel,
+            "the kernel ended its answer without a result",
+        )
+    }
+
+    pub(crate) fn decode(cause: DecodeError, bytes: &[u8]) -> Self {
+        let mut error = Self::new(
+            ErrorKind::Decode,
+            format!(
+                "a message of {} bytes from the kernel does not decode",
+                bytes.len()
+            ),
+        );
+        error.0.source = Some(Box::new(cause));
+        error.0.bytes = Some(bytes.into());
+        error
+    }
+
+    /// A failed system call; `doing` completes "while …".
+    pub(crate) fn io(doing: impl Into<Cow<'static, str>>, cause: io::Error) -> Self {
+        let kind = match cause.raw_os_error() {
+            Some(uapi::EPERM) => ErrorKind::PermissionDenied,
+            Some(uapi::ENOBUFS) => ErrorKind::Overrun,
+            _ => ErrorKind::Io,
+        };
+        let mut error = Self::new(kind, doing);
+        error.0.errno = cause.raw_os_error();
+        error.0.source = Some(Box::new(cause));
+        error
+    }
+
+    /// `Ok` for the kernel's success, else its refusal.
+    pub(crate) fn check(verdict: Verdict) -> Result<()> {
+        match verdict.errno {
+            0 => Ok(()),
+            _ => Err(Self::refused(verdict)),
+        }
+    }
+
+    /// What the kernel's refusal means where no verb knows better.
+    pub(crate) fn refused(verdict: Verdict) -> Self {
+        let (kind, detail) = match verdict.errno {
+            uapi::EPERM => (
+                ErrorKind::PermissionDenied,
+                "CAP_NET_ADMIN is needed in the user namespace that owns the network namespace, \
+                 by the thread that opened the connection and by the one that sends",
+            ),
+            uapi::ENOENT => (ErrorKind::NotFound, "the flow is not in the table"),
+            uapi::EEXIST => (ErrorKind::AlreadyExists, "the flow is in the table already"),
+            uapi::EBUSY => (
+                ErrorKind::Busy,
+                "the flow's present state does not allow it",
+            ),
+            uapi::ENOSPC => (ErrorKind::Kernel, "no room left"),
+            uapi::ENOMEM => (
+                ErrorKind::TableFull,
+                "the table is full (nf_conntrack_max) or the kernel is out of memory",
+            ),
+            uapi::EOPNOTSUPP => (
+                ErrorKind::Unsupported,
+                "this kernel or this flow does not support it",
+            ),
+            uapi::ETIME => (ErrorKind::NotFound, "the flow is dying"),
+            uapi::EINVAL | uapi::ERANGE => (
+                ErrorKind::Kernel,
+                "the kernel took the request for malformed",
+            ),
+            _ => (ErrorKind::Kernel, "the kernel refused"),
+        };
+        let mut error = Self::new(kind, detail);
+        error.0.errno = Some(verdict.errno);
+        error.0.ext_ack = verdict.ext_ack;
+        error
+    }
+
+    /// Says what was asked for: "while marking a flow".
+    pub(crate) fn while_(mut self, asked: &'static str) -> Self {
+        self.0.asked = asked;
+        self
+    }
+
+    /// Says it better, where a verb knows what the errno means for it.
+    pub(crate) fn meaning(mut self, kind: ErrorKind, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.0.kind = kind;
+        self.0.detail = detail.into();
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        if !inner.asked.is_empty() {
+            write!(f, "{}: ", inner.asked)?;
+        }
+        f.write_str(&inner.detail)?;
+        if let (Some(errno), None) = (inner.errno, &inner.source) {
+            write!(f, " ({})", io::Error::from_raw_os_error(errno))?;
+        }
+        if let Some(words) = self.ext_ack() {
+            write!(f, "; the kernel says: {words}")?;
+        }
+        if let Some(source) = &inner.source {
+            write!(f, ": {source}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("errno", &self.0.errno)
+            .field("text", &format_args!("{self}"))
+            .finish()
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}

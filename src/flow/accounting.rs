@@ -1,0 +1,97 @@
+//! What the kernel counts and notes about a flow: traffic, times, sequence adjustments.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::wire::attr::Value;
+
+attributes! {
+    /// What went through a flow in one direction.
+    ///
+    /// `CTA_COUNTERS_ORIG`, `CTA_COUNTERS_REPLY`. Kept for flows that began while
+    /// `net.netfilter.nf_conntrack_acct` was 1 (default 0).
+    #[derive(Copy, Default)]
+    pub struct Counters {
+        /// Packets.
+        CTA_COUNTERS_PACKETS => packets: u64,
+        /// Bytes, from the IP header on.
+        CTA_COUNTERS_BYTES => bytes: u64,
+    }
+}
+
+attributes! {
+    /// When a flow began and ended.
+    ///
+    /// `-o timestamp` (as delta-time); `CTA_TIMESTAMP` (Linux 2.6.39). Kept for flows that began
+    /// while `net.netfilter.nf_conntrack_timestamp` was 1 (default 0).
+    #[derive(Copy)]
+    pub struct Timestamp {
+        /// When the first packet was accepted, or the flow created; with nanoseconds.
+        CTA_TIMESTAMP_START => start: SystemTime,
+        /// When the flow ended: in destroy events alone.
+        CTA_TIMESTAMP_STOP => stop: Option<SystemTime>,
+    }
+}
+
+attributes! {
+    /// How the TCP sequence numbers of one direction are shifted, because a helper changed the
+    /// length of a packet.
+    ///
+    /// `CTA_SEQ_ADJ_ORIG`, `CTA_SEQ_ADJ_REPLY`.
+    #[derive(Copy, Default)]
+    pub struct SeqAdj {
+        /// The sequence number from which `offset_after` holds.
+        CTA_SEQADJ_CORRECTION_POS => correction_pos: u32,
+        /// The shift before that position.
+        CTA_SEQADJ_OFFSET_BEFORE => offset_before: i32,
+        /// The shift after it.
+        CTA_SEQADJ_OFFSET_AFTER => offset_after: i32,
+    }
+}
+
+attributes! {
+    /// What the SYN proxy keeps of a flow.
+    ///
+    /// `CTA_SYNPROXY` (Linux 4.18). Flows made by a request have one of zeros.
+    #[derive(Copy, Default)]
+    pub struct SynProxy {
+        /// The initial sequence number that the proxy chose.
+        CTA_SYNPROXY_ISN => isn: u32,
+        /// The initial TCP timestamp.
+        CTA_SYNPROXY_ITS => its: u32,
+        /// The offset of TCP timestamps.
+        CTA_SYNPROXY_TSOFF => tsoff: u32,
+    }
+}
+
+plain!(SystemTime);
+
+/// Nanoseconds since 1970, in 64 bits.
+impl Value for SystemTime {
+    fn read(payload: &[u8]) -> Option<Self> {
+        u64::read(payload).map(|nanos| UNIX_EPOCH + Duration::from_nanos(nanos))
+    }
+    fn write(&self, out: &mut Vec<u8>) {
+        let nanos = self
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_nanos();
+        u64::try_from(nanos).unwrap_or(u64::MAX).write(out);
+    }
+}
+
+/// Seconds, in 32 bits. A fraction counts as a whole second: nothing ends before it was asked to.
+impl Value for Duration {
+    #[inline]
+    fn read(payload: &[u8]) -> Option<Self> {
+        u32::read(payload).map(|seconds| Self::from_secs(seconds.into()))
+    }
+    fn write(&self, out: &mut Vec<u8>) {
+        seconds(*self).unwrap_or(u32::MAX).write(out);
+    }
+}
+
+/// The whole seconds that a timeout takes on the wire; `None` if they do not fit.
+pub(crate) fn seconds(timeout: Duration) -> Option<u32> {
+    let fraction = u64::from(timeout.subsec_nanos() != 0);
+    u32::try_from(timeout.as_secs().checked_add(fraction)?).ok()
+}

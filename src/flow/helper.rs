@@ -1,0 +1,51 @@
+//! Names that the kernel gives: helpers and security contexts.
+
+use crate::error::{Error, Result};
+use crate::wire::attr::Value;
+
+attributes! {
+    /// The connection tracking helper of a flow: it reads the payload and expects further flows.
+    ///
+    /// `CTA_HELP`.
+    pub struct Helper {
+        /// Its name: `ftp`, `sip`, …
+        CTA_HELP_NAME => name: Box<str>,
+        /// What a helper in user space keeps with the flow, up to 32 bytes (Linux 3.6).
+        CTA_HELP_INFO => info: Option<Box<[u8]>>,
+    }
+}
+
+attributes! {
+    /// The security context of a flow.
+    ///
+    /// `-o secctx`; `CTA_SECCTX` (Linux 2.6.38), where a security module can put it into words.
+    pub struct SecCtx {
+        /// The context in the module's words.
+        CTA_SECCTX_NAME => name: Box<str>,
+    }
+}
+
+plain!(Box<str>);
+
+/// A string that ends at the first NUL; names are ASCII, and what is not UTF-8 is replaced.
+impl Value for Box<str> {
+    fn read(payload: &[u8]) -> Option<Self> {
+        let text = payload.split(|byte| *byte == 0).next().unwrap_or_default();
+        Some(String::from_utf8_lossy(text).into())
+    }
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.as_bytes());
+        out.push(0);
+    }
+}
+
+/// Refuses what the kernel would take for another name, or for none.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    match name.len() {
+        _ if name.contains('\0') => Err(Error::invalid_input("helper: a NUL in its name")),
+        16.. => Err(Error::invalid_input(format!(
+            "helper: the name {name:?} is longer than 15 bytes"
+        ))),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,131 @@
+//! What names one flow of the table.
+
+use super::{Flow, FlowId, Tuple, Zone};
+use crate::wire::attr::Writer;
+
+/// One direction of a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Direction {
+    /// That of the side that began.
+    Orig,
+    /// That of the answers.
+    Reply,
+}
+
+/// Names one flow: a tuple and its direction, the zone, and the id where it is known.
+///
+/// Comes from a [`&Flow`](Flow) (original tuple, zone and id), from a [`Tuple`] (original
+/// direction, zone 0), or from [`FlowKey::reply`].
+///
+/// ```
+/// # use ctnetlink::{FlowKey, Tuple};
+/// let seen = Tuple::tcp("10.0.0.2:443".parse()?, "10.0.0.1:4000".parse()?)?;
+/// let key = FlowKey::reply(seen).zone(5);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct FlowKey {
+    tuple: Tuple,
+    direction: Direction,
+    zone: Zone,
+    id: Option<FlowId>,
+}
+
+impl FlowKey {
+    /// The flow whose original tuple this is.
+    pub fn orig(tuple: Tuple) -> Self {
+        Self {
+            tuple,
+            direction: Direction::Orig,
+            zone: Zone::default(),
+            id: None,
+        }
+    }
+
+    /// The flow whose reply tuple this is, as it stands in [`Flow::reply`].
+    pub fn reply(tuple: Tuple) -> Self {
+        Self {
+            direction: Direction::Reply,
+            ..Self::orig(tuple)
+        }
+    }
+
+    /// In this zone; without it, in zone 0.
+    #[must_use]
+    pub fn zone(self, zone: impl Into<Zone>) -> Self {
+        Self {
+            zone: zone.into(),
+            ..self
+        }
+    }
+
+    /// That very flow, not another of the same tuple: counts for get and delete, the kernel
+    /// looks at it in no other request.
+    #[must_use]
+    pub fn id(self, id: FlowId) -> Self {
+        Self {
+            id: Some(id),
+            ..self
+        }
+    }
+
+    /// The tuple that names the flow.
+    pub fn tuple(&self) -> &Tuple {
+        &self.tuple
+    }
+
+    /// The direction that the tuple is of.
+    pub fn direction(&self) -> Direction {
+        self.direction
+    }
+
+    /// Is it the flow that this names? The kernel's look-up is less exact: a tuple also finds a
+    /// flow of which it is the other direction's.
+    pub(crate) fn names(&self, flow: &Flow) -> bool {
+        let tuple = match self.direction {
+            Direction::Orig => &flow.orig,
+            Direction::Reply => &flow.reply,
+        };
+        tuple.agrees_with(&self.tuple)
+            && (self.id.is_none() || flow.id.is_none() || self.id == flow.id)
+    }
+
+    /// Writes tuple and zone.
+    pub(crate) fn encode(&self, w: &mut Writer<'_>) {
+        let cx = self.zone.context();
+        match self.direction {
+            Direction::Orig => Flow::orig.put(&self.tuple, &cx, w),
+            Direction::Reply => Flow::reply.put(&self.tuple, &cx, w),
+        }
+        Flow::zone.put_some(cx.zone.as_ref(), w);
+    }
+
+    /// Writes the id, where there is one.
+    pub(crate) fn encode_id(&self, w: &mut Writer<'_>) {
+        Flow::id.put_some(self.id.as_ref(), w);
+    }
+}
+
+impl From<&Flow> for FlowKey {
+    fn from(flow: &Flow) -> Self {
+        Self {
+            zone: flow.zone,
+            id: flow.id,
+            ..Self::orig(flow.orig)
+        }
+    }
+}
+
+impl From<Tuple> for FlowKey {
+    fn from(tuple: Tuple) -> Self {
+        Self::orig(tuple)
+    }
+}
+
+impl From<&Self> for FlowKey {
+    fn from(key: &Self) -> Self {
+        *key
+    }
+}

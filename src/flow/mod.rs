@@ -1,0 +1,159 @@
+//! The nouns of the table, one a file: plain data, without socket or task.
+
+use std::time::{Duration, SystemTime};
+
+use crate::wire::attr::DecodeError;
+use crate::wire::message::Frame;
+use crate::wire::table::Context;
+
+#[macro_use]
+pub(crate) mod bits;
+pub(crate) mod accounting;
+pub(crate) mod helper;
+pub(crate) mod key;
+pub(crate) mod nat;
+pub(crate) mod new;
+pub(crate) mod packet;
+pub(crate) mod patch;
+pub(crate) mod protoinfo;
+pub(crate) mod status;
+pub(crate) mod tuple;
+pub(crate) mod zone;
+
+pub use accounting::{Counters, SeqAdj, SynProxy, Timestamp};
+pub use bits::{Bits, Labels, Masked};
+pub use helper::{Helper, SecCtx};
+pub use key::{Direction, FlowKey};
+pub use nat::Nat;
+pub use new::NewFlow;
+pub use patch::Patch;
+pub use protoinfo::{
+    DccpInfo, DccpState, ProtoInfo, SctpInfo, SctpState, TcpFlags, TcpInfo, TcpState,
+};
+pub use status::Status;
+pub use tuple::{Family, IcmpEcho, Tuple};
+pub use zone::{Zone, ZoneDirection};
+
+attributes! {
+    /// One flow of the table, as the kernel shows it.
+    ///
+    /// An attribute that the kernel did not send is `None`. `Display` is the line that
+    /// `conntrack -L` prints for the flow, `{:#}` that of `conntrack -L -o extended,id`.
+    #[non_exhaustive]
+    pub struct Flow {
+        /// The packets of the side that began the flow, `-s` `-d`. `CTA_TUPLE_ORIG`.
+        CTA_TUPLE_ORIG => orig: Tuple,
+        /// The packets that answer, `-r` `-q`. Not the inverse of `orig` where addresses are
+        /// translated. `CTA_TUPLE_REPLY`.
+        CTA_TUPLE_REPLY => reply: Tuple,
+        /// The zone, `-w`. `CTA_ZONE` (Linux 2.6.34), `CTA_TUPLE_ZONE` (4.3).
+        CTA_ZONE => zone: Zone,
+        /// What has happened to the flow, `-u`. `CTA_STATUS`.
+        CTA_STATUS => status: Status,
+        /// The time left, in whole seconds. `CTA_TIMEOUT`. `None` for offloaded flows.
+        CTA_TIMEOUT => timeout: Option<Duration>,
+        /// The mark, `-m`. `CTA_MARK`. A dump always has it; `None` in events, where it is 0, and
+        /// on kernels without marks.
+        CTA_MARK => mark: Option<u32>,
+        /// The state of the protocol, `--state`. `CTA_PROTOINFO`. `None` for protocols without
+        /// one, and for offloaded flows.
+        CTA_PROTOINFO => protoinfo: Option<ProtoInfo>,
+        /// What went in the original direction. `CTA_COUNTERS_ORIG`. `None` unless
+        /// `nf_conntrack_acct` was 1 when the flow began.
+        CTA_COUNTERS_ORIG => counters_orig: Option<Counters>,
+        /// What went in the reply direction. `CTA_COUNTERS_REPLY`. `None` unless
+        /// `nf_conntrack_acct` was 1 when the flow began.
+        CTA_COUNTERS_REPLY => counters_reply: Option<Counters>,
+        /// The labels, `-l`. `CTA_LABELS` (Linux 3.9). `None` where none is set.
+        CTA_LABELS => labels: Option<Labels>,
+        /// The SYN proxy's numbers. `CTA_SYNPROXY` (Linux 4.18). Zeros for flows made by a
+        /// request. In the flow itself, not boxed with the rare parts: each such flow has it.
+        CTA_SYNPROXY => synproxy: Option<SynProxy>,
+        /// The kernel's id of the flow, `-o id`. `CTA_ID`. It tells a flow from its successors
+        /// of the same tuple, most of the time: an id may come again.
+        CTA_ID => id: Option<FlowId>,
+        /// The kernel's references to the flow. `CTA_USE`. 1 in dumps, 2 in the answer to a get,
+        /// `None` in events.
+        CTA_USE => use_count: Option<u32>,
+    }
+    boxed rare: Rare {
+        /// The original tuple of the flow that expected this one. `CTA_TUPLE_MASTER`.
+        CTA_TUPLE_MASTER => master: Tuple,
+        /// The helper that reads the flow's payload. `CTA_HELP`.
+        CTA_HELP => helper: Helper,
+        /// When the flow began and ended. `CTA_TIMESTAMP` (Linux 2.6.39). `None` unless
+        /// `nf_conntrack_timestamp` was 1 when the flow began.
+        CTA_TIMESTAMP => timestamp: Timestamp,
+        /// When the event happened. `CTA_TIMESTAMP_EVENT` (Linux 6.14). `None` outside of events,
+        /// and unless `nf_conntrack_timestamp` was 1 when the flow began.
+        CTA_TIMESTAMP_EVENT => event_timestamp: SystemTime,
+        /// How sequence numbers of the original direction are shifted. `CTA_SEQ_ADJ_ORIG`.
+        CTA_SEQ_ADJ_ORIG => seqadj_orig: SeqAdj,
+        /// How sequence numbers of the reply direction are shifted. `CTA_SEQ_ADJ_REPLY`.
+        CTA_SEQ_ADJ_REPLY => seqadj_reply: SeqAdj,
+        /// The security context. `CTA_SECCTX` (Linux 2.6.38).
+        CTA_SECCTX => secctx: SecCtx,
+    }
+}
+
+/// The kernel's id of a flow: four bytes that mean nothing outside the kernel.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct FlowId([u8; 4]);
+
+impl Flow {
+    /// A flow of these tuples, in zone 0, with nothing else known: for programs that test what
+    /// they do with flows.
+    pub fn new(orig: Tuple, reply: Tuple) -> Self {
+        Self {
+            orig,
+            reply,
+            zone: Zone::default(),
+            status: Status::empty(),
+            timeout: None,
+            mark: None,
+            protoinfo: None,
+            counters_orig: None,
+            counters_reply: None,
+            labels: None,
+            synproxy: None,
+            id: None,
+            use_count: None,
+            rare: None,
+        }
+    }
+
+    /// The family of the original tuple.
+    pub fn family(&self) -> Family {
+        self.orig.family()
+    }
+
+    /// Reads the flow out of a message.
+    #[inline]
+    pub(crate) fn decode(frame: &Frame<'_>) -> Result<Self, DecodeError> {
+        Self::read(frame.attributes()?, &mut Context::default())
+    }
+}
+
+impl crate::wire::attr::Value for FlowId {
+    #[inline]
+    fn read(payload: &[u8]) -> Option<Self> {
+        <[u8; 4]>::read(payload).map(Self)
+    }
+    fn write(&self, out: &mut Vec<u8>) {
+        self.0.write(out);
+    }
+}
+
+impl From<FlowId> for u32 {
+    /// The number that conntrack(8) prints.
+    fn from(id: FlowId) -> Self {
+        Self::from_be_bytes(id.0)
+    }
+}
+
+impl std::fmt::Debug for FlowId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", u32::from(*self))
+    }
+}

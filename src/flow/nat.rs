@@ -1,0 +1,107 @@
+//! Network address translation, as a request asks for it.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use super::tuple::{Family, Tuple};
+use crate::error::{Error, Result};
+use crate::wire::attr::Writer;
+use crate::wire::uapi::*;
+
+/// The addresses, and ports, that one end of a new flow is translated to.
+///
+/// `--src-nat`, `--dst-nat`; `CTA_NAT_SRC`, `CTA_NAT_DST`. The kernel picks from the ranges what
+/// no other flow uses. It never sends this back: a flow shows its translation by its reply tuple
+/// and [`Status`](crate::Status).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Nat {
+    min: IpAddr,
+    max: IpAddr,
+    ports: Option<(u16, u16)>,
+}
+
+impl Nat {
+    /// To one address, the port kept where it is free.
+    pub fn to(address: impl Into<IpAddr>) -> Self {
+        let address = address.into();
+        Self {
+            min: address,
+            max: address,
+            ports: None,
+        }
+    }
+
+    /// To any address of a range.
+    pub fn to_any(addresses: RangeInclusive<IpAddr>) -> Self {
+        let (min, max) = addresses.into_inner();
+        Self {
+            min,
+            max,
+            ports: None,
+        }
+    }
+
+    /// To this port (ICMP: id, GRE: key).
+    #[must_use]
+    pub fn port(self, port: u16) -> Self {
+        self.ports(port..=port)
+    }
+
+    /// To any port of a range.
+    #[must_use]
+    pub fn ports(mut self, ports: RangeInclusive<u16>) -> Self {
+        self.ports = Some(ports.into_inner());
+        self
+    }
+
+    /// `end` completes "… NAT".
+    pub(crate) fn check(&self, orig: &Tuple, end: &str) -> Result<()> {
+        let family = |address: IpAddr| match address {
+            IpAddr::V4(_) => Family::Ipv4,
+            IpAddr::V6(_) => Family::Ipv6,
+        };
+        if family(self.min) != orig.family() || family(self.max) != orig.family() {
+            return Err(Error::invalid_input(format!(
+                "{end} NAT: {} is not of the flow's family",
+                if family(self.min) == orig.family() {
+                    self.max
+                } else {
+                    self.min
+                },
+            )));
+        }
+        if self.min > self.max || self.ports.is_some_and(|(min, max)| min > max) {
+            return Err(Error::invalid_input(format!(
+                "{end} NAT: the range is empty"
+            )));
+        }
+        if self.ports.is_some() && orig.src_port().is_none() && orig.icmp_echo().is_none() {
+            return Err(Error::invalid_input(format!(
+                "{end} NAT: a port, but protocol {} has none",
+                orig.protocol()
+            )));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn encode(&self, kind: u16, w: &mut Writer<'_>) {
+        w.nest(kind, |w| {
+            for (address, v4, v6) in [
+                (&self.min, CTA_NAT_V4_MINIP, CTA_NAT_V6_MINIP),
+                (&self.max, CTA_NAT_V4_MAXIP, CTA_NAT_V6_MAXIP),
+            ] {
+                match address {
+                    IpAddr::V4(address) => w.put(v4, address),
+                    IpAddr::V6(address) => w.put(v6, address),
+                }
+            }
+            if let Some((min, max)) = &self.ports {
+                w.nest(CTA_NAT_PROTO, |w| {
+                    w.put(CTA_PROTONAT_PORT_MIN, min);
+                    w.put(CTA_PROTONAT_PORT_MAX, max);
+                });
+            }
+        });
+    }
+}

@@ -1,0 +1,292 @@
+//! A flow to create.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::{
+    Flow, Labels, Nat, Patch, ProtoInfo, Rare, SeqAdj, Status, SynProxy, TcpInfo, TcpState, Tuple,
+    Zone,
+};
+use crate::error::{Error, Result};
+use crate::wire::attr::Writer;
+use crate::wire::uapi::{CTA_NAT_DST, CTA_NAT_SRC};
+
+/// A flow to create: its original tuple, its timeout and what else it shall have.
+///
+/// From a [`&Flow`](Flow) it is that flow again, translation included: the kernel derives a
+/// translation from [`source_nat`](Self::source_nat) and
+/// [`destination_nat`](Self::destination_nat), not from a reply tuple that is translated already.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use ctnetlink::{NewFlow, TcpState, Tuple};
+/// let tuple = Tuple::tcp("10.0.0.1:4000".parse()?, "10.0.0.2:443".parse()?)?;
+/// let flow = NewFlow::new(tuple, Duration::from_secs(600))
+///     .tcp_state(TcpState::Established)
+///     .mark(7);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NewFlow {
+    orig: Tuple,
+    reply: Tuple,
+    zone: Zone,
+    master: Option<Tuple>,
+    source_nat: Option<Nat>,
+    destination_nat: Option<Nat>,
+    settings: Patch,
+}
+
+/// The timeout of a flow that is restored from one without a timeout (an offloaded one): the
+/// kernel's for a UDP flow that nobody answered.
+const UNKNOWN_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl NewFlow {
+    /// A flow whose replies come back untranslated, in zone 0.
+    ///
+    /// With a timeout of zero it expires at once: the kernel accepts it, and it is not found.
+    pub fn new(orig: Tuple, timeout: Duration) -> Self {
+        Self {
+            orig,
+            reply: orig.inverse(),
+            zone: Zone::default(),
+            master: None,
+            source_nat: None,
+            destination_nat: None,
+            settings: Patch::new().timeout(timeout),
+        }
+    }
+
+    /// Sets the reply tuple, `-r` `-q`, where it is not the inverse of the original. That alone
+    /// translates nothing.
+    #[must_use]
+    pub fn reply(mut self, reply: Tuple) -> Self {
+        self.reply = reply;
+        self
+    }
+
+    /// Sets the zone, `-w`.
+    #[must_use]
+    pub fn zone(mut self, zone: impl Into<Zone>) -> Self {
+        self.zone = zone.into();
+        self
+    }
+
+    /// Sets the mark, `-m`.
+    #[must_use]
+    pub fn mark(mut self, mark: u32) -> Self {
+        self.settings = self.settings.mark(mark);
+        self
+    }
+
+    /// Sets the labels, `-l`. Where no rule of the namespace uses labels the kernel makes the
+    /// flow without them, and does not say so.
+    #[must_use]
+    pub fn labels(mut self, labels: Labels) -> Self {
+        self.settings = self.settings.labels(labels);
+        self
+    }
+
+    /// Sets status bits, `-u`.
+    #[must_use]
+    pub fn status(mut self, status: Status) -> Self {
+        self.settings = self.settings.status(status);
+        self
+    }
+
+    /// Sets the state of a TCP flow, `--state`, with [`TcpInfo::liberal`] flags: the kernel does
+    /// not know the flow's window, and would take its packets for invalid.
+    #[must_use]
+    pub fn tcp_state(self, state: TcpState) -> Self {
+        self.protoinfo(TcpInfo::liberal(state))
+    }
+
+    /// Sets the state of the flow's protocol.
+    #[must_use]
+    pub fn protoinfo(mut self, protoinfo: impl Into<ProtoInfo>) -> Self {
+        self.settings = self.settings.protoinfo(protoinfo);
+        self
+    }
+
+    /// Sets the helper.
+    #[must_use]
+    pub fn helper(mut self, name: impl Into<Box<str>>) -> Self {
+        self.settings = self.settings.helper(name);
+        self
+    }
+
+    /// Makes it a flow that the one of this original tuple expected. The master must be in the
+    /// table, in the same zone.
+    #[must_use]
+    pub fn master(mut self, master: Tuple) -> Self {
+        self.master = Some(master);
+        self
+    }
+
+    /// Translates the source, `--src-nat`.
+    #[must_use]
+    pub fn source_nat(mut self, nat: Nat) -> Self {
+        self.source_nat = Some(nat);
+        self
+    }
+
+    /// Translates the destination, `--dst-nat`.
+    #[must_use]
+    pub fn destination_nat(mut self, nat: Nat) -> Self {
+        self.destination_nat = Some(nat);
+        self
+    }
+
+    /// Sets how sequence numbers of the original direction are shifted.
+    #[must_use]
+    pub fn seqadj_orig(mut self, seqadj: SeqAdj) -> Self {
+        self.settings = self.settings.seqadj_orig(seqadj);
+        self
+    }
+
+    /// Sets how sequence numbers of the reply direction are shifted.
+    #[must_use]
+    pub fn seqadj_reply(mut self, seqadj: SeqAdj) -> Self {
+        self.settings = self.settings.seqadj_reply(seqadj);
+        self
+    }
+
+    /// Sets the SYN proxy's numbers.
+    #[must_use]
+    pub fn synproxy(mut self, synproxy: SynProxy) -> Self {
+        self.settings = self.settings.synproxy(synproxy);
+        self
+    }
+
+    /// The original tuple.
+    pub fn orig(&self) -> &Tuple {
+        &self.orig
+    }
+
+    pub(crate) fn key(&self) -> super::FlowKey {
+        super::FlowKey::orig(self.orig).zone(self.zone)
+    }
+
+    pub(crate) fn has_master(&self) -> bool {
+        self.master.is_some()
+    }
+
+    pub(crate) fn has_helper(&self) -> bool {
+        self.settings.sets_helper()
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.reply.family() != self.orig.family() {
+            return Err(Error::invalid_input(
+                "reply: not of the original tuple's family",
+            ));
+        }
+        if self.reply.protocol() != self.orig.protocol() {
+            return Err(Error::invalid_input(
+                "reply: not of the original tuple's protocol",
+            ));
+        }
+        if self
+            .master
+            .is_some_and(|master| master.family() != self.orig.family())
+        {
+            return Err(Error::invalid_input(
+                "master: not of the original tuple's family",
+            ));
+        }
+        let translated = self.source_nat.is_some() || self.destination_nat.is_some();
+        if translated && self.reply != self.orig.inverse() {
+            return Err(Error::invalid_input(
+                "reply: with NAT it is the kernel's to translate; leave the inverse of the original",
+            ));
+        }
+        if let Some(nat) = &self.source_nat {
+            nat.check(&self.orig, "source")?;
+        }
+        if let Some(nat) = &self.destination_nat {
+            nat.check(&self.orig, "destination")?;
+        }
+        self.settings.check(self.orig.protocol())
+    }
+
+    pub(crate) fn encode(&self, w: &mut Writer<'_>) {
+        let cx = self.zone.context();
+        Flow::orig.put(&self.orig, &cx, w);
+        Flow::reply.put(&self.reply, &cx, w);
+        Flow::zone.put_some(cx.zone.as_ref(), w);
+        Rare::master.put_some(self.master.as_ref(), w);
+        if let Some(nat) = &self.source_nat {
+            nat.encode(CTA_NAT_SRC, w);
+        }
+        if let Some(nat) = &self.destination_nat {
+            nat.encode(CTA_NAT_DST, w);
+        }
+        let status = self
+            .settings
+            .wanted_status()
+            .map(|status| status | Status::CONFIRMED);
+        self.settings.encode(status, w);
+    }
+}
+
+impl From<&Flow> for NewFlow {
+    fn from(flow: &Flow) -> Self {
+        let mut new = Self::new(flow.orig, flow.timeout.unwrap_or(UNKNOWN_TIMEOUT)).zone(flow.zone);
+        new.master = flow.master().copied();
+        let expected = flow.orig.inverse();
+        let translated = |now: End, was: End| {
+            (now != was).then(|| match now.1 {
+                Some(port) => Nat::to(now.0).port(port),
+                None => Nat::to(now.0),
+            })
+        };
+        // The id of an ICMP query is one for both directions: the source's, as the kernel has it.
+        new.source_nat = translated(End::dst(&flow.reply), End::dst(&expected));
+        new.destination_nat = translated(End::src(&flow.reply), End::src(&expected));
+
+        let status = flow.status & Status::SETTABLE.difference(Status::HELPER);
+        let mut settings = new.settings;
+        if !status.is_empty() {
+            settings = settings.status(status);
+        }
+        if let Some(mark) = flow.mark {
+            settings = settings.mark(mark);
+        }
+        if let Some(labels) = flow.labels {
+            settings = settings.labels(labels);
+        }
+        if let Some(protoinfo) = &flow.protoinfo {
+            if protoinfo.check(flow.orig.protocol()).is_ok() {
+                settings = settings.protoinfo(protoinfo.clone());
+            }
+        }
+        if let Some(helper) = flow.helper() {
+            settings = settings.helper(helper.name.clone());
+        }
+        if let Some(seqadj) = flow.seqadj_orig() {
+            settings = settings.seqadj_orig(*seqadj);
+        }
+        if let Some(seqadj) = flow.seqadj_reply() {
+            settings = settings.seqadj_reply(*seqadj);
+        }
+        if let Some(synproxy) = flow.synproxy {
+            settings = settings.synproxy(synproxy);
+        }
+        Self { settings, ..new }
+    }
+}
+
+/// One end of a tuple: address and port, or an ICMP query's id at the client's end.
+#[derive(PartialEq)]
+struct End(IpAddr, Option<u16>);
+
+impl End {
+    fn src(tuple: &Tuple) -> Self {
+        Self(tuple.src(), tuple.src_port())
+    }
+
+    fn dst(tuple: &Tuple) -> Self {
+        let id = tuple.icmp_echo().map(|echo| echo.id());
+        Self(tuple.dst(), tuple.dst_port().or(id))
+    }
+}

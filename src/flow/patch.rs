@@ -1,0 +1,198 @@
+//! What a write sets in a flow.
+
+use std::time::Duration;
+
+use super::accounting::seconds;
+use super::helper::check_name;
+use super::{Flow, Helper, Labels, Masked, ProtoInfo, Rare, SeqAdj, Status, SynProxy, TcpState};
+use crate::error::{Error, Result};
+use crate::wire::attr::Writer;
+use crate::wire::table::Context;
+use crate::wire::uapi::{CTA_LABELS_MASK, CTA_MARK_MASK};
+
+/// The changes to make to a flow.
+///
+/// The kernel applies them in this order, stops at the first that fails and keeps those before:
+/// helper, timeout, status, protoinfo, mark, sequence adjustment, SYN proxy, labels.
+///
+/// ```
+/// # use ctnetlink::{Labels, Masked, Patch};
+/// let patch = Patch::new().mark(Masked::new(0x10, 0xf0)).labels(Labels::bit(3)?);
+/// # Ok::<(), ctnetlink::Error>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Patch {
+    helper: Option<Box<str>>,
+    timeout: Option<Duration>,
+    status: Option<Status>,
+    protoinfo: Option<ProtoInfo>,
+    mark: Option<Masked<u32>>,
+    seqadj_orig: Option<SeqAdj>,
+    seqadj_reply: Option<SeqAdj>,
+    synproxy: Option<SynProxy>,
+    labels: Option<Masked<Labels>>,
+}
+
+impl Patch {
+    /// No change yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the mark, in the bits that count, `-m VALUE/MASK`. `CTA_MARK`, `CTA_MARK_MASK`
+    /// (Linux 3.5).
+    #[must_use]
+    pub fn mark(mut self, mark: impl Into<Masked<u32>>) -> Self {
+        self.mark = Some(mark.into());
+        self
+    }
+
+    /// Sets the labels, in the bits that count, `--label-add` `--label-del`. `CTA_LABELS`,
+    /// `CTA_LABELS_MASK` (Linux 3.9).
+    #[must_use]
+    pub fn labels(mut self, labels: impl Into<Masked<Labels>>) -> Self {
+        self.labels = Some(labels.into());
+        self
+    }
+
+    /// Sets the time left, `-t`; a fraction of a second counts as a whole one. `CTA_TIMEOUT`.
+    /// The kernel cuts it at 2³¹ ticks (99 days at 250 Hz). The flow's next packet sets it anew,
+    /// unless [`Status::FIXED_TIMEOUT`] is set.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets status bits, `-u`; none is cleared. `CTA_STATUS`.
+    #[must_use]
+    pub fn status(mut self, status: Status) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// Sets the state of a TCP flow, `--state`; its flags and scales stay.
+    #[must_use]
+    pub fn tcp_state(self, state: TcpState) -> Self {
+        self.protoinfo(state)
+    }
+
+    /// Sets the state of the flow's protocol. `CTA_PROTOINFO`.
+    #[must_use]
+    pub fn protoinfo(mut self, protoinfo: impl Into<ProtoInfo>) -> Self {
+        self.protoinfo = Some(protoinfo.into());
+        self
+    }
+
+    /// Sets the helper; an empty name takes it away, for ever. `CTA_HELP`.
+    #[must_use]
+    pub fn helper(mut self, name: impl Into<Box<str>>) -> Self {
+        self.helper = Some(name.into());
+        self
+    }
+
+    /// Sets how sequence numbers of the original direction are shifted. `CTA_SEQ_ADJ_ORIG`.
+    #[must_use]
+    pub fn seqadj_orig(mut self, seqadj: SeqAdj) -> Self {
+        self.seqadj_orig = Some(seqadj);
+        self
+    }
+
+    /// Sets how sequence numbers of the reply direction are shifted. `CTA_SEQ_ADJ_REPLY`.
+    #[must_use]
+    pub fn seqadj_reply(mut self, seqadj: SeqAdj) -> Self {
+        self.seqadj_reply = Some(seqadj);
+        self
+    }
+
+    /// Sets the SYN proxy's numbers. `CTA_SYNPROXY` (Linux 4.18).
+    #[must_use]
+    pub fn synproxy(mut self, synproxy: SynProxy) -> Self {
+        self.synproxy = Some(synproxy);
+        self
+    }
+
+    /// Is there nothing to change?
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub(crate) fn wanted_status(&self) -> Option<Status> {
+        self.status
+    }
+
+    pub(crate) fn sets_labels(&self) -> bool {
+        self.labels.is_some()
+    }
+
+    pub(crate) fn sets_helper(&self) -> bool {
+        self.helper.is_some()
+    }
+
+    pub(crate) fn sets_timeout(&self) -> bool {
+        self.timeout.is_some()
+    }
+
+    /// Refuses what the kernel would ignore, cut off or take for something else.
+    pub(crate) fn check(&self, protocol: u8) -> Result<()> {
+        if let Some(timeout) = self.timeout {
+            if seconds(timeout).is_none() {
+                return Err(Error::invalid_input(format!(
+                    "timeout: {timeout:?} is more than {} seconds",
+                    u32::MAX
+                )));
+            }
+        }
+        if self.mark.is_some_and(|mark| mark.is_void()) {
+            return Err(Error::invalid_input(
+                "mark: its mask has no bit, nothing would change",
+            ));
+        }
+        if self.labels.is_some_and(|labels| labels.is_void()) {
+            return Err(Error::invalid_input(
+                "labels: their mask has no bit, nothing would change",
+            ));
+        }
+        if let Some(status) = self.status {
+            let refused = status.difference(Status::SETTABLE | Status::CONFIRMED);
+            if !refused.is_empty() || status.is_empty() {
+                return Err(Error::invalid_input(format!(
+                    "status: {refused:?} cannot be set; {:?} can",
+                    Status::SETTABLE
+                )));
+            }
+        }
+        if let Some(name) = &self.helper {
+            check_name(name)?;
+        }
+        if let Some(protoinfo) = &self.protoinfo {
+            protoinfo.check(protocol)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the changes. `status` is the whole status to send, in place of the wanted bits.
+    pub(crate) fn encode(&self, status: Option<Status>, w: &mut Writer<'_>) {
+        if let Some(name) = &self.helper {
+            let helper = Helper {
+                name: name.clone(),
+                info: None,
+            };
+            Rare::helper.put(&helper, &Context::default(), w);
+        }
+        Flow::timeout.put_some(self.timeout.as_ref(), w);
+        Flow::status.put_some(status.as_ref(), w);
+        Flow::protoinfo.put_some(self.protoinfo.as_ref(), w);
+        if let Some(mark) = self.mark {
+            Flow::mark.put_some(Some(&mark.value()), w);
+            w.put(CTA_MARK_MASK, &mark.mask());
+        }
+        Rare::seqadj_orig.put_some(self.seqadj_orig.as_ref(), w);
+        Rare::seqadj_reply.put_some(self.seqadj_reply.as_ref(), w);
+        Flow::synproxy.put_some(self.synproxy.as_ref(), w);
+        if let Some(labels) = self.labels {
+            Flow::labels.put_some(Some(&labels.value()), w);
+            w.put(CTA_LABELS_MASK, &labels.mask());
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! What the kernel knows of a flow's protocol: its state and what belongs to it.
+
+use bitflags::bitflags;
+
+use super::bits::Masked;
+use crate::error::{Error, Result};
+use crate::wire::attr::{Attribute, DecodeError, Value, Writer};
+use crate::wire::table::{Codec, Context};
+use crate::wire::uapi::*;
+
+/// The state of a flow's protocol, with what belongs to it.
+///
+/// `CTA_PROTOINFO`. UDP, ICMP, GRE and generic flows have none, nor have offloaded ones.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum ProtoInfo {
+    /// TCP.
+    Tcp(TcpInfo),
+    /// SCTP. Boxed, as is DCCP's: either would make every flow larger.
+    Sctp(Box<SctpInfo>),
+    /// DCCP (until Linux 6.16).
+    Dccp(Box<DccpInfo>),
+    /// A protocol that this version does not know.
+    Other,
+}
+
+attributes! {
+    /// What the kernel knows of a TCP flow.
+    #[derive(Copy, Default)]
+    pub struct TcpInfo {
+        /// The state, `--state`.
+        CTA_PROTOINFO_TCP_STATE => state: TcpState,
+        /// The window scale of the original direction, 0 to 14. It is set only together with the
+        /// other, and where both directions have [`TcpFlags::WINDOW_SCALE`].
+        CTA_PROTOINFO_TCP_WSCALE_ORIGINAL => wscale_orig: Option<u8>,
+        /// The window scale of the reply direction.
+        CTA_PROTOINFO_TCP_WSCALE_REPLY => wscale_reply: Option<u8>,
+        /// The flags of the original direction; from a dump, all of them count.
+        CTA_PROTOINFO_TCP_FLAGS_ORIGINAL => flags_orig: Option<Masked<TcpFlags>>,
+        /// The flags of the reply direction.
+        CTA_PROTOINFO_TCP_FLAGS_REPLY => flags_reply: Option<Masked<TcpFlags>>,
+    }
+}
+
+attributes! {
+    /// What the kernel knows of an SCTP flow.
+    #[derive(Copy)]
+    pub struct SctpInfo {
+        /// The state.
+        CTA_PROTOINFO_SCTP_STATE => state: SctpState,
+        /// The verification tag of the original direction; absent in destroy events, and needed
+        /// in a request.
+        CTA_PROTOINFO_SCTP_VTAG_ORIGINAL => vtag_orig: Option<u32>,
+        /// The verification tag of the reply direction.
+        CTA_PROTOINFO_SCTP_VTAG_REPLY => vtag_reply: Option<u32>,
+    }
+}
+
+attributes! {
+    /// What the kernel knows of a DCCP flow (until Linux 6.16).
+    #[derive(Copy)]
+    pub struct DccpInfo {
+        /// The state.
+        CTA_PROTOINFO_DCCP_STATE => state: DccpState,
+        /// The role of the original direction's sender: 0 client, 1 server.
+        CTA_PROTOINFO_DCCP_ROLE => role: Option<u8>,
+        /// The sequence number of the handshake.
+        CTA_PROTOINFO_DCCP_HANDSHAKE_SEQ => handshake_seq: Option<u64>,
+    }
+}
+
+/// Declares the states of a protocol, with the kernel's numbers and conntrack(8)'s words.
+macro_rules! states {
+    ($(#[$meta:meta])* $name:ident { $($(#[$state_meta:meta])* $state:ident = $n:literal $word:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$state_meta])* $state,)+
+            /// A number that this version has no name for.
+            Unknown(u8),
+        }
+
+        impl $name {
+            /// The kernel's number.
+            pub fn number(self) -> u8 {
+                match self {
+                    $(Self::$state => $n,)+
+                    Self::Unknown(n) => n,
+                }
+            }
+
+            /// The word that conntrack(8) prints; `None` for a number without a name.
+            pub fn as_str(self) -> Option<&'static str> {
+                match self {
+                    $(Self::$state => Some($word),)+
+                    Self::Unknown(_) => None,
+                }
+            }
+        }
+
+        impl From<u8> for $name {
+            #[inline]
+            fn from(n: u8) -> Self {
+                match n {
+                    $($n => Self::$state,)+
+                    n => Self::Unknown(n),
+                }
+            }
+        }
+
+        impl Value for $name {
+            #[inline]
+            fn read(payload: &[u8]) -> Option<Self> {
+                u8::read(payload).map(Self::from)
+            }
+            fn write(&self, out: &mut Vec<u8>) {
+                self.number().write(out);
+            }
+        }
+
+        plain!($name);
+    };
+}
+
+states! {
+    /// The state of a TCP flow.
+    TcpState {
+        /// Made by a request, without a state.
+        #[default]
+        None = 0 "NONE",
+        /// A SYN was seen.
+        SynSent = 1 "SYN_SENT",
+        /// A SYN-ACK was seen.
+        SynRecv = 2 "SYN_RECV",
+        /// The handshake is complete.
+        Established = 3 "ESTABLISHED",
+        /// One side has sent its FIN.
+        FinWait = 4 "FIN_WAIT",
+        /// The FIN was acknowledged.
+        CloseWait = 5 "CLOSE_WAIT",
+        /// The other side has sent its FIN.
+        LastAck = 6 "LAST_ACK",
+        /// Both FINs were acknowledged.
+        TimeWait = 7 "TIME_WAIT",
+        /// A reset was seen.
+        Close = 8 "CLOSE",
+        /// SYNs were seen from both sides (`TCP_CONNTRACK_LISTEN` of old).
+        SynSent2 = 9 "SYN_SENT2",
+    }
+}
+
+states! {
+    /// The state of an SCTP flow.
+    SctpState {
+        /// Made by a request, without a state.
+        #[default]
+        None = 0 "NONE",
+        /// An INIT was seen.
+        Closed = 1 "CLOSED",
+        /// An INIT-ACK was awaited.
+        CookieWait = 2 "COOKIE_WAIT",
+        /// A COOKIE-ECHO was seen.
+        CookieEchoed = 3 "COOKIE_ECHOED",
+        /// The association stands.
+        Established = 4 "ESTABLISHED",
+        /// One side has sent a SHUTDOWN.
+        ShutdownSent = 5 "SHUTDOWN_SENT",
+        /// The other side has sent a SHUTDOWN.
+        ShutdownRecd = 6 "SHUTDOWN_RECD",
+        /// A SHUTDOWN-ACK was seen.
+        ShutdownAckSent = 7 "SHUTDOWN_ACK_SENT",
+        /// A HEARTBEAT began the flow (a second path of an association).
+        HeartbeatSent = 8 "HEARTBEAT_SENT",
+        /// The HEARTBEAT was acknowledged (older kernels).
+        HeartbeatAcked = 9 "HEARTBEAT_ACKED",
+    }
+}
+
+states! {
+    /// The state of a DCCP flow.
+    DccpState {
+        /// Made by a request, without a state.
+        #[default]
+        None = 0 "NONE",
+        /// A Request was seen.
+        Request = 1 "REQUEST",
+        /// A Response was seen.
+        Respond = 2 "RESPOND",
+        /// The handshake is all but complete.
+        PartOpen = 3 "PARTOPEN",
+        /// Data flows.
+        Open = 4 "OPEN",
+        /// The server asked to close.
+        CloseReq = 5 "CLOSEREQ",
+        /// A Close was seen.
+        Closing = 6 "CLOSING",
+        /// A Reset was seen.
+        TimeWait = 7 "TIMEWAIT",
+        /// A packet to ignore.
+        Ignore = 8 "IGNORE",
+        /// An invalid packet.
+        Invalid = 9 "INVALID",
+    }
+}
+
+bitflags! {
+    /// What the kernel knows of one direction of a TCP flow: `IP_CT_TCP_FLAG_*`.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
+    #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+    #[cfg_attr(feature = "serde", serde(transparent))]
+    pub struct TcpFlags: u8 {
+        /// The sender offered window scaling.
+        const WINDOW_SCALE = 0x01;
+        /// The sender offered selective acknowledgements.
+        const SACK_PERM = 0x02;
+        /// The sender sent the first FIN.
+        const CLOSE_INIT = 0x04;
+        /// Packets outside the window are let through.
+        const BE_LIBERAL = 0x08;
+        /// Data awaits acknowledgement.
+        const DATA_UNACKNOWLEDGED = 0x10;
+        /// The highest acknowledgement is known.
+        const MAXACK_SET = 0x20;
+        /// A challenge ACK is expected.
+        const EXP_CHALLENGE_ACK = 0x40;
+        /// Both sides opened at the same time.
+        const SIMULTANEOUS_OPEN = 0x80;
+    }
+}
+
+bits!(TcpFlags, u8);
+
+/// Flags, then mask. A dump's mask is 0 and means nothing: there all flags count.
+impl Value for Masked<TcpFlags> {
+    #[inline]
+    fn read(payload: &[u8]) -> Option<Self> {
+        let [flags, mask] = <[u8; 2]>::read(payload)?;
+        let mask = if mask == 0 { u8::MAX } else { mask };
+        Some(Self::new(
+            TcpFlags::from_bits_retain(flags),
+            TcpFlags::from_bits_retain(mask),
+        ))
+    }
+    fn write(&self, out: &mut Vec<u8>) {
+        [self.value().bits(), self.mask().bits()].write(out);
+    }
+}
+
+impl TcpInfo {
+    /// A state, for a flow whose packets the kernel has not seen.
+    ///
+    /// The window cannot be set, so both directions are
+    /// [`BE_LIBERAL`](TcpFlags::BE_LIBERAL) and [`SACK_PERM`](TcpFlags::SACK_PERM), as
+    /// conntrack(8) makes them: without that the kernel takes the first real packet for invalid.
+    pub fn liberal(state: TcpState) -> Self {
+        let flags = TcpFlags::BE_LIBERAL | TcpFlags::SACK_PERM;
+        let flags = Some(Masked::new(flags, flags));
+        Self {
+            state,
+            flags_orig: flags,
+            flags_reply: flags,
+            ..Self::default()
+        }
+    }
+}
+
+impl From<TcpState> for ProtoInfo {
+    /// The state alone; an update leaves the rest as it is.
+    fn from(state: TcpState) -> Self {
+        TcpInfo {
+            state,
+            ..TcpInfo::default()
+        }
+        .into()
+    }
+}
+
+impl From<TcpInfo> for ProtoInfo {
+    fn from(info: TcpInfo) -> Self {
+        Self::Tcp(info)
+    }
+}
+
+impl From<SctpInfo> for ProtoInfo {
+    fn from(info: SctpInfo) -> Self {
+        Self::Sctp(Box::new(info))
+    }
+}
+
+impl From<DccpInfo> for ProtoInfo {
+    fn from(info: DccpInfo) -> Self {
+        Self::Dccp(Box::new(info))
+    }
+}
+
+impl ProtoInfo {
+    /// Refuses what the kernel would ignore without a word, or take for malformed.
+    pub(crate) fn check(&self, protocol: u8) -> Result<()> {
+        let (name, of) = match self {
+            Self::Tcp(_) => ("TCP", IPPROTO_TCP),
+            Self::Sctp(_) => ("SCTP", IPPROTO_SCTP),
+            Self::Dccp(_) => ("DCCP", IPPROTO_DCCP),
+            Self::Other => return Err(Error::invalid_input("protoinfo: of an unknown protocol")),
+        };
+        if of != protocol {
+            return Err(Error::invalid_input(format!(
+                "protoinfo: of {name}, but the flow's protocol is {protocol}"
+            )));
+        }
+        match self {
+            Self::Tcp(
+                TcpInfo {
+                    wscale_orig: Some(15..),
+                    ..
+                }
+                | TcpInfo {
+                    wscale_reply: Some(15..),
+                    ..
+                },
+            ) => Err(Error::invalid_input(
+                "protoinfo: a TCP window scale is at most 14",
+            )),
+            Self::Tcp(info) if info.wscale_orig.is_some() != info.wscale_reply.is_some() => {
+                Err(Error::invalid_input(
+                    "protoinfo: a TCP window scale is set in both directions or in none",
+                ))
+            }
+            Self::Sctp(info) if info.vtag_orig.is_none() || info.vtag_reply.is_none() => Err(
+                Error::invalid_input("protoinfo: SCTP needs both verification tags"),
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Codec for ProtoInfo {
+    #[inline]
+    fn decode(attr: Attribute<'_>, cx: &mut Context) -> Result<Self, DecodeError> {
+        let mut info = Self::Other;
+        let mut attributes = attr.nest();
+        while let Some(attr) = attributes.next()? {
+            match attr.kind {
+                CTA_PROTOINFO_TCP => info = Self::Tcp(TcpInfo::decode(attr, cx)?),
+                CTA_PROTOINFO_SCTP => info = SctpInfo::decode(attr, cx)?.into(),
+                CTA_PROTOINFO_DCCP => info = DccpInfo::decode(attr, cx)?.into(),
+                _ => {}
+            }
+        }
+        Ok(info)
+    }
+
+    fn encode(&self, kind: u16, cx: &Context, w: &mut Writer<'_>) {
+        w.nest(kind, |w| match self {
+            Self::Tcp(info) => info.encode(CTA_PROTOINFO_TCP, cx, w),
+            Self::Sctp(info) => info.encode(CTA_PROTOINFO_SCTP, cx, w),
+            Self::Dccp(info) => info.encode(CTA_PROTOINFO_DCCP, cx, w),
+            Self::Other => {}
+        });
+    }
+}

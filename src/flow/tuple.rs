@@ -1,0 +1,502 @@
+//! The two ends of a flow in one direction: addresses, protocol and what the protocol adds.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::error::{Error, Result};
+use crate::wire::attr::{Attribute, DecodeError, Writer};
+use crate::wire::table::{Codec, Context};
+use crate::wire::uapi::*;
+
+/// An address family of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Family {
+    /// IPv4, `-f ipv4`.
+    Ipv4,
+    /// IPv6, `-f ipv6`.
+    Ipv6,
+}
+
+impl Family {
+    /// The number that a message's header carries.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Ipv4 => AF_INET,
+            Self::Ipv6 => AF_INET6,
+        }
+    }
+}
+
+/// The source and destination of packets in one direction of a flow.
+///
+/// Both addresses are of one family; ports, ICMP fields or GRE keys are there for the protocols
+/// that have them, and absent for the others: no port 0 is invented.
+///
+/// `CTA_TUPLE_ORIG`, `CTA_TUPLE_REPLY`, `CTA_TUPLE_MASTER`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Tuple {
+    addresses: Addresses,
+    protocol: u8,
+    detail: Detail,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+enum Addresses {
+    V4(Ipv4Addr, Ipv4Addr),
+    V6(Ipv6Addr, Ipv6Addr),
+}
+
+/// What a protocol adds to the addresses. Ports as bytes: with `u16` a [`Tuple`] would be of even
+/// size and a flow 8 bytes larger.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+enum Detail {
+    None,
+    Ports([u8; 2], [u8; 2]),
+    Icmp(IcmpEcho),
+}
+
+/// The fields by which ICMP and ICMPv6 queries are tracked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct IcmpEcho {
+    kind: u8,
+    code: u8,
+    id: [u8; 2],
+}
+
+impl IcmpEcho {
+    /// An echo request (ping) of ICMP: type 8.
+    pub fn request(id: u16) -> Self {
+        Self::new(8, 0, id)
+    }
+
+    /// An echo request (ping) of ICMPv6: type 128.
+    pub fn request_v6(id: u16) -> Self {
+        Self::new(128, 0, id)
+    }
+
+    /// Any type and code; only queries can be tracked (echo, timestamp, information and address
+    /// mask of ICMP, echo and node information of ICMPv6).
+    pub fn new(kind: u8, code: u8, id: u16) -> Self {
+        Self {
+            kind,
+            code,
+            id: id.to_be_bytes(),
+        }
+    }
+
+    /// The ICMP type.
+    pub fn kind(&self) -> u8 {
+        self.kind
+    }
+
+    /// The ICMP code.
+    pub fn code(&self) -> u8 {
+        self.code
+    }
+
+    /// The identifier.
+    pub fn id(&self) -> u16 {
+        u16::from_be_bytes(self.id)
+    }
+
+    /// The answer's fields to this query, or the query's to this answer; `None` where the type
+    /// is neither.
+    fn inverse(self, protocol: u8) -> Option<Self> {
+        let kind = match (protocol, self.kind) {
+            (IPPROTO_ICMP, 8) => 0,
+            (IPPROTO_ICMP, 0) => 8,
+            (IPPROTO_ICMP, 13 | 15 | 17) | (IPPROTO_ICMPV6, 128 | 139) => self.kind + 1,
+            (IPPROTO_ICMP, 14 | 16 | 18) | (IPPROTO_ICMPV6, 129 | 140) => self.kind - 1,
+            _ => return None,
+        };
+        Some(Self { kind, ..self })
+    }
+}
+
+impl Tuple {
+    /// A TCP tuple.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
+    ///
+    /// ```
+    /// # use ctnetlink::Tuple;
+    /// let tuple = Tuple::tcp("10.0.0.1:4000".parse()?, "10.0.0.2:443".parse()?)?;
+    /// assert_eq!(tuple.dst_port(), Some(443));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn tcp(src: SocketAddr, dst: SocketAddr) -> Result<Self> {
+        Self::with_ports(IPPROTO_TCP, src, dst)
+    }
+
+    /// A UDP tuple.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
+    pub fn udp(src: SocketAddr, dst: SocketAddr) -> Result<Self> {
+        Self::with_ports(IPPROTO_UDP, src, dst)
+    }
+
+    /// A UDP-Lite tuple.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
+    pub fn udplite(src: SocketAddr, dst: SocketAddr) -> Result<Self> {
+        Self::with_ports(IPPROTO_UDPLITE, src, dst)
+    }
+
+    /// An SCTP tuple.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
+    pub fn sctp(src: SocketAddr, dst: SocketAddr) -> Result<Self> {
+        Self::with_ports(IPPROTO_SCTP, src, dst)
+    }
+
+    /// A DCCP tuple. From Linux 6.17 on the kernel no longer knows DCCP: it ignores the ports,
+    /// and answers with a tuple that has none.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
+    pub fn dccp(src: SocketAddr, dst: SocketAddr) -> Result<Self> {
+        Self::with_ports(IPPROTO_DCCP, src, dst)
+    }
+
+    /// A GRE tuple; the keys stand where other protocols have ports: 0 and 0 for plain GRE, the
+    /// call ids for PPTP's.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
+    pub fn gre(src: IpAddr, dst: IpAddr, src_key: u16, dst_key: u16) -> Result<Self> {
+        let (src, dst) = (SocketAddr::new(src, src_key), SocketAddr::new(dst, dst_key));
+        Self::with_ports(IPPROTO_GRE, src, dst)
+    }
+
+    /// An ICMP tuple.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a type that is no query and no answer
+    /// to one: the kernel tracks nothing else.
+    pub fn icmp(src: Ipv4Addr, dst: Ipv4Addr, echo: IcmpEcho) -> Result<Self> {
+        Self::with_icmp(IPPROTO_ICMP, Addresses::V4(src, dst), echo)
+    }
+
+    /// An ICMPv6 tuple.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a type that is no query and no answer
+    /// to one: the kernel tracks nothing else.
+    pub fn icmpv6(src: Ipv6Addr, dst: Ipv6Addr, echo: IcmpEcho) -> Result<Self> {
+        Self::with_icmp(IPPROTO_ICMPV6, Addresses::V6(src, dst), echo)
+    }
+
+    /// A tuple of any other protocol, known by its addresses alone.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families,
+    /// or where the protocol is one whose tuples have ports or ICMP fields.
+    pub fn generic(src: IpAddr, dst: IpAddr, protocol: u8) -> Result<Self> {
+        match protocol {
+            IPPROTO_TCP | IPPROTO_UDP | IPPROTO_UDPLITE | IPPROTO_SCTP | IPPROTO_GRE => {
+                Err(Error::invalid_input(format!(
+                    "protocol {protocol} has ports, and this tuple none"
+                )))
+            }
+            IPPROTO_ICMP | IPPROTO_ICMPV6 => Err(Error::invalid_input(format!(
+                "protocol {protocol} has a type, a code and an id, and this tuple none"
+            ))),
+            _ => Ok(Self {
+                addresses: Addresses::new(src, dst)?,
+                protocol,
+                detail: Detail::None,
+            }),
+        }
+    }
+
+    fn with_ports(protocol: u8, src: SocketAddr, dst: SocketAddr) -> Result<Self> {
+        Ok(Self {
+            addresses: Addresses::new(src.ip(), dst.ip())?,
+            protocol,
+            detail: Detail::Ports(src.port().to_be_bytes(), dst.port().to_be_bytes()),
+        })
+    }
+
+    fn with_icmp(protocol: u8, addresses: Addresses, echo: IcmpEcho) -> Result<Self> {
+        match echo.inverse(protocol) {
+            Some(_) => Ok(Self {
+                addresses,
+                protocol,
+                detail: Detail::Icmp(echo),
+            }),
+            None => Err(Error::invalid_input(format!(
+                "type {} of protocol {protocol} is no query, and only queries are tracked",
+                echo.kind
+            ))),
+        }
+    }
+
+    /// The family of both addresses.
+    pub fn family(&self) -> Family {
+        match self.addresses {
+            Addresses::V4(..) => Family::Ipv4,
+            Addresses::V6(..) => Family::Ipv6,
+        }
+    }
+
+    /// The source address.
+    pub fn src(&self) -> IpAddr {
+        match self.addresses {
+            Addresses::V4(src, _) => src.into(),
+            Addresses::V6(src, _) => src.into(),
+        }
+    }
+
+    /// The destination address.
+    pub fn dst(&self) -> IpAddr {
+        match self.addresses {
+            Addresses::V4(_, dst) => dst.into(),
+            Addresses::V6(_, dst) => dst.into(),
+        }
+    }
+
+    /// The source port (GRE: key), where the protocol has one.
+    pub fn src_port(&self) -> Option<u16> {
+        match self.detail {
+            Detail::Ports(src, _) => Some(u16::from_be_bytes(src)),
+            _ => None,
+        }
+    }
+
+    /// The destination port (GRE: key), where the protocol has one.
+    pub fn dst_port(&self) -> Option<u16> {
+        match self.detail {
+            Detail::Ports(_, dst) => Some(u16::from_be_bytes(dst)),
+            _ => None,
+        }
+    }
+
+    /// Type, code and id, for ICMP and ICMPv6.
+    pub fn icmp_echo(&self) -> Option<IcmpEcho> {
+        match self.detail {
+            Detail::Icmp(echo) => Some(echo),
+            _ => None,
+        }
+    }
+
+    /// The protocol's IP number.
+    pub fn protocol(&self) -> u8 {
+        self.protocol
+    }
+
+    /// The tuple of the answering packets, where nothing translates addresses.
+    #[must_use]
+    pub fn inverse(&self) -> Self {
+        Self {
+            addresses: match self.addresses {
+                Addresses::V4(src, dst) => Addresses::V4(dst, src),
+                Addresses::V6(src, dst) => Addresses::V6(dst, src),
+            },
+            protocol: self.protocol,
+            detail: match self.detail {
+                Detail::None => Detail::None,
+                Detail::Ports(src, dst) => Detail::Ports(dst, src),
+                // A type that the kernel would not track can only come from a newer kernel.
+                Detail::Icmp(echo) => Detail::Icmp(echo.inverse(self.protocol).unwrap_or(echo)),
+            },
+        }
+    }
+
+    /// Is it the same tuple, up to ports that one side does not have (DCCP from Linux 6.17 on)?
+    pub(crate) fn agrees_with(&self, other: &Self) -> bool {
+        let open = self.detail == Detail::None || other.detail == Detail::None;
+        self.addresses == other.addresses
+            && self.protocol == other.protocol
+            && (open || self.detail == other.detail)
+    }
+}
+
+impl Addresses {
+    fn new(src: IpAddr, dst: IpAddr) -> Result<Self> {
+        match (src, dst) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => Ok(Self::V4(src, dst)),
+            (IpAddr::V6(src), IpAddr::V6(dst)) => Ok(Self::V6(src, dst)),
+            _ => Err(Error::invalid_input(format!(
+                "source {src} and destination {dst} are of two families"
+            ))),
+        }
+    }
+
+    #[inline]
+    fn read(nest: Attribute<'_>) -> Result<Self, DecodeError> {
+        const ABSENT: fn(u16) -> DecodeError = |attribute| DecodeError::Missing { attribute };
+        let (mut src4, mut dst4, mut src6, mut dst6) = (None, None, None, None);
+        let mut attributes = nest.nest();
+        while let Some(attr) = attributes.next()? {
+            match attr.kind {
+                CTA_IP_V4_SRC => src4 = Some(attr.get()?),
+                CTA_IP_V4_DST => dst4 = Some(attr.get()?),
+                CTA_IP_V6_SRC => src6 = Some(attr.get()?),
+                CTA_IP_V6_DST => dst6 = Some(attr.get()?),
+                _ => {}
+            }
+        }
+        match (src4, dst4, src6, dst6) {
+            (Some(src), Some(dst), None, None) => Ok(Self::V4(src, dst)),
+            (None, None, Some(src), Some(dst)) => Ok(Self::V6(src, dst)),
+            (Some(_), None, None, None) => Err(ABSENT(CTA_IP_V4_DST)),
+            (None, _, None, None) => Err(ABSENT(CTA_IP_V4_SRC)),
+            (None, None, Some(_), None) => Err(ABSENT(CTA_IP_V6_DST)),
+            (None, None, None, Some(_)) => Err(ABSENT(CTA_IP_V6_SRC)),
+            _ => Err(DecodeError::MixedFamilies),
+        }
+    }
+}
+
+impl Codec for Tuple {
+    #[inline]
+    fn decode(attr: Attribute<'_>, cx: &mut Context) -> Result<Self, DecodeError> {
+        let (mut addresses, mut proto) = (None, None);
+        let mut attributes = attr.nest();
+        while let Some(inner) = attributes.next()? {
+            match inner.kind {
+                CTA_TUPLE_IP => addresses = Some(Addresses::read(inner)?),
+                CTA_TUPLE_PROTO => proto = Some(read_proto(inner)?),
+                CTA_TUPLE_ZONE => match attr.kind {
+                    CTA_TUPLE_ORIG => cx.zone_orig = Some(inner.get()?),
+                    CTA_TUPLE_REPLY => cx.zone_reply = Some(inner.get()?),
+                    _ => {}
+                },
+                _ => {}
+            }
+        }
+        let addresses = addresses.ok_or(DecodeError::Missing {
+            attribute: CTA_TUPLE_IP,
+        })?;
+        let (protocol, detail) = proto.ok_or(DecodeError::Missing {
+            attribute: CTA_TUPLE_PROTO,
+        })?;
+        Ok(Self {
+            addresses,
+            protocol,
+            detail,
+        })
+    }
+
+    fn encode(&self, kind: u16, cx: &Context, w: &mut Writer<'_>) {
+        w.nest(kind, |w| {
+            w.nest(CTA_TUPLE_IP, |w| match &self.addresses {
+                Addresses::V4(src, dst) => {
+                    w.put(CTA_IP_V4_SRC, src);
+                    w.put(CTA_IP_V4_DST, dst);
+                }
+                Addresses::V6(src, dst) => {
+                    w.put(CTA_IP_V6_SRC, src);
+                    w.put(CTA_IP_V6_DST, dst);
+                }
+            });
+            w.nest(CTA_TUPLE_PROTO, |w| {
+                w.put(CTA_PROTO_NUM, &self.protocol);
+                match &self.detail {
+                    Detail::None => {}
+                    Detail::Ports(src, dst) => {
+                        w.put(CTA_PROTO_SRC_PORT, src);
+                        w.put(CTA_PROTO_DST_PORT, dst);
+                    }
+                    Detail::Icmp(echo) => {
+                        let [id, kind, code] = icmp_attributes(self.protocol);
+                        w.put(id, &echo.id);
+                        w.put(kind, &echo.kind);
+                        w.put(code, &echo.code);
+                    }
+                }
+            });
+            let zone = match kind {
+                CTA_TUPLE_ORIG => cx.zone_orig,
+                CTA_TUPLE_REPLY => cx.zone_reply,
+                _ => None,
+            };
+            w.put_some(CTA_TUPLE_ZONE, zone.as_ref());
+        });
+    }
+}
+
+#[inline]
+fn read_proto(nest: Attribute<'_>) -> Result<(u8, Detail), DecodeError> {
+    let (mut protocol, mut ports) = (None, [None; 2]);
+    let mut icmp = (None, None, None);
+    let mut attributes = nest.nest();
+    while let Some(attr) = attributes.next()? {
+        match attr.kind {
+            CTA_PROTO_NUM => protocol = Some(attr.get()?),
+            CTA_PROTO_SRC_PORT => ports[0] = Some(attr.get()?),
+            CTA_PROTO_DST_PORT => ports[1] = Some(attr.get()?),
+            CTA_PROTO_ICMP_ID | CTA_PROTO_ICMPV6_ID => icmp.0 = Some(attr.get()?),
+            CTA_PROTO_ICMP_TYPE | CTA_PROTO_ICMPV6_TYPE => icmp.1 = Some(attr.get()?),
+            CTA_PROTO_ICMP_CODE | CTA_PROTO_ICMPV6_CODE => icmp.2 = Some(attr.get()?),
+            _ => {}
+        }
+    }
+    let protocol = protocol.ok_or(DecodeError::Missing {
+        attribute: CTA_PROTO_NUM,
+    })?;
+    let detail = match (ports, icmp) {
+        ([Some(src), Some(dst)], _) => Detail::Ports(src, dst),
+        (_, (Some(id), Some(kind), Some(code))) => Detail::Icmp(IcmpEcho { kind, code, id }),
+        _ => Detail::None,
+    };
+    Ok((protocol, detail))
+}
+
+/// The numbers of id, type and code.
+fn icmp_attributes(protocol: u8) -> [u16; 3] {
+    match protocol {
+        IPPROTO_ICMPV6 => [
+            CTA_PROTO_ICMPV6_ID,
+            CTA_PROTO_ICMPV6_TYPE,
+            CTA_PROTO_ICMPV6_CODE,
+        ],
+        _ => [CTA_PROTO_ICMP_ID, CTA_PROTO_ICMP_TYPE, CTA_PROTO_ICMP_CODE],
+    }
+}
+
+plain!(Tuple);
+
+impl fmt::Debug for Tuple {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.detail {
+            Detail::None => {
+                write!(f, "{} {} -> {}", self.protocol, self.src(), self.dst())
+            }
+            Detail::Ports(src, dst) => write!(
+                f,
+                "{} {} -> {}",
+                self.protocol,
+                SocketAddr::new(self.src(), u16::from_be_bytes(src)),
+                SocketAddr::new(self.dst(), u16::from_be_bytes(dst)),
+            ),
+            Detail::Icmp(echo) => {
+                write!(
+                    f,
+                    "{} {} -> {} {echo:?}",
+                    self.protocol,
+                    self.src(),
+                    self.dst()
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Zones: tables within the table, for address ranges that overlap.
+
+use crate::wire::attr::{Attribute, DecodeError, Writer};
+use crate::wire::table::{Codec, Context, Row};
+
+/// The zone of a flow: an id and the directions that it is for.
+///
+/// `-w`, `--orig-zone`, `--reply-zone`; `CTA_ZONE` (Linux 2.6.34), `CTA_TUPLE_ZONE` (4.3). Zone 0,
+/// the default, is that of every flow that no rule puts elsewhere; the kernel does not send it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Zone {
+    id: u16,
+    direction: ZoneDirection,
+}
+
+/// The directions of a flow that a zone holds for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum ZoneDirection {
+    /// Both: the tuples of other zones may equal this flow's.
+    #[default]
+    Both,
+    /// The original direction alone: replies are looked up in zone 0.
+    Orig,
+    /// The reply direction alone.
+    Reply,
+}
+
+impl Zone {
+    /// Zone `id` in both directions.
+    pub const fn new(id: u16) -> Self {
+        Self {
+            id,
+            direction: ZoneDirection::Both,
+        }
+    }
+
+    /// Zone `id` in the original direction alone.
+    pub const fn orig(id: u16) -> Self {
+        Self::directed(id, ZoneDirection::Orig)
+    }
+
+    /// Zone `id` in the reply direction alone.
+    pub const fn reply(id: u16) -> Self {
+        Self::directed(id, ZoneDirection::Reply)
+    }
+
+    /// Zone 0 is the same zone whichever way it is said.
+    const fn directed(id: u16, direction: ZoneDirection) -> Self {
+        match id {
+            0 => Self::new(0),
+            _ => Self { id, direction },
+        }
+    }
+
+    /// The number of the zone.
+    pub const fn id(self) -> u16 {
+        self.id
+    }
+
+    /// The directions that it is for.
+    pub const fn direction(self) -> ZoneDirection {
+        self.direction
+    }
+
+    /// Where the zone stands in a message.
+    pub(crate) fn context(self) -> Context {
+        let mut cx = Context::default();
+        if self.id != 0 {
+            let place = match self.direction {
+                ZoneDirection::Both => &mut cx.zone,
+                ZoneDirection::Orig => &mut cx.zone_orig,
+                ZoneDirection::Reply => &mut cx.zone_reply,
+            };
+            *place = Some(self.id);
+        }
+        cx
+    }
+}
+
+impl From<u16> for Zone {
+    fn from(id: u16) -> Self {
+        Self::new(id)
+    }
+}
+
+impl Row for Zone {
+    type Inner = u16;
+    type Slot = ();
+
+    fn read(_: &mut (), attr: Attribute<'_>, cx: &mut Context) -> Result<(), DecodeError> {
+        cx.zone = Some(attr.get()?);
+        Ok(())
+    }
+
+    #[inline]
+    fn finish(_: (), _: u16, cx: &Context) -> Result<Self, DecodeError> {
+        Ok(match cx {
+            Context { zone: Some(id), .. } => Self::new(*id),
+            Context {
+                zone_orig: Some(id),
+                ..
+            } => Self::orig(*id),
+            Context {
+                zone_reply: Some(id),
+                ..
+            } => Self::reply(*id),
+            _ => Self::default(),
+        })
+    }
+
+    /// The tuples write the zone of one direction.
+    fn write(&self, kind: u16, cx: &Context, w: &mut Writer<'_>) {
+        if let Some(id) = cx.zone {
+            id.encode(kind, cx, w);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Attributes: the walk over them, the codecs of plain values, and the writer.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::uapi::{NLA_F_NESTED, NLA_TYPE_MASK};
+
+/// Why bytes from the kernel could not be read as what they should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// A message or attribute says that it is longer than the bytes around it, or shorter than
+    /// its own header.
+    Truncated,
+    /// An attribute is too short for its type.
+    TooShort {
+        /// The kernel's number of the attribute, within its nest.
+        attribute: u16,
+    },
+    /// An attribute that every flow has is not there.
+    Missing {
+        /// The kernel's number of the attribute, within its nest.
+        attribute: u16,
+    },
+    /// The two addresses of a tuple are not of one family.
+    MixedFamilies,
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Truncated => f.write_str("a length runs past the end of the message"),
+            Self::TooShort { attribute } => write!(f, "attribute {attribute} is too short"),
+            Self::Missing { attribute } => write!(f, "attribute {attribute} is missing"),
+            Self::MixedFamilies => f.write_str("the addresses of a tuple are of two families"),
+        }
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+/// One attribute: its type without flags, and its payload.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attribute<'a> {
+    pub(crate) kind: u16,
+    pub(crate) payload: &'a [u8],
+}
+
+impl<'a> Attribute<'a> {
+    /// The payload as `T`, or the error that names this attribute.
+    #[inline]
+    pub(crate) fn get<T: Value>(self) -> Result<T, DecodeError> {
+        T::read(self.payload).ok_or(DecodeError::TooShort {
+            attribute: self.kind,
+        })
+    }
+
+    /// The attributes inside this one.
+    #[inline]
+    pub(crate) fn nest(self) -> Attributes<'a> {
+        Attributes(self.payload)
+    }
+}
+
+/// Walks attributes one after the other.
+///
+/// Bytes left at the end that are too few for a header are ignored, as the kernel does.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attributes<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Attributes<'a> {
+    /// The next attribute, or `None` at the end.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Result<Option<Attribute<'a>>, DecodeError> {
+        let &[l0, l1, k0, k1, ref rest @ ..] = self.0 else {
+            return Ok(None);
+        };
+        let len = usize::from(u16::from_ne_bytes([l0, l1]));
+        let Some(payload) = len.checked_sub(4).and_then(|len| rest.get(..len)) else {
+            return Err(DecodeError::Truncated);
+        };
+        self.0 = rest.get(align4(len) - 4..).unwrap_or_default();
+        let kind = u16::from_ne_bytes([k0, k1]) & NLA_TYPE_MASK;
+        Ok(Some(Attribute { kind, payload }))
+    }
+}
+
+/// Rounds up to netlink's alignment.
+#[inline]
+pub(crate) const fn align4(len: usize) -> usize {
+    (len + 3) & !3
+}
+
+/// A value of fixed size; a longer payload is accepted and its first bytes count, as in the
+/// kernel. Integers are big-endian on the wire.
+pub(crate) trait Value: Sized {
+    fn read(payload: &[u8]) -> Option<Self>;
+    fn write(&self, out: &mut Vec<u8>);
+}
+
+macro_rules! integers {
+    ($($ty:ty),+) => {
+        $(impl Value for $ty {
+            #[inline]
+            fn read(payload: &[u8]) -> Option<Self> {
+                payload.first_chunk().map(|bytes| Self::from_be_bytes(*bytes))
+            }
+            #[inline]
+            fn write(&self, out: &mut Vec<u8>) {
+                out.extend_from_slice(&self.to_be_bytes());
+            }
+        })+
+    };
+}
+
+integers!(u8, u16, u32, u64, i32);
+
+impl<const N: usize> Value for [u8; N] {
+    #[inline]
+    fn read(payload: &[u8]) -> Option<Self> {
+        payload.first_chunk().copied()
+    }
+    #[inline]
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self);
+    }
+}
+
+impl Value for Ipv4Addr {
+    #[inline]
+    fn read(payload: &[u8]) -> Option<Self> {
+        <[u8; 4]>::read(payload).map(Self::from)
+    }
+    #[inline]
+    fn write(&self, out: &mut Vec<u8>) {
+        self.octets().write(out);
+    }
+}
+
+impl Value for Ipv6Addr {
+    #[inline]
+    fn read(payload: &[u8]) -> Option<Self> {
+        <[u8; 16]>::read(payload).map(Self::from)
+    }
+    #[inline]
+    fn write(&self, out: &mut Vec<u8>) {
+        self.octets().write(out);
+    }
+}
+
+/// A string of the kernel: the bytes up to the first NUL, or all of them.
+///
+/// Not `String`: the kernel promises no encoding.
+impl Value for Box<[u8]> {
+    fn read(payload: &[u8]) -> Option<Self> {
+        Some(payload.into())
+    }
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self);
+    }
+}
+
+/// Appends attributes to a message under construction.
+#[derive(Debug)]
+pub(crate) struct Writer<'a>(pub(crate) &'a mut Vec<u8>);
+
+impl Writer<'_> {
+    /// Appends one attribute.
+    pub(crate) fn put(&mut self, kind: u16, value: &impl Value) {
+        self.framed(kind, |w| value.write(w.0));
+    }
+
+    /// Appends one attribute if there is a value.
+    pub(crate) fn put_some(&mut self, kind: u16, value: Option<&impl Value>) {
+        if let Some(value) = value {
+            self.put(kind, value);
+        }
+    }
+
+    /// Appends a nest that `fill` fills.
+    pub(crate) fn nest(&mut self, kind: u16, fill: impl FnOnce(&mut Writer<'_>)) {
+        self.framed(kind | NLA_F_NESTED, fill);
+    }
+
+    fn framed(&mut self, kind: u16, fill: impl FnOnce(&mut Writer<'_>)) {
+        let start = self.0.len();
+        self.0.extend_from_slice(&[0; 4]);
+        fill(&mut Writer(self.0));
+        let len = self.0.len() - start;
+        // Every value is bounded far below 64 KiB by its type or by a check where it enters.
+        debug_assert!(len <= usize::from(u16::MAX));
+        self.0[start..start + 2].copy_from_slice(&(len as u16).to_ne_bytes());
+        self.0[start + 2..start + 4].copy_from_slice(&kind.to_ne_bytes());
+        self.0.resize(start + align4(len), 0);
+    }
+}

@@ -1,0 +1,202 @@
+//! Whole messages: requests out, frames in, and what the kernel's verdict on a request says.
+
+use super::attr::{Attribute, Attributes, DecodeError, Value, Writer, align4};
+use super::uapi::*;
+
+const NLMSGHDR: usize = 16;
+const NFGENMSG: usize = 4;
+/// The room for one keyed request: an IPv6 create with labels, NAT and protoinfo fits.
+const USUAL_REQUEST: usize = 320;
+
+/// A request under construction and, once [`finish`](Self::finish)ed, its bytes.
+#[derive(Debug)]
+pub(crate) struct Request(Vec<u8>);
+
+impl Request {
+    /// A message of `kind` for `family`. `NLM_F_REQUEST` and `NLM_F_ACK` are always set: without
+    /// the first nothing is done, without the second success is silent.
+    pub(crate) fn new(kind: u16, flags: u16, family: u8) -> Self {
+        let mut bytes = Vec::with_capacity(USUAL_REQUEST);
+        bytes.extend_from_slice(&[0; 4]);
+        bytes.extend_from_slice(&kind.to_ne_bytes());
+        bytes.extend_from_slice(&(flags | NLM_F_REQUEST | NLM_F_ACK).to_ne_bytes());
+        bytes.extend_from_slice(&[0; 8]);
+        bytes.extend_from_slice(&[family, NFNETLINK_V0, 0, 0]);
+        Self(bytes)
+    }
+
+    /// Makes a flush keep to the family of the message; the kernel ignores it in version 0.
+    pub(crate) fn version(mut self, version: u8) -> Self {
+        self.0[NLMSGHDR + 1] = version;
+        self
+    }
+
+    /// Appends attributes.
+    pub(crate) fn with(mut self, fill: impl FnOnce(&mut Writer<'_>)) -> Self {
+        fill(&mut Writer(&mut self.0));
+        self
+    }
+
+    /// Sets length and sequence number: the bytes to send.
+    pub(crate) fn finish(mut self, seq: u32) -> Vec<u8> {
+        // A request is a few hundred bytes: each attribute is bounded by its type.
+        let len = self.0.len() as u32;
+        self.0[0..4].copy_from_slice(&len.to_ne_bytes());
+        self.0[8..12].copy_from_slice(&seq.to_ne_bytes());
+        self.0
+    }
+
+    /// The length of the message in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The netlink type of the message.
+    pub(crate) fn kind(&self) -> u16 {
+        u16::from_ne_bytes([self.0[4], self.0[5]])
+    }
+
+    /// The netlink flags of the message.
+    pub(crate) fn flags(&self) -> u16 {
+        u16::from_ne_bytes([self.0[6], self.0[7]])
+    }
+
+    /// All that follows the netlink header.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.0[NLMSGHDR..]
+    }
+}
+
+/// One message of a received datagram.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Frame<'a> {
+    pub(crate) kind: u16,
+    pub(crate) flags: u16,
+    pub(crate) seq: u32,
+    /// The whole message, from its netlink header on.
+    pub(crate) bytes: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    /// The first message of a datagram; `None` when nothing is left.
+    ///
+    /// After a length that runs past the end there is nothing to go on with.
+    #[inline]
+    pub(crate) fn first(datagram: &'a [u8]) -> Option<Result<Self, DecodeError>> {
+        if datagram.is_empty() {
+            return None;
+        }
+        let Some(&[l0, l1, l2, l3, k0, k1, f0, f1, s0, s1, s2, s3, ..]) =
+            datagram.first_chunk::<NLMSGHDR>()
+        else {
+            return Some(Err(DecodeError::Truncated));
+        };
+        let len = u32::from_ne_bytes([l0, l1, l2, l3]) as usize;
+        if len < NLMSGHDR {
+            return Some(Err(DecodeError::Truncated));
+        }
+        let Some(bytes) = datagram.get(..len) else {
+            return Some(Err(DecodeError::Truncated));
+        };
+        Some(Ok(Self {
+            kind: u16::from_ne_bytes([k0, k1]),
+            flags: u16::from_ne_bytes([f0, f1]),
+            seq: u32::from_ne_bytes([s0, s1, s2, s3]),
+            bytes,
+        }))
+    }
+
+    /// Where the next message of the datagram begins, counted from this one.
+    #[inline]
+    pub(crate) fn stride(&self) -> usize {
+        align4(self.bytes.len())
+    }
+
+    /// Is it one of netlink's own messages, not one of a subsystem?
+    #[inline]
+    pub(crate) fn is_control(&self) -> bool {
+        self.kind < NLMSG_MIN_TYPE
+    }
+
+    /// The attributes behind the netfilter header.
+    #[inline]
+    pub(crate) fn attributes(&self) -> Result<Attributes<'a>, DecodeError> {
+        let body = self
+            .bytes
+            .get(NLMSGHDR + NFGENMSG..)
+            .ok_or(DecodeError::Truncated)?;
+        Ok(Attributes(body))
+    }
+
+    /// What the message says about the fate of a request; `None` if it is not about that.
+    pub(crate) fn verdict(&self) -> Option<Verdict> {
+        match self.kind {
+            NLMSG_ERROR => Some(Verdict::of_error(self)),
+            NLMSG_DONE => {
+                let code = self.bytes.get(NLMSGHDR..).and_then(ne_i32).unwrap_or(0);
+                Some(Verdict::new(code, None))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The kernel's last word on a request: an ACK, an error or the end of a dump.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// Zero for success, else a positive errno.
+    pub(crate) errno: i32,
+    pub(crate) ext_ack: Option<ExtAck>,
+}
+
+/// What the kernel says beside the errno.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ExtAck {
+    pub(crate) message: Option<Box<str>>,
+}
+
+impl Verdict {
+    fn new(code: i32, ext_ack: Option<ExtAck>) -> Self {
+        Self {
+            errno: code.saturating_neg().max(0),
+            ext_ack,
+        }
+    }
+
+    fn of_error(frame: &Frame<'_>) -> Self {
+        let body = &frame.bytes[NLMSGHDR..];
+        let code = ne_i32(body).unwrap_or(0);
+        // The TLVs stand behind the copy of the request: its header alone in a capped answer and
+        // in a successful one, else all of it.
+        let ext_ack = (frame.flags & NLM_F_ACK_TLVS != 0)
+            .then(|| {
+                let echoed = if frame.flags & NLM_F_CAPPED != 0 {
+                    NLMSGHDR
+                } else {
+                    let len = body.get(4..).and_then(ne_i32)?;
+                    align4(usize::try_from(len).ok()?)
+                };
+                body.get(echoed.checked_add(4)?..).map(ExtAck::read)
+            })
+            .flatten();
+        Self::new(code, ext_ack)
+    }
+}
+
+impl ExtAck {
+    fn read(tlvs: &[u8]) -> Self {
+        let mut ext_ack = Self::default();
+        let mut attributes = Attributes(tlvs);
+        while let Ok(Some(Attribute { kind, payload })) = attributes.next() {
+            if kind == NLMSGERR_ATTR_MSG {
+                let text = payload.split(|byte| *byte == 0).next().unwrap_or_default();
+                ext_ack.message = Some(String::from_utf8_lossy(text).into());
+            }
+        }
+        ext_ack
+    }
+}
+
+fn ne_i32(bytes: &[u8]) -> Option<i32> {
+    <[u8; 4]>::read(bytes).map(i32::from_ne_bytes)
+}
