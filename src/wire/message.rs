@@ -46,11 +46,6 @@ impl Request {
         self.0
     }
 
-    /// The length of the message in bytes.
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
     /// The netlink type of the message.
     pub(crate) fn kind(&self) -> u16 {
         u16::from_ne_bytes([self.0[4], self.0[5]])
@@ -110,6 +105,12 @@ impl<'a> Frame<'a> {
     #[inline]
     pub(crate) fn stride(&self) -> usize {
         align4(self.bytes.len())
+    }
+
+    /// Does it end the answer to the request of this number?
+    #[inline]
+    pub(crate) fn is_verdict_of(&self, seq: u32) -> bool {
+        matches!(self.kind, NLMSG_ERROR | NLMSG_DONE) && self.seq == seq
     }
 
     /// Is it one of netlink's own messages, not one of a subsystem?

@@ -14,7 +14,7 @@ numbers! { isize: NETLINK_NETFILTER = 12 }
 
 // Control messages, below the first message type of any subsystem.
 numbers! { u16:
-    NLMSG_NOOP = 1, NLMSG_ERROR = 2, NLMSG_DONE = 3, NLMSG_OVERRUN = 4, NLMSG_MIN_TYPE = 0x10,
+    NLMSG_NOOP = 1, NLMSG_ERROR = 2, NLMSG_DONE = 3, NLMSG_MIN_TYPE = 0x10,
 }
 
 // Flags of nlmsghdr.
@@ -25,7 +25,7 @@ numbers! { u16:
 }
 
 // TLVs behind an ACK or an error.
-numbers! { u16: NLMSGERR_ATTR_MSG = 1, NLMSGERR_ATTR_OFFS = 2 }
+numbers! { u16: NLMSGERR_ATTR_MSG = 1 }
 
 // Flags in an attribute's type.
 numbers! { u16: NLA_F_NESTED = 0x8000, NLA_TYPE_MASK = 0x3fff }
@@ -90,6 +90,6 @@ numbers! { u8:
 
 // Errno values that a ctnetlink answer can carry.
 numbers! { i32:
-    EPERM = 1, ENOENT = 2, EAGAIN = 11, ENOMEM = 12, EBUSY = 16, EEXIST = 17, EINVAL = 22,
-    ENOSPC = 28, ERANGE = 34, ETIME = 62, EOPNOTSUPP = 95, ENOBUFS = 105,
+    EPERM = 1, ENOENT = 2, ENOMEM = 12, EBUSY = 16, EEXIST = 17, EINVAL = 22,
+    ENOSPC = 28, ERANGE = 34, ETIME = 62, EMSGSIZE = 90, EOPNOTSUPP = 95, ENOBUFS = 105,
 }

@@ -1,0 +1,112 @@
+//! Verbs, one a file: the builder, the message that it makes, and what the kernel's answers mean
+//! for it.
+
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod flush;
+pub(crate) mod get;
+pub(crate) mod list;
+pub(crate) mod update;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tracing::{Instrument, Span, field};
+
+pub use create::Create;
+pub use delete::Delete;
+pub use flush::Flush;
+pub use get::Get;
+pub use list::{List, Table};
+pub use update::Update;
+
+use crate::error::{Error, Result};
+use crate::flow::Family;
+use crate::transport::Lanes;
+use crate::wire::message::Request;
+
+/// A request on its way to its result.
+///
+/// Nothing is sent before the first poll.
+///
+/// # Cancellation
+///
+/// Dropped before it is sent, nothing happens; dropped later, the request may have taken effect,
+/// and its answer is discarded.
+#[must_use = "futures do nothing unless polled"]
+pub struct RequestFuture<T>(Pin<Box<dyn Future<Output = Result<T>> + Send>>);
+
+impl<T> Future for RequestFuture<T> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl<T> fmt::Debug for RequestFuture<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestFuture").finish_non_exhaustive()
+    }
+}
+
+/// What a request is called: in its span, and in the text of its errors.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Verb {
+    pub(crate) name: &'static str,
+    /// Opens the text of an error: "marking a flow".
+    pub(crate) doing: &'static str,
+}
+
+impl Verb {
+    /// The future of a request: in a span, with a deadline, its errors telling what was asked.
+    pub(crate) fn run<T, F>(
+        self,
+        lanes: Arc<Lanes>,
+        family: Option<Family>,
+        work: impl FnOnce(Arc<Lanes>) -> F + Send + 'static,
+    ) -> RequestFuture<T>
+    where
+        F: Future<Output = Result<T>> + Send,
+    {
+        RequestFuture(Box::pin(async move {
+            let span = tracing::debug_span!(
+                "ctnetlink",
+                verb = self.name,
+                family = family.map(tracing_family),
+                seq = field::Empty,
+                outcome = field::Empty,
+            );
+            let timeout = lanes.timeout;
+            let result = tokio::time::timeout(timeout, work(lanes))
+                .instrument(span.clone())
+                .await
+                .unwrap_or_else(|_| Err(Error::timeout(timeout)))
+                .map_err(|error| error.while_(self.doing));
+            match &result {
+                Ok(_) => span.record("outcome", "ok"),
+                Err(error) => span.record("outcome", field::debug(error.kind())),
+            };
+            result
+        }))
+    }
+}
+
+fn tracing_family(family: Family) -> &'static str {
+    match family {
+        Family::Ipv4 => "ipv4",
+        Family::Ipv6 => "ipv6",
+    }
+}
+
+/// Sends a request that names one object; its data is what came before the kernel's consent.
+pub(crate) async fn call(lanes: &Lanes, request: Request) -> Result<Option<Bytes>> {
+    let reply = lanes.control.call(request).await?;
+    Span::current().record("seq", reply.seq);
+    Error::check(reply.verdict)?;
+    Ok(reply.data)
+}

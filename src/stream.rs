@@ -1,0 +1,136 @@
+//! Streams of flows.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_core::{FusedStream, Stream};
+
+use crate::error::{Error, Result};
+use crate::flow::{Family, Flow};
+use crate::transport::Lanes;
+use crate::transport::walk::{SEQ, Walk};
+use crate::wire::message::Frame;
+
+/// The flows of a walk of the table, as the kernel comes to them.
+///
+/// There is no snapshot: a flow that comes or goes during the walk may be seen or not, and one
+/// may be seen twice. The kernel waits for the reader: at most two datagrams (some 300 flows) are
+/// read ahead, however slow the reader is.
+///
+/// A message that does not decode is one `Err` item of kind
+/// [`Decode`](crate::ErrorKind::Decode), with its bytes; the stream goes on. An error that ends
+/// the walk is the last item.
+///
+/// # Cancellation
+///
+/// `next()` is cancel-safe: a flow is never lost between two calls. Dropping the stream ends the
+/// walk: its thread and socket are gone as soon as the kernel hands over the datagram that it is
+/// at.
+#[derive(Debug)]
+#[must_use = "streams do nothing unless polled"]
+pub struct FlowStream {
+    walk: Walk,
+    datagram: Bytes,
+    /// Where in the datagram the next message begins.
+    at: usize,
+    family: Option<Family>,
+    done: bool,
+    /// Keeps the connection open.
+    _lanes: Arc<Lanes>,
+}
+
+impl FlowStream {
+    /// Waits for the first datagram, so that an error that the kernel gives at once is the
+    /// caller's and not an item.
+    pub(crate) async fn open(
+        lanes: Arc<Lanes>,
+        mut walk: Walk,
+        family: Option<Family>,
+    ) -> Result<Self> {
+        let datagram = walk
+            .next()
+            .await
+            .unwrap_or_else(|| Err(Error::unanswered()))?;
+        if let Some(Ok(frame)) = Frame::first(&datagram) {
+            if let Some(verdict) = frame.verdict().filter(|_| frame.seq == SEQ) {
+                Error::check(verdict)?;
+            }
+        }
+        Ok(Self {
+            walk,
+            datagram,
+            at: 0,
+            family,
+            done: false,
+            _lanes: lanes,
+        })
+    }
+
+    /// The next flow of the datagram at hand; `None` when it is spent.
+    #[inline]
+    fn next_of_datagram(&mut self) -> Option<Result<Flow>> {
+        while !self.done {
+            let frame = match Frame::first(self.datagram.get(self.at..)?)? {
+                Ok(frame) => frame,
+                Err(cause) => {
+                    let error = Error::decode(cause, &self.datagram[self.at..]);
+                    self.at = self.datagram.len();
+                    return Some(Err(error));
+                }
+            };
+            self.at += frame.stride();
+            if frame.seq != SEQ {
+                continue;
+            }
+            if let Some(verdict) = frame.verdict() {
+                self.done = true;
+                return Error::check(verdict).err().map(Err);
+            }
+            if frame.is_control() {
+                continue;
+            }
+            match Flow::decode(&frame) {
+                // Older kernels ignore the family for some of the tables.
+                Ok(flow) if self.family.is_some_and(|family| family != flow.family()) => {}
+                Ok(flow) => return Some(Ok(flow)),
+                Err(cause) => return Some(Err(Error::decode(cause, frame.bytes))),
+            }
+        }
+        None
+    }
+}
+
+impl Stream for FlowStream {
+    type Item = Result<Flow>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Flow>>> {
+        let this = self.get_mut();
+        loop {
+            if let Some(flow) = this.next_of_datagram() {
+                return Poll::Ready(Some(flow));
+            }
+            if this.done {
+                return Poll::Ready(None);
+            }
+            match ready!(this.walk.poll_next(cx)) {
+                Some(Ok(datagram)) => {
+                    this.datagram = datagram;
+                    this.at = 0;
+                }
+                end => {
+                    this.done = true;
+                    let error = end.and_then(Result::err).unwrap_or_else(Error::unanswered);
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+        }
+    }
+}
+
+impl FusedStream for FlowStream {
+    fn is_terminated(&self) -> bool {
+        self.done
+    }
+}

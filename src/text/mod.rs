@@ -1,0 +1,8 @@
+//! conntrack(8)'s wording: `Display` of the nouns, and the labels' names.
+
+mod address;
+mod flow;
+mod label_map;
+mod nouns;
+
+pub use label_map::LabelMap;

@@ -1,0 +1,177 @@
+//! The small nouns, in the words that a flow's line uses for them.
+
+use std::fmt;
+
+use super::address::Address;
+use crate::flow::{
+    Counters, DccpState, Family, FlowId, Labels, SctpState, Status, TcpState, Tuple, Zone,
+    ZoneDirection,
+};
+
+const UNKNOWN: &str = "unknown";
+
+/// The name that conntrack(8) has for a protocol; for most it has none, whatever
+/// `/etc/protocols` says.
+pub(super) fn protocol_name(protocol: u8) -> &'static str {
+    match protocol {
+        1 => "icmp",
+        6 => "tcp",
+        17 => "udp",
+        33 => "dccp",
+        47 => "gre",
+        58 => "icmpv6",
+        132 => "sctp",
+        136 => "udplite",
+        _ => UNKNOWN,
+    }
+}
+
+impl Family {
+    /// The word of `-f`: `ipv4` or `ipv6`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ipv4 => "ipv4",
+            Self::Ipv6 => "ipv6",
+        }
+    }
+}
+
+/// `ipv4` or `ipv6`.
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// `src=10.0.0.1 dst=10.0.0.2 sport=4000 dport=443`; `srckey=0x0 dstkey=0x5` for GRE,
+/// `type=8 code=0 id=7` for ICMP.
+///
+/// As conntrack(8) does, it shows 0 for what the kernel did not send, where the protocol should
+/// have it (the ports of DCCP from Linux 6.17 on).
+impl fmt::Display for Tuple {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (src, dst) = (Address(self.src()), Address(self.dst()));
+        write!(f, "src={src} dst={dst}")?;
+        let src = self.src_port().unwrap_or_default();
+        let dst = self.dst_port().unwrap_or_default();
+        match protocol_name(self.protocol()) {
+            UNKNOWN => Ok(()),
+            "gre" => write!(f, " srckey={src:#x} dstkey={dst:#x}"),
+            "icmp" | "icmpv6" => {
+                let (kind, code, id) = self
+                    .icmp_echo()
+                    .map_or((0, 0, 0), |echo| (echo.kind(), echo.code(), echo.id()));
+                write!(f, " type={kind} code={code} id={id}")
+            }
+            _ => write!(f, " sport={src} dport={dst}"),
+        }
+    }
+}
+
+/// `zone=5`, `zone-orig=5` or `zone-reply=5`.
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.direction() {
+            ZoneDirection::Both => "zone",
+            ZoneDirection::Orig => "zone-orig",
+            ZoneDirection::Reply => "zone-reply",
+        };
+        write!(f, "{name}={}", self.id())
+    }
+}
+
+/// `packets=3 bytes=180`.
+impl fmt::Display for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "packets={} bytes={}", self.packets, self.bytes)
+    }
+}
+
+/// The kernel's words, `SEEN_REPLY,ASSURED`, as `-u` takes them; bits without a name as one
+/// number (`0x10000`), and no bit as `UNSET`.
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("UNSET");
+        }
+        let mut comma = "";
+        let mut names = self.iter_names();
+        for (name, _) in names.by_ref() {
+            write!(f, "{comma}{name}")?;
+            comma = ",";
+        }
+        match names.remaining().bits() {
+            0 => Ok(()),
+            rest => write!(f, "{comma}{rest:#x}"),
+        }
+    }
+}
+
+/// The numbers of the labels that are set: `3,127`. Their names are a
+/// [`LabelMap`](crate::LabelMap)'s.
+impl fmt::Display for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut comma = "";
+        for label in self.iter() {
+            write!(f, "{comma}{label}")?;
+            comma = ",";
+        }
+        Ok(())
+    }
+}
+
+/// The number that conntrack(8) prints.
+impl fmt::Display for FlowId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        u32::from(*self).fmt(f)
+    }
+}
+
+macro_rules! states {
+    ($($state:ty),+) => {
+        $(
+            /// The word that conntrack(8) prints, or the number of a state that has none.
+            impl fmt::Display for $state {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    match self.as_str() {
+                        Some(word) => f.pad(word),
+                        None => self.number().fmt(f),
+                    }
+                }
+            }
+        )+
+    };
+}
+
+states!(TcpState, SctpState, DccpState);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nouns_read_as_in_a_line() {
+        assert_eq!(Zone::new(5).to_string(), "zone=5");
+        assert_eq!(Zone::orig(6).to_string(), "zone-orig=6");
+        assert_eq!(Zone::reply(7).to_string(), "zone-reply=7");
+        assert_eq!(Family::Ipv4.to_string(), "ipv4");
+        assert_eq!(format!("{:<8}|", Family::Ipv6), "ipv6    |");
+        assert_eq!(TcpState::SynSent2.to_string(), "SYN_SENT2");
+        assert_eq!(SctpState::Unknown(42).to_string(), "42");
+        assert_eq!(
+            (Labels::bit(127).unwrap() | Labels::bit(3).unwrap()).to_string(),
+            "3,127"
+        );
+        assert_eq!(Labels::EMPTY.to_string(), "");
+    }
+
+    #[test]
+    fn status_reads_as_its_words() {
+        assert_eq!(Status::empty().to_string(), "UNSET");
+        let status = Status::ASSURED | Status::SEEN_REPLY;
+        assert_eq!(status.to_string(), "SEEN_REPLY,ASSURED");
+        let newer = Status::from_bits_retain(0x8003_0000);
+        assert_eq!(newer.to_string(), "0x80030000");
+        assert_eq!((newer | Status::DYING).to_string(), "DYING,0x80030000");
+    }
+}

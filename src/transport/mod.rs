@@ -1,0 +1,39 @@
+//! Lanes: they move datagrams between the wire and the kernel.
+//!
+//! | lane | carries | because |
+//! |---|---|---|
+//! | [`control`] | requests that name one object | microseconds each: one task multiplexes them |
+//! | [`walk`] | list and flush | the kernel walks the table inside our `send` and `recv`, non-blocking or not: each walk has a thread and a socket of its own |
+//!
+//! A socket belongs for ever to the network namespace of the thread that opened it; [`netns`]
+//! opens each in the namespace that the connection was made for.
+
+pub(crate) mod control;
+pub(crate) mod netns;
+mod proto;
+pub(crate) mod socket;
+pub(crate) mod walk;
+
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::wire::message::Request;
+use control::Client;
+use netns::Namespace;
+use walk::Walk;
+
+/// What a handle holds: the way to each lane. The control connection ends when the last is gone.
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    pub(crate) control: Client,
+    pub(crate) namespace: Namespace,
+    pub(crate) timeout: Duration,
+}
+
+impl Lanes {
+    /// Starts a walk of the table.
+    pub(crate) fn walk(&self, request: Request) -> Result<Walk> {
+        self.control.check_open()?;
+        Walk::start(self.namespace.clone(), request, self.timeout)
+    }
+}

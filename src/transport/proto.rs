@@ -1,0 +1,271 @@
+//! What makes netlink-proto carry our messages: a packet of bytes, a codec that cannot fail, and a
+//! socket that reads the answers where they already are.
+
+use std::convert::Infallible;
+use std::fmt::Debug;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use netlink_packet_core::{
+    NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
+};
+use netlink_proto::NetlinkMessageCodec;
+use netlink_sys::{AsyncSocket, Socket as RawSocket, SocketAddr, TokioSocket};
+
+use super::socket::{Socket, prepare};
+use crate::error::{Error, Result};
+use crate::wire::attr::align4;
+use crate::wire::message::{Frame, Request, Verdict};
+use crate::wire::uapi::*;
+
+pub(super) type Message = NetlinkMessage<Packet>;
+pub(super) type Connection = netlink_proto::Connection<Packet, ControlSocket, Codec>;
+
+/// What netlink-proto carries: bytes, and the verdicts read out of them.
+#[derive(Debug)]
+pub(super) enum Packet {
+    Out(Request),
+    Data(Bytes),
+    Verdict(Verdict),
+}
+
+impl From<Request> for Message {
+    fn from(request: Request) -> Self {
+        let mut header = NetlinkHeader::default();
+        // Without the ACK flag netlink-proto takes the first message that is not MULTI for the
+        // last: the codec sees to it that this is the verdict.
+        header.flags = request.flags() & !NLM_F_ACK;
+        Self::new(header, NetlinkPayload::InnerMessage(Packet::Out(request)))
+    }
+}
+
+impl NetlinkSerializable for Packet {
+    fn message_type(&self) -> u16 {
+        match self {
+            Self::Out(request) => request.kind(),
+            _ => NLMSG_NOOP,
+        }
+    }
+
+    fn buffer_len(&self) -> usize {
+        match self {
+            Self::Out(request) => request.body().len(),
+            _ => 0,
+        }
+    }
+
+    fn serialize(&self, buffer: &mut [u8]) {
+        if let Self::Out(request) = self {
+            buffer.copy_from_slice(request.body());
+        }
+    }
+}
+
+impl NetlinkDeserializable for Packet {
+    type Error = Infallible;
+
+    /// `message` is the whole message, as [`Codec`] hands it over.
+    fn deserialize(_: &NetlinkHeader, message: &[u8]) -> Result<Self, Infallible> {
+        let verdict = match Frame::first(message) {
+            Some(Ok(frame)) => frame.verdict(),
+            _ => None,
+        };
+        Ok(match verdict {
+            Some(verdict) => Self::Verdict(verdict),
+            None => Self::Data(Bytes::copy_from_slice(message)),
+        })
+    }
+}
+
+/// Splits datagrams into messages, and asks for an ACK with every request.
+pub(super) struct Codec;
+
+impl NetlinkMessageCodec for Codec {
+    fn decode<T>(src: &mut BytesMut) -> io::Result<Option<NetlinkMessage<T>>>
+    where
+        T: NetlinkDeserializable + Debug,
+    {
+        while let Some(frame) = Frame::first(src) {
+            let Ok(frame) = frame else {
+                // Whom it would have answered cannot be told: the request's deadline ends it.
+                src.clear();
+                break;
+            };
+            let mut header = NetlinkHeader::default();
+            header.message_type = frame.kind;
+            header.sequence_number = frame.seq;
+            // A single reply is MULTI without a DONE, a verdict never: that makes it the last.
+            header.flags = if frame.is_control() { 0 } else { NLM_F_MULTI };
+            let about_a_request = !frame.is_control() || frame.is_verdict_of(frame.seq);
+            let inner = T::deserialize(&header, frame.bytes).map_err(io::Error::other)?;
+            let stride = frame.stride().min(src.len());
+            src.advance(stride);
+            if about_a_request {
+                return Ok(Some(NetlinkMessage::new(
+                    header,
+                    NetlinkPayload::InnerMessage(inner),
+                )));
+            }
+        }
+        Ok(None)
+    }
+
+    fn encode<T>(message: NetlinkMessage<T>, datagram: &mut BytesMut) -> io::Result<()>
+    where
+        T: NetlinkSerializable + Debug,
+    {
+        let start = datagram.len();
+        let len = message.buffer_len();
+        datagram.resize(start + align4(len), 0);
+        message.serialize(&mut datagram[start..start + len]);
+        let flags = message.header.flags | NLM_F_ACK;
+        datagram[start + 6..start + 8].copy_from_slice(&flags.to_ne_bytes());
+        Ok(())
+    }
+}
+
+/// The control connection's socket. Clones are the same socket, so that a new netlink-proto
+/// connection can take over from one that has lost track.
+#[derive(Clone)]
+pub(super) struct ControlSocket(Arc<Inner>);
+
+struct Inner {
+    socket: TokioSocket,
+    /// Datagrams that must be in the receive queue: the kernel answers inside our send. They are
+    /// read at once, without waiting for the reactor to say that they are there.
+    expected: AtomicU32,
+    /// The errno of the receive or send that failed for good.
+    failure: AtomicI32,
+}
+
+impl ControlSocket {
+    pub(super) fn open(receive_buffer: Option<usize>) -> Result<Self> {
+        Socket::open()?.probe()?;
+        let socket = Self::new(NETLINK_NETFILTER)
+            .map_err(|cause| Error::io("opening the control connection", cause))?;
+        if let Some(size) = receive_buffer {
+            let size = i32::try_from(size).unwrap_or(i32::MAX);
+            socket
+                .socket_ref()
+                .set_rx_buf_sz(size)
+                .map_err(|cause| Error::io("setting the receive buffer", cause))?;
+        }
+        Ok(socket)
+    }
+
+    /// Has all been read that the kernel had to say?
+    pub(super) fn is_drained(&self) -> bool {
+        self.0.expected.load(Ordering::Relaxed) == 0
+    }
+
+    /// Why netlink-proto gave up.
+    pub(super) fn failure(&self) -> Error {
+        let errno = self.0.failure.load(Ordering::Relaxed);
+        Error::io(
+            "the control connection failed",
+            io::Error::from_raw_os_error(errno),
+        )
+    }
+
+    fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        if let Err(cause) = &result {
+            let errno = cause.raw_os_error().unwrap_or(0);
+            match errno {
+                // Much may be left in the queue, and all of it counts: to be read to its end.
+                ENOBUFS => self.0.expected.store(u32::MAX, Ordering::Relaxed),
+                _ => self.0.failure.store(errno, Ordering::Relaxed),
+            }
+        }
+        result
+    }
+
+    fn expect_answers_to(&self, datagram: &[u8]) {
+        let mut answers = 0;
+        let mut rest = datagram;
+        while let Some(Ok(frame)) = Frame::first(rest) {
+            answers += match frame.kind {
+                IPCTNL_MSG_CT_NEW | IPCTNL_MSG_CT_DELETE => 1,
+                _ => 2,
+            };
+            rest = rest.get(frame.stride()..).unwrap_or_default();
+        }
+        self.0.expected.fetch_add(answers, Ordering::Relaxed);
+    }
+}
+
+impl AsyncSocket for ControlSocket {
+    fn socket_ref(&self) -> &RawSocket {
+        self.0.socket.socket_ref()
+    }
+
+    fn socket_mut(&mut self) -> &mut RawSocket {
+        // Part of the trait, called by nobody: netlink-proto itself never does, and neither do we.
+        Arc::get_mut(&mut self.0)
+            .expect("no connection shares the socket")
+            .socket
+            .socket_mut()
+    }
+
+    fn new(protocol: isize) -> io::Result<Self> {
+        let mut socket = TokioSocket::new(protocol)?;
+        prepare(socket.socket_mut())?;
+        Ok(Self(Arc::new(Inner {
+            socket,
+            expected: AtomicU32::new(0),
+            failure: AtomicI32::new(0),
+        })))
+    }
+
+    fn poll_send(&self, cx: &mut Context<'_>, datagram: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_send_to(cx, datagram, &SocketAddr::new(0, 0))
+    }
+
+    fn poll_send_to(
+        &self,
+        cx: &mut Context<'_>,
+        datagram: &[u8],
+        to: &SocketAddr,
+    ) -> Poll<io::Result<usize>> {
+        let sent = match self.socket_ref().send_to(datagram, to, 0) {
+            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
+                ready!(self.0.socket.poll_send_to(cx, datagram, to))
+            }
+            sent => sent,
+        };
+        self.expect_answers_to(datagram);
+        Poll::Ready(self.note(sent))
+    }
+
+    fn poll_recv<B: BufMut>(&self, cx: &mut Context<'_>, buffer: &mut B) -> Poll<io::Result<()>> {
+        self.poll_recv_from(cx, buffer).map_ok(drop)
+    }
+
+    fn poll_recv_from<B: BufMut>(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut B,
+    ) -> Poll<io::Result<SocketAddr>> {
+        let expected = self.0.expected.load(Ordering::Relaxed);
+        if expected > 0 {
+            match self.socket_ref().recv_from(buffer, 0) {
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
+                    self.0.expected.store(0, Ordering::Relaxed);
+                }
+                result => {
+                    self.0.expected.store(expected - 1, Ordering::Relaxed);
+                    return Poll::Ready(self.note(result.map(|(_, from)| from)));
+                }
+            }
+        }
+        let result = ready!(self.0.socket.poll_recv_from(cx, buffer));
+        Poll::Ready(self.note(result))
+    }
+
+    fn poll_recv_from_full(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Vec<u8>, SocketAddr)>> {
+        let result = ready!(self.0.socket.poll_recv_from_full(cx));
+        Poll::Ready(self.note(result))
+    }
+}

@@ -1,0 +1,122 @@
+//! A socket of NETLINK_NETFILTER: options, send, receive.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::{BufMut, BytesMut};
+use netlink_sys::{Socket as RawSocket, SocketAddr};
+use nix::libc::MSG_TRUNC;
+use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::time::{TimeVal, TimeValLike};
+
+use crate::error::{Error, Result};
+use crate::wire::message::{Frame, Request, Verdict};
+use crate::wire::uapi::*;
+
+/// The kernel fills a datagram of a dump up to the largest buffer it has seen on the socket, and
+/// at most 32 448 bytes; a smaller buffer later would truncate one.
+pub(crate) const RECEIVE: usize = 32 * 1024;
+
+/// A blocking socket, bound, for one request at a time.
+#[derive(Debug)]
+pub(crate) struct Socket(RawSocket);
+
+impl Socket {
+    /// Opens a socket in the current thread's namespace.
+    pub(crate) fn open() -> Result<Self> {
+        Self::try_open().map_err(|cause| match cause.raw_os_error() {
+            // EPROTONOSUPPORT, EAFNOSUPPORT: built without, or a module that cannot be loaded.
+            Some(93 | 97) => Error::io("opening a socket: this kernel has no nfnetlink", cause),
+            _ => Error::io("opening a netlink socket", cause),
+        })
+    }
+
+    fn try_open() -> io::Result<Self> {
+        let mut socket = RawSocket::new(NETLINK_NETFILTER)?;
+        prepare(&mut socket)?;
+        Ok(Self(socket))
+    }
+
+    /// Fails a receive that the kernel leaves without an answer for this long.
+    pub(crate) fn set_timeout(&self, timeout: Duration) -> Result<()> {
+        // Zero would mean to wait for ever.
+        let micros = i64::try_from(timeout.as_micros())
+            .unwrap_or(i64::MAX)
+            .max(1);
+        setsockopt(
+            &self.0,
+            sockopt::ReceiveTimeout,
+            &TimeVal::microseconds(micros),
+        )
+        .map_err(|errno| Error::io("setting the receive timeout", errno.into()))
+    }
+
+    /// Sends a request. The kernel acts on it before this returns.
+    pub(crate) fn send(&self, message: &[u8]) -> Result<()> {
+        self.0
+            .send_to(message, &SocketAddr::new(0, 0), 0)
+            .map(drop)
+            .map_err(|cause| Error::io("sending a request", cause))
+    }
+
+    /// Receives a datagram of the kernel into the free room of `buffer`, [`RECEIVE`] bytes of it.
+    pub(crate) fn receive(&self, buffer: &mut BytesMut) -> Result<()> {
+        buffer.reserve(RECEIVE);
+        loop {
+            let before = buffer.len();
+            match self.0.recv_from(&mut buffer.limit(RECEIVE), MSG_TRUNC) {
+                Ok((len, _)) if len > RECEIVE => {
+                    let cause = io::Error::from_raw_os_error(EMSGSIZE);
+                    return Err(Error::io("receiving: a datagram was cut off", cause));
+                }
+                // Anybody may write to a netlink socket; only the kernel has port 0.
+                Ok((_, from)) if from.port_number() != 0 => buffer.truncate(before),
+                Ok(_) => return Ok(()),
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(Error::io("receiving: the kernel did not answer", cause));
+                }
+                Err(cause) => return Err(Error::io("receiving", cause)),
+            }
+        }
+    }
+
+    /// Asks for the number of flows, which every kernel from 3.6 on answers at once: it shows
+    /// whether ctnetlink is there and the caller may use it.
+    pub(crate) fn probe(&self) -> Result<()> {
+        const SEQ: u32 = 1;
+        self.send(&Request::new(IPCTNL_MSG_CT_GET_STATS, 0, AF_UNSPEC).finish(SEQ))?;
+        let mut buffer = BytesMut::new();
+        loop {
+            buffer.clear();
+            self.receive(&mut buffer)?;
+            let mut rest = &buffer[..];
+            while let Some(Ok(frame)) = Frame::first(rest) {
+                if let Some(verdict) = frame.verdict() {
+                    return check_probe(verdict);
+                }
+                rest = rest.get(frame.stride()..).unwrap_or_default();
+            }
+        }
+    }
+}
+
+/// Gives a new socket its address, and asks for short ACKs (Linux 4.2) and the kernel's words
+/// (4.12), which are good to have and not needed.
+pub(super) fn prepare(socket: &mut RawSocket) -> io::Result<()> {
+    socket.bind_auto()?;
+    let _ = socket.set_cap_ack(true);
+    let _ = socket.set_ext_ack(true);
+    Ok(())
+}
+
+fn check_probe(verdict: Verdict) -> Result<()> {
+    let errno = verdict.errno;
+    Error::check(verdict).map_err(|error| match errno {
+        EINVAL | EOPNOTSUPP => error.meaning(
+            crate::error::ErrorKind::Unsupported,
+            "this kernel has no ctnetlink (CONFIG_NF_CT_NETLINK, module nf_conntrack_netlink)",
+        ),
+        _ => error,
+    })
+}

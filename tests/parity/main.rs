@@ -1,0 +1,88 @@
+//! Parity with conntrack(8): what one side writes, the other shows, in the same words.
+//!
+//! Each test runs on a thread of its own in a fresh network namespace. Without the tool, or where
+//! no namespace can be made, the tests are skipped; `CTNETLINK_TEST_STRICT=1` makes that a failure.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod names;
+mod our_writes;
+mod population;
+mod shown;
+mod table;
+mod their_writes;
+mod tool;
+mod wait;
+mod xml;
+
+use std::future::Future;
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+use support::namespace;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let strict = std::env::var_os("CTNETLINK_TEST_STRICT").is_some_and(|value| value == "1");
+    // First of all, while the process has one thread.
+    let obstacle = namespace::enter().and_then(|()| tool::installed()).err();
+    if let Some(reason) = &obstacle {
+        eprintln!("parity: all tests are skipped: {reason}");
+    }
+    let skip = obstacle.is_some() && !strict;
+    let trials = trials(obstacle).into_iter();
+    let trials = trials.map(|trial| trial.with_ignored_flag(skip)).collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+macro_rules! all {
+    ($obstacle:ident: $($module:ident::$test:ident,)+) => {
+        vec![$(trial(
+            concat!(stringify!($module), "::", stringify!($test)),
+            &$obstacle,
+            $module::$test,
+        ),)+]
+    };
+}
+
+fn trials(obstacle: Option<String>) -> Vec<Trial> {
+    all![obstacle:
+        table::nouns_equal_the_xml,
+        table::text_equals_the_listing,
+        table::labels_go_by_the_same_names,
+        our_writes::mark,
+        our_writes::labels,
+        our_writes::timeout,
+        our_writes::status,
+        our_writes::tcp_state,
+        our_writes::everything_at_once,
+        our_writes::translation,
+        our_writes::zones,
+        our_writes::delete,
+        our_writes::flush,
+        our_writes::flush_of_one_family,
+        their_writes::create,
+        their_writes::translation,
+        their_writes::zones,
+        their_writes::update,
+        their_writes::labels,
+        their_writes::delete,
+        their_writes::flush,
+    ]
+}
+
+fn trial<F>(name: &str, obstacle: &Option<String>, test: fn() -> F) -> Trial
+where
+    F: Future<Output = ()> + 'static,
+{
+    let obstacle = obstacle.clone();
+    Trial::test(name, move || match obstacle {
+        Some(reason) => Err(reason.into()),
+        None => {
+            namespace::isolated(move || namespace::block_on(test()));
+            Ok(())
+        }
+    })
+}

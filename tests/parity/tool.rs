@@ -1,0 +1,71 @@
+//! conntrack(8), run in the network namespace of this thread.
+
+use std::env;
+use std::process::{Command, Output};
+
+use crate::shown::Shown;
+
+/// Says what stands in the way of running the tool.
+pub fn installed() -> Result<(), String> {
+    command("--version")
+        .output()
+        .map(drop)
+        .map_err(|error| format!("conntrack(8) is not installed: {error}"))
+}
+
+/// Runs the tool; it must succeed. Gives what it printed.
+#[track_caller]
+pub fn conntrack(arguments: &str) -> String {
+    let output = run(arguments);
+    assert!(
+        output.status.success(),
+        "conntrack {arguments}: {}: {}",
+        output.status,
+        stderr(&output),
+    );
+    String::from_utf8(output.stdout).expect("UTF-8 from conntrack(8)")
+}
+
+/// Runs the tool; it must fail. Gives what it complained of.
+#[track_caller]
+pub fn refused(arguments: &str) -> String {
+    let output = run(arguments);
+    assert!(
+        !output.status.success(),
+        "conntrack {arguments} should have failed"
+    );
+    stderr(&output)
+}
+
+/// The flows that the tool shows for these arguments, by its XML.
+#[track_caller]
+pub fn shown(arguments: &str) -> Vec<Shown> {
+    Shown::read(&conntrack(&format!("{arguments} -o xml,ktimestamp,labels")))
+}
+
+/// The flow that the tool gets for this key (`-p udp -s …`).
+#[track_caller]
+pub fn got(key: &str) -> Shown {
+    let mut flows = shown(&format!("-G {key}"));
+    assert_eq!(flows.len(), 1, "conntrack -G {key}: {flows:#?}");
+    flows.remove(0)
+}
+
+fn run(arguments: &str) -> Output {
+    command(arguments)
+        .output()
+        .expect("to start conntrack(8), which was there before")
+}
+
+fn command(arguments: &str) -> Command {
+    let mut command = Command::new("conntrack");
+    let path = env::var("PATH").unwrap_or_default();
+    // Where distributions put it, and where a user's PATH may not lead.
+    command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
+    command.args(arguments.split_whitespace());
+    command
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}

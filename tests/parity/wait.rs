@@ -1,0 +1,40 @@
+//! Values that tick: timeouts and ages are not the same in two looks at the table.
+
+use std::time::{Duration, Instant};
+
+use ctnetlink::{ConntrackHandle, Flow, FlowKey};
+
+use crate::tool::conntrack;
+
+/// How long two looks may go on to differ.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// Looks again and again until `look` finds nothing that differs; panics with what does.
+pub async fn until_equal(mut look: impl AsyncFnMut() -> Result<(), String>) {
+    let start = Instant::now();
+    while let Err(difference) = look().await {
+        assert!(
+            start.elapsed() < PATIENCE,
+            "different for {PATIENCE:?}: {difference}"
+        );
+    }
+}
+
+/// Waits until `get` of our key and `-G` of theirs are one line; gives our flow.
+pub async fn same_line(handle: &ConntrackHandle, ours: FlowKey, theirs: &str) -> Flow {
+    let mut last = None;
+    until_equal(async || {
+        let flow = handle.get(ours).await.expect("an answer");
+        let flow = flow.ok_or_else(|| format!("{ours:?} is not there"))?;
+        let line = conntrack(&format!("-G {theirs} -o extended,id"));
+        let (our_line, line) = (format!("{flow:#}"), line.trim_end());
+        last = Some(flow);
+        if our_line == line {
+            Ok(())
+        } else {
+            Err(format!("\n  ours:   {our_line}\n  theirs: {line}"))
+        }
+    })
+    .await;
+    last.expect("a flow")
+}

@@ -1,0 +1,152 @@
+//! Network namespaces: each test has one of its own.
+
+use std::future::Future;
+use std::time::Duration;
+use std::{fs, io, panic, thread};
+
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::{getegid, geteuid};
+
+use super::{link, nft};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+/// For what may still sit in a blocking thread when a runtime ends.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Makes this process able to create network namespaces, or says why that cannot be.
+///
+/// Without root it moves the process into a user and network namespace of its own, so it must be called while the
+/// process has one thread only.
+pub fn enter() -> Result<(), String> {
+    if !geteuid().is_root() {
+        enter_user_namespace()?;
+    }
+    // A thread of its own, so that the process stays where it is.
+    thread::spawn(prepare)
+        .join()
+        .unwrap_or_else(|_| Err("the attempt at a network namespace panicked".into()))
+}
+
+fn enter_user_namespace() -> Result<(), String> {
+    let (uid, gid) = (geteuid(), getegid());
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET).map_err(no_user_namespace)?;
+    for (file, text) in [
+        ("setgroups", "deny".to_owned()),
+        ("uid_map", format!("0 {uid} 1")),
+        ("gid_map", format!("0 {gid} 1")),
+    ] {
+        fs::write(format!("/proc/self/{file}"), text).map_err(|error| {
+            format!(
+                "cannot write /proc/self/{file}: {error}; {}",
+                user_namespace_settings()
+            )
+        })?;
+    }
+    Ok(())
+}
+
+fn no_user_namespace(errno: Errno) -> String {
+    match errno {
+        Errno::EINVAL => {
+            "cannot create a user namespace: this process has more than one thread (EINVAL)".into()
+        }
+        _ => format!(
+            "cannot create a user namespace: {errno}; {}",
+            user_namespace_settings()
+        ),
+    }
+}
+
+/// The settings that switch user namespaces off, with their values here.
+fn user_namespace_settings() -> String {
+    let settings = [
+        "user.max_user_namespaces",
+        "kernel.unprivileged_userns_clone",
+        "kernel.apparmor_restrict_unprivileged_userns",
+    ]
+    .map(|name| {
+        let path = format!("/proc/sys/{}", name.replace('.', "/"));
+        let value = fs::read_to_string(path);
+        format!(
+            "{name} = {}",
+            value.as_deref().map_or("(absent)", str::trim)
+        )
+    });
+    format!("look at {}, or run as root", settings.join(", "))
+}
+
+/// Moves this thread into a new network namespace that is fit for a test.
+pub(super) fn prepare() -> Result<(), String> {
+    unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| {
+        format!("cannot create a network namespace: {errno}; CAP_SYS_ADMIN is missing?")
+    })?;
+    block_on(link::set_up("lo"));
+    for name in [
+        "nf_conntrack_events",
+        "nf_conntrack_acct",
+        "nf_conntrack_timestamp",
+    ] {
+        let written = match sysctl(name, "1") {
+            // nf_conntrack is a module that nothing has asked for yet; a rule does.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                nft::track()
+                    .and_then(nft::Table::delete)
+                    .map_err(|refused| refused.to_string())?;
+                sysctl(name, "1")
+            }
+            written => written,
+        };
+        written.map_err(|error| {
+            format!("cannot set net.netfilter.{name}: {error}; is /proc/sys read-only?")
+        })?;
+    }
+    Ok(())
+}
+
+/// Runs `f` on a thread of its own in a new network namespace: `lo` is up, and conntrack events, accounting and
+/// timestamps are on. A panic in `f` is a panic here.
+pub fn isolated<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R {
+    let body = move || {
+        prepare().unwrap_or_else(|reason| panic!("{reason}"));
+        f()
+    };
+    let thread = thread::Builder::new()
+        .name("isolated".into())
+        .spawn(body)
+        .expect("a thread");
+    thread
+        .join()
+        .unwrap_or_else(|payload| panic::resume_unwind(payload))
+}
+
+/// Drives `f` on a current-thread runtime, for at most a minute. Code that blocks the thread escapes the deadline.
+pub fn block_on<F: Future>(f: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = Runtime(Some(runtime.expect("a runtime")));
+    let within = async { tokio::time::timeout(DEADLINE, f).await };
+    let driven = runtime
+        .0
+        .as_ref()
+        .map(|runtime| runtime.block_on(within))
+        .expect("a runtime");
+    driven.unwrap_or_else(|_| panic!("not finished after {} s", DEADLINE.as_secs()))
+}
+
+/// Dropping a runtime waits for its blocking threads without end: one that hangs would hang all tests.
+struct Runtime(Option<tokio::runtime::Runtime>);
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_timeout(GRACE);
+        }
+    }
+}
+
+/// Sets `net.netfilter.<name>` in the network namespace of this thread.
+pub fn sysctl(name: &str, value: &str) -> io::Result<()> {
+    fs::write(format!("/proc/sys/net/netfilter/{name}"), value)
+}

@@ -1,0 +1,149 @@
+//! A table in the making, and one that stands.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use netlink_packet_core::{DefaultNla, Emitable, NLA_F_NESTED, NLM_F_APPEND, NLM_F_CREATE};
+use netlink_packet_netfilter::NetfilterProtoFamily as Family;
+use netlink_packet_netfilter::nftables::{
+    ChainAttribute, ChainMessage, Expressions, Hook, InetHookNumber, ListAttribute,
+    NfTablesMessage, RuleAttribute, RuleMessage, TableAttribute, TableMessage,
+};
+
+use super::batch::{Batch, Refused};
+use super::expression::{NFT_OBJECT_CT_HELPER, number, string};
+
+const NFTA_OBJ_TABLE: u16 = 1;
+const NFTA_OBJ_NAME: u16 = 2;
+const NFTA_OBJ_TYPE: u16 = 3;
+const NFTA_OBJ_DATA: u16 = 4;
+
+const NFTA_CT_HELPER_NAME: u16 = 1;
+const NFTA_CT_HELPER_L4PROTO: u16 = 3;
+
+/// A table of rules in a network namespace. It stands until it is deleted, or the namespace ends.
+#[derive(Debug)]
+pub struct Table {
+    family: Family,
+    name: String,
+}
+
+impl Table {
+    /// Takes the rules away. Call it in the namespace where they were made.
+    pub fn delete(self) -> Result<(), Refused> {
+        let mut batch = Batch::default();
+        let what = format!("to delete the table {}", self.name);
+        let message = TableMessage {
+            attributes: vec![TableAttribute::Name(self.name)],
+        };
+        batch.push(what, self.family, 0, NfTablesMessage::DeleteTable(message));
+        batch.send()
+    }
+}
+
+/// Where a chain is attached.
+pub(super) struct Base {
+    pub(super) kind: &'static str,
+    pub(super) hook: InetHookNumber,
+    pub(super) priority: i32,
+}
+
+/// A table with its content, before the kernel knows of it.
+pub(super) struct Draft {
+    table: Table,
+    batch: Batch,
+}
+
+impl Draft {
+    /// A new table, whose name begins with `prefix`.
+    pub(super) fn new(prefix: &str, family: Family) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("{prefix}_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let table = Table { family, name };
+        let message = TableMessage {
+            attributes: vec![TableAttribute::Name(table.name.clone())],
+        };
+        let mut draft = Self {
+            table,
+            batch: Batch::default(),
+        };
+        draft.push(
+            "the table",
+            NLM_F_CREATE,
+            NfTablesMessage::NewTable(message),
+        );
+        draft
+    }
+
+    pub(super) fn chain(&mut self, name: &str, base: Option<Base>) {
+        let mut attributes = vec![
+            ChainAttribute::Table(self.table.name.clone()),
+            ChainAttribute::Name(name.to_owned()),
+        ];
+        if let Some(Base {
+            kind,
+            hook,
+            priority,
+        }) = base
+        {
+            let hook = vec![Hook::Number(hook.into()), Hook::Priority(priority as u32)];
+            attributes.extend([
+                ChainAttribute::Hook(hook),
+                ChainAttribute::Type(kind.to_owned()),
+            ]);
+        }
+        self.push(
+            &format!("the chain {name}"),
+            NLM_F_CREATE,
+            NfTablesMessage::NewChain(ChainMessage { attributes }),
+        );
+    }
+
+    pub(super) fn rule(&mut self, chain: &str, what: &str, expressions: Vec<Expressions>) {
+        let attributes = vec![
+            RuleAttribute::Table(self.table.name.clone()),
+            RuleAttribute::Chain(chain.to_owned()),
+            RuleAttribute::Expressions(expressions.into_iter().map(ListAttribute::from).collect()),
+        ];
+        let message = NfTablesMessage::NewRule(RuleMessage { attributes });
+        self.push(
+            &format!("the rule \"{what}\" in {chain}"),
+            NLM_F_CREATE | NLM_F_APPEND,
+            message,
+        );
+    }
+
+    /// A `ct helper` object of that name.
+    pub(super) fn helper(&mut self, name: &str, protocol: u8) {
+        let helper = [
+            string(NFTA_CT_HELPER_NAME, name),
+            DefaultNla::new(NFTA_CT_HELPER_L4PROTO, vec![protocol]),
+        ];
+        let mut data = vec![0; helper.as_slice().buffer_len()];
+        helper.as_slice().emit(&mut data);
+        let attributes = vec![
+            string(NFTA_OBJ_TABLE, &self.table.name),
+            string(NFTA_OBJ_NAME, name),
+            number(NFTA_OBJ_TYPE, NFT_OBJECT_CT_HELPER),
+            DefaultNla::new(NFTA_OBJ_DATA | NLA_F_NESTED, data),
+        ];
+        self.push(
+            &format!("the ct helper {name}"),
+            NLM_F_CREATE,
+            NfTablesMessage::NewObject(attributes),
+        );
+    }
+
+    fn push(&mut self, what: &str, flags: u16, message: NfTablesMessage) {
+        self.batch.push(
+            format!("{what} (table {})", self.table.name),
+            self.table.family,
+            flags,
+            message,
+        );
+    }
+
+    pub(super) fn commit(self) -> Result<Table, Refused> {
+        self.batch.send()?;
+        Ok(self.table)
+    }
+}

@@ -1,0 +1,73 @@
+//! A second host.
+
+use std::fs::File;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::AsFd;
+use std::{panic, thread};
+
+use nix::sched::{CloneFlags, setns};
+
+use super::link;
+use super::namespace::{block_on, prepare};
+
+const NEAR: &str = "va";
+const FAR: &str = "vb";
+
+/// A second network namespace, joined to this one by a veth pair (`va` here, `vb` there).
+///
+/// Sockets stay in the namespace they were made in: `peer.run(|| UdpSocket::bind(..))` gives one of the peer's.
+pub struct Peer {
+    namespace: File,
+}
+
+impl Peer {
+    /// Our IPv4 address.
+    pub const NEAR_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    /// Our IPv6 address.
+    pub const NEAR_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
+    /// The peer's IPv4 address.
+    pub const FAR_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
+    /// The peer's IPv6 address.
+    pub const FAR_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2));
+
+    /// Makes the namespace and joins it to that of this thread; both families are usable at once.
+    pub async fn new() -> Self {
+        let open = || {
+            prepare().unwrap_or_else(|reason| panic!("{reason}"));
+            File::open("/proc/thread-self/ns/net").expect("the peer's network namespace")
+        };
+        let peer = Self {
+            namespace: on_thread(open),
+        };
+        link::add_veth(NEAR, FAR, peer.namespace.as_fd()).await;
+        link::set_up(NEAR).await;
+        peer.run(|| {
+            block_on(async {
+                link::set_up(FAR).await;
+                address(FAR, Self::FAR_V4, Self::FAR_V6).await;
+            });
+        });
+        address(NEAR, Self::NEAR_V4, Self::NEAR_V6).await;
+        peer
+    }
+
+    /// Runs `f` on a thread inside the peer's namespace, and waits for it.
+    pub fn run<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
+        on_thread(|| {
+            setns(&self.namespace, CloneFlags::CLONE_NEWNET)
+                .expect("to enter the peer's network namespace");
+            f()
+        })
+    }
+}
+
+async fn address(link: &str, v4: IpAddr, v6: IpAddr) {
+    link::running(link).await;
+    link::add_address(link, v4, 24).await;
+    link::add_address(link, v6, 64).await;
+}
+
+fn on_thread<R: Send>(f: impl FnOnce() -> R + Send) -> R {
+    thread::scope(|scope| scope.spawn(f).join())
+        .unwrap_or_else(|payload| panic::resume_unwind(payload))
+}

@@ -1,0 +1,25 @@
+//! Real flows. Sockets belong to the network namespace of the thread that makes them.
+
+pub mod packet;
+mod raw;
+mod tcp;
+mod udp;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+pub use self::raw::{ping, raw};
+pub use self::tcp::TcpPair;
+pub use self::udp::{UdpPair, udp};
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Any address, any port, of the family of `like`.
+fn unspecified(like: SocketAddr) -> SocketAddr {
+    let any = match like {
+        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    SocketAddr::new(any, 0)
+}
