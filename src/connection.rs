@@ -10,6 +10,7 @@ use crate::handle::ConntrackHandle;
 use crate::transport::Lanes;
 use crate::transport::control::{self, Lane};
 use crate::transport::netns::{Namespace, NetworkNamespace};
+use crate::transport::release::Release;
 
 /// The request timeout where none is set.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -117,6 +118,7 @@ impl Options {
         let lanes = Lanes {
             control: client,
             namespace,
+            release: Release::running()?,
             timeout: self.timeout,
         };
         Ok((Connection(lane), ConntrackHandle::new(lanes)))

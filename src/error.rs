@@ -126,6 +126,10 @@ impl Error {
         Self::new(ErrorKind::InvalidInput, detail)
     }
 
+    pub(crate) fn unsupported(detail: &'static str) -> Self {
+        Self::new(ErrorKind::Unsupported, detail)
+    }
+
     pub(crate) fn closed() -> Self {
         Self::new(ErrorKind::Closed, "the connection is closed")
     }

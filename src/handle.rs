@@ -9,7 +9,27 @@ use crate::transport::Lanes;
 /// The way to the table of one network namespace.
 ///
 /// Each verb returns a builder to await; nothing is sent before that. Clones are cheap, and share
-/// the connection.
+/// the connection, which lives until the last of them, and the last stream, is gone.
+///
+/// # Errors
+///
+/// Beside what each verb says:
+///
+/// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied): `CAP_NET_ADMIN` was given up after
+///   opening;
+/// - [`Timeout`](crate::ErrorKind::Timeout): no answer within
+///   [`Options::request_timeout`](crate::Options::request_timeout);
+/// - [`Closed`](crate::ErrorKind::Closed): the [`Connection`](crate::Connection) is gone;
+/// - [`Overrun`](crate::ErrorKind::Overrun): the answer was lost;
+/// - [`Decode`](crate::ErrorKind::Decode): the answer cannot be read;
+/// - [`Io`](crate::ErrorKind::Io): a walk of the table could not get its thread or socket.
+///
+/// After a timeout, an overrun or a close the request may have taken effect.
+///
+/// # Cancellation
+///
+/// A future dropped before it is sent does nothing. Dropped later, the request may have taken
+/// effect; its answer is discarded.
 #[derive(Debug, Clone)]
 pub struct ConntrackHandle {
     lanes: Arc<Lanes>,
@@ -23,41 +43,270 @@ impl ConntrackHandle {
     }
 
     /// Lists the flows of a table, as a stream.
+    ///
+    /// `conntrack -L`, with [`family`](List::family) `-f`; `IPCTNL_MSG_CT_GET` as a dump. Both
+    /// families come in one walk. The kernel walks its whole table, of all namespaces, in a thread
+    /// and on a socket that this list has to itself; the reader sets the pace, and what is read
+    /// ahead is bounded. See [`FlowStream`](crate::FlowStream).
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says at once is the error of this future; what it says later is an item of
+    /// the stream.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future or the stream ends the walk.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use ctnetlink::Table;
+    /// use futures::TryStreamExt;
+    ///
+    /// let mut flows = handle.list(Table::Conntrack).await?;
+    /// while let Some(flow) = flows.try_next().await? {
+    ///     println!("{flow}");
+    /// }
+    /// # Ok(()) }) }
+    /// ```
     pub fn list(&self, table: Table) -> List {
         List::new(self.lanes.clone(), table)
     }
 
     /// Gets one flow; `None` where it is not in the table.
+    ///
+    /// `conntrack -G`; `IPCTNL_MSG_CT_GET`, with [`zero_counters`](Get::zero_counters)
+    /// `IPCTNL_MSG_CT_GET_CTRZERO`. The flow is the one that the key names exactly: one whose
+    /// other direction the tuple is, or whose id is another, is not it.
+    ///
+    /// # Errors
+    ///
+    /// Those of every verb: see [`ConntrackHandle`].
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future discards the answer; counters may have been set to zero.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use ctnetlink::{FlowKey, Tuple};
+    ///
+    /// let tuple = Tuple::udp("10.0.0.1:5000".parse()?, "10.0.0.2:53".parse()?)?;
+    /// match handle.get(FlowKey::from(tuple).zone(5)).await? {
+    ///     Some(flow) => println!("{flow}"),
+    ///     None => println!("no such flow"),
+    /// }
+    /// # Ok(()) }) }
+    /// ```
     pub fn get(&self, key: impl Into<FlowKey>) -> Get {
         Get::new(self.lanes.clone(), key.into())
     }
 
     /// Creates a flow.
+    ///
+    /// `conntrack -I`; `IPCTNL_MSG_CT_NEW`. It never changes a flow that is there. What rules and
+    /// settings give to new flows is decided now: room for labels where a rule of the namespace
+    /// uses them, counters where `nf_conntrack_acct` is 1, a timestamp where
+    /// `nf_conntrack_timestamp` is.
+    ///
+    /// # Errors
+    ///
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, where the parts do
+    ///   not go together;
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where one of its tuples is in use;
+    /// - [`NotFound`](crate::ErrorKind::NotFound) where its master is not in the table;
+    /// - [`Unsupported`](crate::ErrorKind::Unsupported) where the kernel lacks the helper;
+    /// - [`TableFull`](crate::ErrorKind::TableFull).
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future may leave the flow created.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use std::time::Duration;
+    /// use ctnetlink::{NewFlow, TcpState, Tuple};
+    ///
+    /// let tuple = Tuple::tcp("10.0.0.1:4000".parse()?, "10.0.0.2:443".parse()?)?;
+    /// let flow = NewFlow::new(tuple, Duration::from_secs(600))
+    ///     .tcp_state(TcpState::Established)
+    ///     .mark(7);
+    /// handle.create(flow).await?;
+    /// assert_eq!(handle.get(tuple).await?.unwrap().mark, Some(7));
+    /// # Ok(()) }) }
+    /// ```
     pub fn create(&self, flow: impl Into<NewFlow>) -> Create {
         Create::new(self.lanes.clone(), flow.into())
     }
 
     /// Changes a flow; never creates one.
+    ///
+    /// `conntrack -U`; `IPCTNL_MSG_CT_NEW`. What is not named stays as it is. A change of
+    /// [`status`](Update::status) first reads the flow, for the kernel wants the status whole. The
+    /// kernel does not look at the key's id here: a flow that has taken the place of the one
+    /// that was listed is changed in its stead.
+    ///
+    /// # Errors
+    ///
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, where nothing is to
+    ///   be changed, or the flow's protocol does not allow it;
+    /// - [`NotFound`](crate::ErrorKind::NotFound) where the flow is gone;
+    /// - [`LabelsUnavailable`](crate::ErrorKind::LabelsUnavailable),
+    ///   [`Busy`](crate::ErrorKind::Busy), [`Unsupported`](crate::ErrorKind::Unsupported),
+    ///   [`PermissionDenied`](crate::ErrorKind::PermissionDenied) (a fixed timeout), with the
+    ///   reason in the text.
+    ///
+    /// The kernel applies the changes one after the other, in the order that
+    /// [`Patch`](crate::Patch) gives; those before the one that fails stay.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future may leave the flow changed.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use std::time::Duration;
+    /// use ctnetlink::{Status, Tuple};
+    ///
+    /// let tuple = Tuple::tcp("10.0.0.1:4000".parse()?, "10.0.0.2:443".parse()?)?;
+    /// let update = handle.update(tuple).timeout(Duration::from_secs(60)).status(Status::ASSURED);
+    /// match update.await {
+    ///     Ok(()) => println!("updated"),
+    ///     Err(error) if error.is_not_found() => println!("gone"),
+    ///     Err(error) => return Err(error.into()),
+    /// }
+    /// # Ok(()) }) }
+    /// ```
     pub fn update(&self, key: impl Into<FlowKey>) -> Update {
         Update::new(self.lanes.clone(), key.into())
     }
 
     /// Sets a flow's mark, in the bits that count.
+    ///
+    /// `conntrack -U -m`; `CTA_MARK`, `CTA_MARK_MASK` (Linux 3.5). It is
+    /// [`update`](Self::update)`(key).`[`mark`](Update::mark)`(mark)`. Against packets that change the mark at the same
+    /// moment the kernel does not guard it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`update`](Self::update).
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future may leave the flow marked.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use std::time::Duration;
+    /// use ctnetlink::{Masked, NewFlow, Tuple};
+    ///
+    /// let tuple = Tuple::udp("10.0.0.1:5000".parse()?, "10.0.0.2:53".parse()?)?;
+    /// handle.create(NewFlow::new(tuple, Duration::from_secs(60)).mark(0xa1)).await?;
+    /// handle.set_mark(tuple, Masked::new(0x02, 0x0f)).await?;
+    /// assert_eq!(handle.get(tuple).await?.unwrap().mark, Some(0xa2));
+    /// # Ok(()) }) }
+    /// ```
     pub fn set_mark(&self, key: impl Into<FlowKey>, mark: impl Into<Masked<u32>>) -> Update {
         Update::set_mark(self.lanes.clone(), key.into(), mark.into())
     }
 
     /// Sets a flow's labels, in the bits that count.
+    ///
+    /// `conntrack -U --label-add --label-del`; `CTA_LABELS`, `CTA_LABELS_MASK` (Linux 3.9). It is
+    /// [`update`](Self::update)`(key).`[`labels`](Update::labels)`(labels)`. A flow has room for labels only if, when it
+    /// was made, a rule of its namespace used labels.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`update`](Self::update);
+    /// [`LabelsUnavailable`](crate::ErrorKind::LabelsUnavailable) where there is no room.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future may leave the flow labelled.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use ctnetlink::{ErrorKind, Labels, Masked, Tuple};
+    ///
+    /// let tuple = Tuple::udp("10.0.0.1:5000".parse()?, "10.0.0.2:53".parse()?)?;
+    /// let (on, off) = (Labels::bit(3)?, Labels::bit(4)?);
+    /// match handle.set_labels(tuple, Masked::new(on, on | off)).await {
+    ///     Ok(()) => println!("labelled"),
+    ///     Err(error) if error.kind() == ErrorKind::LabelsUnavailable => println!("{error}"),
+    ///     Err(error) if error.is_not_found() => println!("gone"),
+    ///     Err(error) => return Err(error.into()),
+    /// }
+    /// # Ok(()) }) }
+    /// ```
     pub fn set_labels(&self, key: impl Into<FlowKey>, labels: impl Into<Masked<Labels>>) -> Update {
         Update::set_labels(self.lanes.clone(), key.into(), labels.into())
     }
 
     /// Deletes one flow.
+    ///
+    /// `conntrack -D`; `IPCTNL_MSG_CT_DELETE`. With a key from a [`&Flow`](crate::Flow) it is that
+    /// flow, by its id, and not one that has taken its place. Flows that it expected stay; what it
+    /// still expects goes.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound) where the flow is gone.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future may leave the flow deleted.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use ctnetlink::Table;
+    /// use futures::TryStreamExt;
+    ///
+    /// let mut flows = handle.list(Table::Conntrack).await?;
+    /// while let Some(flow) = flows.try_next().await? {
+    ///     if flow.orig.dst_port() == Some(53) {
+    ///         match handle.delete(&flow).await {
+    ///             Err(error) if !error.is_not_found() => return Err(error.into()),
+    ///             _ => {}
+    ///         }
+    ///     }
+    /// }
+    /// # Ok(()) }) }
+    /// ```
     pub fn delete(&self, key: impl Into<FlowKey>) -> Delete {
         Delete::new(self.lanes.clone(), key.into())
     }
 
-    /// Removes all flows of a table.
+    /// Removes all flows of a table, of both families or of [one](Flush::family).
+    ///
+    /// `conntrack -F`; `IPCTNL_MSG_CT_DELETE` in version 1 (Linux 5.3; before, the kernel does not
+    /// look at the family). The kernel walks its whole table, in a thread and on a socket that this
+    /// flush has to itself.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for a table other than
+    /// [`Table::Conntrack`].
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future after its first poll does not stop the kernel.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use ctnetlink::{Family, Table};
+    ///
+    /// handle.flush(Table::Conntrack).family(Family::Ipv6).await?;
+    /// # Ok(()) }) }
+    /// ```
     pub fn flush(&self, table: Table) -> Flush {
         Flush::new(self.lanes.clone(), table)
     }

@@ -1,11 +1,104 @@
-//! Async tokio client for the Linux connection tracking table.
+//! An async client of the Linux connection tracking table: list, get, create, mark, label, delete
+//! and flush flows, from tokio.
+//!
+//! # Example
+//!
+//! ```standalone_crate
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+//! # fn main() { in_namespace(async |_| {
+//! use ctnetlink::Table;
+//! use futures::TryStreamExt;
+//!
+//! let (connection, handle) = ctnetlink::new_connection()?;
+//! // The connection moves the requests of the handle and its clones; spawn it off.
+//! tokio::spawn(connection);
+//!
+//! let mut flows = handle.list(Table::Conntrack).await?;
+//! while let Some(flow) = flows.try_next().await? {
+//!     println!("{flow}"); // the line that conntrack(8) prints
+//! }
+//! # Ok(()) }) }
+//! ```
+//!
+//! # Verbs
+//!
+//! | conntrack(8) | here |
+//! |---|---|
+//! | `-L` | [`handle.list(Table::Conntrack)`](ConntrackHandle::list) |
+//! | `-L dying`, `-L unconfirmed` | [`handle.list(Table::Dying)`](Table::Dying), [`Table::Unconfirmed`] |
+//! | `-f FAMILY` | [`List::family`], [`Flush::family`] |
+//! | `-G` | [`handle.get(key)`](ConntrackHandle::get) |
+//! | `-z` | [`Get::zero_counters`], flow by flow |
+//! | `-I` | [`handle.create(NewFlow)`](ConntrackHandle::create) |
+//! | `-U` | [`handle.update(key)`](ConntrackHandle::update) |
+//! | `-U -m` | [`handle.set_mark(key, mark)`](ConntrackHandle::set_mark) |
+//! | `-U --label-add --label-del` | [`handle.set_labels(key, labels)`](ConntrackHandle::set_labels) |
+//! | `-D` with a tuple | [`handle.delete(key)`](ConntrackHandle::delete) |
+//! | `-F` | [`handle.flush(Table::Conntrack)`](ConntrackHandle::flush) |
+//! | `-s -d -p --sport --dport` | [`Tuple`], [`FlowKey`] |
+//! | `-r -q` | [`FlowKey::reply`], [`NewFlow::reply`] |
+//! | `-w` | [`Zone`], [`FlowKey::zone`], [`NewFlow::zone`] |
+//! | `-o extended,id` | `format!("{flow:#}")` |
+//!
+//! A key names one flow: a `&`[`Flow`] from a list, a [`Tuple`], or a [`FlowKey`].
+//!
+//! # Behaviour
+//!
+//! **Lanes.** A request that names one flow takes the kernel microseconds; all such requests, of
+//! all clones of a handle, share one socket and one task, up to 128 on their way at a time and as
+//! many more in line as there are futures. Those that wait together are sent together. A walk of
+//! the table (list, flush) holds its thread inside the kernel for 0.2 s and more, however it is
+//! called: each has a thread and a socket of its own, so that it delays no request and no reactor.
+//!
+//! **Order.** Requests are sent in the order in which their futures are first polled.
+//!
+//! **Back-pressure.** The kernel waits for the reader of a list; at most two datagrams are read
+//! ahead. No channel is unbounded.
+//!
+//! **Loss.** What was lost is told, by [`ErrorKind::Overrun`], [`ErrorKind::Timeout`] and
+//! [`ErrorKind::Decode`]; a message that does not decode is one item of its stream, which goes on.
+//!
+//! **Cancellation.** Dropping is the cancel. A future that was dropped before it was sent did
+//! nothing; later, its request may have taken effect. A dropped stream ends its walk.
+//!
+//! **Safety.** Bad input is an [`ErrorKind::InvalidInput`] that names the part, before anything is
+//! sent. The kernel takes a delete without a whole tuple for a flush; such a request cannot be built
+//! here. A create never changes a flow, an update never creates one.
+//!
+//! **Absent and zero.** An attribute that the kernel did not send is `None`; mark 0, timeout 0 and no
+//! labels are values. Unknown attributes are skipped, unknown states and status bits kept.
+//!
+//! **tracing.** Each request is a span `ctnetlink` at debug level with `verb`, `family`, `seq` and
+//! `outcome`. Nothing is logged per message.
+//!
+//! # Runtime
+//!
+//! A tokio runtime with I/O and time, current-thread or multi-thread, is needed where a connection
+//! is opened, and where requests are awaited.
+//!
+//! # Rights
+//!
+//! `CAP_NET_ADMIN` in the user namespace that owns the network namespace: root, or anybody in
+//! namespaces of their own (`unshare -Urn`). Opening fails at once without it. The right is needed
+//! for as long as requests are made.
+//!
+//! # Kernels
+//!
+//! Linux 4.19 and later; tested on 6.18. A flush of one family needs 5.3: kernels before it flush
+//! both.
+//!
+//! # Features
+//!
+//! | feature | gives |
+//! |---|---|
+//! | `serde` | `Serialize` and `Deserialize` for the nouns |
 
 #[macro_use]
 mod wire;
-mod connection;
 mod error;
 #[macro_use]
 mod flow;
+mod connection;
 mod handle;
 mod request;
 mod stream;

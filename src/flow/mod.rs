@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::error::{Error, Result};
 use crate::wire::attr::DecodeError;
 use crate::wire::message::Frame;
 use crate::wire::table::Context;
@@ -10,6 +11,7 @@ use crate::wire::table::Context;
 pub(crate) mod bits;
 pub(crate) mod accounting;
 pub(crate) mod helper;
+pub(crate) mod icmp;
 pub(crate) mod key;
 pub(crate) mod nat;
 pub(crate) mod new;
@@ -23,6 +25,7 @@ pub(crate) mod zone;
 pub use accounting::{Counters, SeqAdj, SynProxy, Timestamp};
 pub use bits::{Bits, Labels, Masked};
 pub use helper::{Helper, SecCtx};
+pub use icmp::IcmpEcho;
 pub use key::{Direction, FlowKey};
 pub use nat::Nat;
 pub use new::NewFlow;
@@ -31,7 +34,7 @@ pub use protoinfo::{
     DccpInfo, DccpState, ProtoInfo, SctpInfo, SctpState, TcpFlags, TcpInfo, TcpState,
 };
 pub use status::Status;
-pub use tuple::{Family, IcmpEcho, Tuple};
+pub use tuple::{Family, Tuple};
 pub use zone::{Zone, ZoneDirection};
 
 attributes! {
@@ -99,6 +102,7 @@ attributes! {
 /// The kernel's id of a flow: four bytes that mean nothing outside the kernel.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(from = "u32", into = "u32"))]
 pub struct FlowId([u8; 4]);
 
 impl Flow {
@@ -128,6 +132,21 @@ impl Flow {
         self.orig.family()
     }
 
+    /// Decodes one message of the kernel, from its netlink header on: for programs that have the
+    /// bytes from elsewhere, a capture or a socket of their own.
+    ///
+    /// # Errors
+    ///
+    /// [`Decode`](crate::ErrorKind::Decode) where the bytes are not a flow's;
+    /// [`Error::bytes`] has them.
+    #[inline]
+    pub fn from_message(message: &[u8]) -> Result<Self> {
+        Frame::first(message)
+            .unwrap_or(Err(DecodeError::Truncated))
+            .and_then(|frame| Self::decode(&frame))
+            .map_err(|cause| Error::decode(cause, message))
+    }
+
     /// Reads the flow out of a message.
     #[inline]
     pub(crate) fn decode(frame: &Frame<'_>) -> Result<Self, DecodeError> {
@@ -149,6 +168,13 @@ impl From<FlowId> for u32 {
     /// The number that conntrack(8) prints.
     fn from(id: FlowId) -> Self {
         Self::from_be_bytes(id.0)
+    }
+}
+
+impl From<u32> for FlowId {
+    /// The id that conntrack(8) prints as this number.
+    fn from(id: u32) -> Self {
+        Self(id.to_be_bytes())
     }
 }
 

@@ -3,14 +3,17 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::IcmpEcho;
 use crate::error::{Error, Result};
-use crate::wire::attr::{Attribute, DecodeError, Writer};
-use crate::wire::table::{Codec, Context};
 use crate::wire::uapi::*;
+
+#[cfg(feature = "serde")]
+mod serde;
+mod wire;
 
 /// An address family of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(::serde::Serialize, ::serde::Deserialize))]
 pub enum Family {
     /// IPv4, `-f ipv4`.
     Ipv4,
@@ -35,7 +38,6 @@ impl Family {
 ///
 /// `CTA_TUPLE_ORIG`, `CTA_TUPLE_REPLY`, `CTA_TUPLE_MASTER`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Tuple {
     addresses: Addresses,
     protocol: u8,
@@ -43,7 +45,6 @@ pub struct Tuple {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Addresses {
     V4(Ipv4Addr, Ipv4Addr),
     V6(Ipv6Addr, Ipv6Addr),
@@ -52,70 +53,10 @@ enum Addresses {
 /// What a protocol adds to the addresses. Ports as bytes: with `u16` a [`Tuple`] would be of even
 /// size and a flow 8 bytes larger.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Detail {
     None,
     Ports([u8; 2], [u8; 2]),
     Icmp(IcmpEcho),
-}
-
-/// The fields by which ICMP and ICMPv6 queries are tracked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct IcmpEcho {
-    kind: u8,
-    code: u8,
-    id: [u8; 2],
-}
-
-impl IcmpEcho {
-    /// An echo request (ping) of ICMP: type 8.
-    pub fn request(id: u16) -> Self {
-        Self::new(8, 0, id)
-    }
-
-    /// An echo request (ping) of ICMPv6: type 128.
-    pub fn request_v6(id: u16) -> Self {
-        Self::new(128, 0, id)
-    }
-
-    /// Any type and code; only queries can be tracked (echo, timestamp, information and address
-    /// mask of ICMP, echo and node information of ICMPv6).
-    pub fn new(kind: u8, code: u8, id: u16) -> Self {
-        Self {
-            kind,
-            code,
-            id: id.to_be_bytes(),
-        }
-    }
-
-    /// The ICMP type.
-    pub fn kind(&self) -> u8 {
-        self.kind
-    }
-
-    /// The ICMP code.
-    pub fn code(&self) -> u8 {
-        self.code
-    }
-
-    /// The identifier.
-    pub fn id(&self) -> u16 {
-        u16::from_be_bytes(self.id)
-    }
-
-    /// The answer's fields to this query, or the query's to this answer; `None` where the type
-    /// is neither.
-    fn inverse(self, protocol: u8) -> Option<Self> {
-        let kind = match (protocol, self.kind) {
-            (IPPROTO_ICMP, 8) => 0,
-            (IPPROTO_ICMP, 0) => 8,
-            (IPPROTO_ICMP, 13 | 15 | 17) | (IPPROTO_ICMPV6, 128 | 139) => self.kind + 1,
-            (IPPROTO_ICMP, 14 | 16 | 18) | (IPPROTO_ICMPV6, 129 | 140) => self.kind - 1,
-            _ => return None,
-        };
-        Some(Self { kind, ..self })
-    }
 }
 
 impl Tuple {
@@ -338,138 +279,6 @@ impl Addresses {
                 "source {src} and destination {dst} are of two families"
             ))),
         }
-    }
-
-    #[inline]
-    fn read(nest: Attribute<'_>) -> Result<Self, DecodeError> {
-        const ABSENT: fn(u16) -> DecodeError = |attribute| DecodeError::Missing { attribute };
-        let (mut src4, mut dst4, mut src6, mut dst6) = (None, None, None, None);
-        let mut attributes = nest.nest();
-        while let Some(attr) = attributes.next()? {
-            match attr.kind {
-                CTA_IP_V4_SRC => src4 = Some(attr.get()?),
-                CTA_IP_V4_DST => dst4 = Some(attr.get()?),
-                CTA_IP_V6_SRC => src6 = Some(attr.get()?),
-                CTA_IP_V6_DST => dst6 = Some(attr.get()?),
-                _ => {}
-            }
-        }
-        match (src4, dst4, src6, dst6) {
-            (Some(src), Some(dst), None, None) => Ok(Self::V4(src, dst)),
-            (None, None, Some(src), Some(dst)) => Ok(Self::V6(src, dst)),
-            (Some(_), None, None, None) => Err(ABSENT(CTA_IP_V4_DST)),
-            (None, _, None, None) => Err(ABSENT(CTA_IP_V4_SRC)),
-            (None, None, Some(_), None) => Err(ABSENT(CTA_IP_V6_DST)),
-            (None, None, None, Some(_)) => Err(ABSENT(CTA_IP_V6_SRC)),
-            _ => Err(DecodeError::MixedFamilies),
-        }
-    }
-}
-
-impl Codec for Tuple {
-    #[inline]
-    fn decode(attr: Attribute<'_>, cx: &mut Context) -> Result<Self, DecodeError> {
-        let (mut addresses, mut proto) = (None, None);
-        let mut attributes = attr.nest();
-        while let Some(inner) = attributes.next()? {
-            match inner.kind {
-                CTA_TUPLE_IP => addresses = Some(Addresses::read(inner)?),
-                CTA_TUPLE_PROTO => proto = Some(read_proto(inner)?),
-                CTA_TUPLE_ZONE => match attr.kind {
-                    CTA_TUPLE_ORIG => cx.zone_orig = Some(inner.get()?),
-                    CTA_TUPLE_REPLY => cx.zone_reply = Some(inner.get()?),
-                    _ => {}
-                },
-                _ => {}
-            }
-        }
-        let addresses = addresses.ok_or(DecodeError::Missing {
-            attribute: CTA_TUPLE_IP,
-        })?;
-        let (protocol, detail) = proto.ok_or(DecodeError::Missing {
-            attribute: CTA_TUPLE_PROTO,
-        })?;
-        Ok(Self {
-            addresses,
-            protocol,
-            detail,
-        })
-    }
-
-    fn encode(&self, kind: u16, cx: &Context, w: &mut Writer<'_>) {
-        w.nest(kind, |w| {
-            w.nest(CTA_TUPLE_IP, |w| match &self.addresses {
-                Addresses::V4(src, dst) => {
-                    w.put(CTA_IP_V4_SRC, src);
-                    w.put(CTA_IP_V4_DST, dst);
-                }
-                Addresses::V6(src, dst) => {
-                    w.put(CTA_IP_V6_SRC, src);
-                    w.put(CTA_IP_V6_DST, dst);
-                }
-            });
-            w.nest(CTA_TUPLE_PROTO, |w| {
-                w.put(CTA_PROTO_NUM, &self.protocol);
-                match &self.detail {
-                    Detail::None => {}
-                    Detail::Ports(src, dst) => {
-                        w.put(CTA_PROTO_SRC_PORT, src);
-                        w.put(CTA_PROTO_DST_PORT, dst);
-                    }
-                    Detail::Icmp(echo) => {
-                        let [id, kind, code] = icmp_attributes(self.protocol);
-                        w.put(id, &echo.id);
-                        w.put(kind, &echo.kind);
-                        w.put(code, &echo.code);
-                    }
-                }
-            });
-            let zone = match kind {
-                CTA_TUPLE_ORIG => cx.zone_orig,
-                CTA_TUPLE_REPLY => cx.zone_reply,
-                _ => None,
-            };
-            w.put_some(CTA_TUPLE_ZONE, zone.as_ref());
-        });
-    }
-}
-
-#[inline]
-fn read_proto(nest: Attribute<'_>) -> Result<(u8, Detail), DecodeError> {
-    let (mut protocol, mut ports) = (None, [None; 2]);
-    let mut icmp = (None, None, None);
-    let mut attributes = nest.nest();
-    while let Some(attr) = attributes.next()? {
-        match attr.kind {
-            CTA_PROTO_NUM => protocol = Some(attr.get()?),
-            CTA_PROTO_SRC_PORT => ports[0] = Some(attr.get()?),
-            CTA_PROTO_DST_PORT => ports[1] = Some(attr.get()?),
-            CTA_PROTO_ICMP_ID | CTA_PROTO_ICMPV6_ID => icmp.0 = Some(attr.get()?),
-            CTA_PROTO_ICMP_TYPE | CTA_PROTO_ICMPV6_TYPE => icmp.1 = Some(attr.get()?),
-            CTA_PROTO_ICMP_CODE | CTA_PROTO_ICMPV6_CODE => icmp.2 = Some(attr.get()?),
-            _ => {}
-        }
-    }
-    let protocol = protocol.ok_or(DecodeError::Missing {
-        attribute: CTA_PROTO_NUM,
-    })?;
-    let detail = match (ports, icmp) {
-        ([Some(src), Some(dst)], _) => Detail::Ports(src, dst),
-        (_, (Some(id), Some(kind), Some(code))) => Detail::Icmp(IcmpEcho { kind, code, id }),
-        _ => Detail::None,
-    };
-    Ok((protocol, detail))
-}
-
-/// The numbers of id, type and code.
-fn icmp_attributes(protocol: u8) -> [u16; 3] {
-    match protocol {
-        IPPROTO_ICMPV6 => [
-            CTA_PROTO_ICMPV6_ID,
-            CTA_PROTO_ICMPV6_TYPE,
-            CTA_PROTO_ICMPV6_CODE,
-        ],
-        _ => [CTA_PROTO_ICMP_ID, CTA_PROTO_ICMP_TYPE, CTA_PROTO_ICMP_CODE],
     }
 }
 

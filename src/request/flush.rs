@@ -7,6 +7,7 @@ use super::{RequestFuture, Table, Verb};
 use crate::error::{Error, Result};
 use crate::flow::Family;
 use crate::transport::Lanes;
+use crate::transport::release::Release;
 use crate::transport::walk::SEQ;
 use crate::wire::message::{Frame, Request};
 use crate::wire::uapi::*;
@@ -15,6 +16,9 @@ const FLUSH: Verb = Verb {
     name: "flush",
     doing: "flushing the table",
 };
+
+/// The first release whose flush looks at the family (ctnetlink_flush_conntrack).
+const HONOURS_FAMILY: Release = Release(5, 3);
 
 /// A flush to be: see [`ConntrackHandle::flush`](crate::ConntrackHandle::flush).
 #[derive(Debug, Clone)]
@@ -35,22 +39,30 @@ impl Flush {
     }
 
     /// One family alone, `-f` (Linux 5.3); the flows of the other stay. Without it, both go.
+    ///
+    /// An older kernel would remove both: there the flush is refused, as
+    /// [`Unsupported`](crate::ErrorKind::Unsupported).
     pub fn family(mut self, family: Family) -> Self {
         self.family = Some(family);
         self
     }
+}
 
-    fn request(&self) -> Result<Request> {
-        if self.table != Table::Conntrack {
-            return Err(Error::invalid_input(format!(
-                "the kernel flushes no table but Conntrack, and {:?} was asked for",
-                self.table
-            )));
-        }
-        let family = self.family.map_or(AF_UNSPEC, Family::number);
-        // In version 0 the kernel would not look at the family, and remove all flows.
-        Ok(Request::new(IPCTNL_MSG_CT_DELETE, 0, family).version(NFNETLINK_V1))
+/// The message, where the kernel of this release would do with it what was asked, and no more.
+fn request(table: Table, family: Option<Family>, release: Release) -> Result<Request> {
+    if table != Table::Conntrack {
+        return Err(Error::invalid_input(format!(
+            "table: the kernel flushes none but Conntrack, and {table:?} was asked for"
+        )));
     }
+    if family.is_some() && release < HONOURS_FAMILY {
+        return Err(Error::unsupported(
+            "before Linux 5.3 the kernel would flush both families; delete the flows of a list",
+        ));
+    }
+    let family = family.map_or(AF_UNSPEC, Family::number);
+    // In version 0 the kernel would not look at the family, and remove all flows.
+    Ok(Request::new(IPCTNL_MSG_CT_DELETE, 0, family).version(NFNETLINK_V1))
 }
 
 impl IntoFuture for Flush {
@@ -59,7 +71,7 @@ impl IntoFuture for Flush {
 
     fn into_future(self) -> RequestFuture<()> {
         FLUSH.run(self.lanes.clone(), self.family, move |lanes| async move {
-            let mut walk = lanes.walk(self.request()?)?;
+            let mut walk = lanes.walk(request(self.table, self.family, lanes.release)?)?;
             tracing::Span::current().record("seq", SEQ);
             while let Some(datagram) = walk.next().await {
                 let datagram = datagram?;
@@ -73,5 +85,29 @@ impl IntoFuture for Flush {
             }
             Err(Error::unanswered())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    const V4: Option<Family> = Some(Family::Ipv4);
+
+    #[test]
+    fn never_sent_where_it_would_take_more() {
+        for old in [Release(0, 0), Release(4, 19), Release(5, 2)] {
+            let refused = request(Table::Conntrack, V4, old).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Unsupported);
+            assert!(request(Table::Conntrack, None, old).is_ok());
+        }
+        for new in [Release(5, 3), Release(6, 18)] {
+            assert!(request(Table::Conntrack, V4, new).is_ok());
+        }
+        for table in [Table::Dying, Table::Unconfirmed] {
+            let refused = request(table, None, Release(6, 18)).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+        }
     }
 }

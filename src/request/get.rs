@@ -7,7 +7,7 @@ use super::{RequestFuture, Verb, call};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flow::{Flow, FlowKey};
 use crate::transport::Lanes;
-use crate::wire::message::{Frame, Request};
+use crate::wire::message::Request;
 use crate::wire::uapi::*;
 
 const GET: Verb = Verb {
@@ -68,10 +68,7 @@ async fn read(lanes: &Lanes, key: &FlowKey, kind: u16) -> Result<Option<Flow>> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let flow = Frame::first(&data)
-        .ok_or_else(Error::unanswered)?
-        .and_then(|frame| Flow::decode(&frame))
-        .map_err(|cause| Error::decode(cause, &data))?;
+    let flow = Flow::from_message(&data)?;
     Ok(key.names(&flow).then_some(flow))
 }
 

@@ -11,6 +11,7 @@
 pub(crate) mod control;
 pub(crate) mod netns;
 mod proto;
+pub(crate) mod release;
 pub(crate) mod socket;
 pub(crate) mod walk;
 
@@ -20,6 +21,7 @@ use crate::error::Result;
 use crate::wire::message::Request;
 use control::Client;
 use netns::Namespace;
+use release::Release;
 use walk::Walk;
 
 /// What a handle holds: the way to each lane. The control connection ends when the last is gone.
@@ -27,6 +29,7 @@ use walk::Walk;
 pub(crate) struct Lanes {
     pub(crate) control: Client,
     pub(crate) namespace: Namespace,
+    pub(crate) release: Release,
     pub(crate) timeout: Duration,
 }
 

@@ -1,0 +1,30 @@
+// Runs the examples of the crate's documentation on the real kernel: included by each of them,
+// so it stands alone.
+
+/// Runs an example with a handle on a fresh table; says why where there can be none.
+fn in_namespace(
+    example: impl AsyncFnOnce(ctnetlink::ConntrackHandle) -> Result<(), Box<dyn std::error::Error>>,
+) {
+    use nix::sched::{CloneFlags, unshare};
+
+    let (uid, gid) = (nix::unistd::getuid(), nix::unistd::getgid());
+    let mut namespaces = CloneFlags::CLONE_NEWNET;
+    if !uid.is_root() {
+        namespaces |= CloneFlags::CLONE_NEWUSER;
+    }
+    if let Err(errno) = unshare(namespaces) {
+        assert!(std::env::var_os("CTNETLINK_TEST_STRICT").is_none(), "no namespace: {errno}");
+        println!("skipped: no namespace of its own: {errno}");
+        return;
+    }
+    if !uid.is_root() {
+        std::fs::write("/proc/self/setgroups", "deny").unwrap();
+        std::fs::write("/proc/self/uid_map", format!("0 {uid} 1")).unwrap();
+        std::fs::write("/proc/self/gid_map", format!("0 {gid} 1")).unwrap();
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let handle = ctnetlink::connect().unwrap();
+        example(handle).await.unwrap();
+    });
+}
