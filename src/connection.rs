@@ -50,6 +50,7 @@ impl Future for Connection {
 /// # }
 /// ```
 #[derive(Debug)]
+#[must_use = "nothing is opened before new_connection or connect"]
 pub struct Options {
     namespace: Option<NetworkNamespace>,
     timeout: Duration,
@@ -70,7 +71,6 @@ impl Options {
     ///
     /// The connection's sockets are opened there; no thread of the program's changes its
     /// namespace. Entering another namespace needs `CAP_SYS_ADMIN`.
-    #[must_use]
     pub fn network_namespace(mut self, namespace: impl Into<NetworkNamespace>) -> Self {
         self.namespace = Some(namespace.into());
         self
@@ -78,7 +78,6 @@ impl Options {
 
     /// How long a request may take, from its first poll on: also in line behind others, and, for
     /// a walk of the table, until its first answer.
-    #[must_use]
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -87,7 +86,6 @@ impl Options {
     /// Asks for this many bytes of receive queue for the connection's socket; the kernel doubles
     /// the number, up to `net.core.rmem_max`. The default, 212 992 on most machines, is enough
     /// for all that is ever under way.
-    #[must_use]
     pub fn receive_buffer(mut self, bytes: usize) -> Self {
         self.receive_buffer = Some(bytes);
         self
@@ -99,8 +97,8 @@ impl Options {
     ///
     /// [`Unsupported`](crate::ErrorKind::Unsupported) where the kernel lacks ctnetlink,
     /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied) where the caller lacks
-    /// `CAP_NET_ADMIN` over the namespace, [`Io`](crate::ErrorKind::Io) where the namespace cannot
-    /// be entered, a socket not be opened, or where there is no tokio runtime.
+    /// `CAP_NET_ADMIN` over the namespace or may not enter it, [`Io`](crate::ErrorKind::Io) where
+    /// there is no such namespace, a socket cannot be opened, or there is no tokio runtime.
     ///
     /// # Panics
     ///

@@ -126,6 +126,10 @@ impl Error {
         Self::new(ErrorKind::InvalidInput, detail)
     }
 
+    pub(crate) fn not_found() -> Self {
+        Self::refused(Verdict::of(uapi::ENOENT))
+    }
+
     pub(crate) fn unsupported(detail: &'static str) -> Self {
         Self::new(ErrorKind::Unsupported, detail)
     }
@@ -151,6 +155,15 @@ impl Error {
         error
     }
 
+    /// A send that failed: nothing has reached the kernel.
+    pub(crate) fn unsent(errno: i32) -> Self {
+        let mut error = Self::io("sending a request", io::Error::from_raw_os_error(errno));
+        if error.kind() == ErrorKind::Overrun {
+            error.0.kind = ErrorKind::Io;
+        }
+        error
+    }
+
     pub(crate) fn unanswered() -> Self {
         Self::new(
             ErrorKind::Kernel,
@@ -159,13 +172,27 @@ impl Error {
     }
 
     pub(crate) fn decode(cause: DecodeError, bytes: &[u8]) -> Self {
-        let mut error = Self::new(
-            ErrorKind::Decode,
+        Self::undecoded(
             format!(
                 "a message of {} bytes from the kernel does not decode",
                 bytes.len()
             ),
-        );
+            cause,
+            bytes,
+        )
+    }
+
+    /// A flow that another crate's message does not hold.
+    pub(crate) fn unpacked(cause: netlink_packet_core::DecodeError, bytes: &[u8]) -> Self {
+        Self::undecoded("the flow does not fit the message".into(), cause, bytes)
+    }
+
+    fn undecoded(
+        detail: String,
+        cause: impl error::Error + Send + Sync + 'static,
+        bytes: &[u8],
+    ) -> Self {
+        let mut error = Self::new(ErrorKind::Decode, detail);
         error.0.source = Some(Box::new(cause));
         error.0.bytes = Some(bytes.into());
         error
@@ -174,7 +201,7 @@ impl Error {
     /// A failed system call; `doing` completes "while …".
     pub(crate) fn io(doing: impl Into<Cow<'static, str>>, cause: io::Error) -> Self {
         let kind = match cause.raw_os_error() {
-            Some(uapi::EPERM) => ErrorKind::PermissionDenied,
+            Some(uapi::EPERM | uapi::EACCES) => ErrorKind::PermissionDenied,
             Some(uapi::ENOBUFS) => ErrorKind::Overrun,
             _ => ErrorKind::Io,
         };
@@ -197,8 +224,8 @@ impl Error {
         let (kind, detail) = match verdict.errno {
             uapi::EPERM => (
                 ErrorKind::PermissionDenied,
-                "CAP_NET_ADMIN is needed in the user namespace that owns the network namespace, \
-                 by the thread that opened the connection and by the one that sends",
+                "CAP_NET_ADMIN is needed, in the user namespace that owns the network namespace, by \
+                 the thread that polls the connection or walks the table",
             ),
             uapi::ENOENT => (ErrorKind::NotFound, "the flow is not in the table"),
             uapi::EEXIST => (ErrorKind::AlreadyExists, "the flow is in the table already"),

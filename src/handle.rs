@@ -77,7 +77,7 @@ impl ConntrackHandle {
     /// Gets one flow; `None` where it is not in the table.
     ///
     /// `conntrack -G`; `IPCTNL_MSG_CT_GET`, with [`zero_counters`](Get::zero_counters)
-    /// `IPCTNL_MSG_CT_GET_CTRZERO`. The flow is the one that the key names exactly: one whose
+    /// `IPCTNL_MSG_CT_GET_CTRZERO` after it. The flow is the one that the key names exactly: one whose
     /// other direction the tuple is, or whose id is another, is not it.
     ///
     /// # Errors
@@ -146,8 +146,9 @@ impl ConntrackHandle {
     ///
     /// `conntrack -U`; `IPCTNL_MSG_CT_NEW`. What is not named stays as it is. A change of
     /// [`status`](Update::status) first reads the flow, for the kernel wants the status whole. The
-    /// kernel does not look at the key's id here: a flow that has taken the place of the one
-    /// that was listed is changed in its stead.
+    /// kernel does not look at the key's id and direction here: a flow that has taken the place of
+    /// the one that was listed is changed in its stead, and by a plain tuple also one whose other
+    /// direction it is (see [`FlowKey`]).
     ///
     /// # Errors
     ///
@@ -252,8 +253,8 @@ impl ConntrackHandle {
     /// Deletes one flow.
     ///
     /// `conntrack -D`; `IPCTNL_MSG_CT_DELETE`. With a key from a [`&Flow`](crate::Flow) it is that
-    /// flow, by its id, and not one that has taken its place. Flows that it expected stay; what it
-    /// still expects goes.
+    /// flow, by its id, and not one that has taken its place. A key without an id is looked up
+    /// first. Flows that it expected stay; what it still expects goes.
     ///
     /// # Errors
     ///
@@ -286,14 +287,14 @@ impl ConntrackHandle {
 
     /// Removes all flows of a table, of both families or of [one](Flush::family).
     ///
-    /// `conntrack -F`; `IPCTNL_MSG_CT_DELETE` in version 1 (Linux 5.3; before, the kernel does not
-    /// look at the family). The kernel walks its whole table, in a thread and on a socket that this
+    /// `conntrack -F`; `IPCTNL_MSG_CT_DELETE` in version 1. The kernel walks its whole table, in a thread and on a socket that this
     /// flush has to itself.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for a table other than
-    /// [`Table::Conntrack`].
+    /// Nothing is sent, and it is [`InvalidInput`](crate::ErrorKind::InvalidInput), for a table
+    /// other than [`Table::Conntrack`]; [`Unsupported`](crate::ErrorKind::Unsupported) for one
+    /// family before Linux 5.3, which would remove both.
     ///
     /// # Cancellation
     ///

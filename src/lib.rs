@@ -48,11 +48,17 @@
 //! all clones of a handle, share one socket and one task, up to 128 on their way at a time and as
 //! many more in line as there are futures. Those that wait together are sent together. A walk of
 //! the table (list, flush) holds its thread inside the kernel for 0.2 s and more, however it is
-//! called: each has a thread and a socket of its own, so that it delays no request and no reactor.
+//! called: each has a thread and a socket of its own, and never a thread of the runtime.
 //!
-//! **Order.** Requests are sent in the order in which their futures are first polled.
+//! **One at a time.** The kernel takes one ctnetlink request of the host at a time. While a walk of
+//! this program's is at its start (a flush: all the time), requests wait as tasks. While *another*
+//! program's is, a request waits inside its system call, on the thread that polls the
+//! [`Connection`]: where a reactor must not, give the connection a runtime on a thread of its own.
 //!
-//! **Back-pressure.** The kernel waits for the reader of a list; at most two datagrams are read
+//! **Order.** The requests of one task are sent in the order in which their futures are first
+//! polled.
+//!
+//! **Back-pressure.** The kernel waits for the reader of a list; three datagrams at the most are read
 //! ahead. No channel is unbounded.
 //!
 //! **Loss.** What was lost is told, by [`ErrorKind::Overrun`], [`ErrorKind::Timeout`] and
@@ -84,14 +90,14 @@
 //!
 //! # Kernels
 //!
-//! Linux 4.19 and later; tested on 6.18. A flush of one family needs 5.3: kernels before it flush
-//! both.
+//! Linux 4.19 and later; tested on 6.18. A flush of one family needs 5.3: kernels before it would
+//! flush both, and it is refused.
 //!
 //! # Features
 //!
 //! | feature | gives |
 //! |---|---|
-//! | `serde` | `Serialize` and `Deserialize` for the nouns |
+//! | `serde` | `Serialize` and `Deserialize` for the nouns, [`NewFlow`] and [`Patch`] |
 
 #[macro_use]
 mod wire;

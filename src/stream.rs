@@ -16,8 +16,8 @@ use crate::wire::message::Frame;
 /// The flows of a walk of the table, as the kernel comes to them.
 ///
 /// There is no snapshot: a flow that comes or goes during the walk may be seen or not, and one
-/// may be seen twice. The kernel waits for the reader: at most two datagrams (some 300 flows) are
-/// read ahead, however slow the reader is.
+/// may be seen twice. The kernel waits for the reader: two datagrams wait and the thread has a third,
+/// some 400 flows, however slow the reader is.
 ///
 /// A message that does not decode is one `Err` item of kind
 /// [`Decode`](crate::ErrorKind::Decode), with its bytes; the stream goes on. An error that ends
@@ -37,6 +37,8 @@ pub struct FlowStream {
     at: usize,
     family: Option<Family>,
     done: bool,
+    /// Opens the text of an error.
+    doing: &'static str,
     /// Keeps the connection open.
     _lanes: Arc<Lanes>,
 }
@@ -48,6 +50,7 @@ impl FlowStream {
         lanes: Arc<Lanes>,
         mut walk: Walk,
         family: Option<Family>,
+        doing: &'static str,
     ) -> Result<Self> {
         let datagram = walk
             .next()
@@ -64,6 +67,7 @@ impl FlowStream {
             at: 0,
             family,
             done: false,
+            doing,
             _lanes: lanes,
         })
     }
@@ -109,7 +113,7 @@ impl Stream for FlowStream {
         let this = self.get_mut();
         loop {
             if let Some(flow) = this.next_of_datagram() {
-                return Poll::Ready(Some(flow));
+                return Poll::Ready(Some(flow.map_err(|error| error.while_(this.doing))));
             }
             if this.done {
                 return Poll::Ready(None);
@@ -122,7 +126,7 @@ impl Stream for FlowStream {
                 end => {
                     this.done = true;
                     let error = end.and_then(Result::err).unwrap_or_else(Error::unanswered);
-                    return Poll::Ready(Some(Err(error)));
+                    return Poll::Ready(Some(Err(error.while_(this.doing))));
                 }
             }
         }

@@ -10,6 +10,7 @@ attributes! {
     /// `CTA_COUNTERS_ORIG`, `CTA_COUNTERS_REPLY`. Kept for flows that began while
     /// `net.netfilter.nf_conntrack_acct` was 1 (default 0).
     #[derive(Copy, Default)]
+    #[non_exhaustive]
     pub struct Counters {
         /// Packets.
         CTA_COUNTERS_PACKETS => packets: u64,
@@ -24,6 +25,7 @@ attributes! {
     /// `-o timestamp` (as delta-time); `CTA_TIMESTAMP` (Linux 2.6.39). Kept for flows that began
     /// while `net.netfilter.nf_conntrack_timestamp` was 1 (default 0).
     #[derive(Copy)]
+    #[non_exhaustive]
     pub struct Timestamp {
         /// When the first packet was accepted, or the flow created; with nanoseconds.
         CTA_TIMESTAMP_START => start: SystemTime,

@@ -7,6 +7,7 @@ attributes! {
     /// The connection tracking helper of a flow: it reads the payload and expects further flows.
     ///
     /// `CTA_HELP`.
+    #[non_exhaustive]
     pub struct Helper {
         /// Its name: `ftp`, `sip`, …
         CTA_HELP_NAME => name: Box<str>,
@@ -19,6 +20,7 @@ attributes! {
     /// The security context of a flow.
     ///
     /// `-o secctx`; `CTA_SECCTX` (Linux 2.6.38), where a security module can put it into words.
+    #[non_exhaustive]
     pub struct SecCtx {
         /// The context in the module's words.
         CTA_SECCTX_NAME => name: Box<str>,

@@ -1,6 +1,6 @@
 //! What names one flow of the table.
 
-use super::{Flow, FlowId, Tuple, Zone};
+use super::{Flow, FlowId, NewFlow, Tuple, Zone};
 use crate::wire::attr::Writer;
 
 /// One direction of a flow.
@@ -16,7 +16,12 @@ pub enum Direction {
 /// Names one flow: a tuple and its direction, the zone, and the id where it is known.
 ///
 /// Comes from a [`&Flow`](Flow) (original tuple, zone and id), from a [`Tuple`] (original
-/// direction, zone 0), or from [`FlowKey::reply`].
+/// direction, zone 0), from a [`&NewFlow`](NewFlow), or from [`FlowKey::reply`].
+///
+/// The kernel's own look-up does not heed the direction: where the other side may have begun the
+/// flow (IKE, NTP, SIP: the same port on both ends), a plain tuple also finds that flow. A get and
+/// a delete here see to it that it is the flow that the key names; an update changes what the
+/// kernel finds.
 ///
 /// ```
 /// # use ctnetlink::{FlowKey, Tuple};
@@ -81,6 +86,10 @@ impl FlowKey {
         self.direction
     }
 
+    pub(crate) fn has_id(&self) -> bool {
+        self.id.is_some()
+    }
+
     /// Is it the flow that this names? The kernel's look-up is less exact: a tuple also finds a
     /// flow of which it is the other direction's.
     pub(crate) fn names(&self, flow: &Flow) -> bool {
@@ -115,6 +124,19 @@ impl From<&Flow> for FlowKey {
             id: flow.id,
             ..Self::orig(flow.orig)
         }
+    }
+}
+
+impl From<&NewFlow> for FlowKey {
+    /// The flow, once it is created.
+    fn from(flow: &NewFlow) -> Self {
+        flow.key()
+    }
+}
+
+impl From<&Tuple> for FlowKey {
+    fn from(tuple: &Tuple) -> Self {
+        Self::orig(*tuple)
     }
 }
 

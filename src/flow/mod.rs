@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::wire::attr::DecodeError;
 use crate::wire::message::Frame;
 use crate::wire::table::Context;
+use crate::wire::uapi::{IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_NEW};
 
 #[macro_use]
 pub(crate) mod bits;
@@ -143,7 +144,10 @@ impl Flow {
     pub fn from_message(message: &[u8]) -> Result<Self> {
         Frame::first(message)
             .unwrap_or(Err(DecodeError::Truncated))
-            .and_then(|frame| Self::decode(&frame))
+            .and_then(|frame| match frame.kind {
+                IPCTNL_MSG_CT_NEW | IPCTNL_MSG_CT_DELETE => Self::decode(&frame),
+                kind => Err(DecodeError::NoFlow { kind }),
+            })
             .map_err(|cause| Error::decode(cause, message))
     }
 
@@ -183,3 +187,6 @@ impl std::fmt::Debug for FlowId {
         write!(f, "{}", u32::from(*self))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,8 +13,9 @@ use crate::wire::uapi::{CTA_NAT_DST, CTA_NAT_SRC};
 
 /// A flow to create: its original tuple, its timeout and what else it shall have.
 ///
-/// From a [`&Flow`](Flow) it is that flow again, translation included: the kernel derives a
-/// translation from [`source_nat`](Self::source_nat) and
+/// From a [`&Flow`](Flow) it is that flow again, translation included, with all that the kernel
+/// takes back: not its counters and times, what a helper in user space kept with it, nor the
+/// state of a TCP window. The kernel derives a translation from [`source_nat`](Self::source_nat) and
 /// [`destination_nat`](Self::destination_nat), not from a reply tuple that is translated already.
 ///
 /// ```
@@ -27,6 +28,7 @@ use crate::wire::uapi::{CTA_NAT_DST, CTA_NAT_SRC};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct NewFlow {
     orig: Tuple,
     reply: Tuple,
@@ -95,7 +97,7 @@ impl NewFlow {
     }
 
     /// Sets the state of a TCP flow, `--state`, with [`TcpInfo::liberal`] flags: the kernel does
-    /// not know the flow's window, and would take its packets for invalid.
+    /// not know the flow's window.
     #[must_use]
     pub fn tcp_state(self, state: TcpState) -> Self {
         self.protoinfo(TcpInfo::liberal(state))
@@ -233,16 +235,16 @@ impl From<&Flow> for NewFlow {
     fn from(flow: &Flow) -> Self {
         let mut new = Self::new(flow.orig, flow.timeout.unwrap_or(UNKNOWN_TIMEOUT)).zone(flow.zone);
         new.master = flow.master().copied();
-        let expected = flow.orig.inverse();
-        let translated = |now: End, was: End| {
-            (now != was).then(|| match now.1 {
-                Some(port) => Nat::to(now.0).port(port),
-                None => Nat::to(now.0),
-            })
-        };
-        // The id of an ICMP query is one for both directions: the source's, as the kernel has it.
-        new.source_nat = translated(End::dst(&flow.reply), End::dst(&expected));
-        new.destination_nat = translated(End::src(&flow.reply), End::src(&expected));
+        if flow.status.intersects(Status::SRC_NAT | Status::DST_NAT) {
+            let expected = flow.orig.inverse();
+            // The id of an ICMP query is one for both directions: the source's, as the kernel
+            // has it.
+            new.source_nat = End::dst(&flow.reply).unless(End::dst(&expected));
+            new.destination_nat = End::src(&flow.reply).unless(End::src(&expected));
+        } else {
+            // Something else than NAT (IPVS) may have changed it.
+            new.reply = flow.reply;
+        }
 
         let status = flow.status & Status::SETTABLE.difference(Status::HELPER);
         let mut settings = new.settings;
@@ -256,8 +258,9 @@ impl From<&Flow> for NewFlow {
             settings = settings.labels(labels);
         }
         if let Some(protoinfo) = &flow.protoinfo {
+            let protoinfo = protoinfo.without_window();
             if protoinfo.check(flow.orig.protocol()).is_ok() {
-                settings = settings.protoinfo(protoinfo.clone());
+                settings = settings.protoinfo(protoinfo);
             }
         }
         if let Some(helper) = flow.helper() {
@@ -281,6 +284,14 @@ impl From<&Flow> for NewFlow {
 struct End(IpAddr, Option<u16>);
 
 impl End {
+    /// The translation to this end, unless it is the one that was to be expected.
+    fn unless(self, expected: Self) -> Option<Nat> {
+        (self != expected).then(|| match self.1 {
+            Some(port) => Nat::to(self.0).port(port),
+            None => Nat::to(self.0),
+        })
+    }
+
     fn src(tuple: &Tuple) -> Self {
         Self(tuple.src(), tuple.src_port())
     }

@@ -1,6 +1,6 @@
 //! To and from the messages of netlink-packet-netfilter.
 
-use netlink_packet_core::{DecodeError as PacketError, Emitable, ParseableParametrized};
+use netlink_packet_core::{Emitable, ParseableParametrized};
 use netlink_packet_netfilter::conntrack::ConntrackMessage;
 
 use super::Flow;
@@ -22,12 +22,13 @@ impl TryFrom<&ConntrackMessage> for Flow {
 }
 
 impl TryFrom<&Flow> for ConntrackMessage {
-    type Error = PacketError;
+    type Error = Error;
 
     /// The flow as the kernel would send it.
-    fn try_from(flow: &Flow) -> Result<Self, PacketError> {
+    fn try_from(flow: &Flow) -> Result<Self, Error> {
         let mut bytes = Vec::new();
         flow.write(&flow.zone.context(), &mut Writer(&mut bytes));
         Self::parse_with_param(&bytes, IPCTNL_MSG_CT_NEW as u8)
+            .map_err(|cause| Error::unpacked(cause, &bytes))
     }
 }

@@ -21,6 +21,7 @@ use crate::wire::uapi::{CTA_LABELS_MASK, CTA_MARK_MASK};
 /// # Ok::<(), ctnetlink::Error>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Patch {
     helper: Option<Box<str>>,
     timeout: Option<Duration>,
@@ -64,7 +65,9 @@ impl Patch {
         self
     }
 
-    /// Sets status bits, `-u`; none is cleared. `CTA_STATUS`.
+    /// Sets status bits, `-u`: those to add, for none is ever cleared. `CTA_STATUS`. What can be
+    /// added is [`SEEN_REPLY`](Status::SEEN_REPLY), [`ASSURED`](Status::ASSURED),
+    /// [`FIXED_TIMEOUT`](Status::FIXED_TIMEOUT) and [`HELPER`](Status::HELPER).
     #[must_use]
     pub fn status(mut self, status: Status) -> Self {
         self.status = Some(status);
@@ -155,9 +158,9 @@ impl Patch {
         }
         if let Some(status) = self.status {
             let refused = status.difference(Status::SETTABLE | Status::CONFIRMED);
-            if !refused.is_empty() || status.is_empty() {
+            if !refused.is_empty() || !status.intersects(Status::SETTABLE) {
                 return Err(Error::invalid_input(format!(
-                    "status: {refused:?} cannot be set; {:?} can",
+                    "status: {refused:?} cannot be set; name only the bits to add, of {:?}",
                     Status::SETTABLE
                 )));
             }
@@ -185,7 +188,10 @@ impl Patch {
         Flow::protoinfo.put_some(self.protoinfo.as_ref(), w);
         if let Some(mark) = self.mark {
             Flow::mark.put_some(Some(&mark.value()), w);
-            w.put(CTA_MARK_MASK, &mark.mask());
+            // None is a mask of all bits.
+            if mark.mask() != u32::MAX {
+                w.put(CTA_MARK_MASK, &mark.mask());
+            }
         }
         Rare::seqadj_orig.put_some(self.seqadj_orig.as_ref(), w);
         Rare::seqadj_reply.put_some(self.seqadj_reply.as_ref(), w);

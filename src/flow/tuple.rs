@@ -152,11 +152,10 @@ impl Tuple {
     /// or where the protocol is one whose tuples have ports or ICMP fields.
     pub fn generic(src: IpAddr, dst: IpAddr, protocol: u8) -> Result<Self> {
         match protocol {
-            IPPROTO_TCP | IPPROTO_UDP | IPPROTO_UDPLITE | IPPROTO_SCTP | IPPROTO_GRE => {
-                Err(Error::invalid_input(format!(
-                    "protocol {protocol} has ports, and this tuple none"
-                )))
-            }
+            // The kernel of today has no ports for DCCP, that of yesterday had.
+            _ if protocol != IPPROTO_DCCP && has_ports(protocol) => Err(Error::invalid_input(
+                format!("protocol {protocol} has ports, and this tuple none"),
+            )),
             IPPROTO_ICMP | IPPROTO_ICMPV6 => Err(Error::invalid_input(format!(
                 "protocol {protocol} has a type, a code and an id, and this tuple none"
             ))),
@@ -268,6 +267,14 @@ impl Tuple {
             && self.protocol == other.protocol
             && (open || self.detail == other.detail)
     }
+}
+
+/// Do tuples of the protocol have ports, or GRE's keys?
+fn has_ports(protocol: u8) -> bool {
+    matches!(
+        protocol,
+        IPPROTO_TCP | IPPROTO_UDP | IPPROTO_UDPLITE | IPPROTO_SCTP | IPPROTO_DCCP | IPPROTO_GRE
+    )
 }
 
 impl Addresses {

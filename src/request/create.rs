@@ -4,9 +4,9 @@ use std::future::IntoFuture;
 use std::sync::Arc;
 
 use super::get::find;
-use super::{RequestFuture, Verb, call};
+use super::{RequestFuture, Task, Verb};
 use crate::error::{Error, ErrorKind, Result};
-use crate::flow::NewFlow;
+use crate::flow::{FlowKey, NewFlow};
 use crate::transport::Lanes;
 use crate::wire::message::Request;
 use crate::wire::uapi::{IPCTNL_MSG_CT_NEW, NLM_F_CREATE, NLM_F_EXCL};
@@ -36,11 +36,11 @@ impl IntoFuture for Create {
 
     fn into_future(self) -> RequestFuture<()> {
         let family = self.flow.orig().family();
-        CREATE.run(self.lanes, Some(family), move |lanes| async move {
+        CREATE.run(self.lanes, Some(family), move |task| async move {
             self.flow.check()?;
-            match call(&lanes, request(&self.flow)).await {
+            match task.call(request(&self.flow)).await {
                 Ok(_) => Ok(()),
-                Err(error) => Err(explain(&lanes, &self.flow, error).await),
+                Err(error) => Err(explain(&task, &self.flow, error).await),
             }
         })
     }
@@ -53,9 +53,9 @@ fn request(flow: &NewFlow) -> Request {
 }
 
 /// What the errno means for this flow.
-async fn explain(lanes: &Lanes, flow: &NewFlow, error: Error) -> Error {
+async fn explain(task: &Task, flow: &NewFlow, error: Error) -> Error {
     match error.kind() {
-        ErrorKind::AlreadyExists => match find(lanes, &flow.key()).await {
+        ErrorKind::AlreadyExists => match find(task, &FlowKey::from(flow)).await {
             Ok(None) => error.meaning(
                 ErrorKind::AlreadyExists,
                 "another flow uses its reply tuple; with NAT, choose a range of addresses or \
@@ -73,5 +73,150 @@ async fn explain(lanes: &Lanes, flow: &NewFlow, error: Error) -> Error {
              (its module may have to be loaded)",
         ),
         _ => error,
+    }
+}
+
+#[cfg(all(test, target_endian = "little"))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::flow::{Flow, Labels, Nat, SctpInfo, SctpState, Status, TcpState, Tuple, Zone};
+    use crate::wire::golden::{assert_bytes, reply};
+
+    const UDP: &str = "
+        3400 0180  1400 0180  0800 0100 0a000001  0800 0200 0a000002
+                   1c00 0280  0500 0100 11000000  0600 0200 03e80000  0600 0300 07d00000
+        3400 0280  1400 0180  0800 0100 0a000002  0800 0200 0a000001
+                   1c00 0280  0500 0100 11000000  0600 0200 07d00000  0600 0300 03e80000";
+
+    fn tuple(make: fn(std::net::SocketAddr, std::net::SocketAddr) -> Result<Tuple>) -> Tuple {
+        make(
+            "10.0.0.1:1000".parse().unwrap(),
+            "10.0.0.2:2000".parse().unwrap(),
+        )
+        .unwrap()
+    }
+
+    fn new(tuple: Tuple) -> NewFlow {
+        NewFlow::new(tuple, Duration::from_secs(600))
+    }
+
+    #[test]
+    fn udp_with_a_mark() {
+        let flow = new(tuple(Tuple::udp)).mark(5);
+        assert_bytes(
+            &request(&flow).finish(1),
+            &format!(
+                "8c000000 0001 0506 01000000 00000000  02 00 0000 {UDP}
+                 0800 0700 00000258  0800 0800 00000005"
+            ),
+        );
+    }
+
+    #[test]
+    fn tcp_that_real_packets_can_use() {
+        let flow = new(tuple(Tuple::tcp))
+            .tcp_state(TcpState::Established)
+            .status(Status::SEEN_REPLY | Status::ASSURED);
+        assert_bytes(
+            &request(&flow).finish(1),
+            "ac000000 0001 0506 01000000 00000000  02 00 0000
+             3400 0180  1400 0180  0800 0100 0a000001  0800 0200 0a000002
+                        1c00 0280  0500 0100 06000000  0600 0200 03e80000  0600 0300 07d00000
+             3400 0280  1400 0180  0800 0100 0a000002  0800 0200 0a000001
+                        1c00 0280  0500 0100 06000000  0600 0200 07d00000  0600 0300 03e80000
+             0800 0700 00000258
+             0800 0300 0000000e
+             2000 0480  1c00 0180  0500 0100 03000000  0600 0400 0a0a0000  0600 0500 0a0a0000",
+        );
+    }
+
+    #[test]
+    fn zones_labels_and_a_helper() {
+        let flow = new(tuple(Tuple::udp))
+            .zone(5)
+            .helper("tftp")
+            .labels(Labels::bit(8).unwrap());
+        assert_bytes(
+            &request(&flow).finish(1),
+            &format!(
+                "c4000000 0001 0506 01000000 00000000  02 00 0000 {UDP}
+                 0600 1200 00050000
+                 1000 0580  0900 0100 74667470 00000000
+                 0800 0700 00000258
+                 1400 1600 00010000 00000000 00000000 00000000
+                 1400 1700 ffffffff ffffffff ffffffff ffffffff"
+            ),
+        );
+        let flow = new(tuple(Tuple::udp)).zone(Zone::reply(7));
+        assert_bytes(
+            &request(&flow).finish(1),
+            "8c000000 0001 0506 01000000 00000000  02 00 0000
+             3400 0180  1400 0180  0800 0100 0a000001  0800 0200 0a000002
+                        1c00 0280  0500 0100 11000000  0600 0200 03e80000  0600 0300 07d00000
+             3c00 0280  1400 0180  0800 0100 0a000002  0800 0200 0a000001
+                        1c00 0280  0500 0100 11000000  0600 0200 07d00000  0600 0300 03e80000
+                        0600 0300 00070000
+             0800 0700 00000258",
+        );
+    }
+
+    #[test]
+    fn translation() {
+        let any = |min: &str, max: &str| min.parse().unwrap()..=max.parse().unwrap();
+        let flow = new(tuple(Tuple::udp))
+            .source_nat(Nat::to_any(any("192.0.2.1", "192.0.2.9")).ports(6000..=6010))
+            .destination_nat(Nat::to(std::net::Ipv4Addr::new(192, 0, 2, 77)));
+        assert_bytes(
+            &request(&flow).finish(1),
+            &format!(
+                "c0000000 0001 0506 01000000 00000000  02 00 0000 {UDP}
+                 2800 0680  0800 0100 c0000201  0800 0200 c0000209
+                            1400 0380  0600 0100 17700000  0600 0200 177a0000
+                 1400 0d80  0800 0100 c000024d  0800 0200 c000024d
+                 0800 0700 00000258"
+            ),
+        );
+    }
+
+    #[test]
+    fn a_translated_flow_again() {
+        let flow = Flow::from_message(&reply("source_nat")).unwrap();
+        assert_bytes(
+            &request(&NewFlow::from(&flow)).finish(1),
+            "b4000000 0001 0506 01000000 00000000  02 00 0000
+             3400 0180  1400 0180  0800 0100 7f000001  0800 0200 7f000001
+                        1c00 0280  0500 0100 11000000  0600 0200 a0280000  0600 0300 23280000
+             3400 0280  1400 0180  0800 0100 7f000001  0800 0200 7f000001
+                        1c00 0280  0500 0100 11000000  0600 0200 23280000  0600 0300 a0280000
+             2800 0680  0800 0100 c000024d  0800 0200 c000024d
+                        1400 0380  0600 0100 17710000  0600 0200 17710000
+             0800 0700 0000001d
+             0800 0800 00000000",
+        );
+    }
+
+    #[test]
+    fn an_expected_sctp_flow() {
+        let flow = new(tuple(Tuple::sctp))
+            .master(tuple(Tuple::tcp))
+            .protoinfo(SctpInfo {
+                state: SctpState::Established,
+                vtag_orig: Some(11),
+                vtag_reply: Some(22),
+            });
+        assert_bytes(
+            &request(&flow).finish(1),
+            "d8000000 0001 0506 01000000 00000000  02 00 0000
+             3400 0180  1400 0180  0800 0100 0a000001  0800 0200 0a000002
+                        1c00 0280  0500 0100 84000000  0600 0200 03e80000  0600 0300 07d00000
+             3400 0280  1400 0180  0800 0100 0a000002  0800 0200 0a000001
+                        1c00 0280  0500 0100 84000000  0600 0200 07d00000  0600 0300 03e80000
+             3400 0e80  1400 0180  0800 0100 0a000001  0800 0200 0a000002
+                        1c00 0280  0500 0100 06000000  0600 0200 03e80000  0600 0300 07d00000
+             0800 0700 00000258
+             2000 0480  1c00 0380  0500 0100 04000000  0800 0200 0000000b  0800 0300 00000016",
+        );
     }
 }

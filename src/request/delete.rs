@@ -3,8 +3,9 @@
 use std::future::IntoFuture;
 use std::sync::Arc;
 
-use super::{RequestFuture, Verb, call};
-use crate::error::Result;
+use super::get::find;
+use super::{RequestFuture, Verb};
+use crate::error::{Error, Result};
 use crate::flow::FlowKey;
 use crate::transport::Lanes;
 use crate::wire::message::Request;
@@ -35,8 +36,16 @@ impl IntoFuture for Delete {
 
     fn into_future(self) -> RequestFuture<()> {
         let family = self.key.tuple().family();
-        DELETE.run(self.lanes, Some(family), move |lanes| async move {
-            call(&lanes, request(&self.key)).await.map(drop)
+        DELETE.run(self.lanes, Some(family), move |task| async move {
+            let key = match self.key.has_id() {
+                true => self.key,
+                // By the tuple alone the kernel also takes a flow whose other direction it is.
+                false => match find(&task, &self.key).await? {
+                    Some(flow) => FlowKey::from(&flow),
+                    None => return Err(Error::not_found()),
+                },
+            };
+            task.call(request(&key)).await.map(drop)
         })
     }
 }
@@ -47,4 +56,39 @@ fn request(key: &FlowKey) -> Request {
         key.encode(w);
         key.encode_id(w);
     })
+}
+
+#[cfg(all(test, target_endian = "little"))]
+mod tests {
+    use super::*;
+    use crate::flow::{Flow, Tuple};
+    use crate::wire::golden::{assert_bytes, reply};
+
+    #[test]
+    fn by_a_tuple() {
+        let ends = (
+            "10.0.0.1:1000".parse().unwrap(),
+            "10.0.0.2:2000".parse().unwrap(),
+        );
+        let key = Tuple::udp(ends.0, ends.1).unwrap().into();
+        assert_bytes(
+            &request(&key).finish(3),
+            "48000000 0201 0500 03000000 00000000  02 00 0000
+             3400 0180  1400 0180  0800 0100 0a000001  0800 0200 0a000002
+                        1c00 0280  0500 0100 11000000  0600 0200 03e80000  0600 0300 07d00000",
+        );
+    }
+
+    #[test]
+    fn of_a_listed_flow_that_one_alone() {
+        let flow = Flow::from_message(&reply("zone")).unwrap();
+        assert_bytes(
+            &request(&FlowKey::from(&flow)).finish(4),
+            "58000000 0201 0500 04000000 00000000  02 00 0000
+             3400 0180  1400 0180  0800 0100 7f000001  0800 0200 7f000001
+                        1c00 0280  0500 0100 11000000  0600 0200 a0320000  0600 0300 23320000
+             0600 1200 00050000
+             0800 0c00 767b9808",
+        );
+    }
 }

@@ -70,17 +70,14 @@ impl IntoFuture for Flush {
     type IntoFuture = RequestFuture<()>;
 
     fn into_future(self) -> RequestFuture<()> {
-        FLUSH.run(self.lanes.clone(), self.family, move |lanes| async move {
-            let mut walk = lanes.walk(request(self.table, self.family, lanes.release)?)?;
-            tracing::Span::current().record("seq", SEQ);
+        FLUSH.run(self.lanes.clone(), self.family, move |task| async move {
+            let request = request(self.table, self.family, task.lanes.release)?;
+            let mut walk = task.walk(request)?;
             while let Some(datagram) = walk.next().await {
                 let datagram = datagram?;
-                let mut rest = &datagram[..];
-                while let Some(Ok(frame)) = Frame::first(rest) {
-                    if let Some(verdict) = frame.verdict().filter(|_| frame.seq == SEQ) {
-                        return Error::check(verdict);
-                    }
-                    rest = rest.get(frame.stride()..).unwrap_or_default();
+                let mut ends = Frame::all(&datagram).filter(|frame| frame.is_verdict_of(SEQ));
+                if let Some(verdict) = ends.next().and_then(|frame| frame.verdict()) {
+                    return Error::check(verdict);
                 }
             }
             Err(Error::unanswered())
@@ -108,6 +105,31 @@ mod tests {
         for table in [Table::Dying, Table::Unconfirmed] {
             let refused = request(table, None, Release(6, 18)).unwrap_err();
             assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+        }
+    }
+}
+
+#[cfg(all(test, target_endian = "little"))]
+mod golden {
+    use super::*;
+    use crate::wire::golden::assert_bytes;
+
+    /// Without any attribute, and in version 1: in version 0 either would remove both families.
+    #[test]
+    fn of_both_families_and_of_each() {
+        for (family, golden) in [
+            (None, "14000000 0201 0500 01000000 00000000  00 01 0000"),
+            (
+                Some(Family::Ipv4),
+                "14000000 0201 0500 01000000 00000000  02 01 0000",
+            ),
+            (
+                Some(Family::Ipv6),
+                "14000000 0201 0500 01000000 00000000  0a 01 0000",
+            ),
+        ] {
+            let request = request(Table::Conntrack, family, Release(6, 18)).unwrap();
+            assert_bytes(&request.finish(SEQ), golden);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::future::IntoFuture;
 use std::sync::Arc;
 
-use super::{RequestFuture, Verb, call};
+use super::{RequestFuture, Task, Verb};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flow::{Flow, FlowKey};
 use crate::transport::Lanes;
@@ -47,23 +47,26 @@ impl IntoFuture for Get {
 
     fn into_future(self) -> RequestFuture<Option<Flow>> {
         let family = self.key.tuple().family();
-        GET.run(self.lanes, Some(family), move |lanes| async move {
-            let kind = match self.zero_counters {
-                true => IPCTNL_MSG_CT_GET_CTRZERO,
-                false => IPCTNL_MSG_CT_GET,
-            };
-            read(&lanes, &self.key, kind).await
+        GET.run(self.lanes, Some(family), move |task| async move {
+            match find(&task, &self.key).await? {
+                // The kernel takes a flow of this tuple for it that the key does not name: its
+                // counters are not ours to lose, so it is looked at first.
+                Some(_) if self.zero_counters => {
+                    read(&task, &self.key, IPCTNL_MSG_CT_GET_CTRZERO).await
+                }
+                flow => Ok(flow),
+            }
         })
     }
 }
 
 /// The flow that the key names, as it is now.
-pub(super) async fn find(lanes: &Lanes, key: &FlowKey) -> Result<Option<Flow>> {
-    read(lanes, key, IPCTNL_MSG_CT_GET).await
+pub(super) async fn find(task: &Task, key: &FlowKey) -> Result<Option<Flow>> {
+    read(task, key, IPCTNL_MSG_CT_GET).await
 }
 
-async fn read(lanes: &Lanes, key: &FlowKey, kind: u16) -> Result<Option<Flow>> {
-    let data = match call(lanes, request(key, kind)).await {
+async fn read(task: &Task, key: &FlowKey, kind: u16) -> Result<Option<Flow>> {
+    let data = match task.call(request(key, kind)).await {
         Ok(data) => data.ok_or_else(Error::unanswered)?,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
@@ -75,4 +78,78 @@ async fn read(lanes: &Lanes, key: &FlowKey, kind: u16) -> Result<Option<Flow>> {
 fn request(key: &FlowKey, kind: u16) -> Request {
     // No flag of a create: they have the numbers of NLM_F_DUMP, and would make it a list.
     Request::new(kind, 0, key.tuple().family().number()).with(|w| key.encode(w))
+}
+
+#[cfg(all(test, target_endian = "little"))]
+mod tests {
+    use super::*;
+    use crate::flow::{IcmpEcho, Tuple, Zone};
+    use crate::wire::golden::assert_bytes;
+
+    fn udp() -> Tuple {
+        let ends = (
+            "10.0.0.1:1000".parse().unwrap(),
+            "10.0.0.2:2000".parse().unwrap(),
+        );
+        Tuple::udp(ends.0, ends.1).unwrap()
+    }
+
+    #[test]
+    fn by_the_original_tuple() {
+        let get = request(&udp().into(), IPCTNL_MSG_CT_GET);
+        assert_bytes(
+            &get.finish(7),
+            "48000000 0101 0500 07000000 00000000  02 00 0000
+             3400 0180  1400 0180  0800 0100 0a000001  0800 0200 0a000002
+                        1c00 0280  0500 0100 11000000  0600 0200 03e80000  0600 0300 07d00000",
+        );
+    }
+
+    #[test]
+    fn by_the_reply_tuple_in_a_zone_with_its_counters_zeroed() {
+        let key = FlowKey::reply(udp()).zone(5);
+        let get = request(&key, IPCTNL_MSG_CT_GET_CTRZERO);
+        assert_bytes(
+            &get.finish(8),
+            "50000000 0301 0500 08000000 00000000  02 00 0000
+             3400 0280  1400 0180  0800 0100 0a000001  0800 0200 0a000002
+                        1c00 0280  0500 0100 11000000  0600 0200 03e80000  0600 0300 07d00000
+             0600 1200 00050000",
+        );
+    }
+
+    #[test]
+    fn in_the_zone_of_one_direction() {
+        let key = FlowKey::orig(udp()).zone(Zone::orig(7));
+        assert_bytes(
+            &request(&key, IPCTNL_MSG_CT_GET).finish(9),
+            "50000000 0101 0500 09000000 00000000  02 00 0000
+             3c00 0180  1400 0180  0800 0100 0a000001  0800 0200 0a000002
+                        1c00 0280  0500 0100 11000000  0600 0200 03e80000  0600 0300 07d00000
+                        0600 0300 00070000",
+        );
+    }
+
+    #[test]
+    fn of_icmpv6_and_of_a_protocol_without_ports() {
+        let (src, dst) = ("fd00::1".parse().unwrap(), "fd00::2".parse().unwrap());
+        let ping = Tuple::icmpv6(src, dst, IcmpEcho::request_v6(0x1234)).unwrap();
+        assert_bytes(
+            &request(&ping.into(), IPCTNL_MSG_CT_GET).finish(1),
+            "68000000 0101 0500 01000000 00000000  0a 00 0000
+             5400 0180
+               2c00 0180  1400 0300 fd000000 00000000 00000000 00000001
+                          1400 0400 fd000000 00000000 00000000 00000002
+               2400 0280  0500 0100 3a000000  0600 0700 12340000
+                          0500 0800 80000000  0500 0900 00000000",
+        );
+        let (src, dst) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        let ospf = Tuple::generic(src, dst, 89).unwrap();
+        assert_bytes(
+            &request(&ospf.into(), IPCTNL_MSG_CT_GET).finish(1),
+            "38000000 0101 0500 01000000 00000000  02 00 0000
+             2400 0180  1400 0180  0800 0100 0a000001  0800 0200 0a000002
+                        0c00 0280  0500 0100 59000000",
+        );
+    }
 }

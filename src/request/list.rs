@@ -72,9 +72,9 @@ impl IntoFuture for List {
     type IntoFuture = RequestFuture<FlowStream>;
 
     fn into_future(self) -> RequestFuture<FlowStream> {
-        LIST.run(self.lanes.clone(), self.family, move |lanes| async move {
-            let walk = lanes.walk(self.request())?;
-            FlowStream::open(lanes, walk, self.family).await
+        LIST.run(self.lanes.clone(), self.family, move |task| async move {
+            let walk = task.walk(self.request())?;
+            FlowStream::open(task.lanes, walk, self.family, LIST.doing).await
         })
     }
 }

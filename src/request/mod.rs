@@ -27,6 +27,7 @@ pub use update::Update;
 use crate::error::{Error, Result};
 use crate::flow::Family;
 use crate::transport::Lanes;
+use crate::transport::walk::{SEQ, Walk};
 use crate::wire::message::Request;
 
 /// A request on its way to its result.
@@ -62,13 +63,19 @@ pub(crate) struct Verb {
     pub(crate) doing: &'static str,
 }
 
+/// A request under way: the lanes that it may take, and the span that tells of it.
+pub(crate) struct Task {
+    lanes: Arc<Lanes>,
+    span: Span,
+}
+
 impl Verb {
     /// The future of a request: in a span, with a deadline, its errors telling what was asked.
     pub(crate) fn run<T, F>(
         self,
         lanes: Arc<Lanes>,
         family: Option<Family>,
-        work: impl FnOnce(Arc<Lanes>) -> F + Send + 'static,
+        work: impl FnOnce(Task) -> F + Send + 'static,
     ) -> RequestFuture<T>
     where
         F: Future<Output = Result<T>> + Send,
@@ -77,12 +84,16 @@ impl Verb {
             let span = tracing::debug_span!(
                 "ctnetlink",
                 verb = self.name,
-                family = family.map(tracing_family),
+                family = family.map(Family::as_str),
                 seq = field::Empty,
                 outcome = field::Empty,
             );
             let timeout = lanes.timeout;
-            let result = tokio::time::timeout(timeout, work(lanes))
+            let work = work(Task {
+                lanes,
+                span: span.clone(),
+            });
+            let result = tokio::time::timeout(timeout, work)
                 .instrument(span.clone())
                 .await
                 .unwrap_or_else(|_| Err(Error::timeout(timeout)))
@@ -96,17 +107,18 @@ impl Verb {
     }
 }
 
-fn tracing_family(family: Family) -> &'static str {
-    match family {
-        Family::Ipv4 => "ipv4",
-        Family::Ipv6 => "ipv6",
+impl Task {
+    /// Sends a request that names one object; its data is what came before the kernel's consent.
+    async fn call(&self, request: Request) -> Result<Option<Bytes>> {
+        let reply = self.lanes.control.call(request).await?;
+        self.span.record("seq", reply.seq);
+        Error::check(reply.verdict)?;
+        Ok(reply.data)
     }
-}
 
-/// Sends a request that names one object; its data is what came before the kernel's consent.
-pub(crate) async fn call(lanes: &Lanes, request: Request) -> Result<Option<Bytes>> {
-    let reply = lanes.control.call(request).await?;
-    Span::current().record("seq", reply.seq);
-    Error::check(reply.verdict)?;
-    Ok(reply.data)
+    /// Starts a walk of the table.
+    fn walk(&self, request: Request) -> Result<Walk> {
+        self.span.record("seq", SEQ);
+        self.lanes.walk(request)
+    }
 }

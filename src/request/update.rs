@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::get::find;
-use super::{RequestFuture, Verb, call};
+use super::{RequestFuture, Task, Verb};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flow::{FlowKey, Labels, Masked, Patch, ProtoInfo, SeqAdj, Status, SynProxy, TcpState};
 use crate::transport::Lanes;
@@ -24,10 +24,6 @@ const SET_LABELS: Verb = Verb {
     name: "set_labels",
     doing: "labelling a flow",
 };
-
-/// Reads of the status before it is given up that packets stop changing it: each attempt loses
-/// only against one of the flow's few changes of status.
-const ATTEMPTS: usize = 8;
 
 /// An update to be: see [`ConntrackHandle::update`](crate::ConntrackHandle::update).
 #[derive(Debug, Clone)]
@@ -119,14 +115,14 @@ impl IntoFuture for Update {
             key,
             patch,
         } = self;
-        verb.run(lanes, Some(key.tuple().family()), move |lanes| async move {
+        verb.run(lanes, Some(key.tuple().family()), move |task| async move {
             if patch.is_empty() {
                 return Err(Error::invalid_input("nothing to change was named"));
             }
             patch.check(key.tuple().protocol())?;
-            match apply(&lanes, &key, &patch).await {
+            match apply(&task, &key, &patch).await {
                 Ok(()) => Ok(()),
-                Err(error) => Err(explain(&lanes, &key, &patch, error).await),
+                Err(error) => Err(explain(&task, &key, &patch, error).await),
             }
         })
     }
@@ -134,28 +130,22 @@ impl IntoFuture for Update {
 
 /// Sends the changes. The kernel wants a status whole, with the bits that the flow has already;
 /// where packets set one in between, it says EBUSY.
-async fn apply(lanes: &Lanes, key: &FlowKey, patch: &Patch) -> Result<()> {
+async fn apply(task: &Task, key: &FlowKey, patch: &Patch) -> Result<()> {
     let Some(wanted) = patch.wanted_status() else {
-        return call(lanes, request(key, patch, None)).await.map(drop);
+        return task.call(request(key, patch, None)).await.map(drop);
     };
     let mut before = None;
-    for _ in 0..ATTEMPTS {
-        let flow = find(lanes, key).await?;
-        let Some(current) = flow.map(|flow| flow.status) else {
-            break;
-        };
-        match call(lanes, request(key, patch, Some(whole(current, wanted)))).await {
-            Err(error) if error.errno() == Some(EBUSY) && before != Some(current) => {
-                before = Some(current);
+    loop {
+        let flow = find(task, key).await?.ok_or_else(Error::not_found)?;
+        let status = whole(flow.status, wanted);
+        match task.call(request(key, patch, Some(status))).await {
+            Err(error) if error.errno() == Some(EBUSY) && before != Some(flow.status) => {
+                // Packets only ever set bits: there is an end to it.
+                before = Some(flow.status);
             }
             result => return result.map(drop),
         }
     }
-    // Gone, or never at rest; the kernel's own answer to the bare request is the best there is.
-    let status = before.unwrap_or_default();
-    call(lanes, request(key, patch, Some(whole(status, wanted))))
-        .await
-        .map(drop)
 }
 
 /// What to send so that `wanted` is set: all that is set, CONFIRMED, and never DYING.
@@ -172,7 +162,7 @@ fn request(key: &FlowKey, patch: &Patch, status: Option<Status>) -> Request {
 }
 
 /// What the errno means for these changes.
-async fn explain(lanes: &Lanes, key: &FlowKey, patch: &Patch, error: Error) -> Error {
+async fn explain(task: &Task, key: &FlowKey, patch: &Patch, error: Error) -> Error {
     match error.errno() {
         Some(ENOSPC) if patch.sets_labels() => error.meaning(
             ErrorKind::LabelsUnavailable,
@@ -194,7 +184,7 @@ async fn explain(lanes: &Lanes, key: &FlowKey, patch: &Patch, error: Error) -> E
             "the flow was made without a helper, and none can be added; or the kernel has none \
              of that name for it",
         ),
-        Some(EPERM) if patch.sets_timeout() => match find(lanes, key).await {
+        Some(EPERM) if patch.sets_timeout() => match find(task, key).await {
             Ok(Some(flow)) if flow.status.contains(Status::FIXED_TIMEOUT) => error.meaning(
                 ErrorKind::PermissionDenied,
                 "the flow's timeout is fixed (FIXED_TIMEOUT), and cannot be changed",
@@ -202,5 +192,137 @@ async fn explain(lanes: &Lanes, key: &FlowKey, patch: &Patch, error: Error) -> E
             _ => error,
         },
         _ => error,
+    }
+}
+
+#[cfg(all(test, target_endian = "little"))]
+mod tests {
+    use super::*;
+    use crate::flow::{TcpFlags, TcpInfo, Tuple};
+    use crate::wire::golden::{assert_bytes, bytes};
+
+    /// The headers of a message of this length, and the tuple of the flow.
+    fn assert_request(patch: &Patch, status: Option<Status>, len: u8, changes: &str) {
+        let ends = (
+            "10.0.0.1:1000".parse().unwrap(),
+            "10.0.0.2:80".parse().unwrap(),
+        );
+        let key = Tuple::tcp(ends.0, ends.1).unwrap().into();
+        let golden = format!(
+            "{len:02x}000000 0001 0500 05000000 00000000  02 00 0000
+             3400 0180  1400 0180  0800 0100 0a000001  0800 0200 0a000002
+                        1c00 0280  0500 0100 06000000  0600 0200 03e80000  0600 0300 00500000
+             {changes}"
+        );
+        assert_eq!(usize::from(len), bytes(&golden).len());
+        assert_bytes(&request(&key, patch, status).finish(5), &golden);
+    }
+
+    #[test]
+    fn mark() {
+        assert_request(&Patch::new().mark(7), None, 0x50, "0800 0800 00000007");
+        // A bit outside the mask would be toggled.
+        assert_request(
+            &Patch::new().mark(Masked::new(0x1_0011, 0xff)),
+            None,
+            0x58,
+            "0800 0800 00000011  0800 1500 000000ff",
+        );
+    }
+
+    #[test]
+    fn mark_zero_is_said() {
+        assert_request(&Patch::new().mark(0), None, 0x50, "0800 0800 00000000");
+    }
+
+    #[test]
+    fn labels_are_always_whole() {
+        let label = |n| Labels::bit(n).unwrap();
+        assert_request(
+            &Patch::new().labels(Masked::new(label(3) | label(127), label(3) | label(127))),
+            None,
+            0x70,
+            "1400 1600 08000000 00000000 00000000 00000080
+             1400 1700 08000000 00000000 00000000 00000080",
+        );
+        assert_request(
+            &Patch::new().labels(Labels::EMPTY),
+            None,
+            0x70,
+            "1400 1600 00000000 00000000 00000000 00000000
+             1400 1700 ffffffff ffffffff ffffffff ffffffff",
+        );
+    }
+
+    #[test]
+    fn timeout_in_whole_seconds() {
+        assert_request(
+            &Patch::new().timeout(Duration::from_millis(59_001)),
+            None,
+            0x50,
+            "0800 0700 0000003c",
+        );
+    }
+
+    #[test]
+    fn status_is_sent_whole() {
+        let wanted = Status::ASSURED;
+        let current = Status::CONFIRMED | Status::SEEN_REPLY | Status::SRC_NAT_DONE;
+        assert_request(
+            &Patch::new().status(wanted),
+            Some(whole(current | Status::DYING, wanted)),
+            0x50,
+            "0800 0300 0000008e",
+        );
+    }
+
+    #[test]
+    fn tcp_state_leaves_flags_and_scales() {
+        assert_request(
+            &Patch::new().tcp_state(TcpState::TimeWait),
+            None,
+            0x58,
+            "1000 0480  0c00 0180  0500 0100 07000000",
+        );
+    }
+
+    #[test]
+    fn all_that_can_change() {
+        let flags = Masked::new(
+            TcpFlags::BE_LIBERAL,
+            TcpFlags::BE_LIBERAL | TcpFlags::SACK_PERM,
+        );
+        let seqadj = |offset_after| SeqAdj {
+            correction_pos: 1,
+            offset_before: -1,
+            offset_after,
+        };
+        let patch = Patch::new()
+            .helper("ftp")
+            .protoinfo(TcpInfo {
+                state: TcpState::Established,
+                wscale_orig: Some(7),
+                wscale_reply: Some(8),
+                flags_orig: Some(flags),
+                flags_reply: None,
+            })
+            .seqadj_orig(seqadj(2))
+            .seqadj_reply(seqadj(3))
+            .synproxy(SynProxy {
+                isn: 1,
+                its: 2,
+                tsoff: 3,
+            });
+        assert_request(
+            &patch,
+            None,
+            0xd0,
+            "0c00 0580  0800 0100 66747000
+             2800 0480  2400 0180  0500 0100 03000000  0500 0200 07000000  0500 0300 08000000
+                                   0600 0400 080a0000
+             1c00 0f80  0800 0100 00000001  0800 0200 ffffffff  0800 0300 00000002
+             1c00 1080  0800 0100 00000001  0800 0200 ffffffff  0800 0300 00000003
+             1c00 1880  0800 0100 00000001  0800 0200 00000002  0800 0300 00000003",
+        );
     }
 }

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -17,6 +17,7 @@ use netlink_sys::SocketAddr;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::proto::{Connection, ControlSocket, Message, Packet};
+use super::turn::{Place, Turn};
 use crate::error::{Error, Result};
 use crate::wire::message::{Request, Verdict};
 use crate::wire::uapi::EPERM;
@@ -24,12 +25,12 @@ use crate::wire::uapi::EPERM;
 /// Requests that may be on their way. Each answer takes 832 bytes or more of the receive queue.
 const IN_FLIGHT: usize = 128;
 
-/// Requests in one datagram: half of those in flight, so that one half can gather while the other
-/// is answered.
+/// Requests in one datagram: half of those in flight, so that one half gathers while the other is
+/// answered.
 const BATCH: usize = 64;
 
-/// Rounds of sending and receiving before other tasks get their turn.
-const ROUNDS: usize = 16;
+/// Datagrams in a row before other tasks get their turn: some 0.5 ms.
+const ROUNDS: usize = 4;
 
 /// The handle's end of the lane.
 #[derive(Debug)]
@@ -52,8 +53,8 @@ pub(crate) struct Reply {
 pub(crate) struct Lane {
     requests: mpsc::Receiver<Submission>,
     waiting: Vec<Submission>,
+    place: Place,
     proto: Proto,
-    batches: Vec<Batch>,
 }
 
 #[derive(Debug)]
@@ -112,6 +113,9 @@ impl Client {
         self.requests
             .try_send(Submission { request, slot })
             .map_err(|_| Error::closed())?;
+        // A receiver that is dropped at this moment may have missed the request; one that is
+        // dropped later has not.
+        self.check_open()?;
         reply.await.unwrap_or_else(|_| Err(Error::closed()))
     }
 
@@ -131,7 +135,7 @@ pub(crate) fn open(receive_buffer: Option<usize>) -> Result<(Lane, Client)> {
         requests,
         waiting: Vec::with_capacity(BATCH),
         proto: Proto::new(socket),
-        batches: Vec::new(),
+        place: Place::default(),
     };
     Ok((
         lane,
@@ -146,32 +150,20 @@ impl Lane {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         for _ in 0..ROUNDS {
             let closed = self.gather(cx);
-            let sent = self.send()?;
-            if Pin::new(&mut self.proto.connection).poll(cx).is_ready() {
-                return Poll::Ready(Err(self.proto.socket.failure()));
+            if self.waiting.is_empty() {
+                self.place = Place::default();
+                return if closed {
+                    Poll::Ready(Ok(()))
+                } else {
+                    Poll::Pending
+                };
             }
-            let answered = self.deliver(cx);
-            self.settle();
-            if self.proto.overran(cx) {
-                tracing::warn!("the control connection's receive queue overflowed");
-                for slot in self
-                    .batches
-                    .drain(..)
-                    .flat_map(|batch| batch.slots)
-                    .flatten()
-                {
-                    slot.end(Err(Error::overrun()));
-                }
-                self.proto.stale = true;
-            }
-            if self.batches.is_empty() {
-                self.proto.refresh();
-                if closed {
-                    return Poll::Ready(Ok(()));
-                }
-            }
-            if !sent && !answered {
-                return Poll::Pending;
+            let turn = ready!(self.place.poll(cx));
+            if let Err(error) = self.exchange(turn, cx) {
+                // Whoever waits, and whoever comes, is to know at once.
+                self.requests.close();
+                while self.requests.try_recv().is_ok() {}
+                return Poll::Ready(Err(error));
             }
         }
         cx.waker().wake_by_ref();
@@ -180,65 +172,68 @@ impl Lane {
 
     /// Takes in what waits to be sent. Is no more to come?
     fn gather(&mut self, cx: &mut Context<'_>) -> bool {
-        let got = self.requests.poll_recv_many(cx, &mut self.waiting, BATCH);
-        matches!(got, Poll::Ready(0))
-    }
-
-    /// Hands what waits to netlink-proto, as one datagram. Was there any?
-    fn send(&mut self) -> Result<bool> {
-        // Whoever does not wait any more does not want it sent.
-        self.waiting
-            .retain(|submission| !submission.slot.answer.is_closed());
-        if self.waiting.is_empty() {
-            return Ok(false);
-        }
-        let (messages, slots): (Vec<Message>, _) = self
-            .waiting
-            .drain(..)
-            .map(|submission| (submission.request.into(), Some(submission.slot)))
-            .unzip();
-        self.batches.push(self.proto.submit(messages, slots)?);
-        Ok(true)
-    }
-
-    /// Passes on what netlink-proto has received. Was there any?
-    fn deliver(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut any = false;
-        for batch in &mut self.batches {
-            while let Poll::Ready(Some(message)) = batch.replies.as_mut().poll_next(cx) {
-                any = true;
-                batch.take(message);
+        loop {
+            // Whoever does not wait any more does not want it sent.
+            self.waiting
+                .retain(|submission| !submission.slot.answer.is_closed());
+            let room = BATCH - self.waiting.len();
+            if room == 0 {
+                return false;
+            }
+            match self.requests.poll_recv_many(cx, &mut self.waiting, room) {
+                Poll::Ready(0) => return true,
+                Poll::Ready(_) => {}
+                Poll::Pending => return false,
             }
         }
-        any
     }
 
-    /// Ends the batches that are answered, as far as they will ever be.
-    fn settle(&mut self) {
-        let drained = self.proto.socket.is_drained();
-        for batch in &mut self.batches {
-            // A refusal of the whole datagram answers its first message alone.
-            let others_open = batch.slots.iter().skip(1).all(Option::is_some);
-            if let Some(verdict) = batch.denied.take_if(|_| drained && others_open) {
-                let seqs = batch.first..;
-                for (seq, slot) in seqs.zip(batch.slots.drain(..)) {
-                    if let Some(slot) = slot {
-                        self.proto.stale = true;
-                        slot.end(Ok(Reply {
-                            seq,
-                            data: None,
-                            verdict: verdict.clone(),
-                        }));
-                    }
-                }
-            }
+    /// Sends what waits as one datagram, and takes up all answers: they are there when the send
+    /// returns, and what is not there then will never come.
+    fn exchange(&mut self, turn: Turn, cx: &mut Context<'_>) -> Result<()> {
+        let mut batch = self.proto.submit(self.waiting.drain(..))?;
+        // netlink-proto reads before it sends: the answers are for the second poll.
+        self.proto.poll(cx)?;
+        drop(turn);
+        self.proto.poll(cx)?;
+        batch.take_up(cx);
+        let overran = self.proto.overran(cx);
+        if batch.is_answered() {
+            return Ok(());
         }
-        self.batches
-            .retain(|batch| batch.slots.iter().any(Option::is_some));
+        self.proto.stale = true;
+        if overran {
+            tracing::warn!("the control connection's receive queue overflowed");
+            batch.end(|_| Err(Error::overrun()));
+        } else if let Some(errno) = self.proto.socket.take_unsent() {
+            batch.end(|_| Err(Error::unsent(errno)));
+        } else if let Some(verdict) = batch.denied.take() {
+            batch.end(|seq| {
+                Ok(Reply {
+                    seq,
+                    data: None,
+                    verdict: verdict.clone(),
+                })
+            });
+        } else {
+            batch.end(|_| Err(Error::unanswered()));
+        }
+        Ok(())
     }
 }
 
 impl Batch {
+    /// Passes on what netlink-proto has received.
+    fn take_up(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(message)) = self.replies.as_mut().poll_next(cx) {
+            self.take(message);
+        }
+    }
+
+    fn is_answered(&self) -> bool {
+        self.slots.iter().all(Option::is_none)
+    }
+
     fn take(&mut self, message: Message) {
         let seq = message.header.sequence_number;
         let index = seq.wrapping_sub(self.first) as usize;
@@ -261,6 +256,15 @@ impl Batch {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Gives every request that has no answer this one.
+    fn end(&mut self, mut result: impl FnMut(u32) -> Result<Reply>) {
+        for (place, seq) in self.slots.iter_mut().zip(self.first..) {
+            if let Some(slot) = place.take() {
+                slot.end(result(seq));
+            }
         }
     }
 }
@@ -287,9 +291,18 @@ impl Proto {
         }
     }
 
-    fn submit(&mut self, messages: Vec<Message>, slots: Vec<Option<Slot>>) -> Result<Batch> {
-        let first = self.seq.wrapping_add(1);
-        self.seq = self.seq.wrapping_add(slots.len() as u32);
+    /// Hands requests to netlink-proto, as one datagram.
+    fn submit(&mut self, submissions: impl Iterator<Item = Submission>) -> Result<Batch> {
+        // It never forgets a request that stays without an answer, and counts without a care for
+        // the overflow: then it starts anew, on the same socket.
+        if self.stale || self.seq > u32::MAX / 2 {
+            *self = Self::new(self.socket.clone());
+        }
+        let (messages, slots): (Vec<Message>, Vec<_>) = submissions
+            .map(|submission| (submission.request.into(), Some(submission.slot)))
+            .unzip();
+        let first = self.seq + 1;
+        self.seq += slots.len() as u32;
         let replies = self
             .handle
             .request_batch(messages, SocketAddr::new(0, 0))
@@ -302,6 +315,13 @@ impl Proto {
         })
     }
 
+    fn poll(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        match Pin::new(&mut self.connection).poll(cx) {
+            Poll::Ready(()) => Err(self.socket.failure()),
+            Poll::Pending => Ok(()),
+        }
+    }
+
     /// Takes up what nobody asked for: late answers, and the news of an overrun.
     fn overran(&mut self, cx: &mut Context<'_>) -> bool {
         let mut overran = false;
@@ -310,22 +330,12 @@ impl Proto {
         }
         overran
     }
-
-    /// Starts netlink-proto anew on the same socket where it would wait for ever for answers, or
-    /// its count nears its end: it never forgets a request, and has no care for the overflow.
-    /// For when nothing is on its way.
-    fn refresh(&mut self) {
-        if self.stale || self.seq > u32::MAX / 2 {
-            *self = Self::new(self.socket.clone());
-        }
-    }
 }
 
 impl fmt::Debug for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lane")
             .field("seq", &self.proto.seq)
-            .field("on_their_way", &self.batches.len())
             .finish_non_exhaustive()
     }
 }

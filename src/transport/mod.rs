@@ -13,6 +13,7 @@ pub(crate) mod netns;
 mod proto;
 pub(crate) mod release;
 pub(crate) mod socket;
+mod turn;
 pub(crate) mod walk;
 
 use std::time::Duration;

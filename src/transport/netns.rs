@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 
 use crate::error::{Error, Result};
@@ -81,11 +82,15 @@ impl Namespace {
             return Ok(());
         }
         setns(self.file.as_fd(), CloneFlags::CLONE_NEWNET).map_err(|errno| {
-            Error::io(
-                "entering the network namespace (CAP_SYS_ADMIN is needed, in the user namespace \
-                 that owns it and in the caller's own)",
-                errno.into(),
-            )
+            let doing = match errno {
+                Errno::EPERM => {
+                    "entering the network namespace: CAP_SYS_ADMIN is needed, in the user \
+                     namespace that owns it and in the caller's own"
+                }
+                Errno::EINVAL => "entering the network namespace: the file is not one's",
+                _ => "entering the network namespace",
+            };
+            Error::io(doing, errno.into())
         })
     }
 

@@ -90,7 +90,7 @@ impl NetlinkMessageCodec for Codec {
     {
         while let Some(frame) = Frame::first(src) {
             let Ok(frame) = frame else {
-                // Whom it would have answered cannot be told: the request's deadline ends it.
+                // Whom it would have answered cannot be told: the lane ends whoever is left.
                 src.clear();
                 break;
             };
@@ -137,7 +137,9 @@ struct Inner {
     /// Datagrams that must be in the receive queue: the kernel answers inside our send. They are
     /// read at once, without waiting for the reactor to say that they are there.
     expected: AtomicU32,
-    /// The errno of the receive or send that failed for good.
+    /// The errno of a send that failed: no answer will come to what was in it.
+    unsent: AtomicI32,
+    /// The errno of the receive that failed for good.
     failure: AtomicI32,
 }
 
@@ -156,18 +158,21 @@ impl ControlSocket {
         Ok(socket)
     }
 
-    /// Has all been read that the kernel had to say?
-    pub(super) fn is_drained(&self) -> bool {
-        self.0.expected.load(Ordering::Relaxed) == 0
+    /// The errno of the last send, once, if it failed.
+    pub(super) fn take_unsent(&self) -> Option<i32> {
+        Some(self.0.unsent.swap(0, Ordering::Relaxed)).filter(|errno| *errno != 0)
     }
 
     /// Why netlink-proto gave up.
     pub(super) fn failure(&self) -> Error {
-        let errno = self.0.failure.load(Ordering::Relaxed);
-        Error::io(
-            "the control connection failed",
-            io::Error::from_raw_os_error(errno),
-        )
+        match self.0.failure.load(Ordering::Relaxed) {
+            // Not a system call: the runtime that the socket is registered with has shut down.
+            0 => Error::closed(),
+            errno => {
+                let cause = io::Error::from_raw_os_error(errno);
+                Error::io("the control connection failed", cause)
+            }
+        }
     }
 
     fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
@@ -183,15 +188,12 @@ impl ControlSocket {
     }
 
     fn expect_answers_to(&self, datagram: &[u8]) {
-        let mut answers = 0;
-        let mut rest = datagram;
-        while let Some(Ok(frame)) = Frame::first(rest) {
-            answers += match frame.kind {
+        let answers = Frame::all(datagram)
+            .map(|frame| match frame.kind {
                 IPCTNL_MSG_CT_NEW | IPCTNL_MSG_CT_DELETE => 1,
                 _ => 2,
-            };
-            rest = rest.get(frame.stride()..).unwrap_or_default();
-        }
+            })
+            .sum();
         self.0.expected.fetch_add(answers, Ordering::Relaxed);
     }
 }
@@ -215,6 +217,7 @@ impl AsyncSocket for ControlSocket {
         Ok(Self(Arc::new(Inner {
             socket,
             expected: AtomicU32::new(0),
+            unsent: AtomicI32::new(0),
             failure: AtomicI32::new(0),
         })))
     }
@@ -225,18 +228,20 @@ impl AsyncSocket for ControlSocket {
 
     fn poll_send_to(
         &self,
-        cx: &mut Context<'_>,
+        _: &mut Context<'_>,
         datagram: &[u8],
         to: &SocketAddr,
     ) -> Poll<io::Result<usize>> {
-        let sent = match self.socket_ref().send_to(datagram, to, 0) {
-            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
-                ready!(self.0.socket.poll_send_to(cx, datagram, to))
+        match retry(|| self.socket_ref().send_to(datagram, to, 0)) {
+            Ok(_) => self.expect_answers_to(datagram),
+            // To netlink-proto the failure of one send would be the end of the connection. EAGAIN
+            // is one as well: what goes to the kernel never waits in a queue.
+            Err(cause) => {
+                let errno = cause.raw_os_error().unwrap_or(EINVAL);
+                self.0.unsent.store(errno, Ordering::Relaxed);
             }
-            sent => sent,
-        };
-        self.expect_answers_to(datagram);
-        Poll::Ready(self.note(sent))
+        }
+        Poll::Ready(Ok(datagram.len()))
     }
 
     fn poll_recv<B: BufMut>(&self, cx: &mut Context<'_>, buffer: &mut B) -> Poll<io::Result<()>> {
@@ -250,12 +255,17 @@ impl AsyncSocket for ControlSocket {
     ) -> Poll<io::Result<SocketAddr>> {
         let expected = self.0.expected.load(Ordering::Relaxed);
         if expected > 0 {
-            match self.socket_ref().recv_from(buffer, 0) {
+            match retry(|| self.socket_ref().recv_from(buffer, 0)) {
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
                     self.0.expected.store(0, Ordering::Relaxed);
                 }
                 result => {
-                    self.0.expected.store(expected - 1, Ordering::Relaxed);
+                    // What others than the kernel send is passed over by netlink-proto.
+                    let answer = result
+                        .as_ref()
+                        .is_ok_and(|(_, from)| from.port_number() == 0);
+                    let left = expected - u32::from(answer);
+                    self.0.expected.store(left, Ordering::Relaxed);
                     return Poll::Ready(self.note(result.map(|(_, from)| from)));
                 }
             }
@@ -267,5 +277,15 @@ impl AsyncSocket for ControlSocket {
     fn poll_recv_from_full(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Vec<u8>, SocketAddr)>> {
         let result = ready!(self.0.socket.poll_recv_from_full(cx));
         Poll::Ready(self.note(result))
+    }
+}
+
+/// Again, where a signal came in between.
+fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
     }
 }

@@ -9,13 +9,16 @@ use nix::libc::MSG_TRUNC;
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::wire::message::{Frame, Request, Verdict};
 use crate::wire::uapi::*;
 
 /// The kernel fills a datagram of a dump up to the largest buffer it has seen on the socket, and
 /// at most 32 448 bytes; a smaller buffer later would truncate one.
 pub(crate) const RECEIVE: usize = 32 * 1024;
+
+/// How long the kernel may take to answer the probe, unless it is walking for somebody else.
+const PROBE: Duration = Duration::from_secs(10);
 
 /// A blocking socket, bound, for one request at a time.
 #[derive(Debug)]
@@ -25,8 +28,11 @@ impl Socket {
     /// Opens a socket in the current thread's namespace.
     pub(crate) fn open() -> Result<Self> {
         Self::try_open().map_err(|cause| match cause.raw_os_error() {
-            // EPROTONOSUPPORT, EAFNOSUPPORT: built without, or a module that cannot be loaded.
-            Some(93 | 97) => Error::io("opening a socket: this kernel has no nfnetlink", cause),
+            Some(EPROTONOSUPPORT | EAFNOSUPPORT) => Error::io("opening a netlink socket", cause)
+                .meaning(
+                    ErrorKind::Unsupported,
+                    "this kernel has no nfnetlink (CONFIG_NETFILTER_NETLINK)",
+                ),
             _ => Error::io("opening a netlink socket", cause),
         })
     }
@@ -39,10 +45,9 @@ impl Socket {
 
     /// Fails a receive that the kernel leaves without an answer for this long.
     pub(crate) fn set_timeout(&self, timeout: Duration) -> Result<()> {
-        // Zero would mean to wait for ever.
-        let micros = i64::try_from(timeout.as_micros())
-            .unwrap_or(i64::MAX)
-            .max(1);
+        // Zero would mean to wait for ever; so does, to the kernel, a number of no use.
+        let micros = i64::try_from(timeout.as_micros()).unwrap_or(i64::MAX);
+        let micros = micros.clamp(1, i64::from(i32::MAX) * 1_000_000);
         setsockopt(
             &self.0,
             sockopt::ReceiveTimeout,
@@ -85,18 +90,18 @@ impl Socket {
     /// whether ctnetlink is there and the caller may use it.
     pub(crate) fn probe(&self) -> Result<()> {
         const SEQ: u32 = 1;
+        self.set_timeout(PROBE)?;
         self.send(&Request::new(IPCTNL_MSG_CT_GET_STATS, 0, AF_UNSPEC).finish(SEQ))?;
         let mut buffer = BytesMut::new();
         loop {
-            buffer.clear();
             self.receive(&mut buffer)?;
-            let mut rest = &buffer[..];
-            while let Some(Ok(frame)) = Frame::first(rest) {
-                if let Some(verdict) = frame.verdict() {
-                    return check_probe(verdict);
-                }
-                rest = rest.get(frame.stride()..).unwrap_or_default();
+            let verdict = Frame::all(&buffer)
+                .find(|frame| frame.is_verdict_of(SEQ))
+                .and_then(|frame| frame.verdict());
+            if let Some(verdict) = verdict {
+                return check_probe(verdict);
             }
+            buffer.clear();
         }
     }
 }
@@ -114,7 +119,7 @@ fn check_probe(verdict: Verdict) -> Result<()> {
     let errno = verdict.errno;
     Error::check(verdict).map_err(|error| match errno {
         EINVAL | EOPNOTSUPP => error.meaning(
-            crate::error::ErrorKind::Unsupported,
+            ErrorKind::Unsupported,
             "this kernel has no ctnetlink (CONFIG_NF_CT_NETLINK, module nf_conntrack_netlink)",
         ),
         _ => error,

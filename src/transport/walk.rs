@@ -4,6 +4,7 @@
 //! are slow would keep each other (and the program's own blocking work) from starting; and they
 //! linger, in whatever namespace. A thread costs some 30 µs, the shortest walk 200 000.
 
+use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,13 +13,14 @@ use tokio::sync::mpsc;
 
 use super::netns::Namespace;
 use super::socket::Socket;
+use super::turn;
 use crate::error::{Error, Result};
 use crate::wire::message::{Frame, Request};
 
 /// The sequence number of the only request of a walk's socket. Not 0, which events carry.
 pub(crate) const SEQ: u32 = 1;
 
-/// Datagrams that the thread may be ahead of the reader.
+/// Datagrams that wait for the reader; the thread has one more in its hand.
 const AHEAD: usize = 2;
 
 /// The thread needs little: the kernel walks, and decoding is the reader's.
@@ -53,9 +55,8 @@ impl Walk {
         self.datagrams.poll_recv(cx)
     }
 
-    /// The next datagram; `None` after the one that has the kernel's verdict.
     pub(crate) async fn next(&mut self) -> Option<Result<Bytes>> {
-        self.datagrams.recv().await
+        poll_fn(|cx| self.poll_next(cx)).await
     }
 }
 
@@ -68,7 +69,13 @@ fn run(
     namespace.enter()?;
     let socket = Socket::open()?;
     socket.set_timeout(timeout)?;
-    socket.send(&request.finish(SEQ))?;
+    {
+        let _turn = turn::of_walk();
+        if reader.is_closed() {
+            return Ok(());
+        }
+        socket.send(&request.finish(SEQ))?;
+    }
     let mut buffer = BytesMut::new();
     loop {
         socket.receive(&mut buffer)?;
@@ -83,12 +90,5 @@ fn run(
 /// Does the datagram have the last message of the walk? It comes in a datagram of its own, but
 /// nothing promises that.
 fn has_verdict(datagram: &[u8]) -> bool {
-    let mut rest = datagram;
-    while let Some(Ok(frame)) = Frame::first(rest) {
-        if frame.is_verdict_of(SEQ) {
-            return true;
-        }
-        rest = rest.get(frame.stride()..).unwrap_or_default();
-    }
-    false
+    Frame::all(datagram).any(|frame| frame.is_verdict_of(SEQ))
 }

@@ -24,6 +24,11 @@ pub enum DecodeError {
     },
     /// The two addresses of a tuple are not of one family.
     MixedFamilies,
+    /// The message is not about a flow.
+    NoFlow {
+        /// The netlink type of the message.
+        kind: u16,
+    },
 }
 
 impl fmt::Display for DecodeError {
@@ -32,6 +37,7 @@ impl fmt::Display for DecodeError {
             Self::Truncated => f.write_str("a length runs past the end of the message"),
             Self::TooShort { attribute } => write!(f, "attribute {attribute} is too short"),
             Self::Missing { attribute } => write!(f, "attribute {attribute} is missing"),
+            Self::NoFlow { kind } => write!(f, "a message of type {kind:#06x} has no flow"),
             Self::MixedFamilies => f.write_str("the addresses of a tuple are of two families"),
         }
     }
@@ -148,9 +154,7 @@ impl Value for Ipv6Addr {
     }
 }
 
-/// A string of the kernel: the bytes up to the first NUL, or all of them.
-///
-/// Not `String`: the kernel promises no encoding.
+/// Bytes of no fixed length: what a helper in user space keeps with a flow.
 impl Value for Box<[u8]> {
     fn read(payload: &[u8]) -> Option<Self> {
         Some(payload.into())
@@ -192,5 +196,101 @@ impl Writer<'_> {
         self.0[start..start + 2].copy_from_slice(&(len as u16).to_ne_bytes());
         self.0[start + 2..start + 4].copy_from_slice(&kind.to_ne_bytes());
         self.0.resize(start + align4(len), 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn all(bytes: &[u8]) -> Result<Vec<(u16, Vec<u8>)>, DecodeError> {
+        let mut attributes = Attributes(bytes);
+        let mut found = Vec::new();
+        while let Some(Attribute { kind, payload }) = attributes.next()? {
+            found.push((kind, payload.to_vec()));
+        }
+        Ok(found)
+    }
+
+    fn attribute(kind: u16, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        Writer(&mut bytes).put(kind, &Box::<[u8]>::from(payload));
+        bytes
+    }
+
+    #[test]
+    fn flags_in_the_type_do_not_count() {
+        for flags in [0x8000, 0x4000, 0xc000] {
+            assert_eq!(
+                all(&attribute(8 | flags, &[1, 2])),
+                Ok(vec![(8, vec![1, 2])])
+            );
+        }
+    }
+
+    #[test]
+    fn bytes_too_few_for_a_header_end_the_walk() {
+        for rest in 0..4 {
+            let mut bytes = attribute(8, &[1]);
+            bytes.resize(8 + rest, 0xff);
+            assert_eq!(all(&bytes), Ok(vec![(8, vec![1])]), "{rest} bytes left");
+        }
+    }
+
+    #[test]
+    fn the_last_attribute_needs_no_padding() {
+        let mut bytes = attribute(8, &[1]);
+        bytes.truncate(5);
+        assert_eq!(all(&bytes), Ok(vec![(8, vec![1])]));
+    }
+
+    #[test]
+    fn a_length_beyond_the_end_or_below_the_header_is_an_error() {
+        for len in [0_u16, 3, 9, 0xffff] {
+            let mut bytes = attribute(8, &[1, 2, 3, 4]);
+            bytes[..2].copy_from_slice(&len.to_ne_bytes());
+            assert_eq!(all(&bytes), Err(DecodeError::Truncated), "{len}");
+        }
+    }
+
+    #[test]
+    fn a_longer_payload_is_accepted_and_a_shorter_one_named() {
+        let attr = |payload| Attribute { kind: 7, payload };
+        assert_eq!(attr(&[0, 0, 1, 2, 9, 9]).get::<u32>(), Ok(0x102));
+        assert_eq!(
+            attr(&[0, 0, 1]).get::<u32>(),
+            Err(DecodeError::TooShort { attribute: 7 })
+        );
+        assert_eq!(
+            attr(&[1; 15]).get::<Ipv6Addr>(),
+            Err(DecodeError::TooShort { attribute: 7 })
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_can_be_walked(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = all(&bytes);
+        }
+
+        #[test]
+        fn what_is_written_is_read(
+            kinds in proptest::collection::vec((0u16..0x4000, proptest::collection::vec(any::<u8>(), 0..40)), 0..10),
+        ) {
+            let bytes: Vec<u8> = kinds.iter().flat_map(|(kind, payload)| attribute(*kind, payload)).collect();
+            prop_assert_eq!(bytes.len() % 4, 0);
+            prop_assert_eq!(all(&bytes), Ok(kinds));
+        }
+
+        #[test]
+        fn integers_survive(a: u8, b: u16, c: u32, d: u64, e: i32) {
+            fn same<T: Value + PartialEq>(value: T) -> bool {
+                let mut bytes = Vec::new();
+                value.write(&mut bytes);
+                T::read(&bytes) == Some(value)
+            }
+            prop_assert!(same(a) && same(b) && same(c) && same(d) && same(e));
+        }
     }
 }

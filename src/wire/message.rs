@@ -101,6 +101,15 @@ impl<'a> Frame<'a> {
         }))
     }
 
+    /// The messages of a datagram, up to one whose length makes no sense.
+    pub(crate) fn all(mut datagram: &'a [u8]) -> impl Iterator<Item = Self> {
+        std::iter::from_fn(move || {
+            let frame = Self::first(datagram)?.ok()?;
+            datagram = datagram.get(frame.stride()..).unwrap_or_default();
+            Some(frame)
+        })
+    }
+
     /// Where the next message of the datagram begins, counted from this one.
     #[inline]
     pub(crate) fn stride(&self) -> usize {
@@ -157,6 +166,14 @@ pub(crate) struct ExtAck {
 }
 
 impl Verdict {
+    /// As if the kernel had said this errno.
+    pub(crate) fn of(errno: i32) -> Self {
+        Self {
+            errno,
+            ext_ack: None,
+        }
+    }
+
     fn new(code: i32, ext_ack: Option<ExtAck>) -> Self {
         Self {
             errno: code.saturating_neg().max(0),
@@ -201,3 +218,6 @@ impl ExtAck {
 fn ne_i32(bytes: &[u8]) -> Option<i32> {
     <[u8; 4]>::read(bytes).map(i32::from_ne_bytes)
 }
+
+#[cfg(test)]
+mod tests;

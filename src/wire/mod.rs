@@ -5,3 +5,6 @@ pub(crate) mod message;
 #[macro_use]
 pub(crate) mod table;
 pub(crate) mod uapi;
+
+#[cfg(all(test, target_endian = "little"))]
+pub(crate) mod golden;

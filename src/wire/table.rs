@@ -118,6 +118,28 @@ impl<T: Codec> Kind<T> {
     }
 }
 
+/// The boxed rows for serde: no box where none of them is there.
+#[cfg(feature = "serde")]
+pub(crate) mod boxed {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(crate) fn serialize<T: Serialize, S: Serializer>(
+        rows: &Option<Box<T>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        rows.serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, T, D>(deserializer: D) -> Result<Option<Box<T>>, D::Error>
+    where
+        T: Deserialize<'de> + Default + PartialEq,
+        D: Deserializer<'de>,
+    {
+        let rows = T::deserialize(deserializer)?;
+        Ok((rows != T::default()).then(|| Box::new(rows)))
+    }
+}
+
 /// Declares a struct whose fields are attributes.
 ///
 /// ```text
@@ -149,10 +171,8 @@ macro_rules! attributes {
         pub struct $name {
             $($(#[$field_meta])* pub $field: $ty,)+
             $(
-                #[cfg_attr(
-                    feature = "serde",
-                    serde(default, skip_serializing_if = "Option::is_none")
-                )]
+                // Which attributes are boxed is no one's business.
+                #[cfg_attr(feature = "serde", serde(flatten, with = "crate::wire::table::boxed"))]
                 pub(crate) $rare: Option<Box<$rare_ty>>,
             )?
         }
@@ -228,7 +248,13 @@ macro_rules! attributes {
             #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
             #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
             pub(crate) struct $rare_ty {
-                $(pub(crate) $rare_field: Option<$rare_field_ty>,)+
+                $(
+                    #[cfg_attr(
+                        feature = "serde",
+                        serde(default, skip_serializing_if = "Option::is_none")
+                    )]
+                    pub(crate) $rare_field: Option<$rare_field_ty>,
+                )+
             }
 
             #[allow(non_upper_case_globals, dead_code)]

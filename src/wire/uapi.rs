@@ -91,5 +91,6 @@ numbers! { u8:
 // Errno values that a ctnetlink answer can carry.
 numbers! { i32:
     EPERM = 1, ENOENT = 2, ENOMEM = 12, EBUSY = 16, EEXIST = 17, EINVAL = 22,
-    ENOSPC = 28, ERANGE = 34, ETIME = 62, EMSGSIZE = 90, EOPNOTSUPP = 95, ENOBUFS = 105,
+    ENOSPC = 28, ERANGE = 34, ETIME = 62, EMSGSIZE = 90, EPROTONOSUPPORT = 93,
+    EOPNOTSUPP = 95, EAFNOSUPPORT = 97, ENOBUFS = 105, EACCES = 13,
 }

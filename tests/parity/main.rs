@@ -3,11 +3,17 @@
 //! Each test runs on a thread of its own in a fresh network namespace. Without the tool, or where
 //! no namespace can be made, the tests are skipped; `CTNETLINK_TEST_STRICT=1` makes that a failure.
 
+// In a test binary nothing is reachable from outside.
+#![allow(unreachable_pub)]
+
 #[path = "../support/mod.rs"]
 mod support;
 
+mod flows;
 mod names;
-mod our_writes;
+mod our_creates;
+mod our_deletes;
+mod our_updates;
 mod population;
 mod shown;
 mod table;
@@ -52,17 +58,18 @@ fn trials(obstacle: Option<String>) -> Vec<Trial> {
         table::nouns_equal_the_xml,
         table::text_equals_the_listing,
         table::labels_go_by_the_same_names,
-        our_writes::mark,
-        our_writes::labels,
-        our_writes::timeout,
-        our_writes::status,
-        our_writes::tcp_state,
-        our_writes::everything_at_once,
-        our_writes::translation,
-        our_writes::zones,
-        our_writes::delete,
-        our_writes::flush,
-        our_writes::flush_of_one_family,
+        our_updates::mark,
+        our_updates::labels,
+        our_updates::timeout,
+        our_updates::status,
+        our_updates::tcp_state,
+        our_updates::everything_at_once,
+        our_creates::translation,
+        our_creates::translation_to_a_range,
+        our_creates::zones,
+        our_deletes::delete,
+        our_deletes::flush,
+        our_deletes::flush_of_one_family,
         their_writes::create,
         their_writes::translation,
         their_writes::zones,

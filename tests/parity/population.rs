@@ -26,7 +26,10 @@ pub async fn populate(handle: &ConntrackHandle) -> Population {
     let ours = ours::create(handle).await;
     let theirs = theirs::insert();
     let traffic = traffic::start().await;
-    Population { made: ours + theirs, _traffic: traffic }
+    Population {
+        made: ours + theirs,
+        _traffic: traffic,
+    }
 }
 
 /// Nothing that traffic makes shall time out under a test.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ctnetlink::{Counters, Flow, ProtoInfo, Status, Tuple, ZoneDirection};
+use ctnetlink::{Counters, Flow, ProtoInfo, Status, TcpState, Tuple, ZoneDirection};
 
 use crate::xml::Element;
 
@@ -57,7 +57,10 @@ impl Shown {
         assert_eq!(element.name, "flow");
         let mut flow = Self::default();
         for meta in &element.children {
-            assert_eq!(meta.name, "meta");
+            if meta.name != "meta" {
+                flow.take(meta);
+                continue;
+            }
             match meta.attribute("direction") {
                 "original" => flow.orig = Some(End::read(meta)),
                 "reply" => flow.reply = Some(End::read(meta)),
@@ -147,6 +150,18 @@ impl End {
 
 const DCCP: u8 = 33;
 
+/// The XML calls a state of any protocol by the name that TCP's state of that number has: an SCTP
+/// flow that is CLOSED is SYN_SENT there (libnetfilter_conntrack 1.0.9). The text does not.
+fn state(info: &ProtoInfo) -> String {
+    let number = match info {
+        ProtoInfo::Tcp(info) => info.state.number(),
+        ProtoInfo::Sctp(info) => info.state.number(),
+        ProtoInfo::Dccp(info) => info.state.number(),
+        other => panic!("{other:?}"),
+    };
+    TcpState::from(number).to_string()
+}
+
 /// GRE's keys are in hexadecimal.
 fn number(element: &Element) -> u16 {
     match element.text.strip_prefix("0x") {
@@ -184,12 +199,6 @@ impl From<&Flow> for Shown {
             here.then(|| flow.zone.id())
         };
         let end = |tuple, direction, counters| Some(End::of(tuple, zone(direction), counters));
-        let state = flow.protoinfo.as_ref().map(|info| match info {
-            ProtoInfo::Tcp(info) => info.state.to_string(),
-            ProtoInfo::Sctp(info) => info.state.to_string(),
-            ProtoInfo::Dccp(info) => info.state.to_string(),
-            other => panic!("{other:?}"),
-        });
         let labels = flow.labels.unwrap_or_default();
         let since = |time: SystemTime| time.duration_since(UNIX_EPOCH).expect("a time after 1970");
         let start = flow.timestamp().map(|timestamp| since(timestamp.start));
@@ -197,7 +206,7 @@ impl From<&Flow> for Shown {
         Self {
             orig: end(&flow.orig, ZoneDirection::Orig, flow.counters_orig),
             reply: end(&flow.reply, ZoneDirection::Reply, flow.counters_reply),
-            state,
+            state: flow.protoinfo.as_ref().map(state),
             timeout: flow.timeout.map(|timeout| timeout.as_secs()),
             mark: flow.mark,
             zone: zone(ZoneDirection::Both),

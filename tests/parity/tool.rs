@@ -40,7 +40,12 @@ pub fn refused(arguments: &str) -> String {
 /// The flows that the tool shows for these arguments, by its XML.
 #[track_caller]
 pub fn shown(arguments: &str) -> Vec<Shown> {
-    Shown::read(&conntrack(&format!("{arguments} -o xml,ktimestamp,labels")))
+    let mut document = conntrack(&format!("{arguments} -o xml,ktimestamp,labels"));
+    // `-G` begins the document and does not end it.
+    if document.contains("<conntrack>") && !document.contains("</conntrack>") {
+        document.push_str("</conntrack>");
+    }
+    Shown::read(&document)
 }
 
 /// The flow that the tool gets for this key (`-p udp -s …`).

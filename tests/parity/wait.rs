@@ -7,7 +7,7 @@ use ctnetlink::{ConntrackHandle, Flow, FlowKey};
 use crate::tool::conntrack;
 
 /// How long two looks may go on to differ.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Looks again and again until `look` finds nothing that differs; panics with what does.
 pub async fn until_equal(mut look: impl AsyncFnMut() -> Result<(), String>) {

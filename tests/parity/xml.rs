@@ -52,17 +52,24 @@ impl<'a> Reader<'a> {
             attributes: read_attributes(attributes),
             ..Element::default()
         };
-        while !empty {
+        if !empty {
+            self.content(&mut element);
+        }
+        assert!(!element.text.contains('&'), "entities: {element:?}");
+        element
+    }
+
+    /// What is between the tags.
+    fn content(&mut self, element: &mut Element) {
+        loop {
             element.text.push_str(self.up_to("<").trim());
             if self.0.starts_with("</") {
-                self.until("</");
-                assert_eq!(self.until(">"), name, "the end of an element");
                 break;
             }
             element.children.push(self.element());
         }
-        assert!(!element.text.contains('&'), "entities: {element:?}");
-        element
+        self.until("</");
+        assert_eq!(self.until(">"), element.name, "the end of an element");
     }
 
     /// What comes before `mark`, which is passed over.

@@ -10,3 +10,4 @@ pub mod namespace;
 pub mod nft;
 pub mod peer;
 pub mod traffic;
+pub mod visible;

@@ -1,12 +1,13 @@
 //! A tuple for serde: the fields by the names of their accessors.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Addresses, Detail, Tuple};
+use super::{Tuple, has_ports};
 use crate::flow::IcmpEcho;
+use crate::wire::uapi::{IPPROTO_ICMP, IPPROTO_ICMPV6};
 
 #[derive(Serialize, Deserialize)]
 struct Fields {
@@ -38,21 +39,23 @@ impl Serialize for Tuple {
 impl<'de> Deserialize<'de> for Tuple {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let fields = Fields::deserialize(deserializer)?;
-        let addresses = Addresses::new(fields.src, fields.dst).map_err(D::Error::custom)?;
-        let detail = match (fields.src_port, fields.dst_port, fields.icmp) {
-            (None, None, None) => Detail::None,
-            (Some(src), Some(dst), None) => Detail::Ports(src.to_be_bytes(), dst.to_be_bytes()),
-            (None, None, Some(echo)) => Detail::Icmp(echo),
-            _ => {
-                return Err(D::Error::custom(
-                    "a tuple has two ports, or icmp, or neither",
-                ));
+        let (src, dst, protocol) = (fields.src, fields.dst, fields.protocol);
+        let tuple = match (fields.src_port, fields.dst_port, fields.icmp) {
+            (None, None, None) => Self::generic(src, dst, protocol),
+            (Some(src_port), Some(dst_port), None) if has_ports(protocol) => {
+                let (src, dst) = (
+                    SocketAddr::new(src, src_port),
+                    SocketAddr::new(dst, dst_port),
+                );
+                Self::with_ports(protocol, src, dst)
             }
+            (None, None, Some(echo)) => match (src, dst, protocol) {
+                (IpAddr::V4(src), IpAddr::V4(dst), IPPROTO_ICMP) => Self::icmp(src, dst, echo),
+                (IpAddr::V6(src), IpAddr::V6(dst), IPPROTO_ICMPV6) => Self::icmpv6(src, dst, echo),
+                _ => return Err(D::Error::custom("icmp: of another protocol or family")),
+            },
+            _ => return Err(D::Error::custom("not what a tuple of this protocol has")),
         };
-        Ok(Self {
-            addresses,
-            protocol: fields.protocol,
-            detail,
-        })
+        tuple.map_err(D::Error::custom)
     }
 }

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use ctnetlink::{
-    ConntrackHandle, IcmpEcho, Labels, Nat, NewFlow, SctpInfo, SctpState, SeqAdj,
-    Status, TcpState, Tuple, Zone,
+    ConntrackHandle, IcmpEcho, Labels, Nat, NewFlow, SctpInfo, SctpState, SeqAdj, Status, TcpState,
+    Tuple, Zone,
 };
 
 use crate::support::namespace::sysctl;
@@ -36,7 +36,10 @@ fn ends(n: u8, v6: bool) -> (IpAddr, IpAddr) {
 
 fn ports(n: u8, v6: bool) -> (SocketAddr, SocketAddr) {
     let (src, dst) = ends(n, v6);
-    (SocketAddr::new(src, 40_000 + u16::from(n)), SocketAddr::new(dst, 443))
+    (
+        SocketAddr::new(src, 40_000 + u16::from(n)),
+        SocketAddr::new(dst, 443),
+    )
 }
 
 fn tcp(n: u8, v6: bool) -> Tuple {
@@ -56,12 +59,18 @@ fn new(tuple: Tuple) -> NewFlow {
 /// Every state of TCP and SCTP.
 fn states() -> Vec<NewFlow> {
     let tcp_states = (0..=9).map(TcpState::from);
-    let tcp = tcp_states.zip(0..).map(|(state, n)| new(tcp(n, n % 3 == 0)).tcp_state(state));
+    let tcp = tcp_states
+        .zip(0..)
+        .map(|(state, n)| new(tcp(n, n % 3 == 0)).tcp_state(state));
     // HEARTBEAT_ACKED, 9, is of older kernels.
     let sctp_states = (0..=8).map(SctpState::from);
     let sctp = sctp_states.zip(20..).map(|(state, n)| {
         let (src, dst) = ports(n, n % 3 == 0);
-        let info = SctpInfo { state, vtag_orig: Some(n.into()), vtag_reply: Some(7) };
+        let info = SctpInfo {
+            state,
+            vtag_orig: Some(n.into()),
+            vtag_reply: Some(7),
+        };
         new(Tuple::sctp(src, dst).expect("one family")).protoinfo(info)
     });
     tcp.chain(sctp).collect()
@@ -72,26 +81,43 @@ fn protocols() -> Vec<NewFlow> {
     let mut tuples = Vec::new();
     for v6 in [false, true] {
         let (src, dst) = ports(40, v6);
-        tuples.extend([Tuple::udp(src, dst), Tuple::udplite(src, dst), Tuple::dccp(src, dst)]);
+        tuples.extend([
+            Tuple::udp(src, dst),
+            Tuple::udplite(src, dst),
+            Tuple::dccp(src, dst),
+        ]);
         let (src, dst) = ends(41, v6);
         tuples.push(Tuple::gre(src, dst, 0, 0));
         tuples.push(Tuple::gre(src, dst, 5, 0xffff));
         tuples.extend([0, 2, 41, 50, 51, 89, 103, 253, 255].map(|n| Tuple::generic(src, dst, n)));
     }
-    let (IpAddr::V4(src), IpAddr::V4(dst)) = ends(42, false) else { unreachable!() };
+    let (IpAddr::V4(src), IpAddr::V4(dst)) = ends(42, false) else {
+        unreachable!()
+    };
     for (kind, id) in [(8, 0), (8, u16::MAX), (13, 7), (15, 7), (17, 7)] {
         tuples.push(Tuple::icmp(src, dst, IcmpEcho::new(kind, 0, id)));
     }
-    let (IpAddr::V6(src), IpAddr::V6(dst)) = ends(42, true) else { unreachable!() };
+    let (IpAddr::V6(src), IpAddr::V6(dst)) = ends(42, true) else {
+        unreachable!()
+    };
     for (kind, id) in [(128, 7), (139, 9)] {
         tuples.push(Tuple::icmpv6(src, dst, IcmpEcho::new(kind, 0, id)));
     }
     // The forms of IPv6 addresses.
-    for address in ["::ffff:192.0.2.1", "::192.0.2.1", "1:0:0:2::3", "2001:db8::", "64:ff9b::1"] {
+    for address in [
+        "::ffff:192.0.2.1",
+        "::192.0.2.1",
+        "1:0:0:2::3",
+        "2001:db8::",
+        "64:ff9b::1",
+    ] {
         let address = address.parse().expect("an address");
         tuples.push(Tuple::generic(address, Ipv6Addr::LOCALHOST.into(), 89));
     }
-    tuples.into_iter().map(|tuple| new(tuple.expect("a tuple"))).collect()
+    tuples
+        .into_iter()
+        .map(|tuple| new(tuple.expect("a tuple")))
+        .collect()
 }
 
 fn translations() -> Vec<NewFlow> {
@@ -114,7 +140,11 @@ fn translations() -> Vec<NewFlow> {
 
 fn settings() -> Vec<NewFlow> {
     let label = |n| Labels::bit(n).expect("a label");
-    let adjusted = SeqAdj { correction_pos: 1, offset_before: -2, offset_after: 3 };
+    let adjusted = SeqAdj {
+        correction_pos: 1,
+        offset_before: -2,
+        offset_after: 3,
+    };
     let master = Tuple::tcp(ports(70, false).0, SocketAddr::new(ends(70, false).1, 21));
     let master = master.expect("one family");
     vec![
@@ -134,7 +164,9 @@ fn settings() -> Vec<NewFlow> {
         new(udp(67, false)).status(Status::FIXED_TIMEOUT),
         new(udp(67, true)).status(Status::SEEN_REPLY | Status::ASSURED | Status::FIXED_TIMEOUT),
         NewFlow::new(udp(68, false), Duration::from_secs(8_000_000)),
-        new(tcp(69, false)).seqadj_orig(adjusted).seqadj_reply(adjusted),
+        new(tcp(69, false))
+            .seqadj_orig(adjusted)
+            .seqadj_reply(adjusted),
         new(master).helper("ftp").tcp_state(TcpState::Established),
         new(udp(71, false)).master(master),
     ]
@@ -146,7 +178,10 @@ async fn without_counters(handle: &ConntrackHandle) -> usize {
     for switch in switches {
         sysctl(switch, "0").expect(switch);
     }
-    let flows = [new(udp(80, false)), new(tcp(80, true)).tcp_state(TcpState::SynSent)];
+    let flows = [
+        new(udp(80, false)),
+        new(tcp(80, true)).tcp_state(TcpState::SynSent),
+    ];
     for flow in &flows {
         handle.create(flow.clone()).await.expect("to create a flow");
     }

@@ -1,0 +1,163 @@
+//! What programs rely on in the types: where they may go, and how large they are.
+
+use std::future::IntoFuture;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+
+use ctnetlink::{
+    Connection, ConntrackHandle, Create, DecodeError, Delete, Error, ErrorKind, Flow, FlowKey,
+    FlowStream, Flush, Get, LabelMap, Labels, List, Masked, Nat, NewFlow, Options, Patch,
+    RequestFuture, Status, Tuple, Update,
+};
+use futures::stream::{FusedStream, Stream};
+
+fn travels<T: Send + Unpin + 'static>() {}
+fn shared<T: Clone + Send + Sync + Unpin + 'static>() {}
+fn plain<T: Clone + PartialEq + std::fmt::Debug + Send + Sync + Unpin + 'static>() {}
+fn future<T: Future<Output = Result<O, Error>>, O>() {}
+fn stream<T: Stream<Item = Result<Flow, Error>> + FusedStream>() {}
+
+#[test]
+fn futures_and_streams_travel() {
+    travels::<Connection>();
+    future::<Connection, ()>();
+    travels::<RequestFuture<()>>();
+    travels::<RequestFuture<Option<Flow>>>();
+    travels::<RequestFuture<FlowStream>>();
+    travels::<FlowStream>();
+    stream::<FlowStream>();
+    travels::<Options>();
+}
+
+#[test]
+fn the_handle_is_shared() {
+    shared::<ConntrackHandle>();
+}
+
+#[test]
+fn builders_become_futures() {
+    fn builder<T, O: 'static>()
+    where
+        T: IntoFuture<Output = Result<O, Error>, IntoFuture = RequestFuture<O>>,
+        T: Clone + Send + Sync + Unpin + 'static,
+    {
+        travels::<RequestFuture<O>>();
+    }
+    builder::<List, FlowStream>();
+    builder::<Get, Option<Flow>>();
+    builder::<Create, ()>();
+    builder::<Update, ()>();
+    builder::<Delete, ()>();
+    builder::<Flush, ()>();
+}
+
+#[test]
+fn nouns_are_plain_data() {
+    plain::<Flow>();
+    plain::<FlowKey>();
+    plain::<NewFlow>();
+    plain::<Patch>();
+    plain::<Tuple>();
+    plain::<Nat>();
+    plain::<Status>();
+    plain::<Labels>();
+    plain::<Masked<u32>>();
+    plain::<LabelMap>();
+    plain::<DecodeError>();
+    plain::<ErrorKind>();
+}
+
+#[test]
+fn errors_travel_and_are_small() {
+    fn error<T: std::error::Error + Send + Sync + 'static>() {}
+    error::<Error>();
+    error::<DecodeError>();
+    // It is part of every result, also of those that succeed.
+    assert_eq!(size_of::<Error>(), size_of::<usize>());
+    assert_eq!(size_of::<Result<(), Error>>(), size_of::<usize>());
+}
+
+#[test]
+fn panics_may_pass_through_nouns() {
+    fn unwinds<T: UnwindSafe + RefUnwindSafe>() {}
+    unwinds::<Flow>();
+    unwinds::<NewFlow>();
+}
+
+/// A program that collects a table of a million flows pays for every byte with a megabyte.
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn a_flow_is_small() {
+    assert_eq!(size_of::<Flow>(), 232);
+    // The place that is free in it is `None`'s.
+    assert_eq!(size_of::<Option<Flow>>(), 232);
+    assert_eq!(size_of::<Tuple>(), 39);
+}
+
+#[cfg(feature = "serde")]
+mod serde {
+    use super::*;
+    use std::time::Duration;
+
+    use ::serde::Serialize;
+    use ::serde::de::DeserializeOwned;
+    use ctnetlink::{Direction, Family, FlowId, IcmpEcho, ProtoInfo, TcpFlags, TcpState, Zone};
+
+    fn same<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: T) {
+        let text = serde_json::to_string(&value).unwrap();
+        let read: T = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        assert_eq!(read, value, "{text}");
+    }
+
+    fn bytes(text: &str) -> Vec<u8> {
+        let digits = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+        (0..text.len()).step_by(2).map(digits).collect()
+    }
+
+    #[test]
+    fn what_the_kernel_sent_survives() {
+        let replies = include_str!("golden/replies.txt");
+        let mut seen = 0;
+        for line in replies.lines().filter(|line| !line.starts_with('#')) {
+            let Some((_, text)) = line.split_once(' ') else {
+                continue;
+            };
+            if let Ok(flow) = Flow::from_message(&bytes(text)) {
+                same(FlowKey::from(&flow));
+                same(flow.id.unwrap());
+                same(flow);
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, 17);
+    }
+
+    #[test]
+    fn nouns_survive() {
+        let tuple = Tuple::tcp("[::1]:1".parse().unwrap(), "[::2]:2".parse().unwrap()).unwrap();
+        same(tuple);
+        same(FlowKey::reply(tuple).zone(Zone::orig(7)));
+        same(Masked::new(0x12_u32, 0xff));
+        same(Masked::new(Labels::bit(3).unwrap(), Labels::ALL));
+        same(Status::CONFIRMED | Status::from_bits_retain(0x8000_0000));
+        same(TcpFlags::BE_LIBERAL);
+        same(ProtoInfo::from(TcpState::Unknown(77)));
+        same(Nat::to(std::net::Ipv4Addr::LOCALHOST).ports(1..=9));
+        same(IcmpEcho::request(7));
+        same((
+            Family::Ipv6,
+            Direction::Reply,
+            Zone::reply(9),
+            None::<FlowId>,
+        ));
+        let mut flow = Flow::new(tuple, tuple.inverse());
+        flow.timeout = Some(Duration::from_secs(7));
+        same(flow);
+    }
+
+    /// Whoever writes it by hand gets no bits outside the mask past it.
+    #[test]
+    fn a_mask_holds_for_what_is_read() {
+        let read: Masked<u32> = serde_json::from_str(r#"{"value":255,"mask":15}"#).unwrap();
+        assert_eq!(read, Masked::new(15, 15));
+    }
+}

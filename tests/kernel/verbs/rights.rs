@@ -1,0 +1,107 @@
+//! Without the right: the first answer says so, and what is lacking.
+
+use std::process::ExitCode;
+use std::time::Duration;
+use std::{env, fs, process};
+
+use ctnetlink::{ConntrackHandle, ErrorKind, Masked, Table};
+use futures::future::join_all;
+use libtest_mimic::Trial;
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::{Uid, setuid};
+
+use super::{HOUR, connect, create, list, mark_of, new, refused, tcp, tuples, udp};
+use crate::support::namespace::block_on;
+
+/// Set in a process that is to be without rights over its network namespace.
+const STRANGER: &str = "CTNETLINK_TEST_STRANGER";
+
+pub(super) fn tests() -> Vec<Trial> {
+    crate::trials!["rights":
+        a_stranger_is_told_what_is_lacking,
+    ]
+}
+
+/// The right is a process's, and can be lost but not found again: a process of its own tries.
+async fn a_stranger_is_told_what_is_lacking() {
+    let handle = connect();
+    create(&handle, new(tcp(1)).mark(1)).await;
+    let child = crate::command().and_then(|mut child| child.env(STRANGER, "1").output());
+    let child = child.expect("a process");
+    let said = String::from_utf8_lossy(&child.stderr);
+    assert!(child.status.success(), "{said}");
+    // None of the requests has done anything.
+    assert_eq!(tuples(&handle).await, [tcp(1)]);
+    assert_eq!(mark_of(&handle, tcp(1)).await, 1);
+}
+
+pub(crate) fn is_stranger() -> bool {
+    env::var_os(STRANGER).is_some()
+}
+
+/// What the process without rights does: a panic is its failure.
+pub(crate) fn stranger() -> ExitCode {
+    block_on(async {
+        let before = connect();
+        list(&before).await;
+        // The thread of the walk ends a moment after its stream.
+        while fs::read_dir("/proc/self/task").expect("threads").count() > 1 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        lose_rights();
+        opening_fails();
+        requests_fail(&before).await;
+        walks_fail(&before).await;
+    });
+    ExitCode::SUCCESS
+}
+
+/// Goes into a user namespace that does not own the network namespace.
+fn lose_rights() {
+    if unshare(CloneFlags::CLONE_NEWUSER).is_err() {
+        setuid(Uid::from_raw(65_534)).expect("to become nobody");
+    }
+    let links = fs::read_to_string("/proc/self/status").expect("the status");
+    assert!(links.contains("Threads:\t1\n"), "process {}", process::id());
+}
+
+/// What the text names.
+const LACKING: [&str; 2] = ["CAP_NET_ADMIN", "user namespace"];
+
+fn opening_fails() {
+    for opened in [
+        ctnetlink::connect().map(drop),
+        ctnetlink::new_connection().map(drop),
+        ctnetlink::Options::new().connect().map(drop),
+    ] {
+        let error = refused(opened, ErrorKind::PermissionDenied, &LACKING);
+        assert!(error.is_permission_denied());
+        assert_eq!(error.errno(), Some(nix::libc::EPERM));
+        assert!(!error.is_not_found() && !error.is_closed());
+    }
+}
+
+/// The kernel answers the first message of a datagram alone.
+async fn requests_fail(handle: &ConntrackHandle) {
+    let denied = |result| refused(result, ErrorKind::PermissionDenied, &LACKING);
+    denied(handle.get(tcp(1)).await.map(drop));
+    denied(handle.set_mark(tcp(1), 7).await);
+    denied(handle.update(tcp(1)).timeout(HOUR).await);
+    denied(handle.create(new(udp(1))).await);
+    denied(handle.delete(tcp(1)).await);
+    let marks = (0..200).map(|n| handle.set_mark(tcp(1), Masked::new(n, 0xff)).into_future());
+    for result in join_all(marks).await {
+        denied(result);
+    }
+}
+
+/// At the first await, not as an item.
+async fn walks_fail(handle: &ConntrackHandle) {
+    for table in [Table::Conntrack, Table::Dying, Table::Unconfirmed] {
+        let listed = handle.list(table).await;
+        let error = refused(listed, ErrorKind::PermissionDenied, &LACKING);
+        assert!(error.to_string().contains("listing the table"), "{error}");
+    }
+    let flushed = handle.flush(Table::Conntrack).await;
+    refused(flushed, ErrorKind::PermissionDenied, &LACKING);
+}

@@ -1,0 +1,102 @@
+//! Every protocol, in both families, through every verb that names a flow.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ctnetlink::{FlowKey, IcmpEcho, NewFlow, Status, Tuple};
+use libtest_mimic::Trial;
+
+use super::{
+    all_protocols, at, connect, create, got, is_gone, list, mark_of, new, sorted, tuples, v4, v6,
+};
+
+pub(super) fn tests() -> Vec<Trial> {
+    crate::trials!["tuples":
+        all_are_created_and_found,
+        all_are_marked_and_deleted,
+        no_port_is_invented,
+        dccp_is_found_with_or_without_ports,
+        an_icmp_answer_has_the_other_type,
+    ]
+}
+
+async fn all_are_created_and_found() {
+    let handle = connect();
+    let all = all_protocols(1);
+    for tuple in &all {
+        let flow = create(&handle, new(*tuple)).await;
+        assert_eq!(flow.orig, *tuple);
+        assert_eq!(flow.reply, tuple.inverse());
+        assert_eq!(flow.status, Status::CONFIRMED);
+        assert_eq!(flow.mark, Some(0));
+        let left = flow.timeout.expect("a timeout");
+        assert!((3590..=3600).contains(&left.as_secs()), "{left:?}");
+        let by_reply = got(&handle, FlowKey::reply(tuple.inverse())).await;
+        assert_eq!((by_reply.orig, by_reply.id), (flow.orig, flow.id));
+    }
+    assert_eq!(tuples(&handle).await, sorted(all));
+}
+
+async fn all_are_marked_and_deleted() {
+    let handle = connect();
+    let all = all_protocols(2);
+    for tuple in &all {
+        create(&handle, new(*tuple)).await;
+    }
+    for (tuple, mark) in all.iter().zip(1..) {
+        handle.set_mark(*tuple, mark).await.expect("a mark");
+    }
+    for (tuple, mark) in all.iter().zip(1..) {
+        assert_eq!(mark_of(&handle, *tuple).await, mark, "{tuple:?}");
+    }
+    for tuple in &all {
+        handle.delete(*tuple).await.expect("a delete");
+        assert!(is_gone(&handle, *tuple).await, "{tuple:?}");
+    }
+    assert_eq!(tuples(&handle).await, []);
+}
+
+async fn no_port_is_invented() {
+    let handle = connect();
+    for (src, dst) in [(v4(1), v4(2)), (v6(1), v6(2))] {
+        let zero = Tuple::udp(at(src, 0), at(dst, 0)).expect("one family");
+        let none = Tuple::generic(src, dst, 89).expect("one family");
+        for (tuple, port) in [(zero, Some(0)), (none, None)] {
+            let flow = create(&handle, new(tuple)).await;
+            for tuple in [flow.orig, flow.reply] {
+                assert_eq!((tuple.src_port(), tuple.dst_port()), (port, port));
+                assert_eq!(tuple.icmp_echo(), None);
+            }
+        }
+    }
+}
+
+/// From Linux 6.17 on the kernel does not know its ports.
+async fn dccp_is_found_with_or_without_ports() {
+    let handle = connect();
+    let tuple = Tuple::dccp(at(v4(1), 4000), at(v4(2), 5000)).expect("one family");
+    let flow = create(&handle, new(tuple).mark(7)).await;
+    assert_eq!(flow.orig.protocol(), 33);
+    assert!(matches!(flow.orig.src_port(), Some(4000) | None));
+    assert_eq!(mark_of(&handle, FlowKey::reply(tuple.inverse())).await, 7);
+    // What the kernel said names the flow too.
+    assert_eq!(mark_of(&handle, &flow).await, 7);
+    let [listed] = &list(&handle).await[..] else {
+        panic!("not one flow");
+    };
+    handle.delete(listed).await.expect("a delete");
+    assert!(is_gone(&handle, tuple).await);
+}
+
+async fn an_icmp_answer_has_the_other_type() {
+    let handle = connect();
+    let (IpAddr::V4(src), IpAddr::V4(dst)) = (v4(1), v4(2)) else {
+        unreachable!("IPv4");
+    };
+    for (query, answer) in [(8, 0), (13, 14), (15, 16), (17, 18)] {
+        let tuple = Tuple::icmp(src, dst, IcmpEcho::new(query, 0, 77)).expect("a query");
+        let flow = NewFlow::new(tuple, Duration::from_secs(100));
+        let flow = create(&handle, flow).await;
+        assert_eq!(flow.reply.icmp_echo(), Some(IcmpEcho::new(answer, 0, 77)));
+    }
+}

@@ -1,0 +1,220 @@
+//! The layering, as the sources' own paths tell it: imports point down only.
+
+#[path = "layers/source.rs"]
+mod source;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use source::{rows, tokens, top_level_paths};
+
+/// Each module of the crate's root, with what it may use beside itself.
+const LAYERS: [(&str, &[&str]); 9] = [
+    ("wire", &[]),
+    ("error", &["wire"]),
+    ("flow", &["error", "wire"]),
+    ("text", &["error", "flow"]),
+    ("transport", &["error", "wire"]),
+    ("stream", &["error", "flow", "transport", "wire"]),
+    ("request", &["error", "flow", "stream", "transport", "wire"]),
+    (
+        "handle",
+        &["error", "flow", "request", "stream", "transport"],
+    ),
+    ("connection", &["error", "handle", "transport"]),
+];
+
+/// A line more asks for two files.
+const LINES: usize = 400;
+
+/// The paths of `text`, the file `path` below `src`, that its layer may not use. `exports` has the
+/// names that the root passes on, and the module each is from.
+fn violations(path: &str, text: &str, exports: &BTreeMap<String, String>) -> Vec<String> {
+    let module: Vec<&str> = path
+        .trim_end_matches(".rs")
+        .trim_end_matches("/mod")
+        .split('/')
+        .collect();
+    let layer = module[0];
+    let Some((_, below)) = LAYERS.iter().find(|(name, _)| *name == layer) else {
+        return vec![format!("{path}: the layers know no module {layer}")];
+    };
+    top_level_paths(&tokens(text), &module)
+        .into_iter()
+        .map(|name| exports.get(&name).cloned().unwrap_or(name))
+        .filter(|used| used != layer && !below.contains(&used.as_str()))
+        // Tests of any layer make their messages by hand.
+        .filter(|used| used != "wire" || !module.contains(&"tests"))
+        .map(|used| format!("{path}: {layer} uses {used}"))
+        .collect()
+}
+
+/// The names that the root passes on. A glob is of the nouns: they are what else it has.
+fn exports(root: &str) -> BTreeMap<String, String> {
+    let mut exports = BTreeMap::new();
+    for statement in root
+        .split(';')
+        .filter_map(|text| text.split_once("pub use "))
+    {
+        let (module, names) = statement.1.split_once("::").expect("a path");
+        for name in names.split(|char: char| !char.is_alphanumeric()) {
+            exports.insert(name.to_owned(), module.trim().to_owned());
+        }
+    }
+    exports
+}
+
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).expect("a directory").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files_below(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The crate's sources: path below `src`, and text.
+fn sources() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = files_below(&root).into_iter().map(|path| {
+        let text = fs::read_to_string(&path).expect("a source file");
+        let name = path.strip_prefix(&root).expect("a path below src");
+        (name.to_str().expect("UTF-8").to_owned(), text)
+    });
+    files.collect()
+}
+
+#[test]
+fn imports_point_down() {
+    let sources = sources();
+    let (_, root) = sources.iter().find(|(path, _)| path == "lib.rs").unwrap();
+    let exports = exports(root);
+    assert_eq!(exports["Error"], "error");
+    let found: Vec<String> = sources
+        .iter()
+        .filter(|(path, _)| path != "lib.rs")
+        .flat_map(|(path, text)| violations(path, text, &exports))
+        .collect();
+    assert_eq!(found, [""; 0], "{found:#?}");
+}
+
+#[test]
+fn imports_that_point_up_are_caught() {
+    let exports = exports("pub use flow::*;\npub use error::{Error, Result};");
+    let caught = |path, text| violations(path, text, &exports).len();
+    for (path, text) in [
+        ("wire/attr.rs", "use crate::error::Error;"),
+        ("wire/attr.rs", "fn f() -> crate::Result<()> { todo!() }"),
+        ("wire/attr.rs", "use super::super::flow::Flow;"),
+        ("wire/mod.rs", "use super::flow;"),
+        (
+            "wire/attr.rs",
+            "mod tests { use super::super::super::flow::Flow; }",
+        ),
+        ("flow/nat.rs", "use crate::transport::Lanes;"),
+        (
+            "flow/nat.rs",
+            "use crate::{error::Error, text::{self, LabelMap}};",
+        ),
+        (
+            "flow/nat.rs",
+            "macro_rules! m { () => { $crate::request::get::find() } }",
+        ),
+        (
+            "flow/mod.rs",
+            "const A: &str = \"\\\"\"; const B: char = '\"'; use crate::text::address;",
+        ),
+        ("transport/walk.rs", "use crate::flow::Flow;"),
+        ("stream.rs", "use super::request::Table;"),
+        ("request/list.rs", "use crate::handle::ConntrackHandle;"),
+        ("text/flow.rs", "use crate::wire::uapi;"),
+        ("text/tests.rs", "use crate::{wire, request};"),
+        ("mirror/mod.rs", ""),
+    ] {
+        assert_eq!(caught(path, text), 1, "{path}: {text}");
+    }
+    for (path, text) in [
+        (
+            "wire/attr.rs",
+            "use super::uapi; use crate::wire::table; mod tests { use super::*; }",
+        ),
+        (
+            "wire/attr.rs",
+            "/// [`Flow`](crate::flow::Flow)\n// use crate::flow;\n/* crate::flow */",
+        ),
+        (
+            "wire/attr.rs",
+            "const A: &str = \"use crate::flow;\"; const B: &str = r#\"\"crate::flow\"#;",
+        ),
+        (
+            "request/get.rs",
+            "use super::super::stream; use crate::{flow::Flow, error::{Error, Result}};",
+        ),
+        (
+            "flow/nat.rs",
+            "fn f<'a>(x: &'a str) -> crate::Result<&'a str> { Ok(x) }",
+        ),
+    ] {
+        assert_eq!(caught(path, text), 0, "{path}: {text}");
+    }
+}
+
+#[test]
+fn an_attribute_has_one_row() {
+    let mut seen = BTreeMap::<String, Vec<String>>::new();
+    for (path, text) in sources() {
+        for name in rows(&tokens(&text)) {
+            seen.entry(name).or_default().push(path.clone());
+        }
+    }
+    let twice: Vec<_> = seen.iter().filter(|(_, places)| places.len() > 1).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+    for name in ["CTA_MARK", "CTA_TIMESTAMP_EVENT", "CTA_PROTOINFO_TCP_STATE"] {
+        assert!(seen.contains_key(name), "{name} has no row: {seen:?}");
+    }
+}
+
+#[test]
+fn rows_are_found() {
+    let text = "attributes! {\n/// What. CTA_NOT => this: u8\npub struct A { #[x] CTA_A => a: u8, }
+                boxed rare: R { CTA_B => b: Option<u8>, } }
+                attributes! { pub struct B { CTA_A => a: u8, } }
+                match kind { CTA_C => c(), _ => {} }";
+    assert_eq!(rows(&tokens(text)), ["CTA_A", "CTA_B", "CTA_A"]);
+}
+
+#[test]
+fn no_file_is_too_long() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = ["src", "tests", "examples", "benches"].map(|name| root.join(name));
+    let long: Vec<String> = files
+        .iter()
+        .filter(|directory| directory.exists())
+        .flat_map(|directory| files_below(directory))
+        .filter_map(|path| {
+            let lines = fs::read_to_string(&path)
+                .expect("a source file")
+                .lines()
+                .count();
+            (lines > LINES).then(|| format!("{}: {lines}", path.display()))
+        })
+        .collect();
+    assert_eq!(long, [""; 0], "more than {LINES} lines");
+}
+
+#[test]
+fn nothing_is_unsafe() {
+    let found: Vec<_> = sources()
+        .into_iter()
+        .filter(|(_, text)| tokens(text).iter().any(|token| token == "unsafe"))
+        .map(|(path, _)| path)
+        .collect();
+    assert_eq!(found, [""; 0]);
+    let hidden = tokens("// unsafe\nlet a = \"unsafe\"; unsafe {}");
+    assert_eq!(hidden, ["let", "a", "=", ";", "unsafe", "{", "}"]);
+}

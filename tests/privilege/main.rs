@@ -1,0 +1,49 @@
+//! What each level of privilege allows: a privileged container, `CAP_NET_ADMIN` alone, an ordinary
+//! user, and that user in namespaces of its own.
+//!
+//! `CTNETLINK_LEVEL` (`privileged`, `net-admin`, `rootless`) is what the caller means this process
+//! to be; without it the process's capabilities say what it is. What cannot be tried here is
+//! skipped; `CTNETLINK_TEST_STRICT=1` makes that a failure.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod limits;
+mod own;
+mod place;
+mod verbs;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Completion, Trial};
+
+use place::Place;
+
+fn main() -> ExitCode {
+    if own::is_inside() {
+        return own::inside();
+    }
+    let arguments = Arguments::from_args();
+    let place = Place::find();
+    eprintln!("privilege: this is {place}");
+    let mut trials = trials(place);
+    trials.extend(own::tests(place));
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// What every level either may or may not do.
+fn trials(place: Place) -> Vec<Trial> {
+    let mut trials = limits::tests(place);
+    trials.extend(verbs::tests(place));
+    trials
+}
+
+/// A test that panics where it fails, and gives the reason where it cannot be tried.
+fn trial(name: &str, test: impl FnOnce() -> Result<(), String> + Send + 'static) -> Trial {
+    let strict = std::env::var_os("CTNETLINK_TEST_STRICT").is_some_and(|value| value == "1");
+    Trial::ignorable_test(name, move || match test() {
+        Ok(()) => Ok(Completion::Completed),
+        Err(reason) if strict => Err(reason.into()),
+        Err(reason) => Ok(Completion::ignored_with(reason)),
+    })
+}

@@ -1,0 +1,120 @@
+//! What holds for every input of the public types; what holds for the bytes inside is tested where
+//! they are.
+
+use ctnetlink::{Bits, Flow, LabelMap, Labels, Masked, Status, Tuple};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+fn labels() -> impl Strategy<Value = Labels> {
+    any::<u128>().prop_map(Labels::from)
+}
+
+/// The laws of a masked write, for any type of bits.
+fn masked_laws<T: Bits + std::fmt::Debug>(value: T, mask: T, old: T) -> Result<(), TestCaseError> {
+    let masked = Masked::new(value, mask);
+    prop_assert_eq!(masked.value(), value.and(mask));
+    prop_assert_eq!(masked.mask(), mask);
+    let new = masked.apply(old);
+    prop_assert!(masked.matches(new));
+    prop_assert_eq!(masked.apply(new), new);
+    // What the kernel does: it clears the mask's bits, then toggles the value's.
+    prop_assert_eq!(new.and(mask.not()), old.and(mask.not()));
+    prop_assert_eq!(new.and(mask), masked.value());
+    prop_assert_eq!(masked.matches(old), new == old);
+    prop_assert_eq!(Masked::from(value).apply(old), value);
+    prop_assert_eq!(Masked::new(value, T::NONE).apply(old), old);
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn masked_writes(value: u32, mask: u32, old: u32) {
+        masked_laws(value, mask, old)?;
+        let status = Status::from_bits_retain;
+        masked_laws(status(value), status(mask), status(old))?;
+    }
+
+    #[test]
+    fn masked_labels(value in labels(), mask in labels(), old in labels()) {
+        masked_laws(value, mask, old)?;
+    }
+
+    #[test]
+    fn labels_are_a_set(a in labels(), b in labels(), n in 0u8..128) {
+        let members: Vec<u8> = a.iter().collect();
+        prop_assert!(members.is_sorted());
+        prop_assert_eq!(members.len(), a.len());
+        prop_assert_eq!(a.is_empty(), members.is_empty());
+        prop_assert_eq!(a.contains(n), members.contains(&n));
+        prop_assert_eq!((a | b).contains(n), a.contains(n) || b.contains(n));
+        prop_assert_eq!((a & b).contains(n), a.contains(n) && b.contains(n));
+        prop_assert_eq!((a - b).contains(n), a.contains(n) && !b.contains(n));
+        prop_assert_eq!((!a).contains(n), !a.contains(n));
+        prop_assert_eq!(Labels::from(u128::from(a)), a);
+        let again = members.iter().map(|n| Labels::bit(*n).unwrap());
+        prop_assert_eq!(again.fold(Labels::EMPTY, |all, one| all | one), a);
+    }
+
+    #[test]
+    fn a_label_has_its_bit(n: u8) {
+        match Labels::bit(n) {
+            Ok(label) => prop_assert_eq!(label.iter().collect::<Vec<_>>(), [n]),
+            Err(_) => prop_assert!(n > 127),
+        }
+        prop_assert!(n <= 127 || !Labels::ALL.contains(n));
+    }
+
+    #[test]
+    fn any_text_can_be_read_as_names_of_labels(text in "(?s).{0,200}") {
+        let _ = LabelMap::parse(&text);
+    }
+
+    #[test]
+    fn names_of_labels_are_found_again(bits in vec(0u8..128, 1..20)) {
+        let text: String = bits.iter().map(|bit| format!("{bit} label-{bit} # no\n")).collect();
+        let map = LabelMap::parse(&text).unwrap();
+        for bit in bits {
+            let name = format!("label-{bit}");
+            prop_assert_eq!(map.name(bit), Some(&*name));
+            prop_assert_eq!(map.bit(&name), Some(bit));
+            prop_assert_eq!(map.labels([&*name]).unwrap(), Labels::bit(bit).unwrap());
+        }
+    }
+
+    #[test]
+    fn any_bytes_can_be_taken_for_a_flow(bytes in vec(any::<u8>(), 0..300)) {
+        if let Err(error) = Flow::from_message(&bytes) {
+            prop_assert_eq!(error.bytes(), Some(&bytes[..]));
+        }
+    }
+
+    #[test]
+    fn a_captured_flow_with_damage_never_panics(
+        line in 0usize..17,
+        damage in vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    ) {
+        let replies = include_str!("golden/replies.txt");
+        let (_, text) = replies.lines().filter_map(|line| line.split_once(' '))
+            .filter(|(name, _)| !name.starts_with('#')).nth(line).unwrap();
+        let digits = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+        let mut bytes: Vec<u8> = (0..text.len()).step_by(2).map(digits).collect();
+        prop_assert!(Flow::from_message(&bytes).is_ok());
+        for (at, byte) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Ok(flow) = Flow::from_message(&bytes) {
+            let _ = format!("{flow} {flow:#} {flow:?}");
+        }
+    }
+
+    #[test]
+    fn families_do_not_mix(v4: std::net::Ipv4Addr, v6: std::net::Ipv6Addr, ports: (u16, u16)) {
+        use std::net::SocketAddr;
+        let (a, b) = (SocketAddr::new(v4.into(), ports.0), SocketAddr::new(v6.into(), ports.1));
+        for make in [Tuple::tcp, Tuple::udp, Tuple::udplite, Tuple::sctp, Tuple::dccp] {
+            prop_assert!(make(a, b).is_err() && make(b, a).is_err());
+            prop_assert!(make(a, a).is_ok() && make(b, b).is_ok());
+        }
+    }
+}
