@@ -10,7 +10,6 @@ attributes! {
     /// `CTA_COUNTERS_ORIG`, `CTA_COUNTERS_REPLY`. Kept for flows that began while
     /// `net.netfilter.nf_conntrack_acct` was 1 (default 0).
     #[derive(Copy, Default)]
-    #[non_exhaustive]
     pub struct Counters {
         /// Packets.
         CTA_COUNTERS_PACKETS => packets: u64,

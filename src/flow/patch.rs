@@ -158,7 +158,7 @@ impl Patch {
         }
         if let Some(status) = self.status {
             let refused = status.difference(Status::SETTABLE | Status::CONFIRMED);
-            if !refused.is_empty() || !status.intersects(Status::SETTABLE) {
+            if !refused.is_empty() || status.is_empty() {
                 return Err(Error::invalid_input(format!(
                     "status: {refused:?} cannot be set; name only the bits to add, of {:?}",
                     Status::SETTABLE
