@@ -78,14 +78,15 @@ impl<'a> Attributes<'a> {
     /// The next attribute, or `None` at the end.
     #[inline]
     pub(crate) fn next(&mut self) -> Result<Option<Attribute<'a>>, DecodeError> {
-        let &[l0, l1, k0, k1, ref rest @ ..] = self.0 else {
+        let Some(&[l0, l1, k0, k1]) = self.0.first_chunk() else {
             return Ok(None);
         };
         let len = usize::from(u16::from_ne_bytes([l0, l1]));
-        let Some(payload) = len.checked_sub(4).and_then(|len| rest.get(..len)) else {
+        // Below the length of the header there is no such range.
+        let Some(payload) = self.0.get(4..len) else {
             return Err(DecodeError::Truncated);
         };
-        self.0 = rest.get(align4(len) - 4..).unwrap_or_default();
+        self.0 = &self.0[align4(len).min(self.0.len())..];
         let kind = u16::from_ne_bytes([k0, k1]) & NLA_TYPE_MASK;
         Ok(Some(Attribute { kind, payload }))
     }

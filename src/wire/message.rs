@@ -139,6 +139,7 @@ impl<'a> Frame<'a> {
     }
 
     /// What the message says about the fate of a request; `None` if it is not about that.
+    #[inline]
     pub(crate) fn verdict(&self) -> Option<Verdict> {
         match self.kind {
             NLMSG_ERROR => Some(Verdict::of_error(self)),

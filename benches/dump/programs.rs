@@ -1,0 +1,148 @@
+//! The measured programs, each of which has a process for itself.
+
+use std::io::ErrorKind;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use ctnetlink::{Flow, Table};
+#[cfg(ctnetlink_peers)]
+use futures::StreamExt;
+use futures::TryStreamExt;
+
+use crate::common::process::Outcome;
+use crate::common::raw::Raw;
+use crate::common::{current_thread, message};
+use crate::{
+    COLLECTED, CONNTRACK, CURRENT, MULTI, NLINK, RAW, SLOW, TIMER_EMPTY, TIMER_FLUSH, TIMER_IDLE,
+    TIMER_LIST, timer,
+};
+
+/// Naps of the sleeping reader, spread over the list.
+const NAPS: usize = 50;
+const NAP: Duration = Duration::from_millis(20);
+
+/// Runs one program on a table of `flows` flows; `None` where it is not on this machine.
+pub(crate) fn run(name: &str, flows: usize) -> Option<Outcome> {
+    Some(match name {
+        RAW => raw(),
+        CURRENT => {
+            let runtime = current_thread();
+            let start = Instant::now();
+            Outcome::new(start, runtime.block_on(list()))
+        }
+        MULTI => {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            let start = Instant::now();
+            let count = runtime.block_on(async { tokio::spawn(list()).await });
+            Outcome::new(start, count.expect("the list"))
+        }
+        SLOW => {
+            let runtime = current_thread();
+            let start = Instant::now();
+            Outcome::new(start, runtime.block_on(list_slowly((flows / NAPS).max(1))))
+        }
+        COLLECTED => {
+            let runtime = current_thread();
+            let start = Instant::now();
+            let flows: Vec<Flow> = runtime.block_on(collect());
+            Outcome::new(start, flows.len())
+        }
+        CONNTRACK => return conntrack(),
+        #[cfg(ctnetlink_peers)]
+        NLINK => {
+            let runtime = current_thread();
+            let start = Instant::now();
+            Outcome::new(start, runtime.block_on(nlink()))
+        }
+        #[cfg(not(ctnetlink_peers))]
+        NLINK => return None,
+        TIMER_IDLE => timer::idle(),
+        TIMER_LIST => timer::list(),
+        TIMER_EMPTY => timer::empty_list(),
+        TIMER_FLUSH => timer::flush(),
+        _ => panic!("{name} is not a program of this bench"),
+    })
+}
+
+/// What a dump takes at the least: datagrams received, and their messages counted by the lengths in their headers.
+fn raw() -> Outcome {
+    let start = Instant::now();
+    let mut count = 0;
+    Raw::open().dump(|datagram| count += message::messages(datagram).count());
+    Outcome::new(start, count)
+}
+
+pub(crate) async fn list() -> usize {
+    let handle = ctnetlink::connect().expect("a connection");
+    let mut flows = handle.list(Table::Conntrack).await.expect("a list");
+    let mut count = 0;
+    while let Some(flow) = flows.try_next().await.expect("a flow") {
+        std::hint::black_box(&flow);
+        count += 1;
+    }
+    count
+}
+
+async fn list_slowly(every: usize) -> usize {
+    let handle = ctnetlink::connect().expect("a connection");
+    let mut flows = handle.list(Table::Conntrack).await.expect("a list");
+    let mut count = 0;
+    while let Some(flow) = flows.try_next().await.expect("a flow") {
+        std::hint::black_box(&flow);
+        count += 1;
+        if count % every == 0 {
+            tokio::time::sleep(NAP).await;
+        }
+    }
+    count
+}
+
+async fn collect() -> Vec<Flow> {
+    let handle = ctnetlink::connect().expect("a connection");
+    let flows = handle.list(Table::Conntrack).await.expect("a list");
+    flows.try_collect().await.expect("flows")
+}
+
+#[cfg(ctnetlink_peers)]
+async fn nlink() -> usize {
+    const BOTH_FAMILIES: u8 = 0;
+    let connection =
+        nlink::Connection::<nlink::netlink::Netfilter>::new().expect("a connection of nlink");
+    let mut flows = connection
+        .stream_conntrack(BOTH_FAMILIES)
+        .await
+        .expect("a list of nlink");
+    let mut count = 0;
+    while let Some(flow) = flows.next().await {
+        std::hint::black_box(&flow.expect("a flow of nlink"));
+        count += 1;
+    }
+    count
+}
+
+/// It says how many it has shown; the flows go nowhere.
+fn conntrack() -> Option<Outcome> {
+    let start = Instant::now();
+    let output = Command::new("conntrack")
+        .arg("-L")
+        .stdout(Stdio::null())
+        .output();
+    let output = match output {
+        Err(error) if error.kind() == ErrorKind::NotFound => return None,
+        output => output.expect("conntrack"),
+    };
+    let outcome = Outcome::new(start, 0);
+    let said = String::from_utf8_lossy(&output.stderr);
+    let count = said
+        .split_whitespace()
+        .find_map(|word| word.parse().ok())
+        .unwrap_or_else(|| panic!("conntrack said {said:?}"));
+    Some(Outcome {
+        count,
+        child: true,
+        ..outcome
+    })
+}

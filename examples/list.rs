@@ -1,0 +1,34 @@
+//! Lists the flows of the network namespace that it runs in, as `conntrack -L` does.
+//!
+//! `cargo run --example list [-- ipv4 | ipv6]`, with `CAP_NET_ADMIN`.
+
+use std::error::Error;
+
+use ctnetlink::{Family, Table};
+use futures::TryStreamExt;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let family = match std::env::args().nth(1).as_deref() {
+        None => None,
+        Some("ipv4") => Some(Family::Ipv4),
+        Some("ipv6") => Some(Family::Ipv6),
+        Some(other) => return Err(format!("{other}: say ipv4, ipv6 or nothing").into()),
+    };
+
+    let handle = ctnetlink::connect()?;
+    let list = handle.list(Table::Conntrack);
+    let mut flows = match family {
+        Some(family) => list.family(family).await?,
+        None => list.await?,
+    };
+
+    // One flow at a time: memory stays the same, however large the table is.
+    let mut count = 0;
+    while let Some(flow) = flows.try_next().await? {
+        println!("{flow}");
+        count += 1;
+    }
+    eprintln!("{count} flow entries have been shown.");
+    Ok(())
+}

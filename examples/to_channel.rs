@@ -1,0 +1,37 @@
+//! Passes the flows to another task through a channel, which adds up what each protocol has.
+//!
+//! `cargo run --example to_channel`, with `CAP_NET_ADMIN`.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+
+use ctnetlink::{Flow, Table};
+use futures::TryStreamExt;
+use tokio::sync::mpsc;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let handle = ctnetlink::connect()?;
+    let (sender, receiver) = mpsc::channel(64);
+    let summary = tokio::spawn(summarise(receiver));
+
+    // A slow reader holds up this loop, and this loop the kernel: nothing piles up, nothing is lost.
+    let mut flows = handle.list(Table::Conntrack).await?;
+    while let Some(flow) = flows.try_next().await? {
+        sender.send(flow).await?;
+    }
+    drop(sender);
+
+    for (protocol, count) in summary.await? {
+        println!("protocol {protocol}: {count} flows");
+    }
+    Ok(())
+}
+
+async fn summarise(mut flows: mpsc::Receiver<Flow>) -> BTreeMap<u8, usize> {
+    let mut counts = BTreeMap::new();
+    while let Some(flow) = flows.recv().await {
+        *counts.entry(flow.orig.protocol()).or_default() += 1;
+    }
+    counts
+}

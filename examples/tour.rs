@@ -1,0 +1,60 @@
+//! The crate at work on real flows, in a network namespace of their own.
+//!
+//! `cargo run --example tour`, as any user and without set-up. It touches no other namespace.
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use ctnetlink::{ConntrackHandle, Family, Labels, Masked, Table, Tuple};
+use futures::TryStreamExt;
+use support::{namespace, nft, traffic};
+
+type Result = std::result::Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+fn main() -> Result {
+    if let Err(reason) = namespace::enter() {
+        eprintln!("The tour needs a network namespace of its own: {reason}");
+        return Ok(());
+    }
+    namespace::isolated(|| namespace::block_on(tour()))
+}
+
+async fn tour() -> Result {
+    println!("nftables: rules that make the kernel track, with room for labels; then traffic");
+    let _rules = [nft::track()?, nft::labels()?];
+    let tcp = traffic::TcpPair::connect("127.0.0.1:0".parse()?).await?;
+    let _tcp6 = traffic::TcpPair::connect("[::1]:0".parse()?).await?;
+    for ip in ["127.0.0.1".parse()?, "::1".parse()?] {
+        traffic::UdpPair::new((ip, 0).into())?.send()?;
+        traffic::ping(ip, ip, 7)?;
+    }
+
+    let handle = ctnetlink::connect()?;
+    show(&handle, "list: every flow, IPv4 and IPv6").await?;
+
+    let tuple = Tuple::tcp(tcp.source, tcp.destination)?;
+    let flow = handle.get(tuple).await?.ok_or("it is gone")?;
+    println!("\nget: one flow, by its addresses and ports\n  {flow:#}");
+    handle.set_mark(&flow, 160).await?;
+    handle.set_mark(&flow, Masked::new(5, 0x0f)).await?;
+    let marked = handle.get(&flow).await?.ok_or("it is gone")?;
+    println!("\nset_mark: to 160, then the low four bits to 5\n  {marked}");
+    let labels = Labels::bit(3)? | Labels::bit(127)?;
+    handle.set_labels(&flow, labels).await?;
+    let labels = handle.get(tuple).await?.and_then(|flow| flow.labels);
+    println!("\nset_labels: two of the 128\n  {labels:?}");
+    handle.delete(&flow).await?;
+    let again = handle.delete(&flow).await;
+    println!("\ndelete: that flow; a second time it is gone\n  {again:?}");
+    handle.flush(Table::Conntrack).family(Family::Ipv6).await?;
+    show(&handle, "flush: of IPv6; IPv4 stays").await?;
+    handle.flush(Table::Conntrack).await?;
+    show(&handle, "flush: of everything").await
+}
+
+async fn show(handle: &ConntrackHandle, title: &str) -> Result {
+    let flows: Vec<_> = handle.list(Table::Conntrack).await?.try_collect().await?;
+    println!("\n{title}: {} flows", flows.len());
+    flows.iter().for_each(|flow| println!("  {flow}"));
+    Ok(())
+}
