@@ -52,7 +52,8 @@ impl ConntrackHandle {
     /// # Errors
     ///
     /// What the kernel says at once is the error of this future; what it says later is an item of
-    /// the stream.
+    /// the stream. Walks begin one after the other, each 0.2 s and more after the one before: of
+    /// very many at a time, some may meet the request timeout.
     ///
     /// # Cancellation
     ///

@@ -35,12 +35,11 @@ fn the_handle_is_shared() {
 
 #[test]
 fn builders_become_futures() {
-    fn builder<T, O: 'static>()
+    fn builder<T, O>()
     where
         T: IntoFuture<Output = Result<O, Error>, IntoFuture = RequestFuture<O>>,
         T: Clone + Send + Sync + Unpin + 'static,
     {
-        travels::<RequestFuture<O>>();
     }
     builder::<List, FlowStream>();
     builder::<Get, Option<Flow>>();
@@ -149,6 +148,13 @@ mod serde {
             Zone::reply(9),
             None::<FlowId>,
         ));
+        same(
+            Patch::new()
+                .mark(Masked::new(1, 3))
+                .tcp_state(TcpState::Close),
+        );
+        let nat = Nat::to(std::net::Ipv6Addr::LOCALHOST);
+        same(NewFlow::new(tuple, Duration::from_millis(1)).source_nat(nat));
         let mut flow = Flow::new(tuple, tuple.inverse());
         flow.timeout = Some(Duration::from_secs(7));
         same(flow);

@@ -52,19 +52,15 @@ impl List {
         self.family = Some(family);
         self
     }
+}
 
-    fn request(&self) -> Request {
-        let kind = match self.table {
-            Table::Conntrack => IPCTNL_MSG_CT_GET,
-            Table::Dying => IPCTNL_MSG_CT_GET_DYING,
-            Table::Unconfirmed => IPCTNL_MSG_CT_GET_UNCONFIRMED,
-        };
-        Request::new(
-            kind,
-            NLM_F_DUMP,
-            self.family.map_or(AF_UNSPEC, Family::number),
-        )
-    }
+fn request(table: Table, family: Option<Family>) -> Request {
+    let kind = match table {
+        Table::Conntrack => IPCTNL_MSG_CT_GET,
+        Table::Dying => IPCTNL_MSG_CT_GET_DYING,
+        Table::Unconfirmed => IPCTNL_MSG_CT_GET_UNCONFIRMED,
+    };
+    Request::new(kind, NLM_F_DUMP, family.map_or(AF_UNSPEC, Family::number))
 }
 
 impl IntoFuture for List {
@@ -73,8 +69,30 @@ impl IntoFuture for List {
 
     fn into_future(self) -> RequestFuture<FlowStream> {
         LIST.run(self.lanes.clone(), self.family, move |task| async move {
-            let walk = task.walk(self.request())?;
+            let walk = task.walk(request(self.table, self.family))?;
             FlowStream::open(task.lanes, walk, self.family, LIST.doing).await
         })
+    }
+}
+
+#[cfg(all(test, target_endian = "little"))]
+mod tests {
+    use super::*;
+    use crate::transport::walk::SEQ;
+    use crate::wire::golden::assert_bytes;
+
+    #[test]
+    fn of_each_table_and_family() {
+        let (v4, v6) = (Some(Family::Ipv4), Some(Family::Ipv6));
+        for (table, family, golden) in [
+            (Table::Conntrack, None, "0101 0503 01000000 00000000  00"),
+            (Table::Conntrack, v4, "0101 0503 01000000 00000000  02"),
+            (Table::Conntrack, v6, "0101 0503 01000000 00000000  0a"),
+            (Table::Dying, None, "0601 0503 01000000 00000000  00"),
+            (Table::Unconfirmed, v6, "0701 0503 01000000 00000000  0a"),
+        ] {
+            let golden = format!("14000000 {golden} 00 0000");
+            assert_bytes(&request(table, family).finish(SEQ), &golden);
+        }
     }
 }

@@ -289,3 +289,44 @@ fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> Request {
+        Request::new(IPCTNL_MSG_CT_NEW, NLM_F_CREATE | NLM_F_EXCL, AF_INET)
+            .with(|w| w.put(CTA_MARK, &7_u32))
+    }
+
+    fn message(seq: u32) -> Message {
+        let mut message = Message::from(request());
+        message.header.sequence_number = seq;
+        message.finalize();
+        message
+    }
+
+    /// netlink-proto writes header and length itself.
+    #[test]
+    fn requests_leave_as_they_were_made() {
+        let mut datagram = BytesMut::new();
+        Codec::encode(message(8), &mut datagram).unwrap();
+        Codec::encode(message(9), &mut datagram).unwrap();
+        assert_eq!(
+            datagram,
+            [request().finish(8), request().finish(9)].concat()
+        );
+    }
+
+    fn decoded(datagram: &[u8]) -> Vec<Message> {
+        let mut rest = BytesMut::from(datagram);
+        std::iter::from_fn(|| Codec::decode(&mut rest).unwrap()).collect()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_datagram_ends_the_connection(bytes in proptest::collection::vec(0u8.., 0..200)) {
+            decoded(&bytes);
+        }
+    }
+}

@@ -53,12 +53,9 @@ async fn polled<F: Future>(future: F, mut polls: usize, drop: Drop) -> Option<F:
 
 /// Makes the future and drops it after each number of polls until it completes, which must take
 /// some; the handle has to work after each.
-async fn every_drop<T, F: IntoFuture<IntoFuture = RequestFuture<T>>>(
-    handle: &ConntrackHandle,
-    least: usize,
-    mut make: impl FnMut(u16) -> F,
-) where
-    F: IntoFuture<Output = Result<T, Error>>,
+async fn every_drop<T, F>(handle: &ConntrackHandle, least: usize, mut make: impl FnMut(u16) -> F)
+where
+    F: IntoFuture<Output = Result<T, Error>, IntoFuture = RequestFuture<T>>,
     T: std::fmt::Debug,
 {
     static NEXT: AtomicU16 = AtomicU16::new(1000);
