@@ -304,3 +304,62 @@ impl error::Error for Error {
         self.0.source.as_deref().map(|source| source as _)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_errno_has_a_kind_and_its_number() {
+        for (errno, kind) in [
+            (uapi::EPERM, ErrorKind::PermissionDenied),
+            (uapi::ENOENT, ErrorKind::NotFound),
+            (uapi::ETIME, ErrorKind::NotFound),
+            (uapi::EEXIST, ErrorKind::AlreadyExists),
+            (uapi::EBUSY, ErrorKind::Busy),
+            (uapi::ENOMEM, ErrorKind::TableFull),
+            (uapi::EOPNOTSUPP, ErrorKind::Unsupported),
+            (uapi::EINVAL, ErrorKind::Kernel),
+            (12345, ErrorKind::Kernel),
+        ] {
+            let error = Error::check(Verdict::of(errno)).unwrap_err();
+            assert_eq!(error.kind(), kind);
+            assert_eq!(error.errno(), Some(errno));
+        }
+        assert!(Error::check(Verdict::of(0)).is_ok());
+    }
+
+    #[test]
+    fn the_text_says_what_was_asked_and_what_was_answered() {
+        let ext_ack = Some(ExtAck {
+            message: Some("Attribute failed policy validation".into()),
+        });
+        let verdict = Verdict {
+            ext_ack,
+            ..Verdict::of(uapi::ERANGE)
+        };
+        let error = Error::refused(verdict).while_("marking a flow");
+        assert_eq!(error.ext_ack(), Some("Attribute failed policy validation"));
+        assert_eq!(
+            error.to_string(),
+            "marking a flow: the kernel took the request for malformed \
+             (Numerical result out of range (os error 34)); \
+             the kernel says: Attribute failed policy validation"
+        );
+    }
+
+    #[test]
+    fn what_was_not_sent_is_not_lost() {
+        assert_eq!(Error::unsent(uapi::ENOBUFS).kind(), ErrorKind::Io);
+        assert_eq!(Error::overrun().kind(), ErrorKind::Overrun);
+        let denied = Error::io("opening", io::Error::from_raw_os_error(uapi::EACCES));
+        assert!(denied.is_permission_denied());
+    }
+
+    #[test]
+    fn a_message_that_does_not_decode_is_kept() {
+        let error = Error::decode(DecodeError::Truncated, &[1, 2, 3]);
+        assert_eq!(error.bytes(), Some(&[1, 2, 3][..]));
+        assert!(error::Error::source(&error).is_some());
+    }
+}

@@ -12,6 +12,7 @@ pub(super) fn tests() -> Vec<Trial> {
     crate::trials!["delete":
         by_the_original_tuple,
         by_the_reply_tuple,
+        not_by_a_tuple_of_the_other_direction,
         a_listed_flow,
         but_not_the_flows_successor,
         in_a_zone,
@@ -42,6 +43,18 @@ async fn by_the_reply_tuple() {
     let reply = FlowKey::reply(udp6(1).inverse());
     handle.delete(reply).await.expect("a delete");
     assert_eq!(tuples(&handle).await, [udp(2)]);
+}
+
+/// The kernel's look-up does not mind the direction.
+async fn not_by_a_tuple_of_the_other_direction() {
+    let handle = connect();
+    for tuple in [udp(1), tcp6(1)] {
+        create(&handle, new(tuple)).await;
+        for key in [FlowKey::from(tuple.inverse()), FlowKey::reply(tuple)] {
+            refused(handle.delete(key).await, ErrorKind::NotFound, &[]);
+        }
+        assert!(!is_gone(&handle, tuple).await);
+    }
 }
 
 async fn a_listed_flow() {

@@ -108,6 +108,10 @@ async fn counters_are_read_and_zeroed_at_once() {
     pair.send().expect("a question");
     pair.reply().expect("an answer");
     assert_eq!(count(got(&handle, &flow).await), counters(1));
+    // The kernel finds the flow by this tuple too.
+    let reversed = handle.get(flow.orig.inverse()).zero_counters().await;
+    assert_eq!(reversed.expect("an answer"), None);
+    assert_eq!(count(got(&handle, &flow).await), counters(1), "not its own");
     let other = ctnetlink::Tuple::udp(other.source, other.destination).expect("one family");
     assert_eq!(count(got(&handle, other).await), counters(1), "another's");
 }
