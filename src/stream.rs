@@ -81,7 +81,7 @@ impl FlowStream {
                 Err(cause) => {
                     let error = Error::decode(cause, &self.datagram[self.at..]);
                     self.at = self.datagram.len();
-                    return Some(Err(error));
+                    return Some(Err(error.while_(self.doing)));
                 }
             };
             self.at += frame.stride();
@@ -90,7 +90,8 @@ impl FlowStream {
             }
             if let Some(verdict) = frame.verdict() {
                 self.done = true;
-                return Error::check(verdict).err().map(Err);
+                let error = Error::check(verdict).err()?;
+                return Some(Err(error.while_(self.doing)));
             }
             if frame.is_control() {
                 continue;
@@ -99,7 +100,10 @@ impl FlowStream {
                 // Older kernels ignore the family for some of the tables.
                 Ok(flow) if self.family.is_some_and(|family| family != flow.family()) => {}
                 Ok(flow) => return Some(Ok(flow)),
-                Err(cause) => return Some(Err(Error::decode(cause, frame.bytes))),
+                Err(cause) => {
+                    let error = Error::decode(cause, frame.bytes);
+                    return Some(Err(error.while_(self.doing)));
+                }
             }
         }
         None
@@ -109,11 +113,12 @@ impl FlowStream {
 impl Stream for FlowStream {
     type Item = Result<Flow>;
 
+    #[inline]
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Flow>>> {
         let this = self.get_mut();
         loop {
             if let Some(flow) = this.next_of_datagram() {
-                return Poll::Ready(Some(flow.map_err(|error| error.while_(this.doing))));
+                return Poll::Ready(Some(flow));
             }
             if this.done {
                 return Poll::Ready(None);
