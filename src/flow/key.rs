@@ -49,7 +49,7 @@ impl FlowKey {
         }
     }
 
-    /// The flow whose reply tuple this is, as it stands in [`Flow::reply`].
+    /// The flow whose reply tuple this is, as it stands in [`Flow::reply`](field@Flow::reply).
     pub fn reply(tuple: Tuple) -> Self {
         Self {
             direction: Direction::Reply,

@@ -153,7 +153,7 @@ fn sysctls(place: Place) -> Result<(), String> {
     if place.administers() && !read_only {
         assert_eq!(written, Ok(()));
     } else {
-        let errno = match place.administers() {
+        let errno = match read_only {
             true => Errno::EROFS,
             false => Errno::EACCES,
         };
