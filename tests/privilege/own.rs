@@ -1,8 +1,8 @@
 //! An ordinary user in a user and a network namespace of its own.
 
-use std::env;
 use std::fs::File;
 use std::process::{Command, ExitCode};
+use std::{env, fs};
 
 use ctnetlink::{ErrorKind, Options};
 use libtest_mimic::{Arguments, Trial};
@@ -30,11 +30,18 @@ fn everything_works_inside() -> Result<(), String> {
         .expect("a process");
     let said = String::from_utf8_lossy(&child.stderr);
     if child.status.code() == Some(SHUT.into()) {
+        assert!(!is_filtered() || said.contains("seccomp"), "{said}");
         return Err(said.trim().into());
     }
     let tests = String::from_utf8_lossy(&child.stdout);
     assert!(child.status.success(), "{said}{tests}");
     Ok(())
+}
+
+/// Is a seccomp filter in force?
+fn is_filtered() -> bool {
+    let status = fs::read_to_string("/proc/self/status").expect("the status");
+    status.lines().any(|line| line == "Seccomp:\t2")
 }
 
 pub(crate) fn is_inside() -> bool {

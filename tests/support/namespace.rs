@@ -73,7 +73,22 @@ fn user_namespace_settings() -> String {
             value.as_deref().map_or("(absent)", str::trim)
         )
     });
-    format!("look at {}, or run as root", settings.join(", "))
+    format!(
+        "look at {}{}, or run as root",
+        settings.join(", "),
+        seccomp()
+    )
+}
+
+/// A container engine's profile forbids user namespaces to whoever lacks CAP_SYS_ADMIN.
+fn seccomp() -> &'static str {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    match status.lines().any(|line| line == "Seccomp:\t2") {
+        true => {
+            ", and at the seccomp profile (a filter is in force: a container engine's default forbids it)"
+        }
+        false => "",
+    }
 }
 
 /// Moves this thread into a new network namespace that is fit for a test.
