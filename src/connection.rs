@@ -91,7 +91,11 @@ impl Options {
         self
     }
 
-    /// Opens the connection. Spawn the [`Connection`] before you await a request.
+    /// Opens the connection. Spawn the [`Connection`] before you await a request, in the runtime
+    /// that it is opened in.
+    ///
+    /// It asks the kernel, in a system call of microseconds that waits where a flush, or the start
+    /// of a list, is under way on the machine.
     ///
     /// # Errors
     ///

@@ -52,8 +52,8 @@ impl ConntrackHandle {
     /// # Errors
     ///
     /// What the kernel says at once is the error of this future; what it says later is an item of
-    /// the stream. Walks begin one after the other, each 0.2 s and more after the one before: of
-    /// very many at a time, some may meet the request timeout.
+    /// the stream. Walks begin one after the other, each when the one before has its first
+    /// datagram: of very many at a time, some may meet the request timeout.
     ///
     /// # Cancellation
     ///
@@ -299,7 +299,7 @@ impl ConntrackHandle {
     ///
     /// # Cancellation
     ///
-    /// Dropping the future after its first poll does not stop the kernel.
+    /// Dropping the future after its first poll may not stop the kernel.
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));

@@ -47,13 +47,15 @@
 //! **Lanes.** A request that names one flow takes the kernel microseconds; all such requests, of
 //! all clones of a handle, share one socket and one task, up to 128 on their way at a time and as
 //! many more in line as there are futures. Those that wait together are sent together. A walk of
-//! the table (list, flush) holds its thread inside the kernel for 0.2 s and more, however it is
-//! called: each has a thread and a socket of its own, and never a thread of the runtime.
+//! the table (list, flush) holds its thread inside the kernel for as long as the kernel walks the
+//! table of the whole machine, milliseconds to seconds, however it is called: each has a thread
+//! and a socket of its own, and never a thread of the runtime.
 //!
 //! **One at a time.** The kernel takes one ctnetlink request of the host at a time. While a walk of
 //! this program's is at its start (a flush: all the time), requests wait as tasks. While *another*
 //! program's is, a request waits inside its system call, on the thread that polls the
-//! [`Connection`]: where a reactor must not, give the connection a runtime on a thread of its own.
+//! [`Connection`]: where a reactor must not, open and spawn the connection in a runtime on a thread
+//! of its own. Opening asks the kernel too, on the caller's thread.
 //!
 //! **Order.** The requests of one task are sent in the order in which their futures are first
 //! polled.

@@ -143,3 +143,96 @@ impl FusedStream for FlowStream {
         self.done
     }
 }
+
+#[cfg(all(test, target_endian = "little"))]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+    use crate::ErrorKind;
+    use crate::wire::golden::{bytes, reply};
+
+    const DONE: &str = "14000000 0300 0200 01000000 00000000 00000000";
+
+    /// A message of the walk: with its sequence number.
+    fn ours(mut message: Vec<u8>) -> Vec<u8> {
+        message[8..12].copy_from_slice(&SEQ.to_ne_bytes());
+        message
+    }
+
+    fn items(datagrams: Vec<Vec<u8>>) -> Vec<Result<Flow>> {
+        let walk = Walk::of(
+            datagrams
+                .into_iter()
+                .map(|bytes| Ok(bytes.into()))
+                .collect(),
+        );
+        let mut stream = FlowStream {
+            walk,
+            datagram: Bytes::new(),
+            at: 0,
+            family: None,
+            done: false,
+            doing: "listing",
+            _lanes: Arc::new(Lanes::of_nobody()),
+        };
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut items = Vec::new();
+        while let Poll::Ready(Some(item)) = Pin::new(&mut stream).poll_next(&mut cx) {
+            items.push(item);
+        }
+        assert!(stream.is_terminated());
+        items
+    }
+
+    fn kinds(items: &[Result<Flow>]) -> Vec<Option<ErrorKind>> {
+        let kind = |item: &Result<Flow>| item.as_ref().err().map(Error::kind);
+        items.iter().map(kind).collect()
+    }
+
+    #[test]
+    fn a_message_that_does_not_decode_is_an_item_with_its_bytes() {
+        let flow = ours(reply("tcp_ipv4"));
+        // The original tuple's first nest says that it is longer than the tuple.
+        let mut damaged = flow.clone();
+        damaged[24] = 0xff;
+        let datagram = [flow.clone(), damaged.clone(), flow].concat();
+        let items = items(vec![datagram, bytes(DONE)]);
+        assert_eq!(kinds(&items), [None, Some(ErrorKind::Decode), None]);
+        let error = items[1].as_ref().unwrap_err();
+        assert_eq!(error.bytes(), Some(&damaged[..]));
+        assert!(error.to_string().starts_with("listing: "), "{error}");
+    }
+
+    #[test]
+    fn a_datagram_cut_short_is_an_item_and_the_next_goes_on() {
+        let flow = ours(reply("tcp_ipv4"));
+        let cut = flow[..100].to_vec();
+        let items = items(vec![[flow.clone(), cut].concat(), flow, bytes(DONE)]);
+        assert_eq!(kinds(&items), [None, Some(ErrorKind::Decode), None]);
+    }
+
+    #[test]
+    fn a_late_error_is_the_last_item() {
+        let flow = ours(reply("tcp_ipv4"));
+        let no_memory = bytes("14000000 0300 0200 01000000 00000000 f4ffffff");
+        let items = items(vec![flow.clone(), no_memory, flow]);
+        assert_eq!(kinds(&items), [None, Some(ErrorKind::TableFull)]);
+    }
+
+    #[test]
+    fn a_walk_that_ends_without_a_word_is_an_error() {
+        let items = items(vec![ours(reply("tcp_ipv4"))]);
+        assert_eq!(kinds(&items), [None, Some(ErrorKind::Kernel)]);
+    }
+
+    #[test]
+    fn what_is_not_the_answer_is_passed_over() {
+        let (mut other, flow) = (reply("tcp_ipv4"), ours(reply("udp_ipv6")));
+        other[8..12].copy_from_slice(&77u32.to_ne_bytes());
+        let noop = bytes("10000000 0100 0000 01000000 00000000");
+        let items = items(vec![[other, noop, flow].concat(), bytes(DONE)]);
+        assert_eq!(kinds(&items), [None]);
+        assert_eq!(items[0].as_ref().unwrap().family(), Family::Ipv6);
+    }
+}

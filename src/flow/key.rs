@@ -19,9 +19,9 @@ pub enum Direction {
 /// direction, zone 0), from a [`&NewFlow`](NewFlow), or from [`FlowKey::reply`].
 ///
 /// The kernel's own look-up does not heed the direction: where the other side may have begun the
-/// flow (IKE, NTP, SIP: the same port on both ends), a plain tuple also finds that flow. A get and
-/// a delete here see to it that it is the flow that the key names; an update changes what the
-/// kernel finds.
+/// flow (IKE, NTP, SIP: the same port on both ends), a plain tuple also finds that flow. A get
+/// here sees to it that it is the flow that the key names, and so does a delete, by the id where
+/// the key has one; an update changes what the kernel finds.
 ///
 /// ```
 /// # use ctnetlink::{FlowKey, Tuple};

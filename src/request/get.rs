@@ -33,8 +33,8 @@ impl Get {
         }
     }
 
-    /// Sets the flow's counters to zero in the same step, `-z`: no packet is counted twice or
-    /// not at all. `IPCTNL_MSG_CT_GET_CTRZERO`.
+    /// Sets the flow's counters to zero, `-z`: those that it returns are those that were set to
+    /// zero, and no packet is counted twice or not at all. `IPCTNL_MSG_CT_GET_CTRZERO`.
     pub fn zero_counters(mut self) -> Self {
         self.zero_counters = true;
         self

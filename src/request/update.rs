@@ -139,13 +139,17 @@ async fn apply(task: &Task, key: &FlowKey, patch: &Patch) -> Result<()> {
         let flow = find(task, key).await?.ok_or_else(Error::not_found)?;
         let status = whole(flow.status, wanted);
         match task.call(request(key, patch, Some(status))).await {
-            Err(error) if error.errno() == Some(EBUSY) && before != Some(flow.status) => {
-                // Packets only ever set bits: there is an end to it.
-                before = Some(flow.status);
-            }
+            Err(error) if outrun(&error, before, flow.status) => before = Some(flow.status),
             result => return result.map(drop),
         }
     }
+}
+
+/// Did a packet set a bit since the status was read? The kernel then says EBUSY; so it does where
+/// the status is at rest and the change is not allowed. Packets only ever set bits: there is an
+/// end to it.
+fn outrun(error: &Error, before: Option<Status>, current: Status) -> bool {
+    error.errno() == Some(EBUSY) && before != Some(current)
 }
 
 /// What to send so that `wanted` is set: all that is set, CONFIRMED, and never DYING.
@@ -197,9 +201,34 @@ async fn explain(task: &Task, key: &FlowKey, patch: &Patch, error: Error) -> Err
 
 #[cfg(all(test, target_endian = "little"))]
 mod tests {
+    #[test]
+    fn a_status_is_read_again_for_as_long_as_it_changes() {
+        let busy = Error::check(Verdict::of(EBUSY)).unwrap_err();
+        let gone = Error::not_found();
+        let (old, new) = (Status::CONFIRMED, Status::CONFIRMED | Status::SEEN_REPLY);
+        assert!(outrun(&busy, None, old));
+        assert!(outrun(&busy, Some(old), new));
+        assert!(!outrun(&busy, Some(new), new));
+        assert!(!outrun(&gone, None, old));
+    }
+
+    #[test]
+    fn a_status_is_sent_whole() {
+        let flow = Status::EXPECTED | Status::CONFIRMED | Status::SEEN_REPLY | Status::DYING;
+        assert_eq!(
+            whole(flow, Status::ASSURED),
+            Status::EXPECTED | Status::CONFIRMED | Status::SEEN_REPLY | Status::ASSURED
+        );
+        assert_eq!(
+            whole(Status::empty(), Status::ASSURED),
+            Status::CONFIRMED | Status::ASSURED
+        );
+    }
+
     use super::*;
     use crate::flow::{TcpFlags, TcpInfo, Tuple};
     use crate::wire::golden::{assert_bytes, bytes};
+    use crate::wire::message::Verdict;
 
     /// The headers of a message of this length, and the tuple of the flow.
     fn assert_request(patch: &Patch, status: Option<Status>, len: u8, changes: &str) {

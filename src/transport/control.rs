@@ -22,11 +22,11 @@ use crate::error::{Error, Result};
 use crate::wire::message::{Request, Verdict};
 use crate::wire::uapi::EPERM;
 
-/// Requests that may be on their way. Each answer takes 832 bytes or more of the receive queue.
+/// Requests that may be on their way, in the queue to the task and beyond: what bounds its memory.
 const IN_FLIGHT: usize = 128;
 
 /// Requests in one datagram: half of those in flight, so that one half gathers while the other is
-/// answered.
+/// answered. Each answer takes 832 bytes or more of the receive queue, of 212 992 by default.
 const BATCH: usize = 64;
 
 /// Datagrams in a row before other tasks get their turn: some 0.5 ms.
@@ -68,8 +68,7 @@ struct Submission {
 struct Slot {
     answer: oneshot::Sender<Result<Reply>>,
     data: Option<Bytes>,
-    /// Held until the kernel has answered, also where the caller no longer waits: the bound is
-    /// on what the receive queue has to take.
+    /// Held until the kernel has answered, also where the caller no longer waits.
     _permit: OwnedSemaphorePermit,
 }
 
@@ -97,6 +96,24 @@ struct Proto {
 }
 
 impl Client {
+    fn new() -> (Self, mpsc::Receiver<Submission>) {
+        let (sender, requests) = mpsc::channel(IN_FLIGHT);
+        let slots = Arc::new(Semaphore::new(IN_FLIGHT));
+        let client = Self {
+            requests: sender,
+            slots,
+        };
+        (client, requests)
+    }
+
+    /// One whose task never comes round.
+    #[cfg(test)]
+    pub(crate) fn of_nobody() -> Self {
+        let (client, requests) = Self::new();
+        std::mem::forget(requests);
+        client
+    }
+
     /// Sends a request and waits for the kernel's verdict.
     pub(crate) async fn call(&self, request: Request) -> Result<Reply> {
         let permit = Arc::clone(&self.slots)
@@ -130,20 +147,14 @@ impl Client {
 /// The two ends of a lane on a socket of the current thread's namespace.
 pub(crate) fn open(receive_buffer: Option<usize>) -> Result<(Lane, Client)> {
     let socket = ControlSocket::open(receive_buffer)?;
-    let (sender, requests) = mpsc::channel(IN_FLIGHT);
+    let (client, requests) = Client::new();
     let lane = Lane {
         requests,
         waiting: Vec::with_capacity(BATCH),
         proto: Proto::new(socket),
         place: Place::default(),
     };
-    Ok((
-        lane,
-        Client {
-            requests: sender,
-            slots: Arc::new(Semaphore::new(IN_FLIGHT)),
-        },
-    ))
+    Ok((lane, client))
 }
 
 impl Lane {
@@ -337,5 +348,27 @@ impl fmt::Debug for Lane {
         f.debug_struct("Lane")
             .field("seq", &self.proto.seq)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+    use crate::wire::uapi::{AF_INET, IPCTNL_MSG_CT_GET};
+
+    #[test]
+    fn no_more_are_on_their_way_than_that() {
+        let (client, requests) = Client::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut calls: Vec<_> = (0..1000)
+            .map(|_| Box::pin(client.call(Request::new(IPCTNL_MSG_CT_GET, 0, AF_INET))))
+            .collect();
+        for call in &mut calls {
+            assert!(call.as_mut().poll(&mut cx).is_pending());
+        }
+        assert_eq!(requests.len(), IN_FLIGHT);
+        assert_eq!(client.slots.available_permits(), 0);
     }
 }

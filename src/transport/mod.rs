@@ -41,3 +41,16 @@ impl Lanes {
         Walk::start(self.namespace.clone(), request, self.timeout)
     }
 }
+
+#[cfg(test)]
+impl Lanes {
+    /// Lanes that lead nowhere.
+    pub(crate) fn of_nobody() -> Self {
+        Self {
+            control: Client::of_nobody(),
+            namespace: Namespace::current().expect("this thread's namespace"),
+            release: Release(6, 18),
+            timeout: Duration::from_secs(1),
+        }
+    }
+}

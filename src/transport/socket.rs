@@ -27,14 +27,7 @@ pub(crate) struct Socket(RawSocket);
 impl Socket {
     /// Opens a socket in the current thread's namespace.
     pub(crate) fn open() -> Result<Self> {
-        Self::try_open().map_err(|cause| match cause.raw_os_error() {
-            Some(EPROTONOSUPPORT | EAFNOSUPPORT) => Error::io("opening a netlink socket", cause)
-                .meaning(
-                    ErrorKind::Unsupported,
-                    "this kernel has no nfnetlink (CONFIG_NETFILTER_NETLINK)",
-                ),
-            _ => Error::io("opening a netlink socket", cause),
-        })
+        Self::try_open().map_err(unopened)
     }
 
     fn try_open() -> io::Result<Self> {
@@ -124,4 +117,42 @@ fn check_probe(verdict: Verdict) -> Result<()> {
         ),
         _ => error,
     })
+}
+
+fn unopened(cause: io::Error) -> Error {
+    let errno = cause.raw_os_error();
+    let error = Error::io("opening a netlink socket", cause);
+    match errno {
+        Some(EPROTONOSUPPORT | EAFNOSUPPORT) => error.meaning(
+            ErrorKind::Unsupported,
+            "this kernel has no nfnetlink (CONFIG_NETFILTER_NETLINK)",
+        ),
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_without_ctnetlink_is_told_from_a_caller_without_the_right() {
+        for (errno, kind) in [
+            (EINVAL, ErrorKind::Unsupported),
+            (EOPNOTSUPP, ErrorKind::Unsupported),
+            (EPERM, ErrorKind::PermissionDenied),
+        ] {
+            let error = check_probe(Verdict::of(errno)).unwrap_err();
+            assert_eq!((error.kind(), error.errno()), (kind, Some(errno)));
+        }
+        assert!(check_probe(Verdict::of(0)).is_ok());
+        for (errno, kind) in [
+            (EPROTONOSUPPORT, ErrorKind::Unsupported),
+            (EAFNOSUPPORT, ErrorKind::Unsupported),
+            (ENOMEM, ErrorKind::Io),
+        ] {
+            let error = unopened(io::Error::from_raw_os_error(errno));
+            assert_eq!(error.kind(), kind);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Not on tokio's blocking pool: its threads are limited and shared, so that lists whose readers
 //! are slow would keep each other (and the program's own blocking work) from starting; and they
-//! linger, in whatever namespace. A thread costs some 30 µs, the shortest walk 200 000.
+//! linger, in whatever namespace. A thread costs some 30 µs, the shortest walk thousands.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -26,8 +26,8 @@ const AHEAD: usize = 2;
 /// The thread needs little: the kernel walks, and decoding is the reader's.
 const STACK: usize = 128 * 1024;
 
-/// A walk under way. Dropping it ends the thread and closes the socket, at the latest when the
-/// kernel hands over the datagram that it is filling.
+/// A walk under way. Dropping it ends the thread and closes the socket: when the kernel hands over
+/// the datagram that it is filling, or, where the walk has yet to begin, when its turn comes.
 #[derive(Debug)]
 pub(crate) struct Walk {
     datagrams: mpsc::Receiver<Result<Bytes>>,
@@ -60,6 +60,20 @@ impl Walk {
     }
 }
 
+#[cfg(test)]
+impl Walk {
+    /// A walk that hands over these datagrams and is gone.
+    pub(crate) fn of(datagrams: Vec<Result<Bytes>>) -> Self {
+        let (sender, receiver) = mpsc::channel(datagrams.len().max(1));
+        for datagram in datagrams {
+            sender.try_send(datagram).expect("room for all");
+        }
+        Self {
+            datagrams: receiver,
+        }
+    }
+}
+
 fn run(
     namespace: &Namespace,
     request: Request,
@@ -67,15 +81,16 @@ fn run(
     reader: &mpsc::Sender<Result<Bytes>>,
 ) -> Result<()> {
     namespace.enter()?;
-    let socket = Socket::open()?;
-    socket.set_timeout(timeout)?;
-    {
-        let _turn = turn::of_walk();
-        if reader.is_closed() {
+    let socket = {
+        let Some(_turn) = turn::of_walk(|| reader.is_closed()) else {
             return Ok(());
-        }
+        };
+        // Not before: of many walks in line, each would hold a socket.
+        let socket = Socket::open()?;
+        socket.set_timeout(timeout)?;
         socket.send(&request.finish(SEQ))?;
-    }
+        socket
+    };
     let mut buffer = BytesMut::new();
     loop {
         socket.receive(&mut buffer)?;
