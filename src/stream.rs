@@ -47,10 +47,10 @@ pub struct FlowStream {
 /// The flows of a walk that the stream hands over.
 #[derive(Debug)]
 pub(crate) struct Wanted {
-    pub(crate) family: Option<Family>,
-    pub(crate) filter: Filter,
-    /// What of it the kernel was asked to compare.
-    pub(crate) by_kernel: KernelFilter,
+    family: Option<Family>,
+    /// `None` for all: a list without a filter shall not pay for one.
+    filter: Option<Filter>,
+    by_kernel: KernelFilter,
 }
 
 impl FlowStream {
@@ -129,11 +129,24 @@ impl FlowStream {
 }
 
 impl Wanted {
+    /// `by_kernel` is what of it the kernel was asked to compare.
+    pub(crate) fn new(family: Option<Family>, filter: Filter, by_kernel: KernelFilter) -> Self {
+        Self {
+            family,
+            filter: Some(filter).filter(|filter| !filter.is_empty()),
+            by_kernel,
+        }
+    }
+
     /// The kernel's word is not enough: older ones ignore what they do not know, and the family for
     /// some of the tables.
     #[inline]
     fn has(&self, flow: &Flow) -> bool {
-        self.family.is_none_or(|family| family == flow.family()) && self.filter.matches(flow)
+        self.family.is_none_or(|family| family == flow.family())
+            && self
+                .filter
+                .as_ref()
+                .is_none_or(|filter| filter.matches(flow))
     }
 }
 

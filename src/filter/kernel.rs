@@ -1,8 +1,10 @@
 //! What the kernel may be asked to compare: the rules, each with the release that it holds from.
 //!
-//! They go by the release, which a distribution's kernel may understate (it then compares less
-//! than it could) and none overstates. No probe would tell more: those that exist ask for status
-//! and tuples, which the release tells as well; none asks for zones.
+//! The rules are from the kernel's sources of 4.19 to 6.18, and on the running kernel the tests hold
+//! them against its answers. They go by the release, which a distribution's kernel may understate
+//! (it then compares less than it could) and none overstates. Probing would tell no more: it can ask
+//! for status and tuples, which the release tells as well, and not for zones, which older kernels
+//! ignore in silence.
 
 use std::net::Ipv4Addr;
 
@@ -12,7 +14,7 @@ use ipnet::IpNet;
 use super::Filter;
 use super::conditions::{Ends, Ports};
 use crate::flow::{Family, Masked, Status};
-use crate::wire::uapi::{IPPROTO_TCP, IPPROTO_UDP};
+use crate::wire::uapi::{EINVAL, EOPNOTSUPP, IPPROTO_TCP, IPPROTO_UDP};
 
 bitflags! {
     /// The conditions that a request had the kernel compare.
@@ -134,6 +136,16 @@ impl Pushed {
             pushed.reply = Side::new(&filter.reply, filter.protocol);
         }
         pushed
+    }
+
+    /// What to ask for after a refusal, where less can be asked for: kernels are built without
+    /// zones or marks, and refuse what others compare.
+    pub(crate) fn after_refusal(&self, errno: i32) -> Option<Self> {
+        let less = Self {
+            family: self.family,
+            ..Self::default()
+        };
+        (matches!(errno, EINVAL | EOPNOTSUPP) && less != *self).then_some(less)
     }
 
     /// The conditions in it.

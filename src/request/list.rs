@@ -109,14 +109,17 @@ impl IntoFuture for List {
         let family = self.family.or(self.filter.family());
         LIST.run(self.lanes.clone(), family, move |task| async move {
             let family = one_family(self.family, &self.filter)?;
-            let pushed = pushed(self.table, family, &self.filter, task.lanes.release);
-            let walk = task.walk(request(self.table, family, &pushed))?;
-            let wanted = Wanted {
-                family,
-                filter: self.filter,
-                by_kernel: pushed.conditions(),
-            };
-            FlowStream::open(task.lanes, walk, wanted, LIST.doing).await
+            let mut pushed = pushed(self.table, family, &self.filter, task.lanes.release);
+            loop {
+                let walk = task.walk(request(self.table, family, &pushed))?;
+                let wanted = Wanted::new(family, self.filter.clone(), pushed.conditions());
+                let opened = FlowStream::open(task.lanes.clone(), walk, wanted, LIST.doing).await;
+                let errno = opened.as_ref().err().and_then(Error::errno);
+                match errno.and_then(|errno| pushed.after_refusal(errno)) {
+                    Some(less) => pushed = less,
+                    None => return opened,
+                }
+            }
         })
     }
 }

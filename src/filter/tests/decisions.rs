@@ -3,6 +3,7 @@
 use super::super::kernel::{Capabilities, KernelFilter, Pushed};
 use super::*;
 use crate::flow::{Family, Labels, Masked, Status, TcpState};
+use crate::wire::uapi::{EINVAL, EOPNOTSUPP, EPERM};
 
 const RELEASES: [(u16, u16); 9] = [
     (4, 19),
@@ -145,6 +146,23 @@ fn what_stays_here() {
         protocol,
         on(|b| b.family(Family::Ipv4).tcp_state(TcpState::Close)),
     );
+}
+
+/// A kernel that was built without zones refuses them, and is asked once more.
+#[test]
+fn a_refusal_leaves_the_family() {
+    let filter = on(|b| b.family(Family::Ipv4).zone(5).mark(1));
+    let pushed = Pushed::new(&filter, filter.family(), Capabilities::of((6, 18)));
+    assert_eq!(
+        pushed.conditions(),
+        V4 | KernelFilter::ZONE | KernelFilter::MARK
+    );
+    for errno in [EOPNOTSUPP, EINVAL] {
+        let less = pushed.after_refusal(errno).unwrap();
+        assert_eq!(less.conditions(), V4);
+        assert_eq!(less.after_refusal(errno), None);
+    }
+    assert_eq!(pushed.after_refusal(EPERM), None);
 }
 
 /// The list's own family serves the filter.
