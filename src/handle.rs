@@ -44,12 +44,15 @@ impl ConntrackHandle {
 
     /// Lists the flows of a table, as a stream.
     ///
-    /// `conntrack -L`, with [`family`](List::family) `-f`; `IPCTNL_MSG_CT_GET` as a dump. Both
-    /// families come in one walk. The kernel walks its whole table, of all namespaces, in a thread
+    /// `conntrack -L`, with [`family`](List::family) `-f`, with [`filter`](List::filter) `-p`, `-s`,
+    /// `-m` and the others; `IPCTNL_MSG_CT_GET` as a dump. Both families come in one walk. The kernel walks its whole table, of all namespaces, in a thread
     /// and on a socket that this list has to itself; the reader sets the pace, and what is read
     /// ahead is bounded. See [`FlowStream`](crate::FlowStream).
     ///
     /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, where the filter is of
+    /// another family than the list.
     ///
     /// What the kernel says at once is the error of this future; what it says later is an item of
     /// the stream. Walks begin one after the other, each when the one before has its first
@@ -66,6 +69,23 @@ impl ConntrackHandle {
     /// use futures::TryStreamExt;
     ///
     /// let mut flows = handle.list(Table::Conntrack).await?;
+    /// while let Some(flow) = flows.try_next().await? {
+    ///     println!("{flow}");
+    /// }
+    /// # Ok(()) }) }
+    /// ```
+    ///
+    /// With a filter, the flows that match alone:
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use ctnetlink::{Family, Filter, Table};
+    /// use futures::TryStreamExt;
+    ///
+    /// let dns = Filter::builder().family(Family::Ipv4).protocol(17).orig_dst_port(53).build()?;
+    /// let mut flows = handle.list(Table::Conntrack).filter(dns).await?;
+    /// println!("compared by the kernel: {:?}", flows.kernel_filtered());
     /// while let Some(flow) = flows.try_next().await? {
     ///     println!("{flow}");
     /// }

@@ -25,6 +25,7 @@
 //! | conntrack(8) | here |
 //! |---|---|
 //! | `-L` | [`handle.list(Table::Conntrack)`](ConntrackHandle::list) |
+//! | `-L` with `-p -s -d --mask-src -m -l -w -u` and others | [`handle.list(..).filter(Filter)`](List::filter) |
 //! | `-L dying`, `-L unconfirmed` | [`handle.list(Table::Dying)`](Table::Dying), [`Table::Unconfirmed`] |
 //! | `-f FAMILY` | [`List::family`], [`Flush::family`] |
 //! | `-G` | [`handle.get(key)`](ConntrackHandle::get) |
@@ -66,6 +67,10 @@
 //! **Loss.** What was lost is told, by [`ErrorKind::Overrun`], [`ErrorKind::Timeout`] and
 //! [`ErrorKind::Decode`]; a message that does not decode is one item of its stream, which goes on.
 //!
+//! **Filters.** What the running kernel compares correctly goes into the request, the rest is compared
+//! here, and every flow that comes is compared again: an old kernel costs time, not correctness.
+//! [`FlowStream::kernel_filtered`] tells which is which.
+//!
 //! **Cancellation.** Dropping is the cancel. A future that was dropped before it was sent did
 //! nothing; later, its request may have taken effect. A dropped stream ends its walk.
 //!
@@ -93,13 +98,14 @@
 //! # Kernels
 //!
 //! Linux 4.19 and later; tested on 6.18. A flush of one family needs 5.3: kernels before it would
-//! flush both, and it is refused.
+//! flush both, and it is refused. What of a filter the kernel compares depends on it too, and changes
+//! nothing but the time: see [`KernelFilter`].
 //!
 //! # Features
 //!
 //! | feature | gives |
 //! |---|---|
-//! | `serde` | `Serialize` and `Deserialize` for the nouns, [`NewFlow`] and [`Patch`] |
+//! | `serde` | `Serialize` and `Deserialize` for the nouns, [`NewFlow`], [`Patch`] and [`Filter`] |
 
 #[macro_use]
 mod wire;
@@ -107,6 +113,7 @@ mod error;
 #[macro_use]
 mod flow;
 mod connection;
+mod filter;
 mod handle;
 mod request;
 mod stream;
@@ -115,8 +122,10 @@ mod transport;
 
 pub use connection::{Connection, Options, connect, new_connection};
 pub use error::{Error, ErrorKind, Result};
+pub use filter::{Filter, FilterBuilder, KernelFilter, NatKind, Ports};
 pub use flow::*;
 pub use handle::ConntrackHandle;
+pub use ipnet::IpNet;
 pub use request::{Create, Delete, Flush, Get, List, RequestFuture, Table, Update};
 pub use stream::FlowStream;
 pub use text::LabelMap;

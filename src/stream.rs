@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_core::{FusedStream, Stream};
 
 use crate::error::{Error, Result};
+use crate::filter::{Filter, KernelFilter};
 use crate::flow::{Family, Flow};
 use crate::transport::Lanes;
 use crate::transport::walk::{SEQ, Walk};
@@ -35,7 +36,7 @@ pub struct FlowStream {
     datagram: Bytes,
     /// Where in the datagram the next message begins.
     at: usize,
-    family: Option<Family>,
+    wanted: Wanted,
     done: bool,
     /// Opens the text of an error.
     doing: &'static str,
@@ -43,13 +44,31 @@ pub struct FlowStream {
     _lanes: Arc<Lanes>,
 }
 
+/// The flows of a walk that the stream hands over.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    family: Option<Family>,
+    /// `None` for all: a list without a filter shall not pay for one.
+    filter: Option<Filter>,
+    by_kernel: KernelFilter,
+}
+
 impl FlowStream {
+    /// The conditions that the kernel was asked to compare in this walk.
+    ///
+    /// It depends on the kernel, and on the filter: see [`KernelFilter`]. Where one is missing, the
+    /// kernel hands over flows that do not meet it, and the stream drops them: that costs time, and
+    /// no memory.
+    pub fn kernel_filtered(&self) -> KernelFilter {
+        self.wanted.by_kernel
+    }
+
     /// Waits for the first datagram, so that an error that the kernel gives at once is the
     /// caller's and not an item.
     pub(crate) async fn open(
         lanes: Arc<Lanes>,
         mut walk: Walk,
-        family: Option<Family>,
+        wanted: Wanted,
         doing: &'static str,
     ) -> Result<Self> {
         let datagram = walk
@@ -65,7 +84,7 @@ impl FlowStream {
             walk,
             datagram,
             at: 0,
-            family,
+            wanted,
             done: false,
             doing,
             _lanes: lanes,
@@ -97,9 +116,8 @@ impl FlowStream {
                 continue;
             }
             match Flow::decode(&frame) {
-                // Older kernels ignore the family for some of the tables.
-                Ok(flow) if self.family.is_some_and(|family| family != flow.family()) => {}
-                Ok(flow) => return Some(Ok(flow)),
+                Ok(flow) if self.wanted.has(&flow) => return Some(Ok(flow)),
+                Ok(_) => {}
                 Err(cause) => {
                     let error = Error::decode(cause, frame.bytes);
                     return Some(Err(error.while_(self.doing)));
@@ -107,6 +125,28 @@ impl FlowStream {
             }
         }
         None
+    }
+}
+
+impl Wanted {
+    /// `by_kernel` is what of it the kernel was asked to compare.
+    pub(crate) fn new(family: Option<Family>, filter: Filter, by_kernel: KernelFilter) -> Self {
+        Self {
+            family,
+            filter: Some(filter).filter(|filter| !filter.is_empty()),
+            by_kernel,
+        }
+    }
+
+    /// The kernel's word is not enough: older ones ignore what they do not know, and the family for
+    /// some of the tables.
+    #[inline]
+    fn has(&self, flow: &Flow) -> bool {
+        self.family.is_none_or(|family| family == flow.family())
+            && self
+                .filter
+                .as_ref()
+                .is_none_or(|filter| filter.matches(flow))
     }
 }
 

@@ -4,9 +4,9 @@ use std::future::IntoFuture;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use ctnetlink::{
-    Connection, ConntrackHandle, Create, DecodeError, Delete, Error, ErrorKind, Flow, FlowKey,
-    FlowStream, Flush, Get, LabelMap, Labels, List, Masked, Nat, NewFlow, Options, Patch,
-    RequestFuture, Status, Tuple, Update,
+    Connection, ConntrackHandle, Create, DecodeError, Delete, Error, ErrorKind, Filter,
+    FilterBuilder, Flow, FlowKey, FlowStream, Flush, Get, KernelFilter, LabelMap, Labels, List,
+    Masked, Nat, NatKind, NewFlow, Options, Patch, Ports, RequestFuture, Status, Tuple, Update,
 };
 use futures::stream::{FusedStream, Stream};
 
@@ -55,6 +55,11 @@ fn nouns_are_plain_data() {
     plain::<FlowKey>();
     plain::<NewFlow>();
     plain::<Patch>();
+    plain::<Filter>();
+    plain::<KernelFilter>();
+    plain::<NatKind>();
+    plain::<Ports>();
+    shared::<FilterBuilder>();
     plain::<Tuple>();
     plain::<Nat>();
     plain::<Status>();
@@ -153,6 +158,14 @@ mod serde {
                 .mark(Masked::new(1, 3))
                 .tcp_state(TcpState::Close),
         );
+        let filter = Filter::builder().protocol(6).orig_dst_port(1..=9).mark(7);
+        same(
+            filter
+                .not(Filter::builder().zone(5).build().unwrap())
+                .build()
+                .unwrap(),
+        );
+        same(KernelFilter::MARK | KernelFilter::ZONE);
         let nat = Nat::to(std::net::Ipv6Addr::LOCALHOST);
         same(NewFlow::new(tuple, Duration::from_millis(1)).source_nat(nat));
         let mut flow = Flow::new(tuple, tuple.inverse());

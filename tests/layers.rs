@@ -10,14 +10,18 @@ use std::path::{Path, PathBuf};
 use source::{rows, tokens, top_level_paths};
 
 /// Each module of the crate's root, with what it may use beside itself.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     ("wire", &[]),
     ("error", &["wire"]),
     ("flow", &["error", "wire"]),
+    ("filter", &["error", "flow", "wire"]),
     ("text", &["error", "flow"]),
     ("transport", &["error", "wire"]),
-    ("stream", &["error", "flow", "transport", "wire"]),
-    ("request", &["error", "flow", "stream", "transport", "wire"]),
+    ("stream", &["error", "filter", "flow", "transport", "wire"]),
+    (
+        "request",
+        &["error", "filter", "flow", "stream", "transport", "wire"],
+    ),
     (
         "handle",
         &["error", "flow", "request", "stream", "transport"],
@@ -117,6 +121,11 @@ fn imports_that_point_up_are_caught() {
             "mod tests { use super::super::super::flow::Flow; }",
         ),
         ("flow/nat.rs", "use crate::transport::Lanes;"),
+        ("flow/nat.rs", "use crate::filter::Filter;"),
+        (
+            "filter/kernel.rs",
+            "use crate::transport::release::Release;",
+        ),
         (
             "flow/nat.rs",
             "use crate::{error::Error, text::{self, LabelMap}};",

@@ -189,4 +189,4 @@ impl std::fmt::Debug for FlowId {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

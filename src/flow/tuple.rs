@@ -270,7 +270,7 @@ impl Tuple {
 }
 
 /// Do tuples of the protocol have ports, or GRE's keys?
-fn has_ports(protocol: u8) -> bool {
+pub(crate) fn has_ports(protocol: u8) -> bool {
     matches!(
         protocol,
         IPPROTO_TCP | IPPROTO_UDP | IPPROTO_UDPLITE | IPPROTO_SCTP | IPPROTO_DCCP | IPPROTO_GRE

@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod filter;
 mod lanes;
 mod verbs;
 
@@ -28,7 +29,10 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     // First of all, while the process has one thread.
     let obstacle = namespace::enter().err();
-    let trials = verbs::tests().into_iter().chain(lanes::tests());
+    let trials = verbs::tests()
+        .into_iter()
+        .chain(filter::tests())
+        .chain(lanes::tests());
     let trials = match obstacle {
         None => trials.collect(),
         Some(reason) if is_strict() => vec![Trial::test("namespaces", || Err(reason.into()))],

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use crate::flow::*;
 
-pub(super) fn flow() -> impl Strategy<Value = Flow> {
+pub(crate) fn flow() -> impl Strategy<Value = Flow> {
     let state = (
         any::<u32>().prop_map(Status::from_bits_retain),
         of(any::<u32>().prop_map(|seconds| Duration::from_secs(seconds.into()))),

@@ -1,6 +1,6 @@
 //! The nouns as bytes, both ways.
 
-mod arbitrary;
+pub(crate) mod arbitrary;
 #[cfg(target_endian = "little")]
 mod golden;
 mod identity;

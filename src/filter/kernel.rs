@@ -1,0 +1,204 @@
+//! What the kernel may be asked to compare: the rules, each with the release that it holds from.
+//!
+//! The rules are from the kernel's sources of 4.19 to 6.18, and on the running kernel the tests hold
+//! them against its answers. They go by the release, which a distribution's kernel may understate
+//! (it then compares less than it could) and none overstates. Probing would tell no more: it can ask
+//! for status and tuples, which the release tells as well, and not for zones, which older kernels
+//! ignore in silence.
+
+use std::net::Ipv4Addr;
+
+use bitflags::bitflags;
+use ipnet::IpNet;
+
+use super::Filter;
+use super::conditions::{Ends, Ports};
+use crate::flow::{Family, Masked, Status};
+use crate::wire::uapi::{EINVAL, EOPNOTSUPP, IPPROTO_TCP, IPPROTO_UDP};
+
+bitflags! {
+    /// The conditions that a request had the kernel compare.
+    ///
+    /// Flows that do not meet them were not handed over at all. The others, and these again, user
+    /// space compares. `Debug` names them; [`iter_names`](Self::iter_names) gives them one by one.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
+    #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+    #[cfg_attr(feature = "serde", serde(transparent))]
+    pub struct KernelFilter: u32 {
+        /// The family: in every dump of the main table.
+        const FAMILY = 1 << 0;
+        /// The mark, under its mask (Linux 3.9). `CTA_MARK`, `CTA_MARK_MASK`.
+        const MARK = 1 << 1;
+        /// The status and the kind of NAT, under a mask (Linux 5.15). `CTA_STATUS`,
+        /// `CTA_STATUS_MASK`.
+        const STATUS = 1 << 2;
+        /// The number of the zone (Linux 6.8). `CTA_ZONE`.
+        const ZONE = 1 << 3;
+        /// The protocol, in one family (Linux 5.8). `CTA_FILTER`, as all that follows.
+        const PROTOCOL = 1 << 4;
+        /// The original source: one IPv4 address.
+        const ORIG_SRC = 1 << 5;
+        /// The original destination: one IPv4 address.
+        const ORIG_DST = 1 << 6;
+        /// The source of the reply direction: one IPv4 address.
+        const REPLY_SRC = 1 << 7;
+        /// The destination of the reply direction: one IPv4 address.
+        const REPLY_DST = 1 << 8;
+        /// The original source port: one port of TCP or UDP.
+        const ORIG_SRC_PORT = 1 << 9;
+        /// The original destination port: one port of TCP or UDP.
+        const ORIG_DST_PORT = 1 << 10;
+        /// The source port of the reply direction: one port of TCP or UDP.
+        const REPLY_SRC_PORT = 1 << 11;
+        /// The destination port of the reply direction: one port of TCP or UDP.
+        const REPLY_DST_PORT = 1 << 12;
+        /// The ICMP type.
+        const ICMP_TYPE = 1 << 13;
+        /// The ICMP code.
+        const ICMP_CODE = 1 << 14;
+        /// The ICMP id.
+        const ICMP_ID = 1 << 15;
+    }
+}
+
+/// What a kernel compares in a dump of the main table. The family and a mark with its mask all do:
+/// they are older than the oldest that is supported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Capabilities {
+    /// `CTA_FILTER` and the tuples that go with it; ignored before.
+    pub(crate) tuples: bool,
+    /// `CTA_STATUS` and `CTA_STATUS_MASK`; ignored before.
+    pub(crate) status: bool,
+    /// `CTA_ZONE`; ignored before.
+    pub(crate) zone: bool,
+}
+
+impl Capabilities {
+    pub(crate) fn of(release: (u16, u16)) -> Self {
+        Self {
+            tuples: release >= (5, 8),
+            status: release >= (5, 15),
+            zone: release >= (6, 8),
+        }
+    }
+}
+
+/// The part of a filter that goes into a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Pushed {
+    pub(super) family: Option<Family>,
+    pub(super) mark: Option<Masked<u32>>,
+    pub(super) status: Option<Masked<Status>>,
+    pub(super) zone: Option<u16>,
+    pub(super) orig: Side,
+    pub(super) reply: Side,
+}
+
+/// What is compared of one tuple. Everything but addresses goes with the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Side {
+    pub(super) src: Option<Ipv4Addr>,
+    pub(super) dst: Option<Ipv4Addr>,
+    pub(super) protocol: Option<u8>,
+    pub(super) src_port: Option<u16>,
+    pub(super) dst_port: Option<u16>,
+    pub(super) icmp_type: Option<u8>,
+    pub(super) icmp_code: Option<u8>,
+    pub(super) icmp_id: Option<u16>,
+}
+
+impl Pushed {
+    /// What of the filter such a kernel compares correctly in a dump of this family.
+    ///
+    /// `any_of` and `not` are beyond it, as are prefixes, ranges of ports and labels.
+    pub(crate) fn new(filter: &Filter, family: Option<Family>, can: Capabilities) -> Self {
+        let filter = &filter.0;
+        let mut pushed = Self {
+            family,
+            mark: filter.mark,
+            status: filter.status.filter(|_| can.status),
+            ..Self::default()
+        };
+        if can.zone {
+            // The kernel looks at the number alone: the zone of a direction, where it is not 0.
+            let mut directed = [filter.orig_zone, filter.reply_zone].into_iter().flatten();
+            pushed.zone = filter.zone.or_else(|| directed.find(|id| *id != 0));
+        }
+        // Without a family the kernel refuses tuples (EOPNOTSUPP).
+        if can.tuples && family.is_some() {
+            pushed.orig = Side {
+                protocol: filter.protocol,
+                icmp_type: filter.icmp_type,
+                icmp_code: filter.icmp_code,
+                icmp_id: filter.icmp_id,
+                ..Side::new(&filter.orig, filter.protocol)
+            };
+            pushed.reply = Side::new(&filter.reply, filter.protocol);
+        }
+        pushed
+    }
+
+    /// What to ask for after a refusal, where less can be asked for: kernels are built without
+    /// zones or marks, and refuse what others compare.
+    pub(crate) fn after_refusal(&self, errno: i32) -> Option<Self> {
+        let less = Self {
+            family: self.family,
+            ..Self::default()
+        };
+        (matches!(errno, EINVAL | EOPNOTSUPP) && less != *self).then_some(less)
+    }
+
+    /// The conditions in it.
+    pub(crate) fn conditions(&self) -> KernelFilter {
+        let Self { orig, reply, .. } = self;
+        let parts = [
+            (self.family.is_some(), KernelFilter::FAMILY),
+            (self.mark.is_some(), KernelFilter::MARK),
+            (self.status.is_some(), KernelFilter::STATUS),
+            (self.zone.is_some(), KernelFilter::ZONE),
+            (orig.protocol.is_some(), KernelFilter::PROTOCOL),
+            (orig.src.is_some(), KernelFilter::ORIG_SRC),
+            (orig.dst.is_some(), KernelFilter::ORIG_DST),
+            (reply.src.is_some(), KernelFilter::REPLY_SRC),
+            (reply.dst.is_some(), KernelFilter::REPLY_DST),
+            (orig.src_port.is_some(), KernelFilter::ORIG_SRC_PORT),
+            (orig.dst_port.is_some(), KernelFilter::ORIG_DST_PORT),
+            (reply.src_port.is_some(), KernelFilter::REPLY_SRC_PORT),
+            (reply.dst_port.is_some(), KernelFilter::REPLY_DST_PORT),
+            (orig.icmp_type.is_some(), KernelFilter::ICMP_TYPE),
+            (orig.icmp_code.is_some(), KernelFilter::ICMP_CODE),
+            (orig.icmp_id.is_some(), KernelFilter::ICMP_ID),
+        ];
+        parts
+            .into_iter()
+            .filter_map(|(there, condition)| there.then_some(condition))
+            .collect()
+    }
+}
+
+impl Side {
+    /// Its addresses and ports, and the protocol where it has ports.
+    fn new(ends: &Ends, protocol: Option<u8>) -> Self {
+        // Of other protocols the kernel ignores the ports.
+        let compared = matches!(protocol, Some(IPPROTO_TCP | IPPROTO_UDP));
+        let port = |ports: Option<Ports>| ports.filter(|_| compared)?.single();
+        let (src_port, dst_port) = (port(ends.src_port), port(ends.dst_port));
+        Self {
+            src: ends.src.and_then(single_v4),
+            dst: ends.dst.and_then(single_v4),
+            protocol: protocol.filter(|_| src_port.or(dst_port).is_some()),
+            src_port,
+            dst_port,
+            ..Self::default()
+        }
+    }
+}
+
+/// The address, where the kernel compares it: it takes no prefix, and of IPv6 it gives every flow
+/// but those of the address (5.8 to 6.18 at least).
+fn single_v4(net: IpNet) -> Option<Ipv4Addr> {
+    match net {
+        IpNet::V4(net) if net.prefix_len() == 32 => Some(net.addr()),
+        _ => None,
+    }
+}

@@ -1,0 +1,83 @@
+//! The filter against a flow.
+
+use ipnet::IpNet;
+
+use super::conditions::{Conditions, Ends, NatKind};
+use crate::flow::{Flow, IcmpEcho, ProtoInfo, TcpState, Tuple, Zone, ZoneDirection};
+
+impl Conditions {
+    pub(super) fn matches(&self, flow: &Flow) -> bool {
+        self.family.is_none_or(|family| family == flow.family())
+            && self.protocol.is_none_or(|it| it == flow.orig.protocol())
+            && self
+                .mark
+                .is_none_or(|it| it.matches(flow.mark.unwrap_or(0)))
+            && self.status.is_none_or(|it| it.matches(flow.status))
+            && self.zone.is_none_or(|id| id == flow.zone.id())
+            && self.orig.matches(&flow.orig)
+            && self.reply.matches(&flow.reply)
+            && self.matches_icmp(flow.orig.icmp_echo())
+            && self.matches_rest(flow)
+    }
+
+    /// What the kernel compares never, or in part.
+    fn matches_rest(&self, flow: &Flow) -> bool {
+        let (orig_zone, reply_zone) = zones(flow.zone);
+        self.orig_zone.is_none_or(|id| id == orig_zone)
+            && self.reply_zone.is_none_or(|id| id == reply_zone)
+            && self
+                .labels
+                .is_none_or(|it| it.matches(flow.labels.unwrap_or_default()))
+            && (self.tcp_state.is_none() || self.tcp_state == tcp_state(flow))
+            && (!self.any_nat || NatKind::is_any(flow.status))
+            && (!self.has_helper || flow.helper().is_some())
+            && self
+                .any_of
+                .iter()
+                .all(|filters| filters.iter().any(|filter| filter.matches(flow)))
+            && !self.not.iter().any(|filter| filter.matches(flow))
+    }
+
+    fn matches_icmp(&self, echo: Option<IcmpEcho>) -> bool {
+        holds(self.icmp_type, echo.map(|echo| echo.kind()))
+            && holds(self.icmp_code, echo.map(|echo| echo.code()))
+            && holds(self.icmp_id, echo.map(|echo| echo.id()))
+    }
+}
+
+impl Ends {
+    fn matches(&self, tuple: &Tuple) -> bool {
+        let within = |net: Option<IpNet>, address| net.is_none_or(|net| net.contains(&address));
+        within(self.src, tuple.src())
+            && within(self.dst, tuple.dst())
+            && [
+                (self.src_port, tuple.src_port()),
+                (self.dst_port, tuple.dst_port()),
+            ]
+            .into_iter()
+            .all(|(ports, port)| {
+                ports.is_none_or(|ports| port.is_some_and(|port| ports.contains(port)))
+            })
+    }
+}
+
+/// A condition on what a flow may lack.
+fn holds<T: PartialEq>(condition: Option<T>, value: Option<T>) -> bool {
+    condition.is_none() || condition == value
+}
+
+/// The zones that packets of each direction are looked up in.
+fn zones(zone: Zone) -> (u16, u16) {
+    match zone.direction() {
+        ZoneDirection::Both => (zone.id(), zone.id()),
+        ZoneDirection::Orig => (zone.id(), 0),
+        ZoneDirection::Reply => (0, zone.id()),
+    }
+}
+
+fn tcp_state(flow: &Flow) -> Option<TcpState> {
+    match &flow.protoinfo {
+        Some(ProtoInfo::Tcp(info)) => Some(info.state),
+        _ => None,
+    }
+}

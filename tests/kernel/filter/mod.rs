@@ -1,0 +1,32 @@
+//! Filters on the running kernel: what a filtered list gives is what matches, whatever the kernel
+//! compares of it.
+
+mod conditions;
+mod population;
+mod truth;
+mod zones;
+
+use ctnetlink::{ConntrackHandle, Filter, Flow, FlowStream, Table};
+use futures::TryStreamExt;
+use libtest_mimic::Trial;
+
+pub(crate) fn tests() -> Vec<Trial> {
+    [truth::tests, zones::tests]
+        .into_iter()
+        .flat_map(|tests| tests())
+        .collect()
+}
+
+fn connect() -> ConntrackHandle {
+    ctnetlink::connect().expect("a connection")
+}
+
+async fn filtered(handle: &ConntrackHandle, filter: Filter) -> FlowStream {
+    let list = handle.list(Table::Conntrack).filter(filter.clone());
+    let listed = list.await;
+    listed.unwrap_or_else(|error| panic!("{filter:?}: {error}"))
+}
+
+async fn all(flows: FlowStream) -> Vec<Flow> {
+    flows.try_collect().await.expect("flows")
+}
