@@ -211,7 +211,11 @@ mod tests {
             walk,
             datagram: Bytes::new(),
             at: 0,
-            family: None,
+            wanted: Wanted {
+                family: None,
+                filter: None,
+                by_kernel: KernelFilter::empty(),
+            },
             done: false,
             doing: "listing",
             _lanes: Arc::new(Lanes::of_nobody()),
