@@ -13,8 +13,8 @@ use crate::common::process::Outcome;
 use crate::common::raw::Raw;
 use crate::common::{current_thread, message};
 use crate::{
-    COLLECTED, CONNTRACK, CURRENT, MULTI, NLINK, RAW, SLOW, TIMER_EMPTY, TIMER_FLUSH, TIMER_IDLE,
-    TIMER_LIST, timer,
+    COLLECTED, CONNTRACK, CURRENT, MULTI, NLINK, RAW, SLOW, TIMER_FLUSH, TIMER_IDLE, TIMER_LIST,
+    TIMER_NOTHING, timer,
 };
 
 /// Naps of the sleeping reader, spread over the list.
@@ -61,7 +61,7 @@ pub(crate) fn run(name: &str, flows: usize) -> Option<Outcome> {
         NLINK => return None,
         TIMER_IDLE => timer::idle(),
         TIMER_LIST => timer::list(),
-        TIMER_EMPTY => timer::empty_list(),
+        TIMER_NOTHING => timer::nothing(),
         TIMER_FLUSH => timer::flush(),
         _ => panic!("{name} is not a program of this bench"),
     })

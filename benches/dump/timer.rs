@@ -1,12 +1,12 @@
 //! How late a timer of 1 ms is while a walk goes on, on the same current-thread runtime.
 
 use std::cell::RefCell;
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use ctnetlink::Table;
-use nix::sched::{CloneFlags, unshare};
+use ctnetlink::{Filter, Table, Tuple};
+use futures::StreamExt;
 use tokio::task::LocalSet;
 use tokio::time::sleep_until;
 
@@ -28,16 +28,34 @@ pub(crate) fn list() -> Outcome {
     beside(programs::list())
 }
 
-/// The kernel walks the table of all namespaces, and finds nothing: one long system call.
-pub(crate) fn empty_list() -> Outcome {
-    unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace");
-    beside(programs::list())
+/// The kernel walks the table and finds nothing: one long system call.
+pub(crate) fn nothing() -> Outcome {
+    beside(async {
+        let handle = ctnetlink::connect().expect("a connection");
+        let no_flow = Filter::builder().mark(0xdead_beef).build();
+        let list = handle.list(Table::Conntrack);
+        let flows = list.filter(no_flow.expect("a filter")).await;
+        flows.expect("a list").count().await
+    })
 }
 
+/// With requests on single flows meanwhile, which the kernel does not take before the end.
 pub(crate) fn flush() -> Outcome {
     beside(async {
         let handle = ctnetlink::connect().expect("a connection");
-        handle.flush(Table::Conntrack).await.expect("a flush");
+        let (src, dst) = ("192.0.2.1:1".parse(), "192.0.2.2:2".parse());
+        let absent = Tuple::udp(src.expect("an address"), dst.expect("an address"));
+        let absent = absent.expect("a tuple");
+        let requests = async {
+            loop {
+                handle.get(absent).await.expect("an answer");
+                tokio::time::sleep(TICK).await;
+            }
+        };
+        tokio::select! {
+            flushed = handle.flush(Table::Conntrack).into_future() => flushed.expect("a flush"),
+            () = requests => {}
+        }
         0
     })
 }
