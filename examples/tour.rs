@@ -7,7 +7,7 @@ mod support;
 
 use ctnetlink::{ConntrackHandle, Family, Labels, Masked, Table, Tuple};
 use futures::TryStreamExt;
-use support::{namespace, nft, traffic};
+use support::{namespace, nft, visible};
 
 type Result = std::result::Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
@@ -22,14 +22,14 @@ fn main() -> Result {
 async fn tour() -> Result {
     println!("nftables: rules that make the kernel track, with room for labels; then traffic");
     let _rules = [nft::track()?, nft::labels()?];
-    let tcp = traffic::TcpPair::connect("127.0.0.1:0".parse()?).await?;
-    let _tcp6 = traffic::TcpPair::connect("[::1]:0".parse()?).await?;
-    for ip in ["127.0.0.1".parse()?, "::1".parse()?] {
-        traffic::UdpPair::new((ip, 0).into())?.send()?;
-        traffic::ping(ip, ip, 7)?;
-    }
-
     let handle = ctnetlink::connect()?;
+    let (v4, v6) = ("127.0.0.1".parse()?, "::1".parse()?);
+    let (tcp, _) = visible::tcp(&handle, (v4, 0).into()).await?;
+    let _tcp6 = visible::tcp(&handle, (v6, 0).into()).await?;
+    for ip in [v4, v6] {
+        visible::udp(&handle, (ip, 0).into()).await?;
+        visible::ping(&handle, ip, ip, 7).await?;
+    }
     show(&handle, "list: every flow, IPv4 and IPv6").await?;
 
     let tuple = Tuple::tcp(tcp.source, tcp.destination)?;

@@ -1,12 +1,14 @@
 //! How a connection ends, and what it means for those who wait.
 
 use std::future::IntoFuture;
+use std::thread;
 use std::time::Duration;
 
 use ctnetlink::{Error, ErrorKind, Result, Table};
 use futures::StreamExt;
 use futures::future::join_all;
 use libtest_mimic::Trial;
+use tokio::runtime::Builder;
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
@@ -21,6 +23,7 @@ pub(super) fn tests() -> Vec<Trial> {
         the_last_handle_ends_the_connection,
         a_stream_keeps_the_connection,
         a_request_keeps_the_connection,
+        a_runtime_that_shuts_down_ends_what_it_polls_for,
     );
     tests.extend(alone!("lanes::closing": nothing_is_left,));
     tests
@@ -101,6 +104,34 @@ async fn a_request_keeps_the_connection() {
     let task = tokio::spawn(connection);
     create.await.expect("a task").expect("a flow");
     task.await.expect("a task").expect("success");
+}
+
+/// The connection is on this runtime, its socket with another's reactor.
+async fn a_runtime_that_shuts_down_ends_what_it_polls_for() {
+    for (n, mut builder) in [
+        (1, Builder::new_current_thread()),
+        (2, Builder::new_multi_thread()),
+    ] {
+        let other = builder.worker_threads(1).enable_all().build();
+        let other = other.expect("a runtime");
+        let inside = other.enter();
+        let (connection, handle) = ctnetlink::new_connection().expect("a connection");
+        drop(inside);
+        let task = tokio::spawn(connection);
+        handle.create(new(n)).await.expect("a flow");
+        assert!(handle.get(udp(n)).await.expect("an answer").is_some());
+
+        // Outside of this one: a runtime waits for its threads.
+        let shut_down = thread::spawn(move || drop(other));
+        shut_down.join().expect("a runtime that shuts down");
+        let waiting = (0..300).map(|n| handle.get(udp(n)).into_future());
+        let answers = timeout(Duration::from_secs(10), join_all(waiting)).await;
+        answers.expect("an end").into_iter().for_each(closed);
+        let ended = timeout(Duration::from_secs(10), task).await;
+        closed(ended.expect("an end").expect("a task"));
+        closed(handle.get(udp(n)).await);
+        closed(handle.list(Table::Conntrack).await);
+    }
 }
 
 async fn nothing_is_left() {

@@ -4,6 +4,7 @@ mod closing;
 mod deadline;
 mod drops;
 mod elsewhere;
+mod forged;
 mod many;
 mod overrun;
 mod right;
@@ -30,6 +31,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         deadline::tests,
         drops::tests,
         elsewhere::tests,
+        forged::tests,
         many::tests,
         overrun::tests,
         right::tests,

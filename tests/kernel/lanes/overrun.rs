@@ -2,7 +2,7 @@
 
 use std::future::IntoFuture;
 
-use ctnetlink::{ErrorKind, Options};
+use ctnetlink::{Connection, ErrorKind, Options};
 use futures::future::join_all;
 use libtest_mimic::Trial;
 
@@ -14,6 +14,7 @@ const SMALL: usize = 8 * 1024;
 pub(super) fn tests() -> Vec<Trial> {
     alone!("lanes::overrun":
         what_is_on_its_way_fails_and_the_handle_lives,
+        the_count_starts_anew,
         the_smallest_queue,
         the_default_queue_is_enough,
     )
@@ -55,6 +56,48 @@ async fn what_is_on_its_way_fails_and_the_handle_lives() {
     }
     assert!(overruns > 25, "{overruns} rounds with an overrun");
     held.again().await;
+}
+
+/// The connection's `Debug` shows how many requests its netlink-proto connection has had: that
+/// never forgets one without an answer, and has to be replaced.
+async fn the_count_starts_anew() {
+    fn count(connection: &Connection) -> usize {
+        let text = format!("{connection:?}");
+        let (_, count) = text.split_once("seq: ").expect("a count");
+        let digits = count.split(|c: char| !c.is_ascii_digit()).next();
+        digits.and_then(|n| n.parse().ok()).expect("a number")
+    }
+    async fn drive<F: Future>(connection: &mut Connection, requests: F) -> F::Output {
+        tokio::select! {
+            output = requests => output,
+            ended = connection => panic!("the connection ended: {ended:?}"),
+        }
+    }
+
+    fill(&connect(), 64).await;
+    let options = Options::new().receive_buffer(SMALL);
+    let (mut connection, handle) = options.new_connection().expect("a connection");
+    let mut expected = 0;
+    for round in 1..=20 {
+        let get = handle.get(udp(0)).into_future();
+        let flow = drive(&mut connection, get).await.expect("an answer");
+        assert_eq!(flow.expect("a flow").orig, udp(0));
+        expected += 1;
+        assert_eq!(count(&connection), expected, "round {round}");
+
+        let marks = join_all((0..64).map(|n| handle.set_mark(udp(n), round).into_future()));
+        let results = drive(&mut connection, marks).await;
+        let errors = results.into_iter().filter_map(|result| result.err());
+        let kinds: Vec<_> = errors.map(|error| error.kind()).collect();
+        assert!(!kinds.is_empty(), "round {round}: no overrun");
+        assert!(
+            kinds.iter().all(|kind| *kind == ErrorKind::Overrun),
+            "{kinds:?}"
+        );
+        // From the next request on.
+        assert_eq!(count(&connection), expected + 64);
+        expected = 0;
+    }
 }
 
 /// In 2304 bytes not even the two answers to a get fit. Each request has its end all the same.
