@@ -20,22 +20,27 @@ use crate::wire::message::{Frame, Request};
 /// The sequence number of the only request of a walk's socket. Not 0, which events carry.
 pub(crate) const SEQ: u32 = 1;
 
-/// Datagrams that wait for the reader; the thread has one more in its hand.
-const AHEAD: usize = 2;
+/// Pairs that wait for the reader; the thread has one more in its hands.
+const AHEAD: usize = 1;
+
+/// Datagrams are handed over two by two: each time wakes the reader, which takes the thread as long
+/// as the kernel takes for ten flows.
+type Pair = (Bytes, Option<Bytes>);
 
 /// The thread needs little: the kernel walks, and decoding is the reader's.
 const STACK: usize = 128 * 1024;
 
 /// A walk under way. Dropping it ends the thread and closes the socket: when the kernel hands over
-/// the datagram that it is filling, or, where the walk has yet to begin, when its turn comes.
+/// the datagrams that it is filling, or, where the walk has yet to begin, when its turn comes.
 #[derive(Debug)]
 pub(crate) struct Walk {
-    datagrams: mpsc::Receiver<Result<Bytes>>,
+    pairs: mpsc::Receiver<Result<Pair>>,
+    second: Option<Bytes>,
 }
 
 impl Walk {
     pub(crate) fn start(namespace: Namespace, request: Request, timeout: Duration) -> Result<Self> {
-        let (sender, datagrams) = mpsc::channel(AHEAD);
+        let (sender, pairs) = mpsc::channel(AHEAD);
         std::thread::Builder::new()
             .name("ctnetlink-walk".into())
             .stack_size(STACK)
@@ -46,13 +51,22 @@ impl Walk {
                 }
             })
             .map_err(|cause| Error::io("starting a thread", cause))?;
-        Ok(Self { datagrams })
+        Ok(Self {
+            pairs,
+            second: None,
+        })
     }
 
     /// The next datagram; `None` after the one that has the kernel's verdict.
     #[inline]
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        self.datagrams.poll_recv(cx)
+        if let Some(second) = self.second.take() {
+            return Poll::Ready(Some(Ok(second)));
+        }
+        self.pairs.poll_recv(cx).map_ok(|(first, second)| {
+            self.second = second;
+            first
+        })
     }
 
     pub(crate) async fn next(&mut self) -> Option<Result<Bytes>> {
@@ -66,10 +80,12 @@ impl Walk {
     pub(crate) fn of(datagrams: Vec<Result<Bytes>>) -> Self {
         let (sender, receiver) = mpsc::channel(datagrams.len().max(1));
         for datagram in datagrams {
-            sender.try_send(datagram).expect("room for all");
+            let alone = datagram.map(|datagram| (datagram, None));
+            sender.try_send(alone).expect("room for all");
         }
         Self {
-            datagrams: receiver,
+            pairs: receiver,
+            second: None,
         }
     }
 }
@@ -78,7 +94,7 @@ fn run(
     namespace: &Namespace,
     request: Request,
     timeout: Duration,
-    reader: &mpsc::Sender<Result<Bytes>>,
+    reader: &mpsc::Sender<Result<Pair>>,
 ) -> Result<()> {
     namespace.enter()?;
     let socket = {
@@ -92,10 +108,31 @@ fn run(
         socket
     };
     let mut buffer = BytesMut::new();
-    loop {
+    let mut receive = || {
         socket.receive(&mut buffer)?;
-        let last = has_verdict(&buffer);
-        let delivered = reader.blocking_send(Ok(buffer.split().freeze()));
+        Ok(buffer.split().freeze())
+    };
+    // The first goes alone: somebody waits to hear whether there is a walk at all.
+    let mut alone = true;
+    loop {
+        let first = receive()?;
+        let mut last = has_verdict(&first);
+        let mut failure = None;
+        let mut second = None;
+        if !last && !alone {
+            match receive() {
+                Ok(datagram) => {
+                    last = has_verdict(&datagram);
+                    second = Some(datagram);
+                }
+                Err(error) => failure = Some(error),
+            }
+        }
+        alone = false;
+        let delivered = reader.blocking_send(Ok((first, second)));
+        if let Some(error) = failure {
+            return Err(error);
+        }
         if last || delivered.is_err() {
             return Ok(());
         }
