@@ -61,7 +61,7 @@
 //! **Order.** The requests of one task are sent in the order in which their futures are first
 //! polled.
 //!
-//! **Back-pressure.** The kernel waits for the reader of a list; three datagrams at the most are read
+//! **Back-pressure.** The kernel waits for the reader of a list; four datagrams at the most are read
 //! ahead. No channel is unbounded.
 //!
 //! **Loss.** What was lost is told, by [`ErrorKind::Overrun`], [`ErrorKind::Timeout`] and

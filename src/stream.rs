@@ -17,8 +17,8 @@ use crate::wire::message::Frame;
 /// The flows of a walk of the table, as the kernel comes to them.
 ///
 /// There is no snapshot: a flow that comes or goes during the walk may be seen or not, and one
-/// may be seen twice. The kernel waits for the reader: two datagrams wait and the thread has a third,
-/// some 400 flows, however slow the reader is.
+/// may be seen twice. The kernel waits for the reader: two datagrams wait, and the thread
+/// has two more in its hands, some 600 flows, however slow the reader is.
 ///
 /// A message that does not decode is one `Err` item of kind
 /// [`Decode`](crate::ErrorKind::Decode), with its bytes; the stream goes on. An error that ends
@@ -27,7 +27,7 @@ use crate::wire::message::Frame;
 /// # Cancellation
 ///
 /// `next()` is cancel-safe: a flow is never lost between two calls. Dropping the stream ends the
-/// walk: its thread and socket are gone as soon as the kernel hands over the datagram that it is
+/// walk: its thread and socket are gone as soon as the kernel hands over the datagrams that it is
 /// at.
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
