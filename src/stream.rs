@@ -18,7 +18,7 @@ use crate::wire::message::Frame;
 ///
 /// There is no snapshot: a flow that comes or goes during the walk may be seen or not, and one
 /// may be seen twice. The kernel waits for the reader: two datagrams wait, and the thread
-/// has two more in its hands, some 600 flows, however slow the reader is.
+/// has two more in its hands, some 400 flows, however slow the reader is.
 ///
 /// A message that does not decode is one `Err` item of kind
 /// [`Decode`](crate::ErrorKind::Decode), with its bytes; the stream goes on. An error that ends

@@ -113,7 +113,7 @@ fn imports_that_point_up_are_caught() {
     let caught = |path, text| violations(path, text, &exports).len();
     for (path, text) in [
         ("wire/attr.rs", "use crate::error::Error;"),
-        ("wire/attr.rs", "fn f() -> crate::Result<()> { todo!() }"),
+        ("wire/attr.rs", "fn f() -> crate::Result<()> { loop {} }"),
         ("wire/attr.rs", "use super::super::flow::Flow;"),
         ("wire/mod.rs", "use super::flow;"),
         (

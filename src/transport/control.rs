@@ -29,7 +29,7 @@ const IN_FLIGHT: usize = 128;
 /// answered. Each answer takes 832 bytes or more of the receive queue, of 212 992 by default.
 const BATCH: usize = 64;
 
-/// Datagrams in a row before other tasks get their turn: some 0.5 ms.
+/// Datagrams in a row before other tasks get their turn: at 311 000 marks a second, 0.8 ms.
 const ROUNDS: usize = 4;
 
 /// The handle's end of the lane.
