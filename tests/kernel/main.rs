@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bulk;
 mod common;
 mod filter;
 mod forger;
@@ -36,7 +37,8 @@ fn main() -> ExitCode {
     let trials = verbs::tests()
         .into_iter()
         .chain(filter::tests())
-        .chain(lanes::tests());
+        .chain(lanes::tests())
+        .chain(bulk::tests());
     let trials = match obstacle {
         None => trials.collect(),
         Some(reason) if is_strict() => vec![Trial::test("namespaces", || Err(reason.into()))],
