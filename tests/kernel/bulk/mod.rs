@@ -9,6 +9,8 @@ mod lazy;
 mod lost;
 mod panics;
 mod queue;
+mod reading;
+mod reads;
 mod rights;
 mod sequences;
 mod sources;
@@ -39,6 +41,8 @@ pub(crate) fn tests() -> Vec<Trial> {
         lost::tests,
         panics::tests,
         queue::tests,
+        reading::tests,
+        reads::tests,
         rights::tests,
         sequences::tests,
         sources::tests,
