@@ -12,17 +12,19 @@ use ctnetlink::{Change, ConntrackHandle, ErrorKind, Options, Patch, Report, Resu
 use futures::{StreamExt, TryStreamExt, stream};
 use libtest_mimic::Trial;
 use nix::sched::{CloneFlags, setns};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use super::{BATCH, bulk, connect, counts, fill, found, mark, marks, new, udp};
-use crate::common::{alone, namespace, threads_in, until};
+use crate::common::{Held, alone, namespace, threads_in, until};
 use crate::support::namespace::block_on;
 
 pub(super) fn tests() -> Vec<Trial> {
     let mut tests = alone!("bulk::beside":
         in_another_namespace,
         on_a_thread_elsewhere,
+        without_a_file_descriptor_nothing_begins,
     );
     tests.extend(crate::trials!["bulk::beside":
         requests_go_on,
@@ -153,12 +155,16 @@ fn closed<T: std::fmt::Debug>(result: Result<T>) {
     assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
 }
 
+/// Is not to be asked.
+fn never() -> impl Iterator<Item = u16> + Send {
+    std::iter::from_fn(|| panic!("it was asked"))
+}
+
 async fn nothing_begins_on_a_closed_connection() {
     let (connection, handle) = ctnetlink::new_connection().expect("a connection");
     drop(connection);
-    let never = || -> u16 { panic!("it was asked") };
-    let changes = || std::iter::from_fn(move || Some(mark(never(), 1)));
-    let keys = || std::iter::from_fn(move || Some(udp(never())));
+    let changes = || never().map(|n| mark(n, 1));
+    let keys = || never().map(udp);
     closed(handle.bulk(changes()).await);
     closed(handle.bulk_stream(stream::iter(changes())).await);
     closed(handle.get_many(keys()).await);
@@ -264,4 +270,22 @@ async fn on_a_thread_elsewhere() {
     // The handle's connection is this thread's to drive.
     until(|| inside.is_finished(), || "it hangs".into()).await;
     assert_eq!(inside.join().expect("a thread"), (1, 1, Some(7)));
+}
+
+async fn without_a_file_descriptor_nothing_begins() {
+    let handle = connect();
+    fill(&handle, 10).await;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("the limit");
+    let held = Held::at_rest().await;
+    setrlimit(Resource::RLIMIT_NOFILE, 0, hard).expect("a limit");
+    let report = handle.bulk(never().map(|n| mark(n, 1))).await;
+    let found = handle.get_many(never().map(udp)).await;
+    for begun in [report.map(drop), found.map(drop)] {
+        let error = begun.expect_err("no socket");
+        assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+        assert_eq!(error.errno(), Some(nix::libc::EMFILE), "{error}");
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("a limit");
+    assert_eq!(bulk(&handle, (0..10).map(|n| mark(n, 1))).await.applied, 10);
+    held.again().await;
 }

@@ -4,17 +4,19 @@ use std::future::IntoFuture;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use ctnetlink::{Change, ConntrackHandle, Patch, Status};
 use futures::stream;
 use libtest_mimic::Trial;
+use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use super::{BATCH, BULK, connect, counted, counts, ended, fill, mark, marks, udp};
-use crate::common::{Held, alone};
+use crate::common::{Held, alone, until};
 use crate::polled::{Drop, polled};
 use crate::support::count;
 
@@ -27,6 +29,7 @@ pub(super) fn tests() -> Vec<Trial> {
         it_is_dropped_at_any_time,
         it_is_dropped_while_its_iterator_is_at_work,
         it_is_dropped_while_its_stream_waits,
+        a_runtime_that_shuts_down_drops_it,
     )
 }
 
@@ -235,6 +238,44 @@ async fn it_is_dropped_while_its_stream_waits() {
         bulk.abort();
         is_dropped.await.expect_err("the stream is dropped");
         assert_eq!(marked(&handle, value).await, changes.into());
+    }
+    held.again().await;
+}
+
+/// With its task: in the midst of it, and while its stream waits.
+async fn a_runtime_that_shuts_down_drops_it() {
+    let handle = connect();
+    fill(&handle, ALL).await;
+    let held = Held::at_rest().await;
+    for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
+        for waits in [false, true] {
+            let other = builder.worker_threads(1).enable_all().build();
+            let other = other.expect("a runtime");
+            let (dropped, is_dropped) = oneshot::channel::<()>();
+            let (began, begins) = oneshot::channel();
+            let mut began = Some(began);
+            let updates = stream::unfold((dropped, 0), move |(dropped, n)| {
+                let begins = began.take();
+                async move {
+                    begins.map(|begins| begins.send(()));
+                    if waits {
+                        std::future::pending::<()>().await;
+                    }
+                    Some((mark(n % ALL, 7), (dropped, n + 1)))
+                }
+            });
+            let endless = handle.bulk_stream(updates).into_future();
+            // Outside of this one: a runtime waits for its threads.
+            let shut_down = thread::spawn(move || {
+                other.spawn(endless);
+                other.block_on(begins).expect("a change");
+                drop(other);
+            });
+            is_dropped.await.expect_err("the stream is dropped");
+            until(|| shut_down.is_finished(), || "it hangs".into()).await;
+            shut_down.join().expect("a runtime that shuts down");
+            ended().await;
+        }
     }
     held.again().await;
 }

@@ -18,6 +18,7 @@ pub(super) fn tests() -> Vec<Trial> {
         changes_without_an_answer,
         the_answers_that_had_room_count,
         whatever_is_lost_the_report_is_the_same,
+        a_refusal_that_alone_is_heard,
         what_others_send_is_no_answer,
         a_stranger_who_never_stops,
     ]
@@ -236,6 +237,22 @@ async fn whatever_is_lost_the_report_is_the_same() {
         let rest = (0..ALL).map(|n| Change::Delete(udp(n).into()));
         assert_eq!(bulk(&handle, rest).await.applied, 2 * quarter);
     }
+}
+
+/// It is what the kernel says of a whole send where the right is lacking.
+async fn a_refusal_that_alone_is_heard() {
+    let handle = connect();
+    fill(&handle, BATCH as u16).await;
+    let fixed = handle.update(udp(0)).status(Status::FIXED_TIMEOUT);
+    fixed.await.expect("a fixed timeout");
+    let refused = Change::Update(udp(0).into(), Patch::new().timeout(HOUR));
+    let updates = std::iter::once(refused).chain((1..BATCH as u16).map(|n| mark(n, 7)));
+    let (report, lost) = flooded(&handle, updates.collect(), Flood::but(1)).await;
+    assert_eq!(lost, 1, "the answer to the last");
+    assert_eq!(counts(&report), (BATCH as u64 - 1, 0, 1), "{report:?}");
+    assert!(report.failed[0].1.is_permission_denied(), "{report:?}");
+    let marks = marks(&handle, 1..BATCH as u16).await;
+    assert_eq!(marks, [Some(7); BATCH - 1]);
 }
 
 /// Verdicts over all numbers that the next requests may have, and room enough for the kernel's.

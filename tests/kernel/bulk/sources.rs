@@ -24,6 +24,7 @@ pub(super) fn tests() -> Vec<Trial> {
         what_is_there_leaves_together,
         a_channel_of_the_runtimes,
         a_stream_that_sleeps,
+        a_stream_that_asks_the_same_handle,
         an_iterator_is_not_asked_after_its_end,
         a_stream_is_not_asked_after_its_end,
     ]
@@ -136,6 +137,26 @@ async fn a_stream_that_sleeps() {
     });
     until(|| inside.is_finished(), || "it hangs".into()).await;
     inside.join().expect("a thread");
+}
+
+/// Each mark is one more than the one that it finds.
+async fn a_stream_that_asks_the_same_handle() {
+    let handle = connect();
+    fill(&handle, 100).await;
+    let asked = handle.clone();
+    let updates = stream::iter(0..300).then(move |n| {
+        let asked = asked.clone();
+        async move {
+            let flow = asked.get(udp(n % 100)).await.expect("an answer");
+            mark(
+                n % 100,
+                flow.and_then(|flow| flow.mark).expect("a mark") + 1,
+            )
+        }
+    });
+    let report = handle.bulk_stream(updates).await.expect("a report");
+    assert_eq!(counts(&report), (300, 0, 0));
+    assert_eq!(marks(&handle, 0..100).await, [Some(3); 100]);
 }
 
 /// Ends after each number of changes around a whole send.
