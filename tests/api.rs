@@ -175,6 +175,11 @@ mod serde {
                 .mark(Masked::new(1, 3))
                 .tcp_state(TcpState::Close),
         );
+        same([
+            Change::Create(NewFlow::new(tuple, Duration::from_secs(9)).mark(0)),
+            Change::Update(tuple.into(), Patch::new().mark(1)),
+            Change::Delete(FlowKey::reply(tuple)),
+        ]);
         let filter = Filter::builder().protocol(6).orig_dst_port(1..=9).mark(7);
         same(
             filter
