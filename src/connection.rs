@@ -83,9 +83,10 @@ impl Options {
         self
     }
 
-    /// Asks for this many bytes of receive queue for the connection's socket; the kernel doubles
-    /// the number, up to `net.core.rmem_max`. The default, 212 992 on most machines, is enough
-    /// for all that is ever under way.
+    /// Asks for this many bytes of receive queue for the connection's socket, and for those of bulk
+    /// requests; the kernel doubles the number, up to `net.core.rmem_max`. The default, 212 992 on
+    /// most machines, is enough for all that is ever under way. Bulk requests keep within a smaller
+    /// one, by fewer requests in a send.
     pub fn receive_buffer(mut self, bytes: usize) -> Self {
         self.receive_buffer = Some(bytes);
         self
@@ -122,6 +123,7 @@ impl Options {
             namespace,
             release: Release::running()?,
             timeout: self.timeout,
+            receive_buffer: self.receive_buffer,
         };
         Ok((Connection(lane), ConntrackHandle::new(lanes)))
     }

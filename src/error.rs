@@ -130,10 +130,6 @@ impl Error {
         Self::refused(Verdict::of(uapi::ENOENT))
     }
 
-    pub(crate) fn unsupported(detail: &'static str) -> Self {
-        Self::new(ErrorKind::Unsupported, detail)
-    }
-
     pub(crate) fn closed() -> Self {
         Self::new(ErrorKind::Closed, "the connection is closed")
     }

@@ -1,5 +1,7 @@
 //! The handle: one method per verb.
 
+mod many;
+
 use std::sync::Arc;
 
 use crate::flow::{FlowKey, Labels, Masked, NewFlow};
@@ -306,16 +308,18 @@ impl ConntrackHandle {
         Delete::new(self.lanes.clone(), key.into())
     }
 
-    /// Removes all flows of a table, of both families or of [one](Flush::family).
+    /// Removes all flows of a table, of both families or of [one](Flush::family), or those that
+    /// [match](Flush::filter).
     ///
-    /// `conntrack -F`; `IPCTNL_MSG_CT_DELETE` in version 1. The kernel walks its whole table, in a thread and on a socket that this
-    /// flush has to itself.
+    /// `conntrack -F`; `IPCTNL_MSG_CT_DELETE` in version 1. The kernel walks its whole table, in a
+    /// thread and on a socket that this flush has to itself. What this kernel would not compare as
+    /// it was asked is never sent as a flush: such flows are listed, and deleted one by one.
     ///
     /// # Errors
     ///
     /// Nothing is sent, and it is [`InvalidInput`](crate::ErrorKind::InvalidInput), for a table
-    /// other than [`Table::Conntrack`]; [`Unsupported`](crate::ErrorKind::Unsupported) for one
-    /// family before Linux 5.3, which would remove both.
+    /// other than [`Table::Conntrack`], an empty filter, and one of another family. Where flows are
+    /// deleted one by one, the error of the first that could not be.
     ///
     /// # Cancellation
     ///

@@ -126,8 +126,10 @@ pub use filter::{Filter, FilterBuilder, KernelFilter, NatKind, Ports};
 pub use flow::*;
 pub use handle::ConntrackHandle;
 pub use ipnet::IpNet;
-pub use request::{Create, Delete, Flush, Get, List, RequestFuture, Table, Update};
-pub use stream::FlowStream;
+pub use request::{
+    Bulk, Change, Create, Delete, Flush, Get, GetMany, List, Report, RequestFuture, Table, Update,
+};
+pub use stream::{FlowStream, FoundStream};
 pub use text::LabelMap;
 pub use transport::netns::NetworkNamespace;
 pub use wire::attr::DecodeError;

@@ -1,5 +1,7 @@
 //! Streams of flows.
 
+mod found;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -13,6 +15,8 @@ use crate::flow::{Family, Flow};
 use crate::transport::Lanes;
 use crate::transport::walk::{SEQ, Walk};
 use crate::wire::message::Frame;
+
+pub use found::FoundStream;
 
 /// The flows of a walk of the table, as the kernel comes to them.
 ///

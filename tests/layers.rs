@@ -24,7 +24,7 @@ const LAYERS: [(&str, &[&str]); 10] = [
     ),
     (
         "handle",
-        &["error", "flow", "request", "stream", "transport"],
+        &["error", "filter", "flow", "request", "stream", "transport"],
     ),
     ("connection", &["error", "handle", "transport"]),
 ];

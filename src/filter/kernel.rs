@@ -12,7 +12,7 @@ use bitflags::bitflags;
 use ipnet::IpNet;
 
 use super::Filter;
-use super::conditions::{Ends, Ports};
+use super::conditions::{Conditions, Ends, Ports};
 use crate::flow::{Family, Masked, Status};
 use crate::wire::uapi::{EINVAL, EOPNOTSUPP, IPPROTO_TCP, IPPROTO_UDP};
 
@@ -61,7 +61,7 @@ bitflags! {
     }
 }
 
-/// What a kernel compares in a dump of the main table. The family and a mark with its mask all do:
+/// What a kernel compares in a dump of the main table, and in a flush. The family and a mark with its mask all do:
 /// they are older than the oldest that is supported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Capabilities {
@@ -71,6 +71,10 @@ pub(crate) struct Capabilities {
     pub(crate) status: bool,
     /// `CTA_ZONE`; ignored before.
     pub(crate) zone: bool,
+    /// `CTA_FILTER` in a flush, and with it all of the above. Before, from 5.8 on, a flush with it is
+    /// refused (EOPNOTSUPP); older kernels ignore it. (6.12 is the oldest whose source has been
+    /// read for it; 6.10 has it not.)
+    pub(crate) flush: bool,
 }
 
 impl Capabilities {
@@ -79,6 +83,7 @@ impl Capabilities {
             tuples: release >= (5, 8),
             status: release >= (5, 15),
             zone: release >= (6, 8),
+            flush: release >= (6, 12),
         }
     }
 }
@@ -136,6 +141,34 @@ impl Pushed {
             pushed.reply = Side::new(&filter.reply, filter.protocol);
         }
         pushed
+    }
+
+    /// The filter, where such a kernel compares the whole of it in a flush of this family.
+    ///
+    /// Tuples are left out of it: kernels before 6.11 take a request with one for the delete of a
+    /// single flow, whatever the other conditions say.
+    pub(crate) fn of_flush(
+        filter: &Filter,
+        family: Option<Family>,
+        can: Capabilities,
+    ) -> Option<Self> {
+        let Conditions {
+            mark, status, zone, ..
+        } = filter.0;
+        let compared = Conditions {
+            family: filter.0.family,
+            mark,
+            status,
+            zone,
+            ..Conditions::default()
+        };
+        let whole = can.flush && can.status && can.zone && filter.0 == compared;
+        whole.then(|| Self::new(filter, family, can))
+    }
+
+    /// Does it compare the mark? A kernel that is built without marks ignores it in silence.
+    pub(crate) fn has_mark(&self) -> bool {
+        self.mark.is_some()
     }
 
     /// What to ask for after a refusal, where less can be asked for: kernels are built without

@@ -6,6 +6,13 @@ use crate::wire::attr::Writer;
 use crate::wire::uapi::*;
 
 impl Pushed {
+    /// Writes it for a flush: with an empty `CTA_FILTER`, for which kernels that could ignore a
+    /// condition in a flush refuse the request.
+    pub(crate) fn write_guarded(&self, w: &mut Writer<'_>) {
+        self.write(w);
+        w.nest(CTA_FILTER, |_| {});
+    }
+
     pub(crate) fn write(&self, w: &mut Writer<'_>) {
         // Value and mask always both: before 5.15 the kernel ignores a mark without its mask.
         if let Some(mark) = self.mark {

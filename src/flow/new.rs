@@ -177,6 +177,15 @@ impl NewFlow {
         self.settings.sets_helper()
     }
 
+    /// Is the flow of this key what was to be made? What the kernel adds, counts down or leaves out
+    /// does not tell.
+    pub(crate) fn made(&self, flow: &Flow) -> bool {
+        let translated = self.source_nat.is_some() || self.destination_nat.is_some();
+        self.key().names(flow)
+            && (translated || self.reply.agrees_with(&flow.reply))
+            && self.settings.shows_in(flow)
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         if self.reply.family() != self.orig.family() {
             return Err(Error::invalid_input(

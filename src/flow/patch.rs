@@ -138,6 +138,18 @@ impl Patch {
 
     /// Refuses what the kernel would ignore, cut off or take for something else.
     pub(crate) fn check(&self, protocol: u8) -> Result<()> {
+        self.check_values()?;
+        match &self.protoinfo {
+            Some(protoinfo) => protoinfo.check(protocol),
+            None => Ok(()),
+        }
+    }
+
+    /// [`check`](Self::check) of what does not depend on the flow.
+    pub(crate) fn check_values(&self) -> Result<()> {
+        if self.is_empty() {
+            return Err(Error::invalid_input("nothing to change was named"));
+        }
         if let Some(timeout) = self.timeout {
             if seconds(timeout).is_none() {
                 return Err(Error::invalid_input(format!(
@@ -165,13 +177,19 @@ impl Patch {
                 )));
             }
         }
-        if let Some(name) = &self.helper {
-            check_name(name)?;
+        match &self.helper {
+            Some(name) => check_name(name),
+            None => Ok(()),
         }
-        if let Some(protoinfo) = &self.protoinfo {
-            protoinfo.check(protocol)?;
-        }
-        Ok(())
+    }
+
+    /// Does the flow have the mark and the status bits that this sets?
+    pub(crate) fn shows_in(&self, flow: &Flow) -> bool {
+        self.mark
+            .is_none_or(|mark| mark.matches(flow.mark.unwrap_or(0)))
+            && self
+                .status
+                .is_none_or(|status| flow.status.contains(status))
     }
 
     /// Writes the changes. `status` is the whole status to send, in place of the wanted bits.

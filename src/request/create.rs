@@ -4,14 +4,14 @@ use std::future::IntoFuture;
 use std::sync::Arc;
 
 use super::get::find;
-use super::{RequestFuture, Task, Verb};
+use super::{RequestFuture, Verb};
 use crate::error::{Error, ErrorKind, Result};
-use crate::flow::{FlowKey, NewFlow};
+use crate::flow::{Flow, FlowKey, NewFlow};
 use crate::transport::Lanes;
 use crate::wire::message::Request;
 use crate::wire::uapi::{IPCTNL_MSG_CT_NEW, NLM_F_CREATE, NLM_F_EXCL};
 
-const CREATE: Verb = Verb {
+pub(super) const CREATE: Verb = Verb {
     name: "create",
     doing: "creating a flow",
 };
@@ -38,31 +38,37 @@ impl IntoFuture for Create {
         let family = self.flow.orig().family();
         CREATE.run(self.lanes, Some(family), move |task| async move {
             self.flow.check()?;
-            match task.call(request(&self.flow)).await {
-                Ok(_) => Ok(()),
-                Err(error) => Err(explain(&task, &self.flow, error).await),
-            }
+            let Err(error) = task.call(request(&self.flow)).await else {
+                return Ok(());
+            };
+            let found = match explained_by_flow(&error) {
+                true => find(&task, &FlowKey::from(&self.flow)).await,
+                false => Ok(None),
+            };
+            Err(explain(&self.flow, found, error))
         })
     }
 }
 
-fn request(flow: &NewFlow) -> Request {
+pub(super) fn request(flow: &NewFlow) -> Request {
     // EXCL: without it, a create of a flow's mirror image would change that flow.
     let flags = NLM_F_CREATE | NLM_F_EXCL;
     Request::new(IPCTNL_MSG_CT_NEW, flags, flow.orig().family().number()).with(|w| flow.encode(w))
 }
 
-/// What the errno means for this flow.
-async fn explain(task: &Task, flow: &NewFlow, error: Error) -> Error {
+/// Has [`explain`] to know the flow of this key that is in the table?
+pub(super) fn explained_by_flow(error: &Error) -> bool {
+    error.kind() == ErrorKind::AlreadyExists
+}
+
+/// What the errno means for this flow. `found` is the one of its key that is in the table.
+pub(super) fn explain(flow: &NewFlow, found: Result<Option<Flow>>, error: Error) -> Error {
     match error.kind() {
-        ErrorKind::AlreadyExists => match find(task, &FlowKey::from(flow)).await {
-            Ok(None) => error.meaning(
-                ErrorKind::AlreadyExists,
-                "another flow uses its reply tuple; with NAT, choose a range of addresses or \
-                 ports with a free one, or delete that flow",
-            ),
-            _ => error,
-        },
+        ErrorKind::AlreadyExists if matches!(found, Ok(None)) => error.meaning(
+            ErrorKind::AlreadyExists,
+            "another flow uses its reply tuple; with NAT, choose a range of addresses or ports \
+             with a free one, or delete that flow",
+        ),
         ErrorKind::NotFound if flow.has_master() => error.meaning(
             ErrorKind::NotFound,
             "its master is not in the table, in that zone",
@@ -81,7 +87,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::flow::{Flow, Labels, Nat, SctpInfo, SctpState, Status, TcpState, Tuple, Zone};
+    use crate::flow::{Labels, Nat, SctpInfo, SctpState, Status, TcpState, Tuple, Zone};
     use crate::wire::golden::{assert_bytes, reply};
 
     const UDP: &str = "

@@ -11,7 +11,7 @@ use crate::transport::Lanes;
 use crate::wire::message::Request;
 use crate::wire::uapi::IPCTNL_MSG_CT_DELETE;
 
-const DELETE: Verb = Verb {
+pub(super) const DELETE: Verb = Verb {
     name: "delete",
     doing: "deleting a flow",
 };
@@ -51,7 +51,7 @@ impl IntoFuture for Delete {
 }
 
 /// The key's tuple is always whole, and always there: without one the kernel would flush.
-fn request(key: &FlowKey) -> Request {
+pub(super) fn request(key: &FlowKey) -> Request {
     Request::new(IPCTNL_MSG_CT_DELETE, 0, key.tuple().family().number()).with(|w| {
         key.encode(w);
         key.encode_id(w);

@@ -1,15 +1,18 @@
-//! Flush: removes all flows, or those of one family.
+//! Flush: removes all flows, those of one family, or those that match.
 
 use std::future::IntoFuture;
 use std::sync::Arc;
 
-use super::{RequestFuture, Table, Verb};
+use super::list::one_family;
+use super::{RequestFuture, Table, Task, Verb, matching};
 use crate::error::{Error, Result};
+use crate::filter::Filter;
+use crate::filter::kernel::{Capabilities, Pushed};
 use crate::flow::Family;
 use crate::transport::Lanes;
 use crate::transport::release::Release;
 use crate::transport::walk::SEQ;
-use crate::wire::message::{Frame, Request};
+use crate::wire::message::{Frame, Request, Verdict};
 use crate::wire::uapi::*;
 
 const FLUSH: Verb = Verb {
@@ -27,6 +30,7 @@ pub struct Flush {
     lanes: Arc<Lanes>,
     table: Table,
     family: Option<Family>,
+    filter: Option<Filter>,
 }
 
 impl Flush {
@@ -35,34 +39,117 @@ impl Flush {
             lanes,
             table,
             family: None,
+            filter: None,
         }
     }
 
-    /// One family alone, `-f` (Linux 5.3); the flows of the other stay. Without it, both go.
+    /// One family alone, `-f`; the flows of the other stay. Without it, both go.
     ///
-    /// An older kernel would remove both: there the flush is refused, as
-    /// [`Unsupported`](crate::ErrorKind::Unsupported).
+    /// Before Linux 5.3 the kernel would remove both: there the flows are listed, and deleted one by
+    /// one.
     pub fn family(mut self, family: Family) -> Self {
         self.family = Some(family);
         self
     }
+
+    /// The flows that match alone, `-D` with `-m`, `-w` and the others; of two filters the later one
+    /// counts.
+    ///
+    /// Where the kernel compares the whole filter in a flush (family, mark, status and zone; Linux
+    /// 6.12), it is one request. Else the flows are listed, and those that match deleted by their
+    /// tuple, zone and id, as [`delete_matching`](crate::ConntrackHandle::delete_matching) does.
+    ///
+    /// An empty filter is refused, as [`InvalidInput`](crate::ErrorKind::InvalidInput): to remove
+    /// all flows, name none.
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.filter = Some(filter);
+        self
+    }
+
+    /// What of it goes to the kernel as a flush, and what becomes deletes.
+    fn plan(&self, release: Release) -> Result<Plan> {
+        if self.table != Table::Conntrack {
+            return Err(Error::invalid_input(format!(
+                "table: the kernel flushes none but Conntrack, and {:?} was asked for",
+                self.table
+            )));
+        }
+        let Some(filter) = &self.filter else {
+            return Ok(match self.family {
+                Some(_) if release < HONOURS_FAMILY => Plan::OneByOne,
+                family => Plan::Flush(request(family)),
+            });
+        };
+        if filter.is_empty() {
+            return Err(matching::empty());
+        }
+        let family = one_family(self.family, filter)?;
+        let can = Capabilities::of((release.0, release.1));
+        Ok(match Pushed::of_flush(filter, family, can) {
+            Some(pushed) => Plan::Try {
+                request: request(family).with(|w| pushed.write_guarded(w)),
+                marks: pushed.has_mark(),
+            },
+            None => Plan::OneByOne,
+        })
+    }
 }
 
-/// The message, where the kernel of this release would do with it what was asked, and no more.
-fn request(table: Table, family: Option<Family>, release: Release) -> Result<Request> {
-    if table != Table::Conntrack {
-        return Err(Error::invalid_input(format!(
-            "table: the kernel flushes none but Conntrack, and {table:?} was asked for"
-        )));
-    }
-    if family.is_some() && release < HONOURS_FAMILY {
-        return Err(Error::unsupported(
-            "before Linux 5.3 the kernel would flush both families; delete the flows of a list",
-        ));
-    }
+/// How the flows are removed.
+#[derive(Debug)]
+enum Plan {
+    /// By one request.
+    Flush(Request),
+    /// By one request, if the kernel compares marks where that is needed, and takes it.
+    Try { request: Request, marks: bool },
+    /// By a list, and deletes.
+    OneByOne,
+}
+
+fn request(family: Option<Family>) -> Request {
     let family = family.map_or(AF_UNSPEC, Family::number);
     // In version 0 the kernel would not look at the family, and remove all flows.
-    Ok(Request::new(IPCTNL_MSG_CT_DELETE, 0, family).version(NFNETLINK_V1))
+    Request::new(IPCTNL_MSG_CT_DELETE, 0, family).version(NFNETLINK_V1)
+}
+
+/// A list with the mask of a mark, and no mark. A kernel that compares marks refuses it before it
+/// walks (ctnetlink_filter_parse_mark); one built without them ignores the mask, as it would the
+/// mark of a flush.
+fn probe_of_marks() -> Request {
+    Request::new(IPCTNL_MSG_CT_GET, NLM_F_DUMP, AF_INET).with(|w| w.put(CTA_MARK_MASK, &u32::MAX))
+}
+
+async fn compares_marks(task: &Task) -> Result<bool> {
+    let first = task.walk(probe_of_marks())?.next().await;
+    let datagram = first.unwrap_or_else(|| Err(Error::unanswered()))?;
+    Ok(verdict(&datagram).is_some_and(|verdict| verdict.errno == EINVAL))
+}
+
+async fn flush(task: &Task, request: Request) -> Result<()> {
+    let mut walk = task.walk(request)?;
+    while let Some(datagram) = walk.next().await {
+        if let Some(verdict) = verdict(&datagram?) {
+            return Error::check(verdict);
+        }
+    }
+    Err(Error::unanswered())
+}
+
+fn verdict(datagram: &[u8]) -> Option<Verdict> {
+    let mut ends = Frame::all(datagram).filter(|frame| frame.is_verdict_of(SEQ));
+    ends.next()?.verdict()
+}
+
+/// Flushes by the filter. `false`, and nothing is removed, where this kernel does not compare it.
+async fn try_flush(task: &Task, request: Request, marks: bool) -> Result<bool> {
+    if marks && !compares_marks(task).await? {
+        return Ok(false);
+    }
+    match flush(task, request).await {
+        Ok(()) => Ok(true),
+        Err(error) if matches!(error.errno(), Some(EINVAL | EOPNOTSUPP)) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 impl IntoFuture for Flush {
@@ -70,66 +157,26 @@ impl IntoFuture for Flush {
     type IntoFuture = RequestFuture<()>;
 
     fn into_future(self) -> RequestFuture<()> {
-        FLUSH.run(self.lanes.clone(), self.family, move |task| async move {
-            let request = request(self.table, self.family, task.lanes.release)?;
-            let mut walk = task.walk(request)?;
-            while let Some(datagram) = walk.next().await {
-                let datagram = datagram?;
-                let mut ends = Frame::all(&datagram).filter(|frame| frame.is_verdict_of(SEQ));
-                if let Some(verdict) = ends.next().and_then(|frame| frame.verdict()) {
-                    return Error::check(verdict);
+        let family = self
+            .family
+            .or(self.filter.as_ref().and_then(Filter::family));
+        FLUSH.run_for_long(self.lanes.clone(), family, move |task| async move {
+            let done = match self.plan(task.lanes.release)? {
+                Plan::Flush(request) => task.in_time(flush(&task, request)).await.map(|()| true),
+                Plan::Try { request, marks } => {
+                    task.in_time(try_flush(&task, request, marks)).await
                 }
+                Plan::OneByOne => Ok(false),
+            };
+            if done? {
+                return Ok(());
             }
-            Err(Error::unanswered())
+            let filter = self.filter.unwrap_or_default();
+            let report = matching::delete(self.lanes, filter, self.family).await?;
+            report.into_result().map(drop)
         })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ErrorKind;
-
-    const V4: Option<Family> = Some(Family::Ipv4);
-
-    #[test]
-    fn never_sent_where_it_would_take_more() {
-        for old in [Release(0, 0), Release(4, 19), Release(5, 2)] {
-            let refused = request(Table::Conntrack, V4, old).unwrap_err();
-            assert_eq!(refused.kind(), ErrorKind::Unsupported);
-            assert!(request(Table::Conntrack, None, old).is_ok());
-        }
-        for new in [Release(5, 3), Release(6, 18)] {
-            assert!(request(Table::Conntrack, V4, new).is_ok());
-        }
-        for table in [Table::Dying, Table::Unconfirmed] {
-            let refused = request(table, None, Release(6, 18)).unwrap_err();
-            assert_eq!(refused.kind(), ErrorKind::InvalidInput);
-        }
-    }
-}
-
-#[cfg(all(test, target_endian = "little"))]
-mod golden {
-    use super::*;
-    use crate::wire::golden::assert_bytes;
-
-    /// Without any attribute, and in version 1: in version 0 either would remove both families.
-    #[test]
-    fn of_both_families_and_of_each() {
-        for (family, golden) in [
-            (None, "14000000 0201 0500 01000000 00000000  00 01 0000"),
-            (
-                Some(Family::Ipv4),
-                "14000000 0201 0500 01000000 00000000  02 01 0000",
-            ),
-            (
-                Some(Family::Ipv6),
-                "14000000 0201 0500 01000000 00000000  0a 01 0000",
-            ),
-        ] {
-            let request = request(Table::Conntrack, family, Release(6, 18)).unwrap();
-            assert_bytes(&request.finish(SEQ), golden);
-        }
-    }
-}
+mod tests;

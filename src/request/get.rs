@@ -10,7 +10,7 @@ use crate::transport::Lanes;
 use crate::wire::message::Request;
 use crate::wire::uapi::*;
 
-const GET: Verb = Verb {
+pub(super) const GET: Verb = Verb {
     name: "get",
     doing: "getting a flow",
 };
@@ -71,11 +71,15 @@ async fn read(task: &Task, key: &FlowKey, kind: u16) -> Result<Option<Flow>> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let flow = Flow::from_message(&data)?;
-    Ok(key.names(&flow).then_some(flow))
+    Ok(named(key, Flow::from_message(&data)?))
 }
 
-fn request(key: &FlowKey, kind: u16) -> Request {
+/// The flow, where it is the one that the key names.
+pub(super) fn named(key: &FlowKey, flow: Flow) -> Option<Flow> {
+    key.names(&flow).then_some(flow)
+}
+
+pub(super) fn request(key: &FlowKey, kind: u16) -> Request {
     // No flag of a create: they have the numbers of NLM_F_DUMP, and would make it a list.
     Request::new(kind, 0, key.tuple().family().number()).with(|w| key.encode(w))
 }

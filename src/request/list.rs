@@ -70,7 +70,7 @@ impl List {
 }
 
 /// The family of the flows asked for, where it is one.
-fn one_family(family: Option<Family>, filter: &Filter) -> Result<Option<Family>> {
+pub(super) fn one_family(family: Option<Family>, filter: &Filter) -> Result<Option<Family>> {
     match (family, filter.family()) {
         (Some(listed), Some(filtered)) if listed != filtered => Err(Error::invalid_input(format!(
             "filter: it is of {filtered}, in a list of {listed}"

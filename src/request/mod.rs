@@ -1,11 +1,15 @@
 //! Verbs, one a file: the builder, the message that it makes, and what the kernel's answers mean
 //! for it.
 
+pub(crate) mod bulk;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod flush;
 pub(crate) mod get;
+pub(crate) mod get_many;
 pub(crate) mod list;
+pub(crate) mod matching;
+pub(crate) mod report;
 pub(crate) mod update;
 
 use std::fmt;
@@ -13,15 +17,19 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tracing::{Instrument, Span, field};
 
+pub use bulk::{Bulk, Change};
 pub use create::Create;
 pub use delete::Delete;
 pub use flush::Flush;
 pub use get::Get;
+pub use get_many::GetMany;
 pub use list::{List, Table};
+pub use report::Report;
 pub use update::Update;
 
 use crate::error::{Error, Result};
@@ -80,6 +88,22 @@ impl Verb {
     where
         F: Future<Output = Result<T>> + Send,
     {
+        self.run_for_long(lanes, family, move |task| {
+            let timeout = task.lanes.timeout;
+            in_time(timeout, work(task))
+        })
+    }
+
+    /// [`run`](Self::run), without a deadline: what it takes depends on how much there is to do.
+    pub(crate) fn run_for_long<T, F>(
+        self,
+        lanes: Arc<Lanes>,
+        family: Option<Family>,
+        work: impl FnOnce(Task) -> F + Send + 'static,
+    ) -> RequestFuture<T>
+    where
+        F: Future<Output = Result<T>> + Send,
+    {
         RequestFuture(Box::pin(async move {
             let span = tracing::debug_span!(
                 "ctnetlink",
@@ -88,15 +112,13 @@ impl Verb {
                 seq = field::Empty,
                 outcome = field::Empty,
             );
-            let timeout = lanes.timeout;
-            let work = work(Task {
+            let task = Task {
                 lanes,
                 span: span.clone(),
-            });
-            let result = tokio::time::timeout(timeout, work)
+            };
+            let result = work(task)
                 .instrument(span.clone())
                 .await
-                .unwrap_or_else(|_| Err(Error::timeout(timeout)))
                 .map_err(|error| error.while_(self.doing));
             match &result {
                 Ok(_) => span.record("outcome", "ok"),
@@ -107,7 +129,18 @@ impl Verb {
     }
 }
 
+async fn in_time<T>(timeout: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(timeout, work)
+        .await
+        .unwrap_or_else(|_| Err(Error::timeout(timeout)))
+}
+
 impl Task {
+    /// Fails work that takes longer than a request may.
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        in_time(self.lanes.timeout, work).await
+    }
+
     /// Sends a request that names one object; its data is what came before the kernel's consent.
     async fn call(&self, request: Request) -> Result<Option<Bytes>> {
         let reply = self.lanes.control.call(request).await?;

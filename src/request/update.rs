@@ -7,12 +7,14 @@ use std::time::Duration;
 use super::get::find;
 use super::{RequestFuture, Task, Verb};
 use crate::error::{Error, ErrorKind, Result};
-use crate::flow::{FlowKey, Labels, Masked, Patch, ProtoInfo, SeqAdj, Status, SynProxy, TcpState};
+use crate::flow::{
+    Flow, FlowKey, Labels, Masked, Patch, ProtoInfo, SeqAdj, Status, SynProxy, TcpState,
+};
 use crate::transport::Lanes;
 use crate::wire::message::Request;
 use crate::wire::uapi::{EBUSY, ENOSPC, EOPNOTSUPP, EPERM, IPCTNL_MSG_CT_NEW};
 
-const UPDATE: Verb = Verb {
+pub(super) const UPDATE: Verb = Verb {
     name: "update",
     doing: "updating a flow",
 };
@@ -116,14 +118,15 @@ impl IntoFuture for Update {
             patch,
         } = self;
         verb.run(lanes, Some(key.tuple().family()), move |task| async move {
-            if patch.is_empty() {
-                return Err(Error::invalid_input("nothing to change was named"));
-            }
             patch.check(key.tuple().protocol())?;
-            match apply(&task, &key, &patch).await {
-                Ok(()) => Ok(()),
-                Err(error) => Err(explain(&task, &key, &patch, error).await),
-            }
+            let Err(error) = apply(&task, &key, &patch).await else {
+                return Ok(());
+            };
+            let found = match explained_by_flow(&patch, &error) {
+                true => find(&task, &key).await,
+                false => Ok(None),
+            };
+            Err(explain(&patch, found, error))
         })
     }
 }
@@ -148,16 +151,16 @@ async fn apply(task: &Task, key: &FlowKey, patch: &Patch) -> Result<()> {
 /// Did a packet set a bit since the status was read? The kernel then says EBUSY; so it does where
 /// the status is at rest and the change is not allowed. Packets only ever set bits: there is an
 /// end to it.
-fn outrun(error: &Error, before: Option<Status>, current: Status) -> bool {
+pub(super) fn outrun(error: &Error, before: Option<Status>, current: Status) -> bool {
     error.errno() == Some(EBUSY) && before != Some(current)
 }
 
 /// What to send so that `wanted` is set: all that is set, CONFIRMED, and never DYING.
-fn whole(current: Status, wanted: Status) -> Status {
+pub(super) fn whole(current: Status, wanted: Status) -> Status {
     (current | wanted | Status::CONFIRMED) - Status::DYING
 }
 
-fn request(key: &FlowKey, patch: &Patch, status: Option<Status>) -> Request {
+pub(super) fn request(key: &FlowKey, patch: &Patch, status: Option<Status>) -> Request {
     // No flags: neither CREATE, which would create, nor EXCL, which would refuse.
     Request::new(IPCTNL_MSG_CT_NEW, 0, key.tuple().family().number()).with(|w| {
         key.encode(w);
@@ -165,8 +168,13 @@ fn request(key: &FlowKey, patch: &Patch, status: Option<Status>) -> Request {
     })
 }
 
-/// What the errno means for these changes.
-async fn explain(task: &Task, key: &FlowKey, patch: &Patch, error: Error) -> Error {
+/// Has [`explain`] to know the flow?
+pub(super) fn explained_by_flow(patch: &Patch, error: &Error) -> bool {
+    error.errno() == Some(EPERM) && patch.sets_timeout()
+}
+
+/// What the errno means for these changes. `found` is the flow as it is in the table.
+pub(super) fn explain(patch: &Patch, found: Result<Option<Flow>>, error: Error) -> Error {
     match error.errno() {
         Some(ENOSPC) if patch.sets_labels() => error.meaning(
             ErrorKind::LabelsUnavailable,
@@ -188,7 +196,7 @@ async fn explain(task: &Task, key: &FlowKey, patch: &Patch, error: Error) -> Err
             "the flow was made without a helper, and none can be added; or the kernel has none \
              of that name for it",
         ),
-        Some(EPERM) if patch.sets_timeout() => match find(task, key).await {
+        Some(EPERM) if patch.sets_timeout() => match found {
             Ok(Some(flow)) if flow.status.contains(Status::FIXED_TIMEOUT) => error.meaning(
                 ErrorKind::PermissionDenied,
                 "the flow's timeout is fixed (FIXED_TIMEOUT), and cannot be changed",

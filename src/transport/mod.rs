@@ -3,11 +3,13 @@
 //! | lane | carries | because |
 //! |---|---|---|
 //! | [`control`] | requests that name one object | microseconds each: one task multiplexes them |
+//! | [`bulk`] | many requests that name one object each | 64 a send and one ACK for all; a thread of their own takes no time from others |
 //! | [`walk`] | list and flush | the kernel walks the table inside our `send` and `recv`, non-blocking or not: each walk has a thread and a socket of its own |
 //!
 //! A socket belongs for ever to the network namespace of the thread that opened it; [`netns`]
 //! opens each in the namespace that the connection was made for.
 
+pub(crate) mod bulk;
 pub(crate) mod control;
 pub(crate) mod netns;
 mod proto;
@@ -20,6 +22,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::wire::message::Request;
+use bulk::{Bulk, Caller, Job};
 use control::Client;
 use netns::Namespace;
 use release::Release;
@@ -32,6 +35,8 @@ pub(crate) struct Lanes {
     pub(crate) namespace: Namespace,
     pub(crate) release: Release,
     pub(crate) timeout: Duration,
+    /// The size of receive queue that was asked for.
+    pub(crate) receive_buffer: Option<usize>,
 }
 
 impl Lanes {
@@ -39,6 +44,15 @@ impl Lanes {
     pub(crate) fn walk(&self, request: Request) -> Result<Walk> {
         self.control.check_open()?;
         Walk::start(self.namespace.clone(), request, self.timeout)
+    }
+
+    /// Starts work on a thread and a socket of its own.
+    pub(crate) fn bulk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Bulk, &mut Caller) -> T + Send + 'static,
+    ) -> Result<Job<T>> {
+        self.control.check_open()?;
+        Job::start(self.namespace.clone(), self.receive_buffer, work)
     }
 }
 
@@ -51,6 +65,7 @@ impl Lanes {
             namespace: Namespace::current().expect("this thread's namespace"),
             release: Release(6, 18),
             timeout: Duration::from_secs(1),
+            receive_buffer: None,
         }
     }
 }

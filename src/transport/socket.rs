@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 use netlink_sys::{Socket as RawSocket, SocketAddr};
-use nix::libc::MSG_TRUNC;
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::libc::{MSG_DONTWAIT, MSG_TRUNC};
+use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -49,32 +49,62 @@ impl Socket {
         .map_err(|errno| Error::io("setting the receive timeout", errno.into()))
     }
 
+    /// Asks for this many bytes of receive queue; the kernel doubles the number, up to its limit.
+    pub(crate) fn set_receive_queue(&self, bytes: usize) -> Result<()> {
+        setsockopt(&self.0, sockopt::RcvBuf, &bytes)
+            .map_err(|errno| Error::io("setting the receive buffer", errno.into()))
+    }
+
+    /// The room of the receive queue, in bytes as the kernel counts them.
+    pub(crate) fn receive_queue(&self) -> Result<usize> {
+        getsockopt(&self.0, sockopt::RcvBuf)
+            .map_err(|errno| Error::io("reading the receive buffer", errno.into()))
+    }
+
     /// Sends a request. The kernel acts on it before this returns.
     pub(crate) fn send(&self, message: &[u8]) -> Result<()> {
-        self.0
-            .send_to(message, &SocketAddr::new(0, 0), 0)
-            .map(drop)
+        self.try_send(message)
             .map_err(|cause| Error::io("sending a request", cause))
+    }
+
+    /// [`send`](Self::send), with the errno of a failure: then nothing has reached the kernel.
+    pub(crate) fn try_send(&self, message: &[u8]) -> io::Result<()> {
+        self.0.send_to(message, &SocketAddr::new(0, 0), 0).map(drop)
     }
 
     /// Receives a datagram of the kernel into the free room of `buffer`, [`RECEIVE`] bytes of it.
     pub(crate) fn receive(&self, buffer: &mut BytesMut) -> Result<()> {
+        self.receive_with(0, buffer).map_err(|cause| {
+            let doing = match cause.raw_os_error() {
+                Some(EMSGSIZE) => "receiving: a datagram was cut off",
+                _ if cause.kind() == io::ErrorKind::WouldBlock => {
+                    "receiving: the kernel did not answer"
+                }
+                _ => "receiving",
+            };
+            Error::io(doing, cause)
+        })
+    }
+
+    /// [`receive`](Self::receive) of what is there already: `WouldBlock` where nothing is.
+    pub(crate) fn receive_now(&self, buffer: &mut BytesMut) -> io::Result<()> {
+        self.receive_with(MSG_DONTWAIT, buffer)
+    }
+
+    fn receive_with(&self, flags: i32, buffer: &mut BytesMut) -> io::Result<()> {
         buffer.reserve(RECEIVE);
         loop {
             let before = buffer.len();
-            match self.0.recv_from(&mut buffer.limit(RECEIVE), MSG_TRUNC) {
+            let mut room = buffer.limit(RECEIVE);
+            match self.0.recv_from(&mut room, MSG_TRUNC | flags) {
                 Ok((len, _)) if len > RECEIVE => {
-                    let cause = io::Error::from_raw_os_error(EMSGSIZE);
-                    return Err(Error::io("receiving: a datagram was cut off", cause));
+                    return Err(io::Error::from_raw_os_error(EMSGSIZE));
                 }
                 // Anybody may write to a netlink socket; only the kernel has port 0.
                 Ok((_, from)) if from.port_number() != 0 => buffer.truncate(before),
                 Ok(_) => return Ok(()),
                 Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
-                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
-                    return Err(Error::io("receiving: the kernel did not answer", cause));
-                }
-                Err(cause) => return Err(Error::io("receiving", cause)),
+                Err(cause) => return Err(cause),
             }
         }
     }

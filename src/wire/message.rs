@@ -1,5 +1,7 @@
 //! Whole messages: requests out, frames in, and what the kernel's verdict on a request says.
 
+pub(crate) mod datagram;
+
 use super::attr::{Attribute, Attributes, DecodeError, Value, Writer, align4};
 use super::uapi::*;
 

@@ -1,0 +1,265 @@
+//! The verbs that name many flows.
+
+use futures_core::Stream;
+use futures_util::StreamExt;
+
+use super::ConntrackHandle;
+use crate::filter::Filter;
+use crate::flow::{FlowKey, Patch};
+use crate::request::bulk::source::Source;
+use crate::request::{Bulk, Change, GetMany, matching};
+
+impl ConntrackHandle {
+    /// Makes many changes: creates, updates and deletes, in their order.
+    ///
+    /// `conntrack --load-file` (`-R`); `IPCTNL_MSG_CT_NEW` and `IPCTNL_MSG_CT_DELETE`, up to 64 in
+    /// a send with one ACK for all, on a socket and a thread of its own. The changes are taken from
+    /// the iterator as they are needed, on that thread: millions of them take no more memory than
+    /// 64. Each is what [`create`](Self::create), [`update`](Self::update) and
+    /// [`delete`](Self::delete) make of it, and none stops those behind it.
+    ///
+    /// Where answers are lost, each change that they were of is decided by a look at its flow: a
+    /// flow that is not there counts as deleted, one that is there as it should be as created, and
+    /// an update is made once more.
+    ///
+    /// No request timeout applies: it takes as long as there are changes.
+    ///
+    /// # Errors
+    ///
+    /// Where no change could be begun: [`Io`](crate::ErrorKind::Io),
+    /// [`Closed`](crate::ErrorKind::Closed). What became of the changes is in the [`Report`](crate::Report),
+    /// with the error of each that failed; nothing is sent of those that are
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput).
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future ends it after the send that is under way. To have the report, end it by
+    /// [`on_progress`](Bulk::on_progress).
+    ///
+    /// # Panics
+    ///
+    /// The future, where the iterator does.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use std::time::Duration;
+    /// use ctnetlink::{Change, NewFlow, Patch, Tuple};
+    ///
+    /// let server = "10.0.0.2:53".parse()?;
+    /// let tuples: Vec<_> = (1024..2024)
+    ///     .map(|port| Tuple::udp(([10, 0, 0, 1], port).into(), server))
+    ///     .collect::<Result<_, _>>()?;
+    /// let creates = tuples.clone().into_iter().map(|tuple| {
+    ///     Change::Create(NewFlow::new(tuple, Duration::from_secs(60)))
+    /// });
+    /// let report = handle.bulk(creates).await?.into_result()?;
+    /// assert_eq!(report.applied, 1000);
+    ///
+    /// let mark = Patch::new().mark(7);
+    /// let updates = tuples.into_iter().map(move |tuple| Change::Update(tuple.into(), mark.clone()));
+    /// println!("{}", handle.bulk(updates).await?);
+    /// # Ok(()) }) }
+    /// ```
+    pub fn bulk(
+        &self,
+        changes: impl IntoIterator<Item = Change, IntoIter: Send + 'static>,
+    ) -> Bulk {
+        let changes = changes.into_iter().map(Ok);
+        Bulk::new(self.lanes.clone(), Source::iter(changes))
+    }
+
+    /// [`bulk`](Self::bulk) of a stream: changes are made as they come, those that are there
+    /// together.
+    ///
+    /// The stream is polled on the thread of the bulk request, in this runtime. It ends the request
+    /// by its end; a stream that has nothing to give holds back no change that came before.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`bulk`](Self::bulk).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`bulk`](Self::bulk); the stream is dropped, whatever it is waiting for.
+    ///
+    /// # Panics
+    ///
+    /// The future, where the stream does.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use ctnetlink::{Change, Patch, Table};
+    /// use futures::StreamExt;
+    ///
+    /// // Gives each flow half of the time that it has left.
+    /// let flows = handle.list(Table::Conntrack).await?;
+    /// let changes = flows.filter_map(async |flow| {
+    ///     let flow = flow.ok()?;
+    ///     Some(Change::Update((&flow).into(), Patch::new().timeout(flow.timeout? / 2)))
+    /// });
+    /// let report = handle.bulk_stream(changes).await?;
+    /// println!("{report}");
+    /// # Ok(()) }) }
+    /// ```
+    pub fn bulk_stream(&self, changes: impl Stream<Item = Change> + Send + 'static) -> Bulk {
+        let changes = changes.map(Ok);
+        Bulk::new(self.lanes.clone(), Source::stream(changes))
+    }
+
+    /// Deletes the flows that match.
+    ///
+    /// `conntrack -D` without a whole tuple. The table is listed with the filter, and each flow that
+    /// matches deleted by its tuple, zone and id, many in a send: a flow that has taken the place of
+    /// one that matched stays. Flows that begin meanwhile may be met or not.
+    ///
+    /// For [a filter that the kernel compares](crate::Flush::filter) a filtered [`flush`](Self::flush) does
+    /// the same in one request, and counts nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`list`](Self::list) and [`bulk`](Self::bulk);
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for an empty filter.
+    /// An error in the midst of the list is the report's: [`Report::incomplete`](crate::Report::incomplete).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`bulk`](Self::bulk).
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use ctnetlink::{Filter, IpNet};
+    ///
+    /// let gone: IpNet = "10.0.0.7/32".parse()?;
+    /// let stale = Filter::builder().protocol(17).reply_src(gone).build()?;
+    /// let report = handle.delete_matching(stale).await?.into_result()?;
+    /// println!("{} deleted, {} had ended before", report.applied, report.gone);
+    /// # Ok(()) }) }
+    /// ```
+    pub fn delete_matching(&self, filter: Filter) -> Bulk {
+        matching::delete(self.lanes.clone(), filter, None)
+    }
+
+    /// Changes the flows that match; an empty filter is all flows.
+    ///
+    /// `conntrack -U` without a whole tuple. The table is listed with the filter, and each flow that
+    /// matches changed by its tuple and zone, many in a send. A flow that has taken the place of one
+    /// that matched is changed in its stead: see [`update`](Self::update).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`list`](Self::list) and [`bulk`](Self::bulk);
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for a patch that
+    /// changes nothing or cannot be. An error in the midst of the list is the report's:
+    /// [`Report::incomplete`](crate::Report::incomplete).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`bulk`](Self::bulk).
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use ctnetlink::{Filter, Masked, Patch};
+    ///
+    /// let web = Filter::builder().protocol(6).orig_dst_port(443).build()?;
+    /// let patch = Patch::new().mark(Masked::new(0x10, 0xf0));
+    /// let report = handle.update_matching(web, patch).await?.into_result()?;
+    /// println!("{} marked", report.applied);
+    /// # Ok(()) }) }
+    /// ```
+    pub fn update_matching(&self, filter: Filter, patch: Patch) -> Bulk {
+        matching::update(self.lanes.clone(), filter, patch)
+    }
+
+    /// Gets many flows, as a stream of keys and flows in the order of the keys.
+    ///
+    /// `IPCTNL_MSG_CT_GET`, up to 64 in a send, on a socket and a thread of its own. The keys are
+    /// taken from the iterator as they are needed, on that thread, which waits for the reader. Each
+    /// flow is the one that its key names exactly, as with [`get`](Self::get); `None` where it is not
+    /// in the table.
+    ///
+    /// No request timeout applies.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](crate::ErrorKind::Io), [`Closed`](crate::ErrorKind::Closed). What is wrong with one
+    /// flow is an item of the stream.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future or the stream ends it.
+    ///
+    /// # Panics
+    ///
+    /// The future or the stream, where the iterator does.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use ctnetlink::Tuple;
+    /// use futures::TryStreamExt;
+    ///
+    /// let server = "10.0.0.2:53".parse()?;
+    /// let tuples: Vec<_> = (1024..2024)
+    ///     .map(|port| Tuple::udp(([10, 0, 0, 1], port).into(), server))
+    ///     .collect::<Result<_, _>>()?;
+    /// let mut found = handle.get_many(tuples).await?;
+    /// while let Some((key, flow)) = found.try_next().await? {
+    ///     match flow {
+    ///         Some(flow) => println!("{flow}"),
+    ///         None => println!("{} has ended", key.tuple()),
+    ///     }
+    /// }
+    /// # Ok(()) }) }
+    /// ```
+    pub fn get_many(
+        &self,
+        keys: impl IntoIterator<Item: Into<FlowKey> + 'static, IntoIter: Send + 'static>,
+    ) -> GetMany {
+        let keys = keys.into_iter().map(Into::into);
+        GetMany::new(self.lanes.clone(), Source::iter(keys))
+    }
+
+    /// [`get_many`](Self::get_many) of a stream of keys, those that are there together in one send.
+    ///
+    /// The stream is polled on the thread of the request, in this runtime.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_many`](Self::get_many).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`get_many`](Self::get_many); the stream of the keys is dropped, whatever it is waiting for.
+    ///
+    /// # Panics
+    ///
+    /// The future or the stream, where the stream of the keys does.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use ctnetlink::{FlowKey, Tuple};
+    /// use futures::{StreamExt, TryStreamExt};
+    ///
+    /// let (sender, receiver) = futures::channel::mpsc::channel::<FlowKey>(64);
+    /// # let mut sender = sender;
+    /// # let tuple = Tuple::udp("10.0.0.1:5000".parse()?, "10.0.0.2:53".parse()?)?;
+    /// # sender.try_send(tuple.into())?;
+    /// # drop(sender);
+    /// let found = handle.get_many_stream(receiver).await?;
+    /// let alive = found.try_filter_map(async |(_, flow)| Ok(flow)).count().await;
+    /// println!("{alive} flows are in the table");
+    /// # Ok(()) }) }
+    /// ```
+    pub fn get_many_stream(
+        &self,
+        keys: impl Stream<Item: Into<FlowKey> + 'static> + Send + 'static,
+    ) -> GetMany {
+        let keys = keys.map(Into::into);
+        GetMany::new(self.lanes.clone(), Source::stream(keys))
+    }
+}

@@ -1,0 +1,51 @@
+//! Many reads in few sends.
+
+use crate::error::{Error, Result};
+use crate::flow::{Flow, FlowKey};
+use crate::request::get;
+use crate::transport::bulk::{Answer, Bulk as Lane};
+use crate::wire::uapi::IPCTNL_MSG_CT_GET;
+
+/// Reads flows on a bulk lane.
+pub(in crate::request) struct Reader<'a>(pub(in crate::request) &'a mut Lane);
+
+impl Reader<'_> {
+    /// Reads a window of flows: `None` for one that is not in the table.
+    pub(in crate::request) fn read(&mut self, keys: &[FlowKey]) -> Vec<Result<Option<Flow>>> {
+        let (answers, flows) = self.exchange(keys);
+        let answers = keys.iter().zip(answers).zip(flows);
+        let flows = answers.map(|((key, answer), flow)| match (answer, flow) {
+            // It came before what was lost did.
+            (Answer::Lost, None) => self.one(key),
+            (answer, flow) => judge(key, answer, flow),
+        });
+        flows.collect()
+    }
+
+    /// Reads one flow.
+    pub(in crate::request) fn one(&mut self, key: &FlowKey) -> Result<Option<Flow>> {
+        let (mut answers, mut flows) = self.exchange(std::slice::from_ref(key));
+        let answer = answers.pop().unwrap_or(Answer::Lost);
+        judge(key, answer, flows.pop().flatten())
+    }
+
+    fn exchange(&mut self, keys: &[FlowKey]) -> (Vec<Answer>, Vec<Option<Result<Flow>>>) {
+        let mut flows: Vec<_> = keys.iter().map(|_| None).collect();
+        let requests = keys.iter().map(|key| get::request(key, IPCTNL_MSG_CT_GET));
+        let answers = self.0.exchange(requests, |index, frame| {
+            flows[index] = Some(Flow::from_message(frame.bytes));
+        });
+        (answers, flows)
+    }
+}
+
+fn judge(key: &FlowKey, answer: Answer, flow: Option<Result<Flow>>) -> Result<Option<Flow>> {
+    if let Some(flow) = flow {
+        return Ok(get::named(key, flow?));
+    }
+    match answer.into_result() {
+        Ok(()) => Err(Error::unanswered()),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error.while_(get::GET.doing)),
+    }
+}

@@ -1,0 +1,68 @@
+//! Get many: flows by their keys, in few sends.
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::sync::Arc;
+
+use super::bulk::reader::Reader;
+use super::bulk::source::Source;
+use super::{RequestFuture, Verb};
+use crate::error::Result;
+use crate::flow::FlowKey;
+use crate::stream::FoundStream;
+use crate::transport::Lanes;
+use crate::transport::bulk::{Bulk as Lane, Caller};
+
+const GET_MANY: Verb = Verb {
+    name: "get_many",
+    doing: "getting flows",
+};
+
+/// Gets to be: see [`ConntrackHandle::get_many`](crate::ConntrackHandle::get_many).
+#[must_use = "nothing is sent before it is awaited"]
+pub struct GetMany {
+    lanes: Arc<Lanes>,
+    keys: Source<FlowKey>,
+}
+
+impl GetMany {
+    pub(crate) fn new(lanes: Arc<Lanes>, keys: Source<FlowKey>) -> Self {
+        Self { lanes, keys }
+    }
+}
+
+impl IntoFuture for GetMany {
+    type Output = Result<FoundStream>;
+    type IntoFuture = RequestFuture<FoundStream>;
+
+    fn into_future(self) -> RequestFuture<FoundStream> {
+        GET_MANY.run_for_long(self.lanes, None, move |task| async move {
+            let (sender, batches) = FoundStream::channel();
+            let mut source = self.keys;
+            let work = move |lane: &mut Lane, caller: &mut Caller| {
+                let mut keys = Vec::with_capacity(lane.window());
+                loop {
+                    keys.clear();
+                    if source.fill(lane.window(), caller, |key| keys.push(key)) == 0 {
+                        return;
+                    }
+                    let flows = Reader(lane).read(&keys);
+                    let found = keys.iter().zip(flows).map(|(key, flow)| Ok((*key, flow?)));
+                    if sender.blocking_send(found.collect()).is_err() {
+                        return;
+                    }
+                }
+            };
+            let job = task.lanes.bulk(work)?;
+            FoundStream::open(task.lanes.clone(), job, batches).await
+        })
+    }
+}
+
+impl fmt::Debug for GetMany {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GetMany")
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,310 @@
+//! The bulk lane: many requests a send, on a socket and a thread of its own.
+//!
+//! The kernel acts on a datagram's requests one by one inside our send, is silent about those that
+//! succeed but for the last, which it acknowledges, and answers each that fails, by its number.
+//! When the send returns all answers are in the queue; one that is not there is lost.
+//!
+//! It takes no turn among walks and control lanes: the kernel's lock is held for one request at a
+//! time, a microsecond, and where a walk holds it, it is a thread of ours that waits.
+
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
+
+use super::netns::Namespace;
+use super::socket::Socket;
+use crate::error::{Error, Result};
+use crate::wire::message::datagram::Datagram;
+use crate::wire::message::{Frame, Request, Verdict};
+use crate::wire::uapi::{ENOBUFS, EPERM};
+
+/// Requests in a send: with an ACK on the last, 1.1 million marks a second, and no more with more.
+const BATCH: usize = 64;
+
+/// What an answer may take of the receive queue: 832 bytes for an error, more for a large flow.
+const ANSWER: usize = 2048;
+
+/// A socket for many requests a send.
+#[derive(Debug)]
+pub(crate) struct Bulk {
+    socket: Socket,
+    window: usize,
+    /// The number of the last request.
+    seq: u32,
+    datagram: Datagram,
+    received: BytesMut,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// The kernel did it.
+    Done,
+    /// The kernel refused it.
+    Refused(Verdict),
+    /// It has not reached the kernel.
+    Unsent(i32),
+    /// The answer was lost: the kernel may have done it or not.
+    Lost,
+}
+
+impl Answer {
+    /// Success, or what is known of the failure.
+    pub(crate) fn into_result(self) -> Result<()> {
+        match self {
+            Self::Done => Ok(()),
+            Self::Refused(verdict) => Err(Error::refused(verdict)),
+            Self::Unsent(errno) => Err(Error::unsent(errno)),
+            Self::Lost => Err(Error::overrun()),
+        }
+    }
+}
+
+impl Bulk {
+    fn open(receive_queue: Option<usize>) -> Result<Self> {
+        let socket = Socket::open()?;
+        if let Some(bytes) = receive_queue {
+            socket.set_receive_queue(bytes)?;
+        }
+        Ok(Self {
+            window: (socket.receive_queue()? / ANSWER).clamp(1, BATCH),
+            socket,
+            seq: 0,
+            datagram: Datagram::default(),
+            received: BytesMut::new(),
+        })
+    }
+
+    /// How many requests may leave in one send: as many as the receive queue has room for answers.
+    pub(crate) fn window(&self) -> usize {
+        self.window
+    }
+
+    /// Sends the requests as one datagram, and tells what became of each. `data` gets what they
+    /// asked for, by their index.
+    pub(crate) fn exchange(
+        &mut self,
+        requests: impl IntoIterator<Item = Request>,
+        mut data: impl FnMut(usize, &Frame<'_>),
+    ) -> Vec<Answer> {
+        self.datagram.clear();
+        requests.into_iter().for_each(|it| self.datagram.push(it));
+        let count = self.datagram.len();
+        if count == 0 {
+            return Vec::new();
+        }
+        // A number is never 0, which events carry.
+        if self.seq > u32::MAX / 2 {
+            self.seq = 0;
+        }
+        let first = self.seq + 1;
+        self.seq += count as u32;
+        if let Err(cause) = self.socket.try_send(self.datagram.finish(first)) {
+            return vec![Answer::Unsent(cause.raw_os_error().unwrap_or(0)); count];
+        }
+        let mut verdicts = vec![None; count];
+        let overran = self.receive(first, &mut verdicts, &mut data);
+        judge(verdicts, overran)
+    }
+
+    /// Takes up the answers to the requests from `first` on. Was one lost?
+    fn receive(
+        &mut self,
+        first: u32,
+        verdicts: &mut [Option<Verdict>],
+        data: &mut impl FnMut(usize, &Frame<'_>),
+    ) -> bool {
+        let mut overran = false;
+        while verdicts.last().is_some_and(Option::is_none) {
+            self.received.clear();
+            match self.socket.receive_now(&mut self.received) {
+                Ok(()) => {}
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => break,
+                // Said once; what came before is still in the queue.
+                Err(cause) if cause.raw_os_error() == Some(ENOBUFS) => overran = true,
+                Err(_) => return true,
+            }
+            for frame in Frame::all(&self.received) {
+                let index = frame.seq.wrapping_sub(first) as usize;
+                match (verdicts.get_mut(index), frame.verdict()) {
+                    (Some(place), Some(verdict)) => *place = Some(verdict),
+                    (Some(_), None) if !frame.is_control() => data(index, &frame),
+                    _ => {}
+                }
+            }
+        }
+        overran
+    }
+}
+
+/// What the answers say of each request, and of those that have none.
+fn judge(verdicts: Vec<Option<Verdict>>, overran: bool) -> Vec<Answer> {
+    let complete = verdicts.last().is_some_and(Option::is_some);
+    // Without the right the kernel answers the first alone, and does none.
+    let denied = match verdicts.first() {
+        Some(Some(verdict)) if verdict.errno == EPERM && !overran => Some(verdict.clone()),
+        _ => None,
+    };
+    let answers = verdicts
+        .into_iter()
+        .map(|verdict| match (verdict, &denied) {
+            (Some(verdict), _) if verdict.errno != 0 => Answer::Refused(verdict),
+            (Some(_), _) => Answer::Done,
+            (None, _) if complete => Answer::Done,
+            (None, Some(verdict)) => Answer::Refused(verdict.clone()),
+            (None, None) => Answer::Lost,
+        });
+    answers.collect()
+}
+
+/// Work on a thread with a [`Bulk`] of its own. Dropped, it tells the work to end.
+#[derive(Debug)]
+pub(crate) struct Job<T> {
+    result: oneshot::Receiver<Ended<T>>,
+    _wanted: oneshot::Sender<()>,
+}
+
+/// A result, or the payload of a panic.
+type Ended<T> = Result<Result<T>, Box<dyn Any + Send>>;
+
+/// Whoever waits for a job's result, and may no longer.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    gone: oneshot::Receiver<()>,
+    runtime: Handle,
+}
+
+impl<T: Send + 'static> Job<T> {
+    pub(super) fn start(
+        namespace: Namespace,
+        receive_queue: Option<usize>,
+        work: impl FnOnce(&mut Bulk, &mut Caller) -> T + Send + 'static,
+    ) -> Result<Self> {
+        let (sender, result) = oneshot::channel();
+        let (wanted, gone) = oneshot::channel();
+        let mut caller = Caller {
+            gone,
+            runtime: Handle::current(),
+        };
+        let run = move || {
+            namespace.enter()?;
+            let mut bulk = Bulk::open(receive_queue)?;
+            Ok(work(&mut bulk, &mut caller))
+        };
+        std::thread::Builder::new()
+            .name("ctnetlink-bulk".into())
+            .spawn(move || {
+                // The work runs the caller's iterator: its panic is the caller's.
+                let ended = catch_unwind(AssertUnwindSafe(run));
+                let _ = sender.send(ended);
+            })
+            .map_err(|cause| Error::io("starting a thread", cause))?;
+        Ok(Self {
+            result,
+            _wanted: wanted,
+        })
+    }
+}
+
+impl<T> Future for Job<T> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
+        Pin::new(&mut self.result)
+            .poll(cx)
+            .map(|ended| match ended {
+                Ok(Ok(result)) => result,
+                Ok(Err(panic)) => resume_unwind(panic),
+                Err(_) => Err(Error::closed()),
+            })
+    }
+}
+
+impl Caller {
+    pub(crate) fn is_gone(&mut self) -> bool {
+        self.gone.try_recv() != Err(TryRecvError::Empty)
+    }
+
+    /// Waits for what `poll` gives, in the caller's runtime; `None` where the caller goes first.
+    pub(crate) fn wait<T>(
+        &mut self,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Option<T> {
+        if self.is_gone() {
+            return None;
+        }
+        let gone = &mut self.gone;
+        self.runtime.block_on(poll_fn(|cx| {
+            if let Poll::Ready(value) = poll(cx) {
+                return Poll::Ready(Some(value));
+            }
+            Pin::new(&mut *gone).poll(cx).map(|_| None)
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::uapi::{EEXIST, ENOENT};
+
+    fn judged(errnos: &[Option<i32>], overran: bool) -> Vec<Answer> {
+        let verdicts = errnos.iter().map(|errno| errno.map(Verdict::of));
+        judge(verdicts.collect(), overran)
+    }
+
+    fn refused(errno: i32) -> Answer {
+        Answer::Refused(Verdict::of(errno))
+    }
+
+    #[test]
+    fn silence_is_consent_where_the_last_is_answered() {
+        use Answer::Done;
+        assert_eq!(
+            judged(&[None, Some(ENOENT), None, Some(0)], false),
+            [Done, refused(ENOENT), Done, Done]
+        );
+        assert_eq!(
+            judged(&[None, None, Some(EEXIST)], false),
+            [Done, Done, refused(EEXIST)]
+        );
+        assert_eq!(judged(&[Some(0)], false), [Done]);
+    }
+
+    #[test]
+    fn silence_of_the_last_is_loss() {
+        use Answer::Lost;
+        assert_eq!(
+            judged(&[None, Some(ENOENT), None], false),
+            [Lost, refused(ENOENT), Lost]
+        );
+        assert_eq!(judged(&[None, None], true), [Lost, Lost]);
+    }
+
+    /// EPERM of one flow (its timeout is fixed) is not that of all.
+    #[test]
+    fn a_refusal_of_the_first_alone_is_one_of_all() {
+        use Answer::{Done, Lost};
+        assert_eq!(
+            judged(&[Some(EPERM), None, None], false),
+            [refused(EPERM), refused(EPERM), refused(EPERM)]
+        );
+        assert_eq!(
+            judged(&[Some(EPERM), None, Some(0)], false),
+            [refused(EPERM), Done, Done]
+        );
+        assert_eq!(
+            judged(&[Some(EPERM), None, None], true),
+            [refused(EPERM), Lost, Lost]
+        );
+        assert_eq!(judged(&[None, Some(EPERM), None], false)[0], Lost);
+    }
+}
