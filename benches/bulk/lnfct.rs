@@ -5,9 +5,8 @@ use std::io::ErrorKind;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::common::names::STRIDE;
 use crate::common::process::Outcome;
-use crate::marks::{EVERY, NO_ZONE, missing};
+use crate::marks::{EVERY, NO_ZONE, Scenario, missing};
 
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/bulk/lnfct.c");
 const DIRECTORY: &str = env!("CARGO_TARGET_TMPDIR");
@@ -32,9 +31,9 @@ pub(crate) fn compile() {
 }
 
 /// Marks all flows, each when the one before is acknowledged; `None` where the program could not be compiled.
-pub(crate) fn mark(some_missing: bool) -> Option<Outcome> {
-    let mut arguments = vec![STRIDE.to_string()];
-    if some_missing {
+pub(crate) fn mark(scenario: Scenario) -> Option<Outcome> {
+    let mut arguments = vec![scenario.stride.to_string()];
+    if scenario.some_missing {
         arguments.extend([EVERY.to_string(), NO_ZONE.to_string()]);
     }
     let output = Command::new(PROGRAM)
@@ -57,7 +56,7 @@ pub(crate) fn mark(some_missing: bool) -> Option<Outcome> {
     };
     let number = |word: &str| -> usize { word.parse().expect("a number") };
     let count = number(marked) + number(gone);
-    assert_eq!(number(gone), missing(count, some_missing));
+    assert_eq!(number(gone), missing(count, scenario.some_missing));
     Some(Outcome {
         wall: Duration::from_secs_f64(seconds.parse().expect("seconds")),
         count,

@@ -25,6 +25,9 @@ const LNFCT: &str = "libnetfilter_conntrack";
 const RAW_BATCHED_MISSING: &str = "raw, 64 a send, some missing";
 const BULK_MISSING: &str = "bulk, some missing";
 const LNFCT_MISSING: &str = "libnetfilter_conntrack, some missing";
+const RAW_BATCHED_SHUFFLED: &str = "raw, 64 a send, shuffled";
+const BULK_SHUFFLED: &str = "bulk, shuffled";
+const LNFCT_SHUFFLED: &str = "libnetfilter_conntrack, shuffled";
 const CONNTRACK: &str = "conntrack -D";
 const DELETE_MATCHING: &str = "delete_matching";
 const RAW_FILTERED: &str = "raw filtered walk";
@@ -33,6 +36,7 @@ const FILTERED: &str = "list().filter()";
 /// The first of each is what the others are compared with.
 const MARKS: [&str; 4] = [RAW_BATCHED, BULK, RAW_ONE_BY_ONE, LNFCT];
 const MARKS_MISSING: [&str; 3] = [RAW_BATCHED_MISSING, BULK_MISSING, LNFCT_MISSING];
+const MARKS_SHUFFLED: [&str; 3] = [RAW_BATCHED_SHUFFLED, BULK_SHUFFLED, LNFCT_SHUFFLED];
 const DELETES: [&str; 2] = [CONNTRACK, DELETE_MATCHING];
 const WALKS: [&str; 2] = [RAW_FILTERED, FILTERED];
 
@@ -58,13 +62,16 @@ fn main() {
 
 fn run(name: &str) -> Option<Outcome> {
     Some(match name {
-        RAW_BATCHED => marks::raw_batched(false),
-        RAW_BATCHED_MISSING => marks::raw_batched(true),
-        BULK => marks::bulk(false),
-        BULK_MISSING => marks::bulk(true),
-        RAW_ONE_BY_ONE => names::mark_one_by_one(),
-        LNFCT => return lnfct::mark(false),
-        LNFCT_MISSING => return lnfct::mark(true),
+        RAW_BATCHED => marks::raw_batched(marks::LISTED),
+        RAW_BATCHED_MISSING => marks::raw_batched(marks::SOME_MISSING),
+        RAW_BATCHED_SHUFFLED => marks::raw_batched(marks::IN_ANOTHER_ORDER),
+        BULK => marks::bulk(marks::LISTED),
+        BULK_MISSING => marks::bulk(marks::SOME_MISSING),
+        BULK_SHUFFLED => marks::bulk(marks::IN_ANOTHER_ORDER),
+        RAW_ONE_BY_ONE => names::mark_one_by_one(names::AS_LISTED),
+        LNFCT => return lnfct::mark(marks::LISTED),
+        LNFCT_MISSING => return lnfct::mark(marks::SOME_MISSING),
+        LNFCT_SHUFFLED => return lnfct::mark(marks::IN_ANOTHER_ORDER),
         DELETE_MATCHING => deletes::matching(),
         CONNTRACK => return deletes::conntrack(),
         RAW_FILTERED => filtered::raw(),
@@ -77,9 +84,11 @@ fn measure(flows: usize, rounds: usize) -> String {
     fill::fill(flows);
     let short = rounds * SHORT;
     let marks = alternate(&MARKS, flows, short, || {});
-    print("all there", &marks, "a second", rate);
+    print("all there, as listed", &marks, "a second", rate);
     let missing = alternate(&MARKS_MISSING, flows, short, || {});
     print("every tenth missing", &missing, "a second", rate);
+    let shuffled = alternate(&MARKS_SHUFFLED, flows, short, || {});
+    print("in another order", &shuffled, "a second", rate);
     let all = flows * DELETE_FROM;
     let deletes = alternate(&DELETES, all / 2, rounds, || deletes::fill(all));
     print("deletes of every second", &deletes, "s", wall);
@@ -106,6 +115,15 @@ fn measure(flows: usize, rounds: usize) -> String {
         (
             "libnetfilter_conntrack_missing_per_s",
             per_second(&missing, LNFCT_MISSING),
+        ),
+        ("bulk_shuffled_per_s", per_second(&shuffled, BULK_SHUFFLED)),
+        (
+            "raw_batched_shuffled_per_s",
+            per_second(&shuffled, RAW_BATCHED_SHUFFLED),
+        ),
+        (
+            "libnetfilter_conntrack_shuffled_per_s",
+            per_second(&shuffled, LNFCT_SHUFFLED),
         ),
         (
             "delete_matching_s",

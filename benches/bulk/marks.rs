@@ -1,18 +1,38 @@
 //! Marks on all flows of a mixed table.
 //!
-//! All programs ask for the flows in one order, that of `names`: in the order of the table each would find the next
-//! beside the last, and no daemon's list is in that order. What names the flows is read beforehand, and the bare loops
-//! also have their messages made beforehand.
+//! What names the flows is read beforehand, and the bare loops also have their messages made beforehand.
 
 use std::time::Instant;
 
 use ctnetlink::{Change, Patch};
 use nix::libc::ENOENT;
 
-use crate::common::names::{keys, names};
+use crate::common::names::{AS_LISTED, SHUFFLED, Stride, keys, names};
 use crate::common::process::Outcome;
 use crate::common::raw::{BATCH, Raw};
 use crate::common::{current_thread, message};
+
+/// What the marks are set on.
+#[derive(Clone, Copy)]
+pub(crate) struct Scenario {
+    pub(crate) stride: Stride,
+    pub(crate) some_missing: bool,
+}
+
+/// All flows, as a list names them.
+pub(crate) const LISTED: Scenario = Scenario {
+    stride: AS_LISTED,
+    some_missing: false,
+};
+pub(crate) const SOME_MISSING: Scenario = Scenario {
+    some_missing: true,
+    ..LISTED
+};
+/// All flows, as a daemon's own table may name them.
+pub(crate) const IN_ANOTHER_ORDER: Scenario = Scenario {
+    stride: SHUFFLED,
+    ..LISTED
+};
 
 /// One flow in so many is missing, where some are: it is asked for in a zone where it is not.
 pub(crate) const EVERY: usize = 10;
@@ -24,10 +44,10 @@ pub(crate) fn missing(count: usize, some: bool) -> usize {
 }
 
 /// The ACK on the last of each send; the kernel says of itself which flows are missing.
-pub(crate) fn raw_batched(some_missing: bool) -> Outcome {
+pub(crate) fn raw_batched(scenario: Scenario) -> Outcome {
     let mut socket = Raw::open();
-    let mut names = names(&mut socket);
-    if some_missing {
+    let mut names = names(&mut socket, scenario.stride);
+    if scenario.some_missing {
         let missing = names.iter_mut().step_by(EVERY);
         missing.for_each(|name| name.zone = Some(NO_ZONE));
     }
@@ -52,20 +72,20 @@ pub(crate) fn raw_batched(some_missing: bool) -> Outcome {
         });
     }
     let outcome = Outcome::new(start, names.len());
-    assert_eq!(gone, missing(names.len(), some_missing));
+    assert_eq!(gone, missing(names.len(), scenario.some_missing));
     outcome
 }
 
 /// The keys are read beforehand; the changes, and their messages, are made from them meanwhile.
-pub(crate) fn bulk(some_missing: bool) -> Outcome {
+pub(crate) fn bulk(scenario: Scenario) -> Outcome {
     current_thread().block_on(async {
         let handle = ctnetlink::connect().expect("a connection");
-        let mut keys = keys(&handle).await;
-        if some_missing {
+        let mut keys = keys(&handle, scenario.stride).await;
+        if scenario.some_missing {
             let missing = keys.iter_mut().step_by(EVERY);
             missing.for_each(|key| *key = key.zone(NO_ZONE));
         }
-        let (count, gone) = (keys.len(), missing(keys.len(), some_missing));
+        let (count, gone) = (keys.len(), missing(keys.len(), scenario.some_missing));
         let start = Instant::now();
         let changes = (1_u32..)
             .zip(keys)

@@ -1,4 +1,4 @@
-//! What names the flows of the table in requests on them, in the order in which all programs ask for them.
+//! What names the flows of the table in requests on them, in an order that all programs have in common.
 
 use std::time::Instant;
 
@@ -9,8 +9,13 @@ use super::message::{self, Message, Received};
 use super::process::Outcome;
 use super::raw::Raw;
 
-/// Not the order of the kernel's table, in which a walk finds the flows: it would find each beside the last.
-pub const STRIDE: usize = 7919;
+/// The order in which requests name the flows: each so many places behind the last.
+pub type Stride = usize;
+
+/// The order of the kernel's table, in which a list finds the flows: each is beside the last.
+pub const AS_LISTED: Stride = 1;
+/// None of the kernel's: what it needs of a flow is not in its cache.
+pub const SHUFFLED: Stride = 7919;
 
 /// A flow's family, tuple and zone, as bytes.
 pub struct Name {
@@ -48,27 +53,27 @@ impl Name {
 }
 
 /// The names of all flows.
-pub fn names(socket: &mut Raw) -> Vec<Name> {
+pub fn names(socket: &mut Raw, stride: Stride) -> Vec<Name> {
     let mut names = Vec::new();
     socket.dump(
         |_| {},
         |datagram| names.extend(message::messages(datagram).map(|flow| Name::new(&flow))),
     );
-    shuffled(names)
+    ordered(names, stride)
 }
 
 /// The same, as the crate names them.
-pub async fn keys(handle: &ConntrackHandle) -> Vec<FlowKey> {
+pub async fn keys(handle: &ConntrackHandle, stride: Stride) -> Vec<FlowKey> {
     let flows = handle.list(ctnetlink::Table::Conntrack).await;
     let keys = flows.expect("a list").map_ok(|flow| FlowKey::from(&flow));
-    shuffled(keys.try_collect().await.expect("flows"))
+    ordered(keys.try_collect().await.expect("flows"), stride)
 }
 
 /// Marks all flows, each when the one before is acknowledged. The messages are made beforehand: what remains is what
 /// the kernel takes.
-pub fn mark_one_by_one() -> Outcome {
+pub fn mark_one_by_one(stride: Stride) -> Outcome {
     let mut socket = Raw::open();
-    let messages = (1..).zip(names(&mut socket)).map(|(number, name)| {
+    let messages = (1..).zip(names(&mut socket, stride)).map(|(number, name)| {
         let mut bytes = Vec::new();
         name.set_mark(&mut bytes, message::ACK, number);
         (number, bytes)
@@ -82,10 +87,10 @@ pub fn mark_one_by_one() -> Outcome {
     Outcome::new(start, messages.len())
 }
 
-fn shuffled<T>(ordered: Vec<T>) -> Vec<T> {
-    let len = ordered.len();
-    let mut places: Vec<_> = ordered.into_iter().map(Some).collect();
-    let stride = if len % STRIDE == 0 { 1 } else { STRIDE };
+fn ordered<T>(listed: Vec<T>, stride: Stride) -> Vec<T> {
+    let len = listed.len();
+    let mut places: Vec<_> = listed.into_iter().map(Some).collect();
+    let stride = if len % stride == 0 { 1 } else { stride };
     let order = (0..len).map(|index| index * stride % len);
     order.filter_map(|index| places[index].take()).collect()
 }

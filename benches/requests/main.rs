@@ -79,7 +79,7 @@ fn print(table: &Table) {
 
 fn run(name: &str) -> Outcome {
     match name {
-        RAW => names::mark_one_by_one(),
+        RAW => names::mark_one_by_one(names::SHUFFLED),
         SEQUENTIAL => ours(async |handle, keys| {
             for (mark, key) in (1..).zip(keys) {
                 handle.set_mark(key, mark).await?;
@@ -100,7 +100,7 @@ fn run(name: &str) -> Outcome {
 fn ours(work: impl AsyncFnOnce(ConntrackHandle, Vec<FlowKey>) -> ctnetlink::Result<()>) -> Outcome {
     common::current_thread().block_on(async {
         let handle = ctnetlink::connect().expect("a connection");
-        let keys = names::keys(&handle).await;
+        let keys = names::keys(&handle, names::SHUFFLED).await;
         let count = keys.len();
         let start = Instant::now();
         work(handle, keys).await.expect("marks");
