@@ -7,8 +7,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bulk;
+mod common;
 mod filter;
+mod forger;
 mod lanes;
+mod polled;
+mod right;
 mod verbs;
 
 use std::future::Future;
@@ -32,7 +37,8 @@ fn main() -> ExitCode {
     let trials = verbs::tests()
         .into_iter()
         .chain(filter::tests())
-        .chain(lanes::tests());
+        .chain(lanes::tests())
+        .chain(bulk::tests());
     let trials = match obstacle {
         None => trials.collect(),
         Some(reason) if is_strict() => vec![Trial::test("namespaces", || Err(reason.into()))],
