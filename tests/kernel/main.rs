@@ -7,8 +7,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod common;
 mod filter;
+mod forger;
 mod lanes;
+mod polled;
+mod right;
 mod verbs;
 
 use std::future::Future;

@@ -1,7 +1,6 @@
 //! Futures and streams dropped after every number of polls.
 
 use std::future::{IntoFuture, poll_fn};
-use std::pin::pin;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::task::Poll;
 
@@ -10,6 +9,7 @@ use futures::StreamExt;
 use libtest_mimic::Trial;
 
 use super::{Held, WALK, alone, connect, fill, list, new, rest, udp};
+use crate::polled::{Drop, polled};
 use crate::support::count;
 
 /// Enough for three datagrams: the kernel's first is a small one.
@@ -22,33 +22,6 @@ pub(super) fn tests() -> Vec<Trial> {
         walks,
         streams,
     )
-}
-
-/// When a future is dropped that has been polled as often as it may be.
-#[derive(Debug, Clone, Copy)]
-enum Drop {
-    /// As soon as it waits again.
-    Waiting,
-    /// As soon as there is news for it, which it never sees.
-    Woken,
-}
-
-/// Polls `future` each time that it is woken, `polls` times at most; its output, if that was
-/// enough.
-async fn polled<F: Future>(future: F, mut polls: usize, drop: Drop) -> Option<F::Output> {
-    let mut future = pin!(future);
-    poll_fn(|cx| {
-        if polls == 0 {
-            return Poll::Ready(None);
-        }
-        polls -= 1;
-        match (future.as_mut().poll(cx), drop) {
-            (Poll::Ready(output), _) => Poll::Ready(Some(output)),
-            (Poll::Pending, Drop::Waiting) if polls == 0 => Poll::Ready(None),
-            (Poll::Pending, _) => Poll::Pending,
-        }
-    })
-    .await
 }
 
 /// Makes the future and drops it after each number of polls until it completes, which must take

@@ -1,6 +1,5 @@
 //! Many requests at once.
 
-use std::fs;
 use std::future::IntoFuture;
 
 use ctnetlink::{ErrorKind, Masked, Status};
@@ -9,7 +8,7 @@ use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use libtest_mimic::Trial;
 
-use super::{alone, connect, fill, new, udp};
+use super::{alone, connect, fill, memory, new, udp};
 use crate::trials;
 
 const MANY: u16 = 10_000;
@@ -127,12 +126,4 @@ async fn nothing_is_sent_before_the_first_poll() {
     }
     unpolled.await.expect("a flow");
     assert!(handle.get(udp(3)).await.expect("an answer").is_some());
-}
-
-/// A line of `/proc/self/status`, in KiB.
-fn memory(line: &str) -> u64 {
-    let status = fs::read_to_string("/proc/self/status").expect("/proc/self/status");
-    let line = status.lines().find(|text| text.starts_with(line));
-    let number = line.and_then(|line| line.split_whitespace().nth(1));
-    number.expect("a line").parse().expect("a number")
 }

@@ -1,62 +1,19 @@
 //! A process that loses its right while its connection is open.
 
-use std::env;
 use std::future::IntoFuture;
-use std::time::Duration;
 
 use ctnetlink::{ConntrackHandle, ErrorKind, Table};
 use futures::future::join_all;
-use libtest_mimic::{Failed, Trial};
-use nix::errno::Errno;
-use nix::sched::{CloneFlags, unshare};
-use nix::unistd::{Uid, seteuid};
+use libtest_mimic::Trial;
 
 use super::{Held, connect, fill, udp};
-use crate::support::namespace::{block_on, isolated};
+use crate::right::{self, give_up, take_back};
 
-const NAME: &str = "lanes::right::lost_on_the_way";
-const NOBODY: u32 = 65534;
-
-/// In a process of its own, and on its first thread: it is to lose the right as a whole.
 pub(super) fn tests() -> Vec<Trial> {
-    vec![Trial::test(NAME, || {
-        if env::var_os(crate::ALONE).is_some() {
-            block_on(lost_on_the_way());
-            return Ok(());
-        }
-        let output = isolated(|| {
-            crate::command()
-                .and_then(|mut command| {
-                    let arguments = ["--exact", NAME, "--test-threads=1"];
-                    command.args(arguments).env(crate::ALONE, "1").output()
-                })
-                .map_err(Failed::from)
-        })?;
-        match output.status.success() {
-            true => Ok(()),
-            false => Err(String::from_utf8_lossy(&output.stdout).into()),
-        }
-    })]
-}
-
-/// Gives up the right over this network namespace. Can it be had back?
-async fn give_up() -> bool {
-    match seteuid(Uid::from_raw(NOBODY)) {
-        Ok(()) => return true,
-        // In a user namespace, which has no such user.
-        Err(Errno::EINVAL) => {}
-        Err(errno) => panic!("cannot become nobody: {errno}"),
-    }
-    // A namespace below has no right over what is above. Only one thread can go there, and the one
-    // that looked for obstacles may still be on its way out.
-    for _ in 0..100 {
-        match unshare(CloneFlags::CLONE_NEWUSER) {
-            Ok(()) => return false,
-            Err(Errno::EINVAL) => tokio::time::sleep(Duration::from_millis(10)).await,
-            Err(errno) => panic!("cannot enter a user namespace: {errno}"),
-        }
-    }
-    panic!("this process has more than one thread");
+    vec![right::trial(
+        "lanes::right::lost_on_the_way",
+        lost_on_the_way,
+    )]
 }
 
 async fn lost_on_the_way() {
@@ -80,7 +37,7 @@ async fn lost_on_the_way() {
     held.again().await;
 
     if back {
-        seteuid(Uid::from_raw(0)).expect("to be root again");
+        take_back();
         for n in 0..300 {
             let flow = handle
                 .get(udp(n))

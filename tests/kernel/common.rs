@@ -1,0 +1,109 @@
+//! What tests of several modules need: flows by the number, and what the process holds.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use ctnetlink::{ConntrackHandle, FlowStream, NewFlow, Table, Tuple};
+use futures::TryStreamExt;
+use futures::future::try_join_all;
+use tokio::time::sleep;
+
+use crate::support::count;
+
+/// The trials of a module's test functions, each in a process of its own.
+macro_rules! alone {
+    ($module:literal: $($test:ident,)+) => {
+        vec![$($crate::alone(concat!($module, "::", stringify!($test)), $test, || Ok(())),)+]
+    };
+}
+pub(crate) use alone;
+
+pub(crate) fn connect() -> ConntrackHandle {
+    ctnetlink::connect().expect("a connection")
+}
+
+/// Each number gives another.
+pub(crate) fn udp(n: u16) -> Tuple {
+    let [high, low] = n.to_be_bytes();
+    let src = SocketAddr::new(Ipv4Addr::new(10, 1, high, low).into(), 4000);
+    let dst = SocketAddr::new(Ipv4Addr::new(10, 2, 0, 1).into(), 53);
+    Tuple::udp(src, dst).expect("one family")
+}
+
+pub(crate) fn new(n: u16) -> NewFlow {
+    NewFlow::new(udp(n), Duration::from_secs(3600))
+}
+
+/// Creates this many flows.
+pub(crate) async fn fill(handle: &ConntrackHandle, flows: u16) {
+    let created = try_join_all((0..flows).map(|n| async move { handle.create(new(n)).await }));
+    created.await.expect("flows");
+}
+
+pub(crate) async fn list(handle: &ConntrackHandle) -> FlowStream {
+    handle.list(Table::Conntrack).await.expect("a stream")
+}
+
+/// How many flows the rest of the stream has.
+pub(crate) async fn rest(flows: FlowStream) -> usize {
+    let counted = flows.try_fold(0, |n, _| async move { Ok(n + 1) }).await;
+    counted.expect("flows")
+}
+
+/// What the process holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) fds: usize,
+    pub(crate) threads: usize,
+}
+
+impl Held {
+    pub(crate) fn now() -> Self {
+        Self {
+            fds: count::open_fds(),
+            threads: count::threads(),
+        }
+    }
+
+    /// What it holds at rest: the start of the process leaves threads that are on their way out.
+    pub(crate) async fn at_rest() -> Self {
+        let mut last = Self::now();
+        loop {
+            sleep(Duration::from_millis(50)).await;
+            let now = Self::now();
+            if now == last {
+                return now;
+            }
+            last = now;
+        }
+    }
+
+    /// Waits until it is so again: threads and their sockets take a moment to go.
+    pub(crate) async fn again(&self) {
+        until(
+            || *self == Self::now(),
+            || format!("{:?}, where {self:?} was due", Self::now()),
+        )
+        .await;
+    }
+}
+
+/// Waits until it holds; panics with what is instead if it never does.
+pub(crate) async fn until(mut holds: impl FnMut() -> bool, instead: impl Fn() -> String) {
+    for _ in 0..2000 {
+        if holds() {
+            return;
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+    panic!("{}", instead());
+}
+
+/// A line of `/proc/self/status`, in KiB.
+pub(crate) fn memory(line: &str) -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("/proc/self/status");
+    let line = status.lines().find(|text| text.starts_with(line));
+    let number = line.and_then(|line| line.split_whitespace().nth(1));
+    number.expect("a line").parse().expect("a number")
+}
