@@ -11,6 +11,7 @@ mod common;
 mod filter;
 mod forger;
 mod lanes;
+mod matching;
 mod polled;
 mod right;
 mod verbs;
@@ -36,7 +37,8 @@ fn main() -> ExitCode {
     let trials = verbs::tests()
         .into_iter()
         .chain(filter::tests())
-        .chain(lanes::tests());
+        .chain(lanes::tests())
+        .chain(matching::tests());
     let trials = match obstacle {
         None => trials.collect(),
         Some(reason) if is_strict() => vec![Trial::test("namespaces", || Err(reason.into()))],

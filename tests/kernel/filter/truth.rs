@@ -21,7 +21,7 @@ pub(super) fn tests() -> Vec<Trial> {
 const SAMPLE: usize = 11;
 
 /// The connection, and the flows of the table as a whole list has them.
-async fn table() -> (ConntrackHandle, Vec<Flow>) {
+pub(crate) async fn table() -> (ConntrackHandle, Vec<Flow>) {
     let handle = connect();
     populate(&handle).await;
     let flows = all(handle.list(Table::Conntrack).await.expect("a stream")).await;
@@ -30,7 +30,7 @@ async fn table() -> (ConntrackHandle, Vec<Flow>) {
 }
 
 /// Ids of the flows, sorted: within one table that nothing changes they are names.
-fn ids<'a>(flows: impl IntoIterator<Item = &'a Flow>) -> Vec<u32> {
+pub(crate) fn ids<'a>(flows: impl IntoIterator<Item = &'a Flow>) -> Vec<u32> {
     let ids = flows.into_iter().map(|flow| flow.id.expect("an id").into());
     let mut ids: Vec<u32> = ids.collect();
     ids.sort_unstable();

@@ -20,7 +20,7 @@ pub(super) fn tests() -> Vec<Trial> {
 }
 
 /// A new network namespace, in which nobody is.
-fn namespace() -> File {
+pub(crate) fn namespace() -> File {
     let made = thread::spawn(|| {
         unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace");
         File::open("/proc/thread-self/ns/net").expect("its file")

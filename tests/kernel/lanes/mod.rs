@@ -3,7 +3,7 @@
 mod closing;
 mod deadline;
 mod drops;
-mod elsewhere;
+pub(crate) mod elsewhere;
 mod forged;
 mod many;
 mod overrun;
