@@ -47,10 +47,10 @@ fn builders_become_futures() {
         T: std::fmt::Debug + Send + Unpin + 'static,
     {
     }
-    fn builder<T: Clone + Sync, O>()
+    fn builder<T, O>()
     where
         T: IntoFuture<Output = Result<O, Error>, IntoFuture = RequestFuture<O>>,
-        T: std::fmt::Debug + Send + Unpin + 'static,
+        T: std::fmt::Debug + Clone + Send + Sync + Unpin + 'static,
     {
         begins::<T, O>();
     }
