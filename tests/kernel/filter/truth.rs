@@ -37,12 +37,17 @@ pub(crate) fn ids<'a>(flows: impl IntoIterator<Item = &'a Flow>) -> Vec<u32> {
     ids
 }
 
-/// What this kernel can compare, by its release.
-fn comparable() -> KernelFilter {
+/// The release of this kernel.
+pub(crate) fn release() -> (u16, u16) {
     let text = fs::read_to_string("/proc/sys/kernel/osrelease").expect("a release");
     let mut numbers = text.split(|char: char| !char.is_ascii_digit());
-    let mut number = || numbers.next().and_then(|n| n.parse::<u16>().ok());
-    let release = (number().expect("a number"), number().expect("a number"));
+    let mut number = || numbers.next().and_then(|n| n.parse().ok());
+    (number().expect("a number"), number().expect("a number"))
+}
+
+/// What this kernel can compare, by its release.
+fn comparable() -> KernelFilter {
+    let release = release();
     let mut can = KernelFilter::FAMILY | KernelFilter::MARK;
     can.set(KernelFilter::STATUS, release >= (5, 15));
     can.set(KernelFilter::ZONE, release >= (6, 8));

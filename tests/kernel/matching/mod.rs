@@ -6,6 +6,7 @@ mod delete;
 mod elsewhere;
 mod flush;
 mod refused;
+mod sent;
 mod successors;
 mod update;
 mod zones;
@@ -15,7 +16,7 @@ use futures::TryStreamExt;
 use libtest_mimic::Trial;
 
 use crate::filter::conditions::{self, Condition};
-use crate::filter::truth::{ids, table};
+use crate::filter::truth::{ids, release, table};
 
 pub(crate) fn tests() -> Vec<Trial> {
     [
@@ -24,6 +25,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         elsewhere::tests,
         flush::tests,
         refused::tests,
+        sent::tests,
         successors::tests,
         update::tests,
         zones::tests,
@@ -45,6 +47,11 @@ fn named<const N: usize>(names: [&str; N]) -> [Condition; N] {
         let found = conditions::all().into_iter().find(|it| it.name == name);
         found.expect(name)
     })
+}
+
+/// Does this kernel compare conditions in a flush?
+fn compares_in_a_flush() -> bool {
+    release() >= (6, 12)
 }
 
 async fn listed(handle: &ConntrackHandle) -> Vec<Flow> {
