@@ -88,4 +88,4 @@ impl From<Filter> for Conditions {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -35,6 +35,9 @@
 //! | `-U -m` | [`handle.set_mark(key, mark)`](ConntrackHandle::set_mark) |
 //! | `-U --label-add --label-del` | [`handle.set_labels(key, labels)`](ConntrackHandle::set_labels) |
 //! | `-D` with a tuple | [`handle.delete(key)`](ConntrackHandle::delete) |
+//! | `-D` with conditions | [`handle.delete_matching(Filter)`](ConntrackHandle::delete_matching), or [`handle.flush(..).filter(Filter)`](Flush::filter) |
+//! | `-U` with conditions | [`handle.update_matching(Filter, Patch)`](ConntrackHandle::update_matching) |
+//! | `--load-file` | [`handle.bulk(changes)`](ConntrackHandle::bulk), [`handle.get_many(keys)`](ConntrackHandle::get_many) |
 //! | `-F` | [`handle.flush(Table::Conntrack)`](ConntrackHandle::flush) |
 //! | `-s -d -p --sport --dport` | [`Tuple`], [`FlowKey`] |
 //! | `-r -q` | [`FlowKey::reply`], [`NewFlow::reply`] |
@@ -51,6 +54,14 @@
 //! the table (list, flush) holds its thread inside the kernel for as long as the kernel walks the
 //! table of the whole machine, milliseconds to seconds, however it is called: each has a thread
 //! and a socket of its own, and never a thread of the runtime.
+//!
+//! **Many at once.** A bulk request ([`bulk`](ConntrackHandle::bulk),
+//! [`delete_matching`](ConntrackHandle::delete_matching),
+//! [`update_matching`](ConntrackHandle::update_matching), [`get_many`](ConntrackHandle::get_many))
+//! has a thread and a socket of its own: 64 changes leave in one send, with one ACK for all, and
+//! each that fails is told from the others. Changes are taken as they are needed, so that millions
+//! take the memory of a few. A [`Report`] says what became of them; a flow that has ended meanwhile
+//! is [`gone`](field@Report::gone), and no failure.
 //!
 //! **One at a time.** The kernel takes one ctnetlink request of the host at a time. While a walk of
 //! this program's is at its start (a flush: all the time), requests wait as tasks. While *another*
@@ -76,7 +87,9 @@
 //!
 //! **Safety.** Bad input is an [`ErrorKind::InvalidInput`] that names the part, before anything is
 //! sent. The kernel takes a delete without a whole tuple for a flush; such a request cannot be built
-//! here. A create never changes a flow, an update never creates one.
+//! here. Kernels that do not know a condition of a flush remove what does not meet it; a flush goes
+//! to those alone that compare the whole filter, else flows are deleted one by one, by tuple, zone
+//! and id. A create never changes a flow, an update never creates one.
 //!
 //! **Absent and zero.** An attribute that the kernel did not send is `None`; mark 0, timeout 0 and no
 //! labels are values. Unknown attributes are skipped, unknown states and status bits kept.
@@ -97,9 +110,8 @@
 //!
 //! # Kernels
 //!
-//! Linux 4.19 and later; tested on 6.18. A flush of one family needs 5.3: kernels before it would
-//! flush both, and it is refused. What of a filter the kernel compares depends on it too, and changes
-//! nothing but the time: see [`KernelFilter`].
+//! Linux 4.19 and later; tested on 6.18. What of a filter the kernel compares depends on it, in a list
+//! and in a flush, and changes nothing but the time: see [`KernelFilter`] and [`Flush::filter`].
 //!
 //! # Features
 //!

@@ -4,9 +4,10 @@ use std::future::IntoFuture;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use ctnetlink::{
-    Connection, ConntrackHandle, Create, DecodeError, Delete, Error, ErrorKind, Filter,
-    FilterBuilder, Flow, FlowKey, FlowStream, Flush, Get, KernelFilter, LabelMap, Labels, List,
-    Masked, Nat, NatKind, NewFlow, Options, Patch, Ports, RequestFuture, Status, Tuple, Update,
+    Bulk, Change, Connection, ConntrackHandle, Create, DecodeError, Delete, Error, ErrorKind,
+    Filter, FilterBuilder, Flow, FlowKey, FlowStream, Flush, FoundStream, Get, GetMany,
+    KernelFilter, LabelMap, Labels, List, Masked, Nat, NatKind, NewFlow, Options, Patch, Ports,
+    Report, RequestFuture, Status, Tuple, Update,
 };
 use futures::stream::{FusedStream, Stream};
 
@@ -14,7 +15,7 @@ fn travels<T: Send + Unpin + 'static>() {}
 fn shared<T: Clone + Send + Sync + Unpin + 'static>() {}
 fn plain<T: Clone + PartialEq + std::fmt::Debug + Send + Sync + Unpin + 'static>() {}
 fn future<T: Future<Output = Result<O, Error>>, O>() {}
-fn stream<T: Stream<Item = Result<Flow, Error>> + FusedStream>() {}
+fn stream<T: Stream<Item = Result<O, Error>> + FusedStream, O>() {}
 
 #[test]
 fn futures_and_streams_travel() {
@@ -24,7 +25,12 @@ fn futures_and_streams_travel() {
     travels::<RequestFuture<Option<Flow>>>();
     travels::<RequestFuture<FlowStream>>();
     travels::<FlowStream>();
-    stream::<FlowStream>();
+    stream::<FlowStream, Flow>();
+    travels::<RequestFuture<Report>>();
+    travels::<RequestFuture<FoundStream>>();
+    travels::<FoundStream>();
+    stream::<FoundStream, (FlowKey, Option<Flow>)>();
+    travels::<Report>();
     travels::<Options>();
 }
 
@@ -35,11 +41,18 @@ fn the_handle_is_shared() {
 
 #[test]
 fn builders_become_futures() {
+    fn begins<T, O>()
+    where
+        T: IntoFuture<Output = Result<O, Error>, IntoFuture = RequestFuture<O>>,
+        T: std::fmt::Debug + Send + Unpin + 'static,
+    {
+    }
     fn builder<T, O>()
     where
         T: IntoFuture<Output = Result<O, Error>, IntoFuture = RequestFuture<O>>,
-        T: Clone + Send + Sync + Unpin + 'static,
+        T: std::fmt::Debug + Clone + Send + Sync + Unpin + 'static,
     {
+        begins::<T, O>();
     }
     builder::<List, FlowStream>();
     builder::<Get, Option<Flow>>();
@@ -47,6 +60,9 @@ fn builders_become_futures() {
     builder::<Update, ()>();
     builder::<Delete, ()>();
     builder::<Flush, ()>();
+    // They have an iterator or a stream, which need not be cloned or shared.
+    begins::<Bulk, Report>();
+    begins::<GetMany, FoundStream>();
 }
 
 #[test]
@@ -56,6 +72,7 @@ fn nouns_are_plain_data() {
     plain::<NewFlow>();
     plain::<Patch>();
     plain::<Filter>();
+    plain::<Change>();
     plain::<KernelFilter>();
     plain::<NatKind>();
     plain::<Ports>();
@@ -158,6 +175,11 @@ mod serde {
                 .mark(Masked::new(1, 3))
                 .tcp_state(TcpState::Close),
         );
+        same([
+            Change::Create(NewFlow::new(tuple, Duration::from_secs(9)).mark(0)),
+            Change::Update(tuple.into(), Patch::new().mark(1)),
+            Change::Delete(FlowKey::reply(tuple)),
+        ]);
         let filter = Filter::builder().protocol(6).orig_dst_port(1..=9).mark(7);
         same(
             filter

@@ -3,10 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::message::{self, Message};
-use super::raw::Raw;
-
-/// Messages in one send.
-const BATCH: usize = 64;
+use super::raw::{BATCH, Raw};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -22,6 +19,11 @@ pub const MOST: usize = 1 << 24;
 /// 1 TCP with its source translated, 1 TCP in a zone, 1 TCP over IPv6, 2 UDP, 1 UDP over IPv6, 1 ICMP or ICMPv6;
 /// three in four have a mark.
 pub fn fill(flows: usize) {
+    fill_marked(flows, |index| (index % 4 != 3).then_some(index & 0xff));
+}
+
+/// The same flows, with the marks that `mark` gives them by their numbers, which are below `flows`.
+pub fn fill_marked(flows: usize, mark: impl Fn(u32) -> Option<u32>) {
     assert!(flows <= MOST, "at most {MOST} flows");
     let mut socket = Raw::open();
     let mut datagram = Vec::new();
@@ -30,7 +32,8 @@ pub fn fill(flows: usize) {
         let end = (at + BATCH).min(flows);
         datagram.clear();
         for index in at..end {
-            create(&mut datagram, index as u32, index + 1 == end);
+            let index = index as u32;
+            create(&mut datagram, index, mark(index), index as usize + 1 == end);
         }
         socket.send(&datagram);
         socket.acknowledged(end as u32);
@@ -39,7 +42,7 @@ pub fn fill(flows: usize) {
 }
 
 /// Writes the request to create flow `index`, under the sequence number that follows its own.
-fn create(out: &mut Vec<u8>, index: u32, acknowledge: bool) {
+fn create(out: &mut Vec<u8>, index: u32, mark: Option<u32>, acknowledge: bool) {
     let kind = index % MIX;
     let v6 = matches!(kind, 12 | 15) || (kind == 13 && index / MIX % 2 == 0);
     let flags = message::CREATE | message::EXCL | if acknowledge { message::ACK } else { 0 };
@@ -60,8 +63,8 @@ fn create(out: &mut Vec<u8>, index: u32, acknowledge: bool) {
         tuple(m, server, client, protocol, port, true);
     });
     message.put(message::TIMEOUT, &86_400_u32.to_be_bytes());
-    if index % 4 != 3 {
-        message.put(message::MARK, &(index & 0xff).to_be_bytes());
+    if let Some(mark) = mark {
+        message.put(message::MARK, &mark.to_be_bytes());
     }
     if protocol == TCP {
         // CONFIRMED, and but for the half open SEEN_REPLY and ASSURED.

@@ -3,6 +3,7 @@
 pub const CTNETLINK: u16 = 1 << 8;
 pub const NEW: u16 = CTNETLINK;
 pub const GET: u16 = CTNETLINK | 1;
+pub const DELETE: u16 = CTNETLINK | 2;
 
 pub const REQUEST: u16 = 1;
 pub const ACK: u16 = 4;
@@ -21,6 +22,7 @@ pub const NAT_SRC: u16 = 6;
 pub const TIMEOUT: u16 = 7;
 pub const MARK: u16 = 8;
 pub const ZONE: u16 = 18;
+pub const MARK_MASK: u16 = 21;
 
 const NESTED: u16 = 0x8000;
 const HEADER: usize = 20;

@@ -4,9 +4,11 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod args;
+pub mod conntrack;
 pub mod fill;
 pub mod limits;
 pub mod message;
+pub mod names;
 pub mod process;
 pub mod raw;
 pub mod table;

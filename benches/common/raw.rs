@@ -7,6 +7,9 @@ use super::message::{self, Message};
 const NETLINK_NETFILTER: isize = 12;
 const RECEIVE: usize = 32 * 1024;
 
+/// Messages in one send, where there are many.
+pub const BATCH: usize = 64;
+
 /// A blocking socket and its one buffer.
 pub struct Raw {
     socket: Socket,
@@ -46,26 +49,45 @@ impl Raw {
     ///
     /// Where the kernel refuses this or an earlier request.
     pub fn acknowledged(&mut self, seq: u32) {
+        self.answered(seq, |seq, errno| panic!("errno of request {seq}: {errno}"));
+    }
+
+    /// Receives until the request of this number is acknowledged or refused, and hands over number and errno of all
+    /// that are refused.
+    pub fn answered(&mut self, seq: u32, mut refused: impl FnMut(u32, i32)) {
         let mut done = false;
         while !done {
             for message in message::messages(self.receive()) {
                 assert_eq!(message.kind, message::ERROR);
-                assert_eq!(message.errno(), 0, "errno of request {}", message.seq);
+                if message.errno() != 0 {
+                    refused(message.seq, message.errno());
+                }
                 done |= message.seq == seq;
             }
         }
     }
 
-    /// Dumps the table, and hands over each datagram but the last, which has no flow.
-    pub fn dump(&mut self, mut datagram: impl FnMut(&[u8])) {
+    /// Removes all flows.
+    pub fn flush(&mut self) {
         let mut request = Vec::new();
         drop(Message::new(
             &mut request,
-            message::GET,
-            message::DUMP,
+            message::DELETE,
+            message::ACK,
             1,
             0,
         ));
+        self.send(&request);
+        self.acknowledged(1);
+    }
+
+    /// Dumps the flows that match what `filter` puts into the request, and hands over each datagram but the last,
+    /// which has no flow.
+    pub fn dump(&mut self, filter: impl FnOnce(&mut Message<'_>), mut datagram: impl FnMut(&[u8])) {
+        let mut request = Vec::new();
+        let mut message = Message::new(&mut request, message::GET, message::DUMP, 1, 0);
+        filter(&mut message);
+        drop(message);
         self.send(&request);
         loop {
             let received = self.receive();

@@ -1,7 +1,5 @@
 //! The measured programs, each of which has a process for itself.
 
-use std::io::ErrorKind;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ctnetlink::{Flow, Table};
@@ -11,7 +9,7 @@ use futures::TryStreamExt;
 
 use crate::common::process::Outcome;
 use crate::common::raw::Raw;
-use crate::common::{current_thread, message};
+use crate::common::{conntrack, current_thread, message};
 use crate::{
     COLLECTED, CONNTRACK, CURRENT, MULTI, NLINK, RAW, SLOW, TIMER_FLUSH, TIMER_IDLE, TIMER_LIST,
     TIMER_NOTHING, timer,
@@ -50,7 +48,7 @@ pub(crate) fn run(name: &str, flows: usize) -> Option<Outcome> {
             let flows: Vec<Flow> = runtime.block_on(collect());
             Outcome::new(start, flows.len())
         }
-        CONNTRACK => return conntrack(),
+        CONNTRACK => return conntrack::run(&["-L"]),
         #[cfg(ctnetlink_peers)]
         NLINK => {
             let runtime = current_thread();
@@ -71,7 +69,10 @@ pub(crate) fn run(name: &str, flows: usize) -> Option<Outcome> {
 fn raw() -> Outcome {
     let start = Instant::now();
     let mut count = 0;
-    Raw::open().dump(|datagram| count += message::messages(datagram).count());
+    Raw::open().dump(
+        |_| {},
+        |datagram| count += message::messages(datagram).count(),
+    );
     Outcome::new(start, count)
 }
 
@@ -121,28 +122,4 @@ async fn nlink() -> usize {
         count += 1;
     }
     count
-}
-
-/// It says how many it has shown; the flows go nowhere.
-fn conntrack() -> Option<Outcome> {
-    let start = Instant::now();
-    let output = Command::new("conntrack")
-        .arg("-L")
-        .stdout(Stdio::null())
-        .output();
-    let output = match output {
-        Err(error) if error.kind() == ErrorKind::NotFound => return None,
-        output => output.expect("conntrack"),
-    };
-    let outcome = Outcome::new(start, 0);
-    let said = String::from_utf8_lossy(&output.stderr);
-    let count = said
-        .split_whitespace()
-        .find_map(|word| word.parse().ok())
-        .unwrap_or_else(|| panic!("conntrack said {said:?}"));
-    Some(Outcome {
-        count,
-        child: true,
-        ..outcome
-    })
 }

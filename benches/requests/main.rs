@@ -8,9 +8,8 @@ mod common;
 use std::time::Instant;
 
 use common::args::Args;
-use common::message::{self, Message};
+use common::names;
 use common::process::{self, Outcome};
-use common::raw::Raw;
 use common::table::{Table, round};
 use ctnetlink::{ConntrackHandle, FlowKey};
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -20,9 +19,6 @@ const RAW: &str = "raw, one by one";
 const SEQUENTIAL: &str = "set_mark, one by one";
 const IN_FLIGHT: &str = "set_mark, 128 in flight";
 const PROGRAMS: [&str; 3] = [RAW, SEQUENTIAL, IN_FLIGHT];
-
-/// Not the order of the kernel's table, in which a walk finds the flows: it would find each beside the last.
-const STRIDE: usize = 7919;
 
 fn main() {
     let args = Args::read(100_000);
@@ -83,7 +79,7 @@ fn print(table: &Table) {
 
 fn run(name: &str) -> Outcome {
     match name {
-        RAW => raw(),
+        RAW => names::mark_one_by_one(names::SHUFFLED),
         SEQUENTIAL => ours(async |handle, keys| {
             for (mark, key) in (1..).zip(keys) {
                 handle.set_mark(key, mark).await?;
@@ -101,55 +97,13 @@ fn run(name: &str) -> Outcome {
     }
 }
 
-/// The messages are made beforehand: what remains is what the kernel takes.
-fn raw() -> Outcome {
-    let mut socket = Raw::open();
-    let mut messages = Vec::new();
-    socket.dump(|datagram| {
-        for flow in message::messages(datagram) {
-            let seq = messages.len() as u32 + 1;
-            messages.push(set_mark(&flow, seq));
-        }
-    });
-    let messages = shuffled(messages);
-    let start = Instant::now();
-    for (seq, message) in &messages {
-        socket.send(message);
-        socket.acknowledged(*seq);
-    }
-    Outcome::new(start, messages.len())
-}
-
-fn set_mark(flow: &message::Received<'_>, seq: u32) -> (u32, Vec<u8>) {
-    let mut bytes = Vec::new();
-    let mut request = Message::new(&mut bytes, message::NEW, message::ACK, seq, flow.family());
-    for (kind, attribute) in flow.attributes() {
-        if matches!(kind, message::TUPLE_ORIG | message::ZONE) {
-            request.copy(attribute);
-        }
-    }
-    request.put(message::MARK, &seq.to_be_bytes());
-    drop(request);
-    (seq, bytes)
-}
-
 fn ours(work: impl AsyncFnOnce(ConntrackHandle, Vec<FlowKey>) -> ctnetlink::Result<()>) -> Outcome {
     common::current_thread().block_on(async {
         let handle = ctnetlink::connect().expect("a connection");
-        let flows = handle.list(ctnetlink::Table::Conntrack).await;
-        let keys = flows.expect("a list").map_ok(|flow| FlowKey::from(&flow));
-        let keys = shuffled(keys.try_collect().await.expect("flows"));
+        let keys = names::keys(&handle, names::SHUFFLED).await;
         let count = keys.len();
         let start = Instant::now();
         work(handle, keys).await.expect("marks");
         Outcome::new(start, count)
     })
-}
-
-fn shuffled<T>(ordered: Vec<T>) -> Vec<T> {
-    let len = ordered.len();
-    let mut places: Vec<_> = ordered.into_iter().map(Some).collect();
-    let stride = if len % STRIDE == 0 { 1 } else { STRIDE };
-    let order = (0..len).map(|index| index * stride % len);
-    order.filter_map(|index| places[index].take()).collect()
 }

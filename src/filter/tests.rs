@@ -1,9 +1,10 @@
 //! The filter without a kernel: what it matches, what it refuses, what it asks a kernel for.
 
+pub(crate) mod arbitrary;
 mod conditions;
 mod contradictions;
 mod decisions;
-mod model;
+pub(crate) mod model;
 mod superset;
 
 use super::{Filter, FilterBuilder, NatKind};

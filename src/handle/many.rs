@@ -65,8 +65,7 @@ impl ConntrackHandle {
         &self,
         changes: impl IntoIterator<Item = Change, IntoIter: Send + 'static>,
     ) -> Bulk {
-        let changes = changes.into_iter().map(Ok);
-        Bulk::new(self.lanes.clone(), Source::iter(changes))
+        Bulk::new(self.lanes.clone(), Source::iter(changes.into_iter()))
     }
 
     /// [`bulk`](Self::bulk) of a stream: changes are made as they come, those that are there
@@ -259,7 +258,7 @@ impl ConntrackHandle {
         &self,
         keys: impl Stream<Item: Into<FlowKey> + 'static> + Send + 'static,
     ) -> GetMany {
-        let keys = keys.map(Into::into);
+        let keys = keys.map(|key| Ok(key.into()));
         GetMany::new(self.lanes.clone(), Source::stream(keys))
     }
 }

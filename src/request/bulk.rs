@@ -57,14 +57,14 @@ pub struct Bulk {
 
 /// What is to be changed.
 pub(super) enum Changes {
-    These(Source<Result<Change>>),
+    These(Source<Change>),
     Matching(Box<Matching>),
 }
 
 type OnProgress = Box<dyn FnMut(&Report) -> ControlFlow<()> + Send>;
 
 impl Bulk {
-    pub(crate) fn new(lanes: Arc<Lanes>, changes: Source<Result<Change>>) -> Self {
+    pub(crate) fn new(lanes: Arc<Lanes>, changes: Source<Change>) -> Self {
         Self::of(lanes, BULK, Changes::These(changes))
     }
 

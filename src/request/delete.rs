@@ -58,8 +58,56 @@ pub(super) fn request(key: &FlowKey) -> Request {
     })
 }
 
-#[cfg(all(test, target_endian = "little"))]
+#[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::filter::tests::arbitrary::flow;
+    use crate::filter::tests::model::Kernel;
+    use crate::wire::attr::{Attribute, Attributes};
+    use crate::wire::message::Frame;
+    use crate::wire::uapi::*;
+
+    fn find(mut attributes: Attributes<'_>, kind: u16) -> Option<Attribute<'_>> {
+        std::iter::from_fn(|| attributes.next().unwrap()).find(|attr| attr.kind == kind)
+    }
+
+    proptest! {
+        /// Whatever the key: no kernel takes it for a flush.
+        #[test]
+        fn has_a_whole_tuple_always(mut flow in flow(), other in flow(), with_id: bool) {
+            let id = flow.id.filter(|_| with_id);
+            flow.id = id;
+            let mut successor = flow.clone();
+            successor.id = id.map(|id| (!u32::from(id)).into());
+            let orig = FlowKey::from(&flow);
+            let reply = FlowKey::reply(flow.reply).zone(flow.zone);
+            for key in [orig, id.map_or(reply, |id| reply.id(id))] {
+                let request = request(&key).finish(1);
+                let attributes = Frame::first(&request).unwrap().unwrap().attributes().unwrap();
+                let tuple = find(attributes, CTA_TUPLE_ORIG).or(find(attributes, CTA_TUPLE_REPLY));
+                let tuple = tuple.expect("a tuple").nest();
+                for (nest, attributes) in [(CTA_TUPLE_IP, 2), (CTA_TUPLE_PROTO, 1)] {
+                    let mut inside = find(tuple, nest).expect("a nest").nest();
+                    for _ in 0..attributes {
+                        prop_assert!(inside.next().unwrap().is_some());
+                    }
+                }
+                prop_assert!(find(attributes, CTA_FILTER).is_none());
+                let can_have = |it: &Kernel| it.zones || flow.zone.id() == 0;
+                for kernel in Kernel::all().filter(can_have) {
+                    prop_assert_eq!(kernel.removes(&request, &flow), Ok(true), "{:?}", kernel);
+                    prop_assert_eq!(kernel.removes(&request, &other), Err(ENOENT), "{:?}", kernel);
+                    prop_assert_eq!(kernel.removes(&request, &successor).is_err(), id.is_some());
+                }
+            }
+        }
+    }
+}
+
+#[cfg(all(test, target_endian = "little"))]
+mod golden {
     use super::*;
     use crate::flow::{Flow, Tuple};
     use crate::wire::golden::{assert_bytes, reply};

@@ -42,8 +42,8 @@ impl IntoFuture for GetMany {
             let work = move |lane: &mut Lane, caller: &mut Caller| {
                 let mut keys = Vec::with_capacity(lane.window());
                 loop {
-                    keys.clear();
-                    if source.fill(lane.window(), caller, |key| keys.push(key)) == 0 {
+                    source.fill(lane.window(), caller, &mut keys);
+                    if keys.is_empty() {
                         return;
                     }
                     let flows = Reader(lane).read(&keys);

@@ -32,7 +32,7 @@ pub(super) struct Matching {
 
 impl Matching {
     /// The changes, as a list finds their flows.
-    pub(super) async fn changes(self, lanes: Arc<Lanes>) -> Result<Source<Result<Change>>> {
+    pub(super) async fn changes(self, lanes: Arc<Lanes>) -> Result<Source<Change>> {
         self.check()?;
         let list = List::new(lanes, Table::Conntrack).filter(self.filter);
         let flows = match self.family {

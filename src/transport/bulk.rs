@@ -88,15 +88,14 @@ impl Bulk {
         self.window
     }
 
-    /// Sends the requests as one datagram, and tells what became of each. `data` gets what they
+    /// Puts a request into the next send.
+    pub(crate) fn push(&mut self, request: Request) {
+        self.datagram.push(request);
+    }
+
+    /// Sends what was put in as one datagram, and tells what became of each. `data` gets what they
     /// asked for, by their index.
-    pub(crate) fn exchange(
-        &mut self,
-        requests: impl IntoIterator<Item = Request>,
-        mut data: impl FnMut(usize, &Frame<'_>),
-    ) -> Vec<Answer> {
-        self.datagram.clear();
-        requests.into_iter().for_each(|it| self.datagram.push(it));
+    pub(crate) fn exchange(&mut self, mut data: impl FnMut(usize, &Frame<'_>)) -> Vec<Answer> {
         let count = self.datagram.len();
         if count == 0 {
             return Vec::new();
@@ -107,12 +106,20 @@ impl Bulk {
         }
         let first = self.seq + 1;
         self.seq += count as u32;
-        if let Err(cause) = self.socket.try_send(self.datagram.finish(first)) {
+        let sent = self.socket.try_send(self.datagram.finish(first));
+        self.datagram.clear();
+        if let Err(cause) = sent {
             return vec![Answer::Unsent(cause.raw_os_error().unwrap_or(0)); count];
         }
         let mut verdicts = vec![None; count];
         let overran = self.receive(first, &mut verdicts, &mut data);
         judge(verdicts, overran)
+    }
+
+    /// Sends one request alone.
+    pub(crate) fn exchange_one(&mut self, request: Request) -> Answer {
+        self.push(request);
+        self.exchange(|_, _| {}).pop().unwrap_or(Answer::Lost)
     }
 
     /// Takes up the answers to the requests from `first` on. Was one lost?

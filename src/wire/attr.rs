@@ -196,7 +196,14 @@ impl Writer<'_> {
         debug_assert!(len <= usize::from(u16::MAX));
         self.0[start..start + 2].copy_from_slice(&(len as u16).to_ne_bytes());
         self.0[start + 2..start + 4].copy_from_slice(&kind.to_ne_bytes());
-        self.0.resize(start + align4(len), 0);
+        for _ in len..align4(len) {
+            self.0.push(0);
+        }
+    }
+
+    /// Appends bytes that are attributes already.
+    pub(crate) fn raw(&mut self, attributes: &[u8]) {
+        self.0.extend_from_slice(attributes);
     }
 }
 

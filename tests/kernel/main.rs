@@ -12,6 +12,7 @@ mod common;
 mod filter;
 mod forger;
 mod lanes;
+mod matching;
 mod polled;
 mod right;
 mod verbs;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         .into_iter()
         .chain(filter::tests())
         .chain(lanes::tests())
+        .chain(matching::tests())
         .chain(bulk::tests());
     let trials = match obstacle {
         None => trials.collect(),

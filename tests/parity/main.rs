@@ -10,6 +10,7 @@
 mod support;
 
 mod flows;
+mod matching;
 mod names;
 mod our_creates;
 mod our_deletes;
@@ -70,6 +71,9 @@ fn trials(obstacle: Option<String>) -> Vec<Trial> {
         our_deletes::delete,
         our_deletes::flush,
         our_deletes::flush_of_one_family,
+        matching::deletes,
+        matching::flushes,
+        matching::updates,
         their_writes::create,
         their_writes::translation,
         their_writes::zones,

@@ -32,6 +32,13 @@ pub async fn populate(handle: &ConntrackHandle) -> Population {
     }
 }
 
+/// As [`populate`], without traffic: nothing but requests changes it.
+pub async fn populate_by_requests(handle: &ConntrackHandle) {
+    nft::labels().expect("a rule that uses labels");
+    ours::create(handle).await;
+    theirs::insert();
+}
+
 /// Nothing that traffic makes shall time out under a test.
 fn slow_clocks() {
     let directory = "/proc/sys/net/netfilter";

@@ -6,10 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ctnetlink::{
-    ConntrackHandle, ErrorKind, Family, Flow, Labels, Masked, NewFlow, Result as Answer, Table,
-    Tuple,
+    Change, ConntrackHandle, ErrorKind, Family, Filter, Flow, FlowKey, Labels, Masked, NewFlow,
+    Patch, Report, Result as Answer, Table, Tuple,
 };
-use futures::TryStreamExt;
+use futures::{TryStreamExt, stream};
 use libtest_mimic::Trial;
 
 use crate::place::{Level, Place};
@@ -43,6 +43,13 @@ pub(crate) fn tests(place: Place) -> Vec<Trial> {
         set_labels,
         delete,
         flush,
+        flush_by_a_filter,
+        bulk,
+        bulk_stream,
+        delete_matching,
+        update_matching,
+        get_many,
+        get_many_stream,
     ]
 }
 
@@ -177,4 +184,102 @@ async fn flush(handle: ConntrackHandle) {
     assert!(has_the_flow(&handle).await);
     handle.flush(Table::Conntrack).await.expect("a flush");
     assert!(!has_the_flow(&handle).await);
+}
+
+/// With the flow of IPv4, which has mark 1, and one of IPv6 without a mark.
+async fn leave_two_flows(handle: &ConntrackHandle) {
+    leave_a_flow(handle).await;
+    let created = handle.create(NewFlow::new(v6(), HOUR)).await;
+    created.expect("a flow");
+}
+
+/// The flow of IPv6 alone has to be left.
+async fn clean_the_other(handle: &ConntrackHandle) {
+    assert!(!has_the_flow(handle).await);
+    handle.delete(v6()).await.expect("a delete");
+}
+
+/// The mark of the flow of IPv4.
+fn marked() -> Filter {
+    let net = ctnetlink::IpNet::from(v4().src());
+    let filter = Filter::builder().mark(1).orig_src(net).build();
+    filter.expect("a filter")
+}
+
+fn applied(report: Answer<Report>) -> u64 {
+    let report = report.expect("a report");
+    assert_eq!(report.done(), report.applied, "{report}");
+    report.applied
+}
+
+/// At once, where the kernel compares the filter, and one by one.
+async fn flush_by_a_filter(handle: ConntrackHandle) {
+    let mark = Filter::builder().mark(1).family(Family::Ipv4).build();
+    for filter in [mark.expect("a filter"), marked()] {
+        leave_two_flows(&handle).await;
+        let flush = handle.flush(Table::Conntrack).filter(filter);
+        flush.await.expect("a flush");
+        clean_the_other(&handle).await;
+    }
+}
+
+/// A create, an update and a delete.
+fn changes() -> [Change; 3] {
+    [
+        Change::Create(NewFlow::new(v6(), HOUR)),
+        Change::Update(v4().into(), Patch::new().mark(2)),
+        Change::Delete(v6().into()),
+    ]
+}
+
+async fn bulk(handle: ConntrackHandle) {
+    leave_a_flow(&handle).await;
+    assert_eq!(applied(handle.bulk(changes()).await), 3);
+    assert_eq!(got(&handle).await.mark, Some(2));
+    clean(&handle).await;
+}
+
+async fn bulk_stream(handle: ConntrackHandle) {
+    leave_a_flow(&handle).await;
+    let changes = stream::iter(changes());
+    assert_eq!(applied(handle.bulk_stream(changes).await), 3);
+    assert_eq!(got(&handle).await.mark, Some(2));
+    clean(&handle).await;
+}
+
+async fn delete_matching(handle: ConntrackHandle) {
+    leave_two_flows(&handle).await;
+    assert_eq!(applied(handle.delete_matching(marked()).await), 1);
+    clean_the_other(&handle).await;
+}
+
+async fn update_matching(handle: ConntrackHandle) {
+    leave_a_flow(&handle).await;
+    let patch = Patch::new().mark(Masked::new(0x20, 0xf0));
+    assert_eq!(applied(handle.update_matching(marked(), patch).await), 1);
+    assert_eq!(got(&handle).await.mark, Some(0x21));
+    clean(&handle).await;
+}
+
+/// Of two keys the flow of the first is there.
+fn are_found(found: &[(FlowKey, Option<Flow>)]) {
+    let marks = found
+        .iter()
+        .map(|(_, flow)| flow.as_ref().map(|it| it.mark));
+    assert_eq!(marks.collect::<Vec<_>>(), [Some(Some(1)), None]);
+}
+
+async fn get_many(handle: ConntrackHandle) {
+    leave_a_flow(&handle).await;
+    let found = handle.get_many([v4(), v6()]).await.expect("a stream");
+    are_found(&found.try_collect::<Vec<_>>().await.expect("flows"));
+    clean(&handle).await;
+}
+
+async fn get_many_stream(handle: ConntrackHandle) {
+    leave_a_flow(&handle).await;
+    let keys = stream::iter([v4(), v6()]);
+    let found = handle.get_many_stream(keys).await.expect("a stream");
+    are_found(&found.try_collect::<Vec<_>>().await.expect("flows"));
+    clean(&handle).await;
 }

@@ -1,147 +1,72 @@
-//! A model of the kernels' comparison: what a dump's request makes each of them hand over, or
-//! refuse. It reads the bytes of the request, and knows nothing of how they came about.
+//! A model of the kernels: which flows a dump's request makes each of them hand over, which flows a
+//! flush or a delete makes it remove, and what it refuses. It reads the bytes of the request, and
+//! knows nothing of how they came about.
 
-use std::net::IpAddr;
+mod bugs;
+mod remove;
+mod tuple;
 
-use crate::flow::{Family, Flow, Tuple};
+use crate::flow::Flow;
 use crate::wire::attr::{Attribute, Attributes};
 use crate::wire::message::Frame;
 use crate::wire::uapi::*;
 
-/// Netlink header, then family.
-const FAMILY: usize = 16;
-
-/// Does such a kernel hand the flow over? An errno where it refuses the request.
-pub(super) fn hands_over(release: (u16, u16), request: &[u8], flow: &Flow) -> Result<bool, i32> {
-    let frame = Frame::first(request).expect("a message").expect("whole");
-    let top = || frame.attributes().expect("attributes");
-    let family = request[FAMILY];
-    let mut keeps = family == AF_UNSPEC || family == flow.family().number();
-
-    let (mark, mask) = (number(top(), CTA_MARK), number(top(), CTA_MARK_MASK));
-    let default = (release >= (5, 15)).then_some(u32::MAX);
-    if let (Some(mark), Some(mask)) = (mark, mask.or(default)) {
-        keeps &= flow.mark.unwrap_or(0) & mask == mark;
-    }
-    if release >= (5, 15) {
-        if let Some(status) = number(top(), CTA_STATUS) {
-            let mask = number(top(), CTA_STATUS_MASK).unwrap_or(status);
-            if mask == 0 {
-                return Err(EINVAL);
-            }
-            keeps &= flow.status.bits() & mask == status;
-        }
-    }
-    if release >= (6, 8) {
-        if let Some(zone) = find(top(), CTA_ZONE) {
-            keeps &= zone.get::<u16>().expect("a zone") == flow.zone.id();
-        }
-    }
-    if release >= (5, 8) {
-        if let Some(filter) = find(top(), CTA_FILTER) {
-            if ![AF_INET, AF_INET6].contains(&family) {
-                return Err(EOPNOTSUPP);
-            }
-            for (flags, kind, tuple) in [
-                (CTA_FILTER_ORIG_FLAGS, CTA_TUPLE_ORIG, &flow.orig),
-                (CTA_FILTER_REPLY_FLAGS, CTA_TUPLE_REPLY, &flow.reply),
-            ] {
-                let flags = find(filter.nest(), flags).map_or(0, |attr| {
-                    u32::from_ne_bytes(attr.payload.try_into().expect("four bytes"))
-                });
-                keeps &= side(flags, find(top(), kind), tuple)?;
-            }
-        }
-    }
-    Ok(keeps)
+/// A kernel: its release, and whether it is built with marks and with zones.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kernel {
+    pub(crate) release: (u16, u16),
+    pub(crate) marks: bool,
+    pub(crate) zones: bool,
 }
 
-/// Does the tuple agree with the given one in the flagged fields?
-fn side(flags: u32, given: Option<Attribute<'_>>, tuple: &Tuple) -> Result<bool, i32> {
-    const PROTO: u32 = CTA_FILTER_F_CTA_PROTO_NUM;
-    const ADDRESSES: u32 = CTA_FILTER_F_CTA_IP_SRC | CTA_FILTER_F_CTA_IP_DST;
-    if flags == 0 {
-        return Ok(true);
-    }
-    let behind_protocol = flags & !(PROTO | ADDRESSES);
-    if flags >= 1 << 12 || (behind_protocol != 0 && flags & PROTO == 0) {
-        return Err(EINVAL);
-    }
-    let given = given.ok_or(EINVAL)?.nest();
-    let field = |nest, kind| {
-        let nest = find(given, nest).ok_or(EINVAL)?;
-        find(nest.nest(), kind).ok_or(EINVAL)
-    };
-    let mut keeps = true;
-    for (flag, v4, v6, address) in [
-        (
-            CTA_FILTER_F_CTA_IP_SRC,
-            CTA_IP_V4_SRC,
-            CTA_IP_V6_SRC,
-            tuple.src(),
-        ),
-        (
-            CTA_FILTER_F_CTA_IP_DST,
-            CTA_IP_V4_DST,
-            CTA_IP_V6_DST,
-            tuple.dst(),
-        ),
-    ] {
-        if flags & flag != 0 {
-            keeps &= match address {
-                IpAddr::V4(own) => field(CTA_TUPLE_IP, v4)?.payload == own.octets(),
-                // The kernel's bug: inverted.
-                IpAddr::V6(own) => field(CTA_TUPLE_IP, v6)?.payload != own.octets(),
-            };
+/// Those between which a request changes its meaning, and those in wide use.
+pub(crate) const RELEASES: [(u16, u16); 14] = [
+    (4, 19),
+    (5, 2),
+    (5, 3),
+    (5, 4),
+    (5, 8),
+    (5, 10),
+    (5, 15),
+    (6, 1),
+    (6, 6),
+    (6, 8),
+    (6, 10),
+    (6, 11),
+    (6, 12),
+    (6, 18),
+];
+
+/// A request as the kernel reads it.
+#[derive(Clone, Copy)]
+struct Message<'a> {
+    family: u8,
+    version: u8,
+    attributes: Attributes<'a>,
+}
+
+impl<'a> Message<'a> {
+    fn new(request: &'a [u8], kind: u16) -> Self {
+        let frame = Frame::first(request).expect("a message").expect("whole");
+        assert_eq!(frame.kind, kind);
+        Self {
+            family: request[16],
+            version: request[17],
+            attributes: frame.attributes().expect("attributes"),
         }
     }
-    if flags & PROTO != 0 {
-        keeps &= field(CTA_TUPLE_PROTO, CTA_PROTO_NUM)?.payload == [tuple.protocol()];
+
+    fn find(&self, kind: u16) -> Option<Attribute<'a>> {
+        find(self.attributes, kind)
     }
-    for (flag, kind, port) in [
-        (
-            CTA_FILTER_F_CTA_PROTO_SRC_PORT,
-            CTA_PROTO_SRC_PORT,
-            tuple.src_port(),
-        ),
-        (
-            CTA_FILTER_F_CTA_PROTO_DST_PORT,
-            CTA_PROTO_DST_PORT,
-            tuple.dst_port(),
-        ),
-    ] {
-        if flags & flag != 0 {
-            let given = field(CTA_TUPLE_PROTO, kind)?
-                .get::<u16>()
-                .map_err(|_| EINVAL)?;
-            keeps &= !matches!(tuple.protocol(), IPPROTO_TCP | IPPROTO_UDP) || port == Some(given);
-        }
+
+    fn has(&self, kind: u16) -> bool {
+        self.find(kind).is_some()
     }
-    let Some(echo) = tuple.icmp_echo() else {
-        return Ok(keeps);
-    };
-    let of = |first: u32, ours: bool| if ours { (flags / first) & 7 } else { 0 };
-    let v6 = tuple.protocol() == IPPROTO_ICMPV6;
-    let [kind, code, id] = match v6 {
-        true => [
-            CTA_PROTO_ICMPV6_TYPE,
-            CTA_PROTO_ICMPV6_CODE,
-            CTA_PROTO_ICMPV6_ID,
-        ],
-        false => [CTA_PROTO_ICMP_TYPE, CTA_PROTO_ICMP_CODE, CTA_PROTO_ICMP_ID],
-    };
-    let asked =
-        of(CTA_FILTER_F_CTA_PROTO_ICMP_TYPE, !v6) | of(CTA_FILTER_F_CTA_PROTO_ICMPV6_TYPE, v6);
-    for (bit, kind, own) in [
-        (1, kind, vec![echo.kind()]),
-        (2, code, vec![echo.code()]),
-        (4, id, echo.id().to_be_bytes().to_vec()),
-    ] {
-        if asked & bit != 0 {
-            keeps &= field(CTA_TUPLE_PROTO, kind)?.payload == own;
-        }
+
+    fn number(&self, kind: u16) -> Option<u32> {
+        self.find(kind).map(|attr| attr.get().expect("a number"))
     }
-    Ok(keeps)
 }
 
 fn find(mut attributes: Attributes<'_>, kind: u16) -> Option<Attribute<'_>> {
@@ -153,39 +78,119 @@ fn find(mut attributes: Attributes<'_>, kind: u16) -> Option<Attribute<'_>> {
     None
 }
 
-fn number(attributes: Attributes<'_>, kind: u16) -> Option<u32> {
-    find(attributes, kind).map(|attr| attr.get().expect("a number"))
-}
+impl Kernel {
+    /// One with all that the release has.
+    pub(crate) fn of(release: (u16, u16)) -> Self {
+        Self {
+            release,
+            marks: true,
+            zones: true,
+        }
+    }
 
-/// The model has the bugs that it is there for.
-#[test]
-fn it_is_no_friend() {
-    use crate::wire::message::Request;
-    let flow = super::udp6();
-    let request = |family: Family, fill: fn(&mut crate::wire::attr::Writer<'_>)| {
-        Request::new(IPCTNL_MSG_CT_GET, NLM_F_DUMP, family.number())
-            .with(fill)
-            .finish(1)
-    };
-    let zone = request(Family::Ipv6, |w| w.put(CTA_ZONE, &5_u16));
-    assert_eq!(hands_over((6, 6), &zone, &flow), Ok(true));
-    assert_eq!(hands_over((6, 8), &zone, &flow), Ok(false));
-    let mark = request(Family::Ipv6, |w| w.put(CTA_MARK, &5_u32));
-    assert_eq!(hands_over((5, 10), &mark, &flow), Ok(true));
-    assert_eq!(hands_over((5, 15), &mark, &flow), Ok(false));
-    let address = request(Family::Ipv6, |w| {
-        w.nest(CTA_FILTER, |w| {
-            w.put(CTA_FILTER_ORIG_FLAGS, &1_u32.to_ne_bytes())
-        });
-        w.nest(CTA_TUPLE_ORIG, |w| {
-            w.nest(CTA_TUPLE_IP, |w| {
-                w.put(
-                    CTA_IP_V6_SRC,
-                    &"fd00::1".parse::<std::net::Ipv6Addr>().unwrap(),
-                );
+    /// Each release, whole, without marks and without zones.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        let builds = |release| {
+            let whole = Self::of(release);
+            let marks = Self {
+                marks: false,
+                ..whole
+            };
+            let zones = Self {
+                zones: false,
+                ..whole
+            };
+            [whole, marks, zones]
+        };
+        RELEASES.into_iter().flat_map(builds)
+    }
+
+    fn since(&self, major: u16, minor: u16) -> bool {
+        self.release >= (major, minor)
+    }
+
+    /// Does it hand the flow over in a dump? An errno where it refuses the request.
+    pub(crate) fn hands_over(&self, request: &[u8], flow: &Flow) -> Result<bool, i32> {
+        let message = Message::new(request, IPCTNL_MSG_CT_GET);
+        self.keeps(&message, message.family, flow)
+    }
+
+    /// Does the flow meet the conditions of a dump or a flush of this family?
+    /// (ctnetlink_alloc_filter, ctnetlink_filter_match.)
+    fn keeps(&self, message: &Message<'_>, family: u8, flow: &Flow) -> Result<bool, i32> {
+        // Then it does not look at the masks either (ctnetlink_needs_filter).
+        let is_plain = family == AF_UNSPEC
+            && ![CTA_MARK, CTA_STATUS, CTA_FILTER]
+                .iter()
+                .any(|it| message.has(*it))
+            && !(message.has(CTA_ZONE) && self.since(6, 8));
+        if is_plain {
+            return Ok(true);
+        }
+        let keeps = [
+            family == AF_UNSPEC || family == flow.family().number(),
+            self.mark(message, flow)?,
+            self.status(message, flow)?,
+            self.zone(message, flow)?,
+            self.tuples(message, family, flow)?,
+        ];
+        Ok(!keeps.contains(&false))
+    }
+
+    fn mark(&self, message: &Message<'_>, flow: &Flow) -> Result<bool, i32> {
+        let (mark, mask) = (message.number(CTA_MARK), message.number(CTA_MARK_MASK));
+        let (mark, mask) = match (mark, mask) {
+            _ if !self.marks => return Ok(true),
+            (None, Some(_)) if self.since(5, 15) => return Err(EINVAL),
+            (Some(mark), None) if self.since(5, 15) => (mark, u32::MAX),
+            (Some(mark), Some(mask)) => (mark, mask),
+            _ => return Ok(true),
+        };
+        Ok(flow.mark.unwrap_or(0) & mask == mark)
+    }
+
+    fn status(&self, message: &Message<'_>, flow: &Flow) -> Result<bool, i32> {
+        let (status, mask) = (message.number(CTA_STATUS), message.number(CTA_STATUS_MASK));
+        match (status, mask) {
+            _ if !self.since(5, 15) => Ok(true),
+            (None, None) => Ok(true),
+            (None, Some(_)) => Err(EINVAL),
+            (Some(status), mask) => match mask.unwrap_or(status) {
+                0 => Err(EINVAL),
+                mask => Ok(flow.status.bits() & mask == status),
+            },
+        }
+    }
+
+    fn zone(&self, message: &Message<'_>, flow: &Flow) -> Result<bool, i32> {
+        let zone = match message.find(CTA_ZONE) {
+            Some(zone) if self.since(6, 8) => zone.get::<u16>().expect("a zone"),
+            _ => return Ok(true),
+        };
+        match self.zones {
+            true => Ok(zone == flow.zone.id()),
+            false => Err(EOPNOTSUPP),
+        }
+    }
+
+    fn tuples(&self, message: &Message<'_>, family: u8, flow: &Flow) -> Result<bool, i32> {
+        let filter = match message.find(CTA_FILTER) {
+            Some(filter) if self.since(5, 8) => filter,
+            _ => return Ok(true),
+        };
+        if message.has(CTA_ZONE) && !self.zones {
+            return Err(EOPNOTSUPP);
+        }
+        let mut keeps = true;
+        for (flags, kind, tuple) in [
+            (CTA_FILTER_ORIG_FLAGS, CTA_TUPLE_ORIG, &flow.orig),
+            (CTA_FILTER_REPLY_FLAGS, CTA_TUPLE_REPLY, &flow.reply),
+        ] {
+            let flags = find(filter.nest(), flags).map_or(0, |attr| {
+                u32::from_ne_bytes(attr.payload.try_into().expect("four bytes"))
             });
-        });
-    });
-    assert_eq!(hands_over((5, 4), &address, &flow), Ok(true));
-    assert_eq!(hands_over((6, 18), &address, &flow), Ok(false));
+            keeps &= tuple::has_fields(flags, message.find(kind), family, tuple)?;
+        }
+        Ok(keeps)
+    }
 }

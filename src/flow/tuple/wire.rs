@@ -41,32 +41,27 @@ impl Codec for Tuple {
 
     fn encode(&self, kind: u16, cx: &Context, w: &mut Writer<'_>) {
         w.nest(kind, |w| {
-            w.nest(CTA_TUPLE_IP, |w| match &self.addresses {
+            match &self.addresses {
                 Addresses::V4(src, dst) => {
-                    w.put(CTA_IP_V4_SRC, src);
-                    w.put(CTA_IP_V4_DST, dst);
+                    let kinds = [CTA_IP_V4_SRC, CTA_IP_V4_DST];
+                    w.raw(&address_nest::<20, 4>(kinds, src.octets(), dst.octets()));
                 }
                 Addresses::V6(src, dst) => {
-                    w.put(CTA_IP_V6_SRC, src);
-                    w.put(CTA_IP_V6_DST, dst);
+                    let kinds = [CTA_IP_V6_SRC, CTA_IP_V6_DST];
+                    w.raw(&address_nest::<44, 16>(kinds, src.octets(), dst.octets()));
                 }
-            });
-            w.nest(CTA_TUPLE_PROTO, |w| {
-                w.put(CTA_PROTO_NUM, &self.protocol);
-                match &self.detail {
-                    Detail::None => {}
-                    Detail::Ports(src, dst) => {
-                        w.put(CTA_PROTO_SRC_PORT, src);
-                        w.put(CTA_PROTO_DST_PORT, dst);
-                    }
-                    Detail::Icmp(echo) => {
-                        let [id, kind, code] = icmp_attributes(self.protocol);
-                        w.put(id, &echo.id);
-                        w.put(kind, &echo.kind);
-                        w.put(code, &echo.code);
-                    }
-                }
-            });
+            }
+            match &self.detail {
+                Detail::None => w.nest(CTA_TUPLE_PROTO, |w| w.put(CTA_PROTO_NUM, &self.protocol)),
+                Detail::Ports(src, dst) => w.raw(&port_nest(self.protocol, *src, *dst)),
+                Detail::Icmp(echo) => w.nest(CTA_TUPLE_PROTO, |w| {
+                    w.put(CTA_PROTO_NUM, &self.protocol);
+                    let [id, kind, code] = icmp_attributes(self.protocol);
+                    w.put(id, &echo.id);
+                    w.put(kind, &echo.kind);
+                    w.put(code, &echo.code);
+                }),
+            }
             let zone = match kind {
                 CTA_TUPLE_ORIG => cx.zone_orig,
                 CTA_TUPLE_REPLY => cx.zone_reply,
@@ -197,6 +192,43 @@ fn ports(nest: &[u8], addresses: Addresses) -> Option<Tuple> {
         protocol: nest[8],
         detail: Detail::Ports([nest[16], nest[17]], [nest[24], nest[25]]),
     })
+}
+
+/// The nest of two addresses of `N` bytes, `L` bytes in all. In one piece, as [`port_nest`]: by the
+/// attribute, a tuple took a third of the instructions that a mark takes in user space.
+#[inline]
+fn address_nest<const L: usize, const N: usize>(
+    [src_kind, dst_kind]: [u16; 2],
+    src: [u8; N],
+    dst: [u8; N],
+) -> [u8; L] {
+    let mut nest = [0; L];
+    let (head, rest) = nest.split_at_mut(4);
+    let (first, second) = rest.split_at_mut(4 + N);
+    head.copy_from_slice(&header(L, CTA_TUPLE_IP | NLA_F_NESTED));
+    first[..4].copy_from_slice(&header(4 + N, src_kind));
+    first[4..].copy_from_slice(&src);
+    second[..4].copy_from_slice(&header(4 + N, dst_kind));
+    second[4..].copy_from_slice(&dst);
+    nest
+}
+
+/// The nest of a protocol's number and two ports.
+#[inline]
+fn port_nest(protocol: u8, src: [u8; 2], dst: [u8; 2]) -> [u8; 28] {
+    let mut nest = [0; 28];
+    for (at, header) in [
+        (0, header(28, CTA_TUPLE_PROTO | NLA_F_NESTED)),
+        (4, header(5, CTA_PROTO_NUM)),
+        (12, header(6, CTA_PROTO_SRC_PORT)),
+        (20, header(6, CTA_PROTO_DST_PORT)),
+    ] {
+        nest[at..at + 4].copy_from_slice(&header);
+    }
+    nest[8] = protocol;
+    nest[16..18].copy_from_slice(&src);
+    nest[24..26].copy_from_slice(&dst);
+    nest
 }
 
 /// The header of an attribute; `len` counts it.

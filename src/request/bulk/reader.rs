@@ -31,8 +31,10 @@ impl Reader<'_> {
 
     fn exchange(&mut self, keys: &[FlowKey]) -> (Vec<Answer>, Vec<Option<Result<Flow>>>) {
         let mut flows: Vec<_> = keys.iter().map(|_| None).collect();
-        let requests = keys.iter().map(|key| get::request(key, IPCTNL_MSG_CT_GET));
-        let answers = self.0.exchange(requests, |index, frame| {
+        for key in keys {
+            self.0.push(get::request(key, IPCTNL_MSG_CT_GET));
+        }
+        let answers = self.0.exchange(|index, frame| {
             flows[index] = Some(Flow::from_message(frame.bytes));
         });
         (answers, flows)

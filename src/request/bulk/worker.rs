@@ -29,20 +29,18 @@ impl<'a> Worker<'a> {
     /// Makes the changes, until their end, until nobody wants the report, or as `on_progress` says.
     pub(super) fn work(
         &mut self,
-        mut source: Source<Result<Change>>,
+        mut source: Source<Change>,
         caller: &mut Caller,
         on_progress: &mut dyn FnMut(&Report) -> ControlFlow<()>,
     ) {
         let room = self.reader.0.window();
         let mut changes = Vec::with_capacity(room);
         loop {
-            changes.clear();
-            let incomplete = &mut self.report.incomplete;
-            let taken = source.fill(room, caller, |change| match change {
-                Ok(change) => changes.push(change),
-                Err(error) => _ = incomplete.get_or_insert(error),
-            });
-            if taken == 0 {
+            source.fill(room, caller, &mut changes);
+            if let Some(error) = source.error.take() {
+                self.report.incomplete.get_or_insert(error);
+            }
+            if changes.is_empty() {
                 return;
             }
             // The look that one change takes must not overtake the changes before it.
@@ -62,18 +60,17 @@ impl<'a> Worker<'a> {
     fn apply(&mut self, run: &mut [Change]) {
         let mut results: Vec<Option<Result<()>>> = run.iter().map(|_| None).collect();
         let mut sent = Vec::with_capacity(run.len());
-        let mut requests = Vec::with_capacity(run.len());
         let looks = self.look(run);
         for (index, (change, look)) in run.iter_mut().zip(looks).enumerate() {
             match prepare(change, look) {
                 Ok((request, status)) => {
-                    requests.push(request);
+                    self.reader.0.push(request);
                     sent.push((index, status));
                 }
                 Err(error) => results[index] = Some(Err(error)),
             }
         }
-        let answers = self.reader.0.exchange(requests, |_, _| {});
+        let answers = self.reader.0.exchange(|_, _| {});
         for ((index, status), answer) in sent.into_iter().zip(answers) {
             results[index] = Some(self.settle(&mut run[index], status, answer));
         }
@@ -115,8 +112,7 @@ impl<'a> Worker<'a> {
         loop {
             let look = looks_first(change).then(|| self.reader.one(&change.key()));
             let (request, status) = prepare(change, look)?;
-            let answer = self.reader.0.exchange([request], |_, _| {}).pop();
-            let result = answer.unwrap_or(Answer::Lost).into_result();
+            let result = self.reader.0.exchange_one(request).into_result();
             match (result, status) {
                 (Err(error), Some(seen)) if update::outrun(&error, before, seen) => before = status,
                 (result, _) => return result,

@@ -1,5 +1,7 @@
 //! What is sent as a flush, and to which kernel.
 
+mod kernels;
+
 use super::*;
 use crate::ErrorKind;
 use crate::filter::{FilterBuilder, NatKind};
@@ -58,6 +60,8 @@ fn by_a_filter_where_the_kernel_compares_all_of_it() {
             since_6_12,
             "{filter:?}"
         );
+        let six = flush().filter(filter).family(Family::Ipv6);
+        assert_eq!(at_once(&six), since_6_12, "{six:?}");
     }
 }
 

@@ -8,11 +8,11 @@ use ctnetlink::{
 
 use super::population::{host, these};
 
-pub(super) struct Condition {
-    pub(super) name: &'static str,
-    pub(super) add: fn(FilterBuilder) -> FilterBuilder,
-    pub(super) holds: fn(&Flow) -> bool,
-    pub(super) by_kernel: KernelFilter,
+pub(crate) struct Condition {
+    pub(crate) name: &'static str,
+    pub(crate) add: fn(FilterBuilder) -> FilterBuilder,
+    pub(crate) holds: fn(&Flow) -> bool,
+    pub(crate) by_kernel: KernelFilter,
 }
 
 const TUPLE: KernelFilter = KernelFilter::FAMILY.union(KernelFilter::PROTOCOL);
@@ -44,7 +44,7 @@ fn bit(n: u8) -> Labels {
     Labels::bit(n).expect("a label")
 }
 
-pub(super) fn all() -> Vec<Condition> {
+pub(crate) fn all() -> Vec<Condition> {
     use Family::{Ipv4, Ipv6};
     use KernelFilter as K;
     conditions![

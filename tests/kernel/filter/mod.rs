@@ -1,9 +1,9 @@
 //! Filters on the running kernel: what a filtered list gives is what matches, whatever the kernel
 //! compares of it.
 
-mod conditions;
-mod population;
-mod truth;
+pub(crate) mod conditions;
+pub(crate) mod population;
+pub(crate) mod truth;
 mod zones;
 
 use ctnetlink::{ConntrackHandle, Filter, Flow, FlowStream, Table};

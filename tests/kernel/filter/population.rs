@@ -10,10 +10,10 @@ use futures::future::try_join_all;
 
 use crate::support::nft;
 
-pub(super) const FLOWS: u16 = 640;
+pub(crate) const FLOWS: u16 = 640;
 
 /// Host `n` of network `net`: 10.net.0.n or fd00:net::n.
-pub(super) fn host(v6: bool, net: u8, n: u16) -> IpAddr {
+pub(crate) fn host(v6: bool, net: u8, n: u16) -> IpAddr {
     let [high, low] = n.to_be_bytes();
     match v6 {
         false => Ipv4Addr::new(10, net, high, low).into(),
@@ -22,7 +22,7 @@ pub(super) fn host(v6: bool, net: u8, n: u16) -> IpAddr {
 }
 
 /// Makes the flows: both families, all protocols, zones, translations, marks, labels, states.
-pub(super) async fn populate(handle: &ConntrackHandle) {
+pub(crate) async fn populate(handle: &ConntrackHandle) {
     nft::labels().expect("a rule that uses labels");
     let made = (0..FLOWS).map(|n| async move {
         let flow = flow(n);
@@ -32,7 +32,8 @@ pub(super) async fn populate(handle: &ConntrackHandle) {
     try_join_all(made).await.expect("all flows");
 }
 
-fn flow(n: u16) -> NewFlow {
+/// One of them, by its number.
+pub(crate) fn flow(n: u16) -> NewFlow {
     let (v6, kind) = (n % 2 == 1, n / 2 % 8);
     let (tuple, is_generic) = (tuple(n, v6, kind), kind == 5);
     let zone = match n / 16 % 5 {
@@ -95,6 +96,6 @@ fn tuple(n: u16, v6: bool, kind: u16) -> Tuple {
 }
 
 /// All of these bits, and the others as they are.
-pub(super) fn these(status: Status) -> Masked<Status> {
+pub(crate) fn these(status: Status) -> Masked<Status> {
     Masked::new(status, status)
 }

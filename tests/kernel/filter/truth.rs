@@ -21,7 +21,7 @@ pub(super) fn tests() -> Vec<Trial> {
 const SAMPLE: usize = 11;
 
 /// The connection, and the flows of the table as a whole list has them.
-async fn table() -> (ConntrackHandle, Vec<Flow>) {
+pub(crate) async fn table() -> (ConntrackHandle, Vec<Flow>) {
     let handle = connect();
     populate(&handle).await;
     let flows = all(handle.list(Table::Conntrack).await.expect("a stream")).await;
@@ -30,19 +30,24 @@ async fn table() -> (ConntrackHandle, Vec<Flow>) {
 }
 
 /// Ids of the flows, sorted: within one table that nothing changes they are names.
-fn ids<'a>(flows: impl IntoIterator<Item = &'a Flow>) -> Vec<u32> {
+pub(crate) fn ids<'a>(flows: impl IntoIterator<Item = &'a Flow>) -> Vec<u32> {
     let ids = flows.into_iter().map(|flow| flow.id.expect("an id").into());
     let mut ids: Vec<u32> = ids.collect();
     ids.sort_unstable();
     ids
 }
 
-/// What this kernel can compare, by its release.
-fn comparable() -> KernelFilter {
+/// The release of this kernel.
+pub(crate) fn release() -> (u16, u16) {
     let text = fs::read_to_string("/proc/sys/kernel/osrelease").expect("a release");
     let mut numbers = text.split(|char: char| !char.is_ascii_digit());
-    let mut number = || numbers.next().and_then(|n| n.parse::<u16>().ok());
-    let release = (number().expect("a number"), number().expect("a number"));
+    let mut number = || numbers.next().and_then(|n| n.parse().ok());
+    (number().expect("a number"), number().expect("a number"))
+}
+
+/// What this kernel can compare, by its release.
+fn comparable() -> KernelFilter {
+    let release = release();
     let mut can = KernelFilter::FAMILY | KernelFilter::MARK;
     can.set(KernelFilter::STATUS, release >= (5, 15));
     can.set(KernelFilter::ZONE, release >= (6, 8));

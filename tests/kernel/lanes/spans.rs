@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 
-use ctnetlink::{Family, Status, Table};
+use ctnetlink::{Change, Family, Filter, FilterBuilder, Patch, Status, Table};
 use libtest_mimic::Trial;
 use tracing_core::dispatcher::{Dispatch, set_default};
 use tracing_core::field::{Field, Visit};
@@ -12,12 +12,15 @@ use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::{Event, Metadata, Subscriber};
 
 use super::{connect, fill, list, new, rest, udp};
+use crate::filter::truth::release;
 use crate::trials;
 
 pub(super) fn tests() -> Vec<Trial> {
     trials!("lanes::spans":
         a_request_is_a_span,
         a_message_is_nothing,
+        a_request_for_many_flows_is_a_span,
+        a_request_by_a_filter_is_a_span_with_that_of_its_list,
     )
 }
 
@@ -167,4 +170,92 @@ async fn a_message_is_nothing() {
     assert_eq!(notes.take().len(), 300);
     assert_eq!(rest(list(&handle).await).await, 300);
     assert_eq!(notes.take().len(), 1);
+}
+
+/// Verb and outcome of the spans since the last look. None has a number but those of walks: the
+/// others are of many messages.
+fn verbs(notes: &Notes) -> Vec<(String, String)> {
+    let spans = notes.take().into_iter();
+    let verbs = spans.map(|mut span| {
+        let verb = span.remove("verb").expect("a verb");
+        let walks = ["list", "flush"].contains(&verb.as_str());
+        assert!(walks || !span.contains_key("seq"), "{span:?}");
+        (verb, span.remove("outcome").expect("an outcome"))
+    });
+    verbs.collect()
+}
+
+#[track_caller]
+fn are<const N: usize>(notes: &Notes, spans: [(&str, &str); N]) {
+    let spans = spans.map(|(verb, outcome)| (verb.to_owned(), outcome.to_owned()));
+    assert_eq!(verbs(notes), spans);
+}
+
+async fn a_request_for_many_flows_is_a_span() {
+    let handle = connect();
+    let notes = Notes::default();
+    let _guard = set_default(&Dispatch::new(notes.clone()));
+    let create = |n| Change::Create(new(n));
+    let made = handle.bulk((0..300).map(create)).await;
+    assert_eq!(made.expect("a report").applied, 300);
+    are(&notes, [("bulk", "ok")]);
+    let again = futures::stream::iter((0..300).map(create));
+    let again = handle.bulk_stream(again).await.expect("a report");
+    assert_eq!(again.failed_total, 300);
+    are(&notes, [("bulk", "ok")]);
+    let found = handle.get_many((0..300).map(udp)).await;
+    drop(found.expect("a stream"));
+    are(&notes, [("get_many", "ok")]);
+    let keys = futures::stream::iter([udp(1)]);
+    drop(handle.get_many_stream(keys).await.expect("a stream"));
+    are(&notes, [("get_many", "ok")]);
+}
+
+async fn a_request_by_a_filter_is_a_span_with_that_of_its_list() {
+    let handle = connect();
+    fill(&handle, 100).await;
+    let notes = Notes::default();
+    let _guard = set_default(&Dispatch::new(notes.clone()));
+    let on =
+        |add: fn(FilterBuilder) -> FilterBuilder| add(Filter::builder()).build().expect("a filter");
+    let (mark, port) = (
+        || on(|b| b.mark(0)),
+        || on(|b| b.protocol(17).orig_dst_port(53)),
+    );
+    let patch = Patch::new().mark(0);
+    let updated = handle.update_matching(mark(), patch.clone()).await;
+    assert_eq!(updated.expect("a report").applied, 100);
+    are(&notes, [("update_matching", "ok"), ("list", "ok")]);
+    let deleted = handle.delete_matching(on(|b| b.mark(1))).await;
+    assert_eq!(deleted.expect("a report").applied, 0);
+    are(&notes, [("delete_matching", "ok"), ("list", "ok")]);
+
+    // Refused: nothing is sent.
+    let updated = handle.update_matching(mark(), Patch::new()).await;
+    updated.expect_err("a patch that changes nothing");
+    are(&notes, [("update_matching", "InvalidInput")]);
+    let deleted = handle.delete_matching(Filter::default()).await;
+    deleted.expect_err("an empty filter");
+    are(&notes, [("delete_matching", "InvalidInput")]);
+    let flush = |filter| handle.flush(Table::Conntrack).filter(filter);
+    flush(Filter::default()).await.expect_err("an empty filter");
+    flush(on(|b| b.family(Family::Ipv4)))
+        .family(Family::Ipv6)
+        .await
+        .expect_err("two families");
+    are(
+        &notes,
+        [("flush", "InvalidInput"), ("flush", "InvalidInput")],
+    );
+
+    // One request where the kernel compares the filter, else a list and deletes.
+    let one_by_one = [("flush", "ok"), ("delete_matching", "ok"), ("list", "ok")];
+    flush(on(|b| b.mark(1))).await.expect("a flush");
+    match release() >= (6, 12) {
+        true => are(&notes, [("flush", "ok")]),
+        false => are(&notes, one_by_one),
+    }
+    flush(port()).await.expect("a flush");
+    are(&notes, one_by_one);
+    assert_eq!(rest(list(&handle).await).await, 0);
 }

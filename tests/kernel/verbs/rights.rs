@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use std::{env, fs, process};
 
-use ctnetlink::{ConntrackHandle, ErrorKind, Masked, Table};
+use ctnetlink::{ConntrackHandle, ErrorKind, Filter, FilterBuilder, Masked, Patch, Table};
 use futures::future::join_all;
 use libtest_mimic::Trial;
 use nix::sched::{CloneFlags, unshare};
@@ -104,4 +104,16 @@ async fn walks_fail(handle: &ConntrackHandle) {
     }
     let flushed = handle.flush(Table::Conntrack).await;
     refused(flushed, ErrorKind::PermissionDenied, &LACKING);
+    // By what is asked before, at once, and one by one.
+    let on = |filter: FilterBuilder| filter.build().expect("a filter");
+    let mark = || on(Filter::builder().mark(1));
+    let port = on(Filter::builder().protocol(6).orig_dst_port(443));
+    for filter in [mark(), on(Filter::builder().zone(0)), port] {
+        let flushed = handle.flush(Table::Conntrack).filter(filter).await;
+        refused(flushed, ErrorKind::PermissionDenied, &LACKING);
+    }
+    let deleted = handle.delete_matching(mark()).await;
+    refused(deleted, ErrorKind::PermissionDenied, &LACKING);
+    let updated = handle.update_matching(mark(), Patch::new().mark(7)).await;
+    refused(updated, ErrorKind::PermissionDenied, &LACKING);
 }

@@ -1,0 +1,175 @@
+//! Flows, and filters that they meet.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use ipnet::IpNet;
+use proptest::prelude::*;
+
+use crate::filter::{Filter, FilterBuilder, NatKind};
+use crate::flow::tests::arbitrary;
+use crate::flow::{Family, Flow, Labels, Masked, ProtoInfo, Status, ZoneDirection};
+use crate::wire::uapi::*;
+
+/// A flow as a kernel can have it: one family, one protocol. Boxed, for two of them at a time are
+/// more than a test's stack holds.
+pub(crate) fn flow() -> BoxedStrategy<Flow> {
+    let flow = arbitrary::flow().boxed();
+    let flow = flow.prop_map(|mut flow| {
+        let (orig, reply) = (flow.orig, flow.reply);
+        if (orig.family(), orig.protocol()) != (reply.family(), reply.protocol()) {
+            flow.reply = orig.inverse();
+        }
+        flow
+    });
+    flow.boxed()
+}
+
+/// The flow, with one thing changed that a flush can go by.
+pub(crate) fn neighbours(flow: &Flow, bit: u32) -> [Flow; 3] {
+    let changed = |change: &dyn Fn(&mut Flow)| {
+        let mut other = flow.clone();
+        change(&mut other);
+        other
+    };
+    let bit = 1_u32 << (bit % 32);
+    [
+        changed(&|flow| flow.mark = Some(flow.mark.unwrap_or(0) ^ bit)),
+        changed(&|flow| flow.status ^= Status::from_bits_retain(bit)),
+        changed(&|flow| flow.zone = (flow.zone.id() ^ (bit as u16).max(1)).into()),
+    ]
+}
+
+/// Says yes or no, by the bits of a number.
+struct Chosen(u32);
+
+impl Chosen {
+    fn next(&mut self) -> bool {
+        let bit = self.0 & 1 == 1;
+        self.0 >>= 1;
+        bit
+    }
+}
+
+/// Conditions, chosen by the bits of `which`, that the flow meets: any that a filter can have.
+pub(crate) fn met_by(flow: &Flow, which: u32, mask: u32) -> FilterBuilder {
+    let mut chosen = Chosen(which);
+    let filter = whole(Filter::builder(), flow, &mut chosen, mask);
+    let filter = rest(filter, flow, &mut chosen, mask);
+    tuples(filter, flow, &mut chosen, mask)
+}
+
+/// As [`met_by`], of the kinds that some kernel compares in a flush.
+pub(crate) fn flushed_by(flow: &Flow, which: u32, mask: u32) -> FilterBuilder {
+    whole(Filter::builder(), flow, &mut Chosen(which), mask)
+}
+
+fn whole(mut filter: FilterBuilder, flow: &Flow, chosen: &mut Chosen, mask: u32) -> FilterBuilder {
+    if chosen.next() {
+        filter = filter.family(flow.family());
+    }
+    if chosen.next() {
+        filter = filter.zone(flow.zone.id());
+    }
+    if chosen.next() {
+        filter = filter.mark(Masked::new(flow.mark.unwrap_or(0), mask | 1));
+    }
+    if chosen.next() {
+        let mask = flow.status ^ Status::from_bits_retain(mask | 1);
+        filter = filter.status(Masked::new(flow.status, mask | Status::CONFIRMED));
+    }
+    filter
+}
+
+/// What no kernel compares.
+fn rest(mut filter: FilterBuilder, flow: &Flow, chosen: &mut Chosen, mask: u32) -> FilterBuilder {
+    if let Some(ProtoInfo::Tcp(info)) = flow.protoinfo.as_ref().filter(|_| chosen.next()) {
+        if flow.orig.protocol() == IPPROTO_TCP {
+            filter = filter.tcp_state(info.state);
+        }
+    }
+    if chosen.next() {
+        let labels = Masked::new(flow.labels.unwrap_or_default(), Labels::ALL);
+        filter = filter.labels(labels);
+    }
+    if chosen.next() && NatKind::is_any(flow.status) {
+        filter = filter.nat(NatKind::Any);
+    }
+    if chosen.next() && flow.helper().is_some() {
+        filter = filter.has_helper();
+    }
+    if chosen.next() {
+        let id = match flow.zone.direction() {
+            ZoneDirection::Reply => 0,
+            _ => flow.zone.id(),
+        };
+        filter = filter.orig_zone(id);
+    }
+    if chosen.next() {
+        let others = match flow.family() {
+            Family::Ipv4 => Family::Ipv6,
+            Family::Ipv6 => Family::Ipv4,
+        };
+        let others = Filter::builder().family(others).build();
+        filter = filter.not(others.expect("a filter"));
+    }
+    if chosen.next() {
+        let same = Filter::builder().protocol(flow.orig.protocol());
+        let another = Filter::builder().mark(!flow.mark.unwrap_or(0) ^ (mask >> 1));
+        let either = [same, another].map(|filter| filter.build().expect("a filter"));
+        filter = filter.any_of(either);
+    }
+    filter
+}
+
+fn tuples(mut filter: FilterBuilder, flow: &Flow, chosen: &mut Chosen, mask: u32) -> FilterBuilder {
+    let (orig, reply) = (&flow.orig, &flow.reply);
+    type Address = fn(FilterBuilder, IpNet) -> FilterBuilder;
+    let addresses: [(IpAddr, Address); 4] = [
+        (orig.src(), FilterBuilder::orig_src),
+        (orig.dst(), FilterBuilder::orig_dst),
+        (reply.src(), FilterBuilder::reply_src),
+        (reply.dst(), FilterBuilder::reply_dst),
+    ];
+    for (address, add) in addresses {
+        let (there, whole) = (chosen.next(), chosen.next());
+        let net = IpNet::from(address);
+        let bits = if whole {
+            net.prefix_len()
+        } else {
+            mask as u8 % 32
+        };
+        if there {
+            filter = add(filter, IpNet::new(address, bits).unwrap());
+        }
+    }
+    if !chosen.next() {
+        return filter;
+    }
+    filter = filter.protocol(orig.protocol());
+    type Port = fn(FilterBuilder, RangeInclusive<u16>) -> FilterBuilder;
+    let ports: [(Option<u16>, Port); 4] = [
+        (orig.src_port(), FilterBuilder::orig_src_port),
+        (orig.dst_port(), FilterBuilder::orig_dst_port),
+        (reply.src_port(), FilterBuilder::reply_src_port),
+        (reply.dst_port(), FilterBuilder::reply_dst_port),
+    ];
+    for (port, add) in ports {
+        let (there, single) = (chosen.next(), chosen.next());
+        if let Some(port) = port.filter(|_| there) {
+            let last = port.saturating_add(if single { 0 } else { mask as u16 });
+            filter = add(filter, port..=last);
+        }
+    }
+    let own = [(Family::Ipv4, IPPROTO_ICMP), (Family::Ipv6, IPPROTO_ICMPV6)];
+    let echo = orig
+        .icmp_echo()
+        .filter(|_| own.contains(&(flow.family(), orig.protocol())));
+    if let Some(echo) = echo.filter(|_| chosen.next()) {
+        filter = filter
+            .icmp_type(echo.kind())
+            .icmp_code(echo.code())
+            .icmp_id(echo.id());
+    }
+    filter
+}

@@ -1,0 +1,130 @@
+//! Flows that take the place of others between the list and the change.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::mpsc;
+use std::thread;
+
+use ctnetlink::{Bulk, Change, ConntrackHandle, Filter, Flow, Patch, Report, Tuple};
+use futures::TryStreamExt;
+use libtest_mimic::Trial;
+
+use crate::common::{connect, new, udp};
+use crate::support::namespace::block_on;
+
+pub(super) fn tests() -> Vec<Trial> {
+    crate::trials!["matching::successors":
+        of_deleted_flows_stay,
+        of_updated_flows_are_changed_in_their_stead,
+    ]
+}
+
+/// Several datagrams of a list. When the first send of at most 64 changes is made, the list has
+/// about 110 flows more: the kernel fills its second datagram when the first is received.
+const FLOWS: u16 = 400;
+const OLD: u32 = 1;
+const NEW: u32 = 2;
+
+/// Those of our flows that are in the table.
+async fn there(handle: &ConntrackHandle) -> HashMap<Tuple, Flow> {
+    let found = handle.get_many((0..FLOWS).map(udp)).await;
+    let found = found
+        .expect("a stream")
+        .try_filter_map(async |(_, it)| Ok(it));
+    let flows = found.map_ok(|flow| (flow.orig, flow));
+    flows.try_collect().await.expect("flows")
+}
+
+/// Replaces all flows that have the old mark by others with the new one, and other ids.
+async fn replace(handle: &ConntrackHandle) -> HashMap<Tuple, Flow> {
+    let mut before = there(handle).await;
+    before.retain(|_, flow| flow.mark == Some(OLD));
+    for flow in before.values() {
+        handle.delete(flow).await.expect("a delete");
+    }
+    let mut spare = FLOWS;
+    for (tuple, old) in &before {
+        let n = (0..FLOWS).find(|n| udp(*n) == *tuple).expect("a number");
+        loop {
+            handle.create(new(n).mark(NEW)).await.expect("a flow");
+            let flow = handle.get(*tuple).await.expect("an answer");
+            if flow.expect("a flow").id != old.id {
+                break;
+            }
+            // It got its predecessor's place in memory: another shall.
+            handle.delete(*tuple).await.expect("a delete");
+            handle.create(new(spare)).await.expect("a flow");
+            spare += 1;
+        }
+    }
+    let mut after = there(handle).await;
+    after.retain(|tuple, _| before.contains_key(tuple));
+    assert_eq!(after.len(), before.len());
+    after
+}
+
+/// The report after the first send, that at the end, and the successors of the flows that were not
+/// met by the first: somebody made them while the thread of the request waited.
+async fn staged(request: impl FnOnce(&ConntrackHandle, Filter) -> Bulk) -> Staged {
+    let handle = connect();
+    let flows = (0..FLOWS).map(|n| Change::Create(new(n).mark(OLD)));
+    let created = handle.bulk(flows).await.expect("a report");
+    assert_eq!(created.applied, FLOWS.into());
+    let filter = Filter::builder().mark(OLD).build().expect("a filter");
+    let (sender, receiver) = mpsc::channel();
+    let mut stage = Some(sender);
+    let request = request(&handle, filter).on_progress(move |report| {
+        if let Some(sender) = stage.take() {
+            let other = thread::spawn(|| block_on(async { replace(&connect()).await }));
+            let successors = other.join().expect("a thread");
+            sender.send((report.applied, successors)).expect("a test");
+        }
+        ControlFlow::Continue(())
+    });
+    let report = request.await.expect("a report");
+    let (at_first, successors) = receiver.recv().expect("a stage");
+    assert!((1..=64).contains(&at_first), "{at_first}");
+    assert_eq!(successors.len() as u64, u64::from(FLOWS) - at_first);
+    assert!(report.failed.is_empty() && report.incomplete.is_none());
+    Staged {
+        at_first,
+        successors,
+        report,
+        now: there(&handle).await,
+    }
+}
+
+struct Staged {
+    at_first: u64,
+    successors: HashMap<Tuple, Flow>,
+    report: Report,
+    now: HashMap<Tuple, Flow>,
+}
+
+fn ids(flows: &HashMap<Tuple, Flow>) -> HashMap<Tuple, u32> {
+    let id = |flow: &Flow| flow.id.expect("an id").into();
+    flows.iter().map(|(it, flow)| (*it, id(flow))).collect()
+}
+
+async fn of_deleted_flows_stay() {
+    let staged = staged(|handle, filter| handle.delete_matching(filter)).await;
+    let report = staged.report;
+    // The flows that the list had are gone; of those that came, none is.
+    assert_eq!(report.applied, staged.at_first, "{report}");
+    assert!(report.gone > 0, "{report}");
+    assert_eq!(ids(&staged.now), ids(&staged.successors));
+}
+
+/// As the documentation says: in an update the kernel does not look at the id.
+async fn of_updated_flows_are_changed_in_their_stead() {
+    let patch = Patch::new().mark(3);
+    let staged = staged(|handle, filter| handle.update_matching(filter, patch)).await;
+    let report = staged.report;
+    assert_eq!(report.gone, 0, "{report}");
+    let changed = staged.now.values().filter(|it| it.mark == Some(3));
+    assert_eq!(changed.count() as u64, report.applied);
+    assert!(report.applied > staged.at_first, "{report}");
+    let mut now = ids(&staged.now);
+    now.retain(|tuple, _| staged.successors.contains_key(tuple));
+    assert_eq!(now, ids(&staged.successors));
+}
