@@ -1,12 +1,15 @@
 //! What tests of several modules need: flows by the number, and what the process holds.
 
-use std::fs;
+use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
+use std::thread;
 use std::time::Duration;
 
 use ctnetlink::{ConntrackHandle, FlowStream, NewFlow, Table, Tuple};
 use futures::TryStreamExt;
 use futures::future::try_join_all;
+use nix::sched::{CloneFlags, unshare};
 use tokio::time::sleep;
 
 use crate::support::count;
@@ -106,4 +109,24 @@ pub(crate) fn memory(line: &str) -> u64 {
     let line = status.lines().find(|text| text.starts_with(line));
     let number = line.and_then(|line| line.split_whitespace().nth(1));
     number.expect("a line").parse().expect("a number")
+}
+
+/// A new network namespace, in which nobody is.
+pub(crate) fn namespace() -> File {
+    let made = thread::spawn(|| {
+        unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace");
+        File::open("/proc/thread-self/ns/net").expect("its file")
+    });
+    made.join().expect("a thread")
+}
+
+/// How many threads of the process are in this namespace.
+pub(crate) fn threads_in(namespace: &File) -> usize {
+    let inode = namespace.metadata().expect("metadata").ino();
+    let tasks = fs::read_dir("/proc/self/task").expect("the threads");
+    tasks
+        .flatten()
+        .filter_map(|task| fs::metadata(task.path().join("ns/net")).ok())
+        .filter(|file| file.ino() == inode)
+        .count()
 }

@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bulk;
 mod common;
 mod filter;
 mod forger;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         .into_iter()
         .chain(filter::tests())
         .chain(lanes::tests())
+        .chain(bulk::tests())
         .chain(matching::tests());
     let trials = match obstacle {
         None => trials.collect(),

@@ -10,7 +10,7 @@ use nix::unistd::{Uid, seteuid};
 
 use crate::support::namespace::{block_on, isolated};
 
-const NOBODY: u32 = 65534;
+pub(crate) const NOBODY: u32 = 65534;
 
 /// A test in a process of its own, and on its first thread: it is to lose the right as a whole.
 pub(crate) fn trial<F>(name: &'static str, body: fn() -> F) -> Trial

@@ -6,9 +6,10 @@ use std::thread;
 
 use ctnetlink::{NetworkNamespace, Options, Table};
 use libtest_mimic::Trial;
-use nix::sched::{CloneFlags, setns, unshare};
+use nix::sched::{CloneFlags, setns};
 
 use super::{alone, connect, fill, list, rest, udp, until};
+use crate::common::{namespace, threads_in};
 use crate::support::namespace::block_on;
 
 pub(super) fn tests() -> Vec<Trial> {
@@ -19,30 +20,10 @@ pub(super) fn tests() -> Vec<Trial> {
     )
 }
 
-/// A new network namespace, in which nobody is.
-pub(crate) fn namespace() -> File {
-    let made = thread::spawn(|| {
-        unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace");
-        File::open("/proc/thread-self/ns/net").expect("its file")
-    });
-    made.join().expect("a thread")
-}
-
 /// Is this thread in this namespace?
 fn is_here(namespace: &File) -> bool {
     let here = fs::metadata("/proc/thread-self/ns/net").expect("our namespace");
     here.ino() == namespace.metadata().expect("metadata").ino()
-}
-
-/// How many threads of the process are in this namespace.
-fn threads_in(namespace: &File) -> usize {
-    let inode = namespace.metadata().expect("metadata").ino();
-    let tasks = fs::read_dir("/proc/self/task").expect("the threads");
-    tasks
-        .flatten()
-        .filter_map(|task| fs::metadata(task.path().join("ns/net")).ok())
-        .filter(|file| file.ino() == inode)
-        .count()
 }
 
 async fn a_namespace_by_its_file() {

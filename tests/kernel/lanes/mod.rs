@@ -3,7 +3,7 @@
 mod closing;
 mod deadline;
 mod drops;
-pub(crate) mod elsewhere;
+mod elsewhere;
 mod forged;
 mod many;
 mod overrun;

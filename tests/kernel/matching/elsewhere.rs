@@ -4,8 +4,7 @@ use ctnetlink::{Change, ConntrackHandle, Filter, IpNet, Options, Patch, Table};
 use libtest_mimic::Trial;
 
 use super::{all_applied, lasting, listed};
-use crate::common::{alone, connect, new, udp};
-use crate::lanes::elsewhere::namespace;
+use crate::common::{alone, connect, namespace, new, udp};
 
 pub(super) fn tests() -> Vec<Trial> {
     alone!("matching::elsewhere": flows_of_others_stay,)

@@ -31,7 +31,7 @@ use futures::TryStreamExt;
 use libtest_mimic::Trial;
 
 /// The timeout of flows that shall outlive their test.
-const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 pub(crate) fn tests() -> Vec<Trial> {
     [
@@ -64,20 +64,20 @@ fn connect() -> ConntrackHandle {
     ctnetlink::connect().expect("a connection")
 }
 
-fn v4(host: u8) -> IpAddr {
+pub(crate) fn v4(host: u8) -> IpAddr {
     Ipv4Addr::new(10, 0, 0, host).into()
 }
 
-fn v6(host: u8) -> IpAddr {
+pub(crate) fn v6(host: u8) -> IpAddr {
     Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, host.into()).into()
 }
 
-fn at(address: IpAddr, port: u16) -> SocketAddr {
+pub(crate) fn at(address: IpAddr, port: u16) -> SocketAddr {
     SocketAddr::new(address, port)
 }
 
 /// A TCP tuple, IPv4; each number gives another.
-fn tcp(n: u8) -> Tuple {
+pub(crate) fn tcp(n: u8) -> Tuple {
     Tuple::tcp(at(v4(n), 4000), at(v4(250), 443)).expect("one family")
 }
 
@@ -92,12 +92,12 @@ fn udp(n: u8) -> Tuple {
 }
 
 /// A UDP tuple, IPv6.
-fn udp6(n: u8) -> Tuple {
+pub(crate) fn udp6(n: u8) -> Tuple {
     Tuple::udp(at(v6(n), 4000), at(v6(250), 53)).expect("one family")
 }
 
 /// One of each kind that the kernel tracks, both families; each number gives others.
-fn all_protocols(n: u8) -> Vec<Tuple> {
+pub(crate) fn all_protocols(n: u8) -> Vec<Tuple> {
     let mut tuples = Vec::new();
     for (src, dst) in [(v4(n), v4(251)), (v6(n), v6(251))] {
         let (client, server) = (at(src, 4001), at(dst, 5001));
@@ -134,7 +134,7 @@ fn new(tuple: Tuple) -> NewFlow {
     NewFlow::new(tuple, HOUR)
 }
 
-fn label(n: u8) -> Labels {
+pub(crate) fn label(n: u8) -> Labels {
     Labels::bit(n).expect("a label")
 }
 
@@ -146,18 +146,18 @@ async fn create(handle: &ConntrackHandle, flow: NewFlow) -> Flow {
 }
 
 /// The flow, which must be in the table.
-async fn got(handle: &ConntrackHandle, key: impl Into<FlowKey>) -> Flow {
+pub(crate) async fn got(handle: &ConntrackHandle, key: impl Into<FlowKey>) -> Flow {
     let key = key.into();
     let flow = handle.get(key).await.expect("an answer");
     flow.unwrap_or_else(|| panic!("{key:?} is not in the table"))
 }
 
-async fn is_gone(handle: &ConntrackHandle, key: impl Into<FlowKey>) -> bool {
+pub(crate) async fn is_gone(handle: &ConntrackHandle, key: impl Into<FlowKey>) -> bool {
     handle.get(key).await.expect("an answer").is_none()
 }
 
 /// Two flows of one tuple, one after the other: the first, which is gone, and the second.
-async fn succession(handle: &ConntrackHandle, tuple: Tuple) -> (Flow, Flow) {
+pub(crate) async fn succession(handle: &ConntrackHandle, tuple: Tuple) -> (Flow, Flow) {
     for n in 0..100 {
         let first = create(handle, new(tuple)).await;
         handle.delete(tuple).await.expect("a delete");
@@ -176,7 +176,7 @@ async fn mark_of(handle: &ConntrackHandle, key: impl Into<FlowKey>) -> u32 {
     got(handle, key).await.mark.expect("a mark")
 }
 
-async fn list(handle: &ConntrackHandle) -> Vec<Flow> {
+pub(crate) async fn list(handle: &ConntrackHandle) -> Vec<Flow> {
     let flows = handle.list(Table::Conntrack).await.expect("a stream");
     flows.try_collect().await.expect("flows")
 }
@@ -195,7 +195,7 @@ fn sorted(mut tuples: Vec<Tuple>) -> Vec<Tuple> {
 
 /// The error, which must be of this kind and name all of these.
 #[track_caller]
-fn refused<T>(result: Result<T>, kind: ErrorKind, names: &[&str]) -> Error {
+pub(crate) fn refused<T>(result: Result<T>, kind: ErrorKind, names: &[&str]) -> Error {
     let Err(error) = result else {
         panic!("accepted, where {kind:?} was due");
     };

@@ -1,0 +1,160 @@
+//! Code of the caller's that panics on the thread of a bulk: the panic is passed on.
+
+use std::any::Any;
+use std::future::IntoFuture;
+use std::panic::{self, AssertUnwindSafe};
+
+use ctnetlink::{Bulk, ConntrackHandle, FlowKey};
+use futures::{FutureExt, StreamExt, stream};
+use libtest_mimic::Trial;
+use tokio::task::yield_now;
+
+use super::{BATCH, BULK, connect, fill, mark, marks, udp};
+use crate::common::{Held, alone};
+use crate::support::count;
+
+pub(super) fn tests() -> Vec<Trial> {
+    alone!("bulk::panics":
+        of_the_iterator,
+        of_the_stream,
+        of_a_stream_that_waits,
+        of_the_watcher,
+        of_the_iterator_of_keys,
+        of_the_stream_of_keys,
+    )
+}
+
+const ALL: u16 = 5 * BATCH as u16;
+
+const WORDS: &str = "the caller's own words";
+
+fn is_ours(payload: Box<dyn Any + Send>) {
+    assert_eq!(payload.downcast_ref(), Some(&WORDS));
+}
+
+/// Nothing, but a panic at the place.
+fn panic_at(place: u16, n: u16) {
+    if n == place {
+        panic::panic_any(WORDS);
+    }
+}
+
+/// Panics at each of some places, in the task that awaits and in one of its own; what was sent
+/// before the place is done, and no more.
+async fn each_place(done: impl Fn(u16) -> u16, make: impl Fn(&ConntrackHandle, u16, u32) -> Bulk) {
+    let handle = connect();
+    fill(&handle, ALL).await;
+    let held = Held::at_rest().await;
+    for place in [0, 1, 63, 64, 100, 200] {
+        for round in [1, 2] {
+            let value = u32::from(place) * 2 + round;
+            let bulk = make(&handle, place, value).into_future();
+            if round == 1 {
+                let ended = AssertUnwindSafe(bulk).catch_unwind().await;
+                is_ours(ended.expect_err("a panic"));
+            } else {
+                let ended = tokio::spawn(bulk).await;
+                is_ours(ended.expect_err("a panic").into_panic());
+            }
+            let marks = marks(&handle, 0..ALL).await;
+            let marked = marks.iter().filter(|mark| **mark == Some(value)).count();
+            assert_eq!(marked, usize::from(done(place)), "at {place}");
+        }
+    }
+    held.again().await;
+    assert_eq!(count::threads_named(BULK), 0);
+}
+
+/// The changes of the whole sends before the place.
+fn whole_sends(place: u16) -> u16 {
+    place / BATCH as u16 * BATCH as u16
+}
+
+async fn of_the_iterator() {
+    each_place(whole_sends, |handle, place, value| {
+        let updates = (0..ALL).map(move |n| mark(n, value));
+        handle.bulk((0..).zip(updates).map(move |(n, update)| {
+            panic_at(place, n);
+            update
+        }))
+    })
+    .await;
+}
+
+async fn of_the_stream() {
+    each_place(whole_sends, |handle, place, value| {
+        let updates = stream::iter(0..ALL).map(move |n| mark(n, value));
+        let updates = stream::iter(0..).zip(updates);
+        handle.bulk_stream(updates.map(move |(n, update)| {
+            panic_at(place, n);
+            update
+        }))
+    })
+    .await;
+}
+
+/// It gives its changes one by one: none that it gave before is held back.
+async fn of_a_stream_that_waits() {
+    let each = |place| place;
+    each_place(each, |handle, place, value| {
+        handle.bulk_stream(stream::iter(0..ALL).then(move |n| async move {
+            yield_now().await;
+            panic_at(place, n);
+            mark(n, value)
+        }))
+    })
+    .await;
+}
+
+async fn of_the_watcher() {
+    let next_send = |place| whole_sends(place) + BATCH as u16;
+    each_place(next_send, |handle, place, value| {
+        let updates = (0..ALL).map(move |n| mark(n, value));
+        handle.bulk(updates).on_progress(move |report| {
+            panic_at(next_send(place), report.done() as u16);
+            std::ops::ControlFlow::Continue(())
+        })
+    })
+    .await;
+}
+
+/// The keys, of which getting one panics.
+fn keys(place: u16) -> impl Iterator<Item = FlowKey> + Send {
+    (0..ALL).map(move |n| {
+        panic_at(place, n);
+        udp(n).into()
+    })
+}
+
+/// The first send is the future's, each later one the stream's.
+async fn each_read(make: impl Fn(&ConntrackHandle, u16) -> ctnetlink::GetMany) {
+    let handle = connect();
+    fill(&handle, ALL).await;
+    let held = Held::at_rest().await;
+    for place in [0, 1, 63, 64, 100, 200] {
+        let found = AssertUnwindSafe(make(&handle, place).into_future());
+        let found = found.catch_unwind().await;
+        if whole_sends(place) == 0 {
+            is_ours(found.expect_err("a panic"));
+            continue;
+        }
+        let mut found = found.expect("no panic yet").expect("a stream");
+        for n in 0..whole_sends(place) {
+            let (key, flow) = found.next().await.expect("an item").expect("a flow");
+            assert_eq!(key, udp(n).into());
+            assert!(flow.is_some());
+        }
+        let next = AssertUnwindSafe(found.next()).catch_unwind().await;
+        is_ours(next.expect_err("a panic"));
+    }
+    held.again().await;
+    assert_eq!(count::threads_named(BULK), 0);
+}
+
+async fn of_the_iterator_of_keys() {
+    each_read(|handle, place| handle.get_many(keys(place))).await;
+}
+
+async fn of_the_stream_of_keys() {
+    each_read(|handle, place| handle.get_many_stream(stream::iter(keys(place)))).await;
+}

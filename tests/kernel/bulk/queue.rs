@@ -1,0 +1,93 @@
+//! Small receive queues: fewer changes a send, and no answer without room.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ctnetlink::{Change, ErrorKind, Options, Patch, Report, Status};
+use libtest_mimic::Trial;
+
+use super::{connect, counts, fill, mark, marks, new, udp};
+use crate::forger::{drops, new_port, ports};
+
+pub(super) fn tests() -> Vec<Trial> {
+    crate::trials!["bulk::queue":
+        no_answer_is_lost,
+        changes_that_take_a_look,
+    ]
+}
+
+/// In bytes, as they are asked for; the kernel doubles them, and gives 2304 at least.
+const SIZES: [usize; 7] = [0, 1, 1000, 3000, 4096, 8192, 20_000];
+
+const ALL: u16 = 1000;
+
+/// A bulk with a receive queue of this size, of which no answer may be lost, nor more changes leave
+/// in a send than there is room for answers.
+async fn watched(size: usize, changes: Vec<Change>) -> Report {
+    let options = Options::new().receive_buffer(size);
+    let handle = options.connect().expect("a connection");
+    let others = ports();
+    let total = changes.len() as u64;
+    let most = (2 * size as u64).max(2304) / 2048;
+    let (mut before, mut looks) = (0, 0);
+    let looked = Arc::new(AtomicU64::new(0));
+    let last = looked.clone();
+    let report = handle.bulk(changes).on_progress(move |report| {
+        assert!(report.done() - before <= most, "{size} bytes: {report}");
+        before = report.done();
+        looks += 1;
+        // A look takes longer than a send.
+        if looks % 100 == 0 || before == total {
+            assert_eq!(drops(new_port(&others)), 0, "{size} bytes: {report}");
+            last.store(before, Ordering::Relaxed);
+        }
+        ControlFlow::Continue(())
+    });
+    let report = report.await.expect("a report");
+    assert_eq!(looked.load(Ordering::Relaxed), total);
+    report
+}
+
+/// Half of the changes fail or find no flow: each of those has an answer.
+async fn no_answer_is_lost() {
+    let handle = connect();
+    fill(&handle, ALL).await;
+    for (size, round) in SIZES.into_iter().zip(1..) {
+        let changes = (0..2 * ALL).map(|n| match n % 4 {
+            1 => Change::Create(new(n / 2)),
+            2 => mark(n + ALL, round),
+            _ => mark(n / 4 * 2 + n % 2, round),
+        });
+        let changes: Vec<_> = changes.collect();
+        let refused: Vec<_> = changes.iter().skip(1).step_by(4).map(Change::key).collect();
+        let report = watched(size, changes).await;
+        let quarter = u64::from(ALL) / 2;
+        assert_eq!(
+            counts(&report),
+            (2 * quarter, quarter, quarter),
+            "{size} bytes"
+        );
+        for ((key, error), refused) in report.failed.iter().zip(&refused) {
+            assert_eq!((key, error.kind()), (refused, ErrorKind::AlreadyExists));
+        }
+        assert_eq!(marks(&handle, 0..ALL).await, vec![Some(round); ALL.into()]);
+    }
+}
+
+/// What a look finds is more than what a refusal says.
+async fn changes_that_take_a_look() {
+    let handle = connect();
+    for (size, round) in SIZES.into_iter().zip(1..) {
+        fill(&handle, ALL).await;
+        let patch = Patch::new().status(Status::ASSURED).mark(round);
+        let updates = (0..2 * ALL).map(|n| Change::Update(udp(n).into(), patch.clone()));
+        let report = watched(size, updates.collect()).await;
+        let half = u64::from(ALL);
+        assert_eq!(counts(&report), (half, half, 0), "{size} bytes");
+        assert_eq!(marks(&handle, 0..ALL).await, vec![Some(round); ALL.into()]);
+        let deletes = (0..2 * ALL).map(|n| Change::Delete(udp(n).into()));
+        let report = watched(size, deletes.collect()).await;
+        assert_eq!(counts(&report), (half, half, 0), "{size} bytes");
+    }
+}

@@ -1,0 +1,205 @@
+//! The stream of many reads: its pace, its end, and answers that are lost.
+
+use std::future::{IntoFuture, poll_fn};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
+
+use ctnetlink::{ConntrackHandle, ErrorKind, FoundStream, GetMany, Tuple};
+use futures::{StreamExt, stream};
+use libtest_mimic::Trial;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+use super::flood::Flood;
+use super::{BATCH, BULK, connect, counted, ended, fill, udp};
+use crate::common::{Held, alone, until};
+use crate::polled::{Drop, polled};
+use crate::support::count;
+
+pub(super) fn tests() -> Vec<Trial> {
+    let mut tests = alone!("bulk::reading":
+        it_waits_for_its_reader,
+        it_is_dropped_after_every_number_of_polls,
+        it_is_dropped_while_its_keys_are_awaited,
+    );
+    tests.extend(crate::trials!["bulk::reading":
+        whatever_is_lost_the_flows_are_the_same,
+        a_stranger_who_never_stops,
+    ]);
+    tests
+}
+
+const ALL: u16 = 20 * BATCH as u16;
+
+/// The window that is read, the one that waits, and the one in the thread's hands.
+const AHEAD: u64 = 3 * BATCH as u64;
+
+/// Keys of flows that are there and, one in three, that are not.
+fn keys() -> impl Iterator<Item = Tuple> + Send {
+    (0..ALL).map(|n| udp(if n % 3 == 0 { n + ALL } else { n }))
+}
+
+/// Reads on, for so many items; each must be what its key names.
+async fn read(found: &mut FoundStream, from: u16, items: u16) {
+    for n in from..from + items {
+        let (key, flow) = found.next().await.expect("an item").expect("a flow");
+        let there = n % 3 != 0;
+        assert_eq!(key, udp(if there { n } else { n + ALL }).into());
+        assert_eq!(flow.map(|flow| flow.orig), there.then(|| udp(n)));
+    }
+}
+
+async fn it_waits_for_its_reader() {
+    let handle = connect();
+    fill(&handle, ALL).await;
+    let held = Held::at_rest().await;
+    let (iterated, taken) = counted(keys());
+    let (streamed, taken_too) = counted(keys());
+    let iterated = handle.get_many(iterated);
+    let streamed = handle.get_many_stream(stream::iter(streamed));
+    for (found, taken) in [(iterated, taken), (streamed, taken_too)] {
+        let mut found = found.await.expect("a stream");
+        let taken = || taken.load(Ordering::Relaxed);
+        for read_before in (0..ALL).step_by(100).take_while(|n| n + 100 <= ALL) {
+            // It goes on for as long as it can.
+            let mut before = u64::MAX;
+            while taken() != before {
+                before = taken();
+                sleep(Duration::from_millis(5)).await;
+            }
+            let bound = u64::from(read_before) + AHEAD;
+            assert!(taken() <= bound, "{} of {bound}", taken());
+            read(&mut found, read_before, 100).await;
+        }
+        assert_eq!(count::threads_named(BULK), 1);
+        drop(found);
+    }
+    held.again().await;
+}
+
+/// How many items so many polls of the stream give, and whether it has come to its end.
+async fn polls_of(found: FoundStream, polls: usize, drop: Drop) -> (usize, bool) {
+    let (mut found, mut seen, mut left) = (found, 0, polls);
+    let reading = poll_fn(|cx| {
+        while left > 0 {
+            left -= 1;
+            match found.poll_next_unpin(cx) {
+                Poll::Ready(Some(item)) => {
+                    item.expect("a flow");
+                    seen += 1;
+                }
+                Poll::Ready(None) => return Poll::Ready(true),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(false)
+    });
+    let ended = polled(reading, polls, drop).await;
+    (seen, ended.unwrap_or(false))
+}
+
+async fn it_is_dropped_after_every_number_of_polls() {
+    let handle = connect();
+    fill(&handle, ALL).await;
+    let held = Held::at_rest().await;
+    for when in [Drop::Waiting, Drop::Woken] {
+        for polls in 0..5 {
+            let found = polled(handle.get_many(keys()).into_future(), polls, when).await;
+            assert!(found.is_none() || polls >= 2, "{polls} polls");
+            drop(found);
+        }
+        // From those that are there at once to more than the end takes.
+        let mut last = false;
+        for polls in (0..2 * usize::from(ALL)).step_by(61) {
+            let found = handle.get_many(keys()).await.expect("a stream");
+            let (seen, ended) = polls_of(found, polls, when).await;
+            assert!(seen <= polls, "{seen} items from {polls} polls");
+            assert!(!ended || seen == ALL.into(), "{seen} items, and the end");
+            last = ended;
+        }
+        assert!(last, "no end");
+    }
+    held.again().await;
+}
+
+async fn it_is_dropped_while_its_keys_are_awaited() {
+    let handle = connect();
+    fill(&handle, ALL).await;
+    let held = Held::at_rest().await;
+    for given in [0, 1, 64, 100] {
+        let (dropped, is_dropped) = oneshot::channel::<()>();
+        let forever = stream::once(async move {
+            let _held = dropped;
+            std::future::pending().await
+        });
+        let found = handle.get_many_stream(stream::iter(keys().take(given.into())).chain(forever));
+        if given == 0 {
+            // Not even the stream of the flows is there.
+            let found = tokio::spawn(found.into_future());
+            until(|| count::threads_named(BULK) == 1, || "no thread".into()).await;
+            found.abort();
+        } else {
+            let mut found = found.await.expect("a stream");
+            read(&mut found, 0, given).await;
+            assert!(futures::poll!(found.next()).is_pending());
+            assert_eq!(count::threads_named(BULK), 1);
+        }
+        is_dropped.await.expect_err("the stream is dropped");
+        ended().await;
+    }
+    held.again().await;
+}
+
+/// Keys before each of whose sends the flood pours.
+fn flooded(handle: &ConntrackHandle, flood: Arc<Flood>) -> GetMany {
+    handle.get_many(keys().enumerate().map(move |(n, key)| {
+        if n % BATCH == 0 {
+            flood.pour();
+        }
+        key
+    }))
+}
+
+async fn whatever_is_lost_the_flows_are_the_same() {
+    let handle = connect();
+    fill(&handle, ALL).await;
+    for answers in (0..2 * BATCH).step_by(3) {
+        let flood = Flood::but(answers);
+        let mut found = flooded(&handle, flood.clone()).await.expect("a stream");
+        read(&mut found, 0, ALL).await;
+        assert!(found.next().await.is_none());
+        if answers < BATCH {
+            assert!(flood.lost() > 0, "none was lost with room for {answers}");
+        }
+    }
+}
+
+/// Junk at every moment: what cannot be found out is an overrun, and the stream goes on.
+async fn a_stranger_who_never_stops() {
+    let handle = connect();
+    fill(&handle, ALL).await;
+    for _ in 0..5 {
+        let flood = Flood::new(usize::MAX);
+        let mut begins = Some(flood);
+        let found = handle.get_many(keys().inspect(move |_| {
+            if let Some(flood) = begins.take() {
+                flood.pour_for_ever();
+            }
+        }));
+        let found = found.await.expect("a stream");
+        let items: Vec<_> = found.collect().await;
+        assert_eq!(items.len(), usize::from(ALL));
+        for (n, item) in (0..ALL).zip(items) {
+            match item {
+                Ok((key, flow)) => {
+                    let there = n % 3 != 0;
+                    assert_eq!(key, udp(if there { n } else { n + ALL }).into());
+                    assert_eq!(flow.map(|flow| flow.orig), there.then(|| udp(n)));
+                }
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Overrun, "{error}"),
+            }
+        }
+    }
+}
