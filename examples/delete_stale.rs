@@ -35,7 +35,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for (key, error) in &report.failed {
         println!("not deleted: {}: {error}", key.tuple());
     }
-    report.into_result().map(drop)?;
+    report.into_result()?;
 
     let left = handle.list(Table::Conntrack).filter(udp.build()?).await?;
     let left = left.try_fold(0, |count, _| async move { Ok(count + 1) });

@@ -36,7 +36,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .await?;
     println!("marked: {}", report.applied);
     println!("ended by themselves meanwhile: {}", report.gone);
-    report.into_result().map(drop)?;
+    report.into_result()?;
     Ok(())
 }
 

@@ -275,9 +275,9 @@ impl ConntrackHandle {
 
     /// Deletes one flow.
     ///
-    /// `conntrack -D`; `IPCTNL_MSG_CT_DELETE`. With a key from a [`&Flow`](crate::Flow) it is that
-    /// flow, by its id, and not one that has taken its place. A key without an id is looked up
-    /// first. Flows that it expected stay; what it still expects goes.
+    /// `conntrack -D`; `IPCTNL_MSG_CT_DELETE`. With a key from a [`&Flow`](crate::Flow) it is the flow
+    /// of that tuple, zone and id: one that has taken its place stays where it has another id, as it
+    /// need not have ([`Flow::id`](field@crate::Flow::id)). A key without an id is looked up first. Flows that it expected stay; what it still expects goes.
     ///
     /// # Errors
     ///
@@ -313,7 +313,8 @@ impl ConntrackHandle {
     ///
     /// `conntrack -F`; `IPCTNL_MSG_CT_DELETE` in version 1. The kernel walks its whole table, in a
     /// thread and on a socket that this flush has to itself. What this kernel would not compare as
-    /// it was asked is never sent as a flush: such flows are listed, and deleted one by one.
+    /// it was asked is never sent as a flush: such flows are listed, and deleted one by one, and no
+    /// request timeout applies to that.
     ///
     /// # Errors
     ///
@@ -323,7 +324,8 @@ impl ConntrackHandle {
     ///
     /// # Cancellation
     ///
-    /// Dropping the future after its first poll may not stop the kernel.
+    /// Dropping the future after its first poll may not stop the kernel; one by one, it ends between
+    /// two sends, with some of the flows removed.
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));

@@ -37,7 +37,8 @@
 //! | `-D` with a tuple | [`handle.delete(key)`](ConntrackHandle::delete) |
 //! | `-D` with conditions | [`handle.delete_matching(Filter)`](ConntrackHandle::delete_matching), or [`handle.flush(..).filter(Filter)`](Flush::filter) |
 //! | `-U` with conditions | [`handle.update_matching(Filter, Patch)`](ConntrackHandle::update_matching) |
-//! | `--load-file` | [`handle.bulk(changes)`](ConntrackHandle::bulk), [`handle.get_many(keys)`](ConntrackHandle::get_many) |
+//! | `--load-file` | [`handle.bulk(changes)`](ConntrackHandle::bulk) |
+//! | (not there) | [`handle.get_many(keys)`](ConntrackHandle::get_many) |
 //! | `-F` | [`handle.flush(Table::Conntrack)`](ConntrackHandle::flush) |
 //! | `-s -d -p --sport --dport` | [`Tuple`], [`FlowKey`] |
 //! | `-r -q` | [`FlowKey::reply`], [`NewFlow::reply`] |
@@ -88,8 +89,8 @@
 //! **Safety.** Bad input is an [`ErrorKind::InvalidInput`] that names the part, before anything is
 //! sent. The kernel takes a delete without a whole tuple for a flush; such a request cannot be built
 //! here. Kernels that do not know a condition of a flush remove what does not meet it; a flush goes
-//! to those alone that compare the whole filter, else flows are deleted one by one, by tuple, zone
-//! and id. A create never changes a flow, an update never creates one.
+//! to those alone that compare the whole filter, else flows are deleted one by one, by the reply
+//! tuple, zone and id. A create never changes a flow, an update never creates one.
 //!
 //! **Absent and zero.** An attribute that the kernel did not send is `None`; mark 0, timeout 0 and no
 //! labels are values. Unknown attributes are skipped, unknown states and status bits kept.

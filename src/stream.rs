@@ -1,6 +1,6 @@
 //! Streams of flows.
 
-mod found;
+pub(crate) mod found;
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -66,8 +66,8 @@ impl FlowKey {
         }
     }
 
-    /// That very flow, not another of the same tuple: counts for get and delete, the kernel
-    /// looks at it in no other request.
+    /// With this id: counts for get and delete, the kernel looks at it in no other request. Of the
+    /// flow that comes next with the same tuple it may be the id too: see [`Flow::id`](field@Flow::id).
     #[must_use]
     pub fn id(self, id: FlowId) -> Self {
         Self {

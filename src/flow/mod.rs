@@ -73,8 +73,9 @@ attributes! {
         /// The SYN proxy's numbers. `CTA_SYNPROXY` (Linux 4.18). Zeros for flows made by a
         /// request. In the flow itself, not boxed with the rare parts: each such flow has it.
         CTA_SYNPROXY => synproxy: Option<SynProxy>,
-        /// The kernel's id of the flow, `-o id`. `CTA_ID`. It tells a flow from its successors
-        /// of the same tuple, most of the time: an id may come again.
+        /// The kernel's id of the flow, `-o id`. `CTA_ID`. It is made of the flow's original tuple and
+        /// its place in memory: a flow that follows one of the same tuple at once most often has the
+        /// same id.
         CTA_ID => id: Option<FlowId>,
         /// The kernel's references to the flow. `CTA_USE`. 1 in dumps, 2 in the answer to a get,
         /// `None` in events.

@@ -18,18 +18,25 @@ impl ConntrackHandle {
     /// 64. Each is what [`create`](Self::create), [`update`](Self::update) and
     /// [`delete`](Self::delete) make of it, and none stops those behind it.
     ///
-    /// Where answers are lost, each change that they were of is decided by a look at its flow: a
-    /// flow that is not there counts as deleted, one that is there as it should be as created, and
-    /// an update is made once more.
+    /// Deletes by a key without an id and updates of a status are preceded by a look at their flows,
+    /// which is a second send. They and the others go in sends of their own: runs of one kind make
+    /// the most of each.
     ///
-    /// No request timeout applies: it takes as long as there are changes.
+    /// Where answers are lost, the changes that they were of are decided: an update is made once
+    /// more; a flow that is no longer there counts as deleted, and one that is there as it should be
+    /// as created; one that is there otherwise is a failure, [`Overrun`](crate::ErrorKind::Overrun).
+    ///
+    /// No request timeout applies: it takes as long as there are changes. An iterator that waits
+    /// (for a channel) holds back the changes that it gave before, and keeps the thread when the
+    /// future is dropped: give [`bulk_stream`](Self::bulk_stream) a stream.
     ///
     /// # Errors
     ///
     /// Where no change could be begun: [`Io`](crate::ErrorKind::Io),
-    /// [`Closed`](crate::ErrorKind::Closed). What became of the changes is in the [`Report`](crate::Report),
-    /// with the error of each that failed; nothing is sent of those that are
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput).
+    /// [`Closed`](crate::ErrorKind::Closed),
+    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied) for entering the namespace. What
+    /// became of the changes is in the [`Report`](crate::Report), with the error of each that failed;
+    /// nothing is sent of those that are [`InvalidInput`](crate::ErrorKind::InvalidInput).
     ///
     /// # Cancellation
     ///
@@ -53,7 +60,7 @@ impl ConntrackHandle {
     /// let creates = tuples.clone().into_iter().map(|tuple| {
     ///     Change::Create(NewFlow::new(tuple, Duration::from_secs(60)))
     /// });
-    /// let report = handle.bulk(creates).await?.into_result()?;
+    /// let report = handle.bulk(creates).await?;
     /// assert_eq!(report.applied, 1000);
     ///
     /// let mark = Patch::new().mark(7);
@@ -109,9 +116,15 @@ impl ConntrackHandle {
 
     /// Deletes the flows that match.
     ///
-    /// `conntrack -D` without a whole tuple. The table is listed with the filter, and each flow that
-    /// matches deleted by its tuple, zone and id, many in a send: a flow that has taken the place of
-    /// one that matched stays. Flows that begin meanwhile may be met or not.
+    /// `conntrack -D` without a whole tuple; `IPCTNL_MSG_CT_GET` as a dump, and
+    /// `IPCTNL_MSG_CT_DELETE`. The table is listed with the filter, and each flow that matches deleted
+    /// by its reply tuple, zone and id, many in a send.
+    ///
+    /// A flow that has taken the place of one that matched stays where its addresses or ports are
+    /// others in either direction, as after another translation. One of the very same tuples most
+    /// often has the same id, and the kernel compares nothing else: between the list and the delete,
+    /// microseconds, it cannot be told from the one that matched. Flows that begin meanwhile may be
+    /// met or not.
     ///
     /// For [a filter that the kernel compares](crate::Flush::filter) a filtered [`flush`](Self::flush) does
     /// the same in one request, and counts nothing.
@@ -133,8 +146,9 @@ impl ConntrackHandle {
     ///
     /// let gone: IpNet = "10.0.0.7/32".parse()?;
     /// let stale = Filter::builder().protocol(17).reply_src(gone).build()?;
-    /// let report = handle.delete_matching(stale).await?.into_result()?;
+    /// let report = handle.delete_matching(stale).await?;
     /// println!("{} deleted, {} had ended before", report.applied, report.gone);
+    /// report.into_result()?;
     /// # Ok(()) }) }
     /// ```
     pub fn delete_matching(&self, filter: Filter) -> Bulk {
@@ -143,9 +157,10 @@ impl ConntrackHandle {
 
     /// Changes the flows that match; an empty filter is all flows.
     ///
-    /// `conntrack -U` without a whole tuple. The table is listed with the filter, and each flow that
-    /// matches changed by its tuple and zone, many in a send. A flow that has taken the place of one
-    /// that matched is changed in its stead: see [`update`](Self::update).
+    /// `conntrack -U` without a whole tuple; `IPCTNL_MSG_CT_GET` as a dump, and `IPCTNL_MSG_CT_NEW`. The
+    /// table is listed with the filter, and each flow that matches changed by its original tuple and
+    /// zone, many in a send. A flow that has taken the place of one that matched is changed in its
+    /// stead, but for a change of status: see [`update`](Self::update).
     ///
     /// # Errors
     ///
@@ -165,8 +180,9 @@ impl ConntrackHandle {
     ///
     /// let web = Filter::builder().protocol(6).orig_dst_port(443).build()?;
     /// let patch = Patch::new().mark(Masked::new(0x10, 0xf0));
-    /// let report = handle.update_matching(web, patch).await?.into_result()?;
+    /// let report = handle.update_matching(web, patch).await?;
     /// println!("{} marked", report.applied);
+    /// report.into_result()?;
     /// # Ok(()) }) }
     /// ```
     pub fn update_matching(&self, filter: Filter, patch: Patch) -> Bulk {
@@ -180,11 +196,14 @@ impl ConntrackHandle {
     /// flow is the one that its key names exactly, as with [`get`](Self::get); `None` where it is not
     /// in the table.
     ///
-    /// No request timeout applies.
+    /// No request timeout applies. An iterator that waits holds back the keys that it gave before,
+    /// and keeps the thread when the stream is dropped: give
+    /// [`get_many_stream`](Self::get_many_stream) a stream.
     ///
     /// # Errors
     ///
-    /// [`Io`](crate::ErrorKind::Io), [`Closed`](crate::ErrorKind::Closed). What is wrong with one
+    /// [`Io`](crate::ErrorKind::Io), [`PermissionDenied`](crate::ErrorKind::PermissionDenied) for
+    /// entering the namespace, [`Closed`](crate::ErrorKind::Closed). What is wrong with one
     /// flow is an item of the stream.
     ///
     /// # Cancellation
@@ -242,16 +261,17 @@ impl ConntrackHandle {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
     /// # fn main() { in_namespace(async |handle| {
     /// use ctnetlink::{FlowKey, Tuple};
-    /// use futures::{StreamExt, TryStreamExt};
+    /// use futures::{SinkExt, TryStreamExt};
     ///
-    /// let (sender, receiver) = futures::channel::mpsc::channel::<FlowKey>(64);
-    /// # let mut sender = sender;
-    /// # let tuple = Tuple::udp("10.0.0.1:5000".parse()?, "10.0.0.2:53".parse()?)?;
-    /// # sender.try_send(tuple.into())?;
-    /// # drop(sender);
-    /// let found = handle.get_many_stream(receiver).await?;
-    /// let alive = found.try_filter_map(async |(_, flow)| Ok(flow)).count().await;
-    /// println!("{alive} flows are in the table");
+    /// let (mut keys, receiver) = futures::channel::mpsc::channel::<FlowKey>(64);
+    /// let mut found = handle.get_many_stream(receiver).await?;
+    /// let tuple = Tuple::udp("10.0.0.1:5000".parse()?, "10.0.0.2:53".parse()?)?;
+    /// keys.send(tuple.into()).await?;
+    /// match found.try_next().await? {
+    ///     Some((key, None)) => println!("{} has ended", key.tuple()),
+    ///     Some((_, Some(flow))) => println!("{flow}"),
+    ///     None => println!("there are no more keys"),
+    /// }
     /// # Ok(()) }) }
     /// ```
     pub fn get_many_stream(

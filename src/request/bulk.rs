@@ -77,10 +77,16 @@ impl Bulk {
         }
     }
 
-    /// Calls `watch` after each send with the report so far; where it breaks, that report is the
-    /// result, and no more is sent.
+    /// Calls `watch` with the report so far, after each send and after changes that are not sent for
+    /// being invalid; where it breaks, that report is the result, and no more is sent.
     ///
-    /// It runs on the thread of the bulk request, which waits for it.
+    /// It runs on the thread of the bulk request, which waits for it, and in the caller's runtime.
+    /// While a list finds nothing that matches, and while a stream has nothing to give, it is not
+    /// called.
+    ///
+    /// # Panics
+    ///
+    /// The future of the bulk request, where `watch` does.
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));

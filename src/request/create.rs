@@ -42,8 +42,8 @@ impl IntoFuture for Create {
                 return Ok(());
             };
             let found = match explained_by_flow(&error) {
-                true => find(&task, &FlowKey::from(&self.flow)).await,
-                false => Ok(None),
+                true => Some(find(&task, &FlowKey::from(&self.flow)).await),
+                false => None,
             };
             Err(explain(&self.flow, found, error))
         })
@@ -61,10 +61,11 @@ pub(super) fn explained_by_flow(error: &Error) -> bool {
     error.kind() == ErrorKind::AlreadyExists
 }
 
-/// What the errno means for this flow. `found` is the one of its key that is in the table.
-pub(super) fn explain(flow: &NewFlow, found: Result<Option<Flow>>, error: Error) -> Error {
+/// What the errno means for this flow. `found` is the one of its key that is in the table, where it
+/// was looked for.
+pub(super) fn explain(flow: &NewFlow, found: Option<Result<Option<Flow>>>, error: Error) -> Error {
     match error.kind() {
-        ErrorKind::AlreadyExists if matches!(found, Ok(None)) => error.meaning(
+        ErrorKind::AlreadyExists if matches!(found, Some(Ok(None))) => error.meaning(
             ErrorKind::AlreadyExists,
             "another flow uses its reply tuple; with NAT, choose a range of addresses or ports \
              with a free one, or delete that flow",

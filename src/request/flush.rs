@@ -55,12 +55,25 @@ impl Flush {
     /// The flows that match alone, `-D` with `-m`, `-w` and the others; of two filters the later one
     /// counts.
     ///
-    /// Where the kernel compares the whole filter in a flush (family, mark, status and zone; Linux
-    /// 6.12), it is one request. Else the flows are listed, and those that match deleted by their
-    /// tuple, zone and id, as [`delete_matching`](crate::ConntrackHandle::delete_matching) does.
+    /// `CTA_MARK`, `CTA_STATUS` and `CTA_ZONE` with their masks, and `CTA_FILTER` (Linux 6.12): where
+    /// the kernel compares the whole filter in a flush, which is family, mark, status and zone, it is
+    /// one request. Else the flows are listed, and those that match deleted, as
+    /// [`delete_matching`](crate::ConntrackHandle::delete_matching) does.
+    ///
+    /// # Errors
     ///
     /// An empty filter is refused, as [`InvalidInput`](crate::ErrorKind::InvalidInput): to remove
     /// all flows, name none.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use ctnetlink::{Filter, Table};
+    ///
+    /// let tenant = Filter::builder().zone(5).build()?;
+    /// handle.flush(Table::Conntrack).filter(tenant).await?;
+    /// # Ok(()) }) }
+    /// ```
     pub fn filter(mut self, filter: Filter) -> Self {
         self.filter = Some(filter);
         self
@@ -106,6 +119,8 @@ enum Plan {
     OneByOne,
 }
 
+/// Family 0 is both, beside a `CTA_FILTER` too: that asks for one of them for tuples alone
+/// (ctnetlink_alloc_filter).
 fn request(family: Option<Family>) -> Request {
     let family = family.map_or(AF_UNSPEC, Family::number);
     // In version 0 the kernel would not look at the family, and remove all flows.
@@ -173,7 +188,7 @@ impl IntoFuture for Flush {
             }
             let filter = self.filter.unwrap_or_default();
             let report = matching::delete(self.lanes, filter, self.family).await?;
-            report.into_result().map(drop)
+            report.into_result()
         })
     }
 }

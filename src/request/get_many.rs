@@ -10,6 +10,7 @@ use super::{RequestFuture, Verb};
 use crate::error::Result;
 use crate::flow::FlowKey;
 use crate::stream::FoundStream;
+use crate::stream::found::Window;
 use crate::transport::Lanes;
 use crate::transport::bulk::{Bulk as Lane, Caller};
 
@@ -40,6 +41,8 @@ impl IntoFuture for GetMany {
             let (sender, batches) = FoundStream::channel();
             let mut source = self.keys;
             let work = move |lane: &mut Lane, caller: &mut Caller| {
+                // It says that the thread has begun: the first key may be long in coming.
+                let _ = sender.blocking_send(Window::new());
                 let mut keys = Vec::with_capacity(lane.window());
                 loop {
                     source.fill(lane.window(), caller, &mut keys);

@@ -1,4 +1,4 @@
-//! Matching: what a list finds is changed, each flow by its tuple, zone and id.
+//! Matching: what a list finds is changed, flow by flow.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::bulk::{Bulk, Change, Changes};
 use super::list::{List, Table};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
-use crate::flow::{Family, FlowKey, Patch};
+use crate::flow::{Family, Flow, FlowKey, Patch};
 use crate::transport::Lanes;
 
 const DELETE_MATCHING: Verb = Verb {
@@ -41,10 +41,10 @@ impl Matching {
         };
         let patch = self.patch;
         Ok(Source::stream(flows.map(move |flow| {
-            let key = FlowKey::from(&flow?);
+            let flow = flow?;
             Ok(match &patch {
-                Some(patch) => Change::Update(key, patch.clone()),
-                None => Change::Delete(key),
+                Some(patch) => Change::Update(FlowKey::from(&flow), patch.clone()),
+                None => Change::Delete(exact(&flow)),
             })
         })))
     }
@@ -56,6 +56,14 @@ impl Matching {
             None => Ok(()),
         }
     }
+}
+
+/// The flow by its reply tuple and id. The id is made of the flow's place in memory and its original
+/// tuple (nf_ct_get_id), and who follows a flow at once most often gets its place: the original tuple
+/// would add nothing, and the same client, now translated to another server, would pass for it.
+fn exact(flow: &Flow) -> FlowKey {
+    let key = FlowKey::reply(flow.reply).zone(flow.zone);
+    flow.id.map_or(key, |id| key.id(id))
 }
 
 /// An empty filter where flows would be removed by it.

@@ -123,8 +123,8 @@ impl IntoFuture for Update {
                 return Ok(());
             };
             let found = match explained_by_flow(&patch, &error) {
-                true => find(&task, &key).await,
-                false => Ok(None),
+                true => Some(find(&task, &key).await),
+                false => None,
             };
             Err(explain(&patch, found, error))
         })
@@ -173,8 +173,9 @@ pub(super) fn explained_by_flow(patch: &Patch, error: &Error) -> bool {
     error.errno() == Some(EPERM) && patch.sets_timeout()
 }
 
-/// What the errno means for these changes. `found` is the flow as it is in the table.
-pub(super) fn explain(patch: &Patch, found: Result<Option<Flow>>, error: Error) -> Error {
+/// What the errno means for these changes. `found` is the flow as it is in the table, where it was
+/// looked for.
+pub(super) fn explain(patch: &Patch, found: Option<Result<Option<Flow>>>, error: Error) -> Error {
     match error.errno() {
         Some(ENOSPC) if patch.sets_labels() => error.meaning(
             ErrorKind::LabelsUnavailable,
@@ -197,7 +198,7 @@ pub(super) fn explain(patch: &Patch, found: Result<Option<Flow>>, error: Error) 
              of that name for it",
         ),
         Some(EPERM) if patch.sets_timeout() => match found {
-            Ok(Some(flow)) if flow.status.contains(Status::FIXED_TIMEOUT) => error.meaning(
+            Some(Ok(Some(flow))) if flow.status.contains(Status::FIXED_TIMEOUT) => error.meaning(
                 ErrorKind::PermissionDenied,
                 "the flow's timeout is fixed (FIXED_TIMEOUT), and cannot be changed",
             ),

@@ -48,8 +48,8 @@ impl FoundStream {
         mpsc::channel(AHEAD)
     }
 
-    /// Waits for the first window, so that a thread that cannot begin is the caller's error and
-    /// not an item.
+    /// Waits for the first window, an empty one, so that a thread that cannot begin is the caller's
+    /// error and not an item.
     pub(crate) async fn open(
         lanes: Arc<Lanes>,
         job: Job<()>,

@@ -154,7 +154,8 @@ impl Bulk {
 
 /// What the answers say of each request, and of those that have none.
 fn judge(verdicts: Vec<Option<Verdict>>, overran: bool) -> Vec<Answer> {
-    let complete = verdicts.last().is_some_and(Option::is_some);
+    // Where one answer was lost, the silence of any may be that.
+    let complete = !overran && verdicts.last().is_some_and(Option::is_some);
     // Without the right the kernel answers the first alone, and does none.
     let denied = match verdicts.first() {
         Some(Some(verdict)) if verdict.errno == EPERM && !overran => Some(verdict.clone()),
@@ -202,6 +203,9 @@ impl<T: Send + 'static> Job<T> {
             runtime: Handle::current(),
         };
         let run = move || {
+            // What the caller gave to be called may use its runtime.
+            let runtime = caller.runtime.clone();
+            let _runtime = runtime.enter();
             namespace.enter()?;
             let mut bulk = Bulk::open(receive_queue)?;
             Ok(work(&mut bulk, &mut caller))
@@ -245,15 +249,13 @@ impl Caller {
         &mut self,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Option<T> {
-        if self.is_gone() {
-            return None;
-        }
         let gone = &mut self.gone;
         self.runtime.block_on(poll_fn(|cx| {
-            if let Poll::Ready(value) = poll(cx) {
-                return Poll::Ready(Some(value));
+            // First of all: in a runtime that shuts down, what is polled may panic.
+            if Pin::new(&mut *gone).poll(cx).is_ready() {
+                return Poll::Ready(None);
             }
-            Pin::new(&mut *gone).poll(cx).map(|_| None)
+            poll(cx).map(Some)
         }))
     }
 }
@@ -284,6 +286,11 @@ mod tests {
             [Done, Done, refused(EEXIST)]
         );
         assert_eq!(judged(&[Some(0)], false), [Done]);
+        // The last was heard, and an answer before it was not.
+        assert_eq!(
+            judged(&[None, Some(ENOENT), Some(0)], true),
+            [Answer::Lost, refused(ENOENT), Done]
+        );
     }
 
     #[test]

@@ -80,8 +80,9 @@ pub async fn deletes() {
         let theirs = gone(&handle, &all).await;
         assert!(!theirs.is_empty() && theirs.len() < all.len(), "{}", case.0);
         let report = handle.delete_matching(filter(case)).await;
-        let report = report.expect("a report").into_result();
-        assert_eq!(report.expect("no failure").applied, theirs.len() as u64);
+        let report = report.expect("a report");
+        assert_eq!(report.applied, theirs.len() as u64);
+        report.into_result().expect("no failure");
         assert_eq!(gone(&handle, &all).await, theirs, "{}", case.0);
     }
 }
@@ -121,8 +122,10 @@ pub async fn updates() {
     let set = async |filter, mark: u32| {
         let patch = Patch::new().mark(mark);
         let report = handle.update_matching(filter, patch).await;
-        let report = report.expect("a report").into_result();
-        report.expect("no failure").applied
+        let report = report.expect("a report");
+        let applied = report.applied;
+        report.into_result().expect("no failure");
+        applied
     };
     for (n, case) in (1..).zip(&UPDATES) {
         let all = set(Filter::default(), 0).await;

@@ -6,11 +6,10 @@ use super::Change;
 use super::reader::Reader;
 use super::source::Source;
 use crate::error::{Error, Result};
-use crate::flow::{Flow, Status};
+use crate::flow::{Flow, FlowId, Status};
 use crate::request::{Report, create, delete, update};
 use crate::transport::bulk::{Answer, Bulk as Lane, Caller};
-use crate::wire::message::{Request, Verdict};
-use crate::wire::uapi::EEXIST;
+use crate::wire::message::Request;
 
 /// Makes changes, and keeps the report of them.
 pub(super) struct Worker<'a> {
@@ -44,7 +43,7 @@ impl<'a> Worker<'a> {
                 return;
             }
             // The look that one change takes must not overtake the changes before it.
-            for run in changes.chunk_by_mut(|a, b| looks_first(a) == looks_first(b)) {
+            for run in changes.chunk_by(|a, b| looks_first(a) == looks_first(b)) {
                 if caller.is_gone() {
                     return;
                 }
@@ -57,22 +56,22 @@ impl<'a> Worker<'a> {
     }
 
     /// Makes a few changes in one send, and another before it where all of them need a look.
-    fn apply(&mut self, run: &mut [Change]) {
+    fn apply(&mut self, run: &[Change]) {
         let mut results: Vec<Option<Result<()>>> = run.iter().map(|_| None).collect();
         let mut sent = Vec::with_capacity(run.len());
         let looks = self.look(run);
-        for (index, (change, look)) in run.iter_mut().zip(looks).enumerate() {
+        for (index, (change, look)) in run.iter().zip(looks).enumerate() {
             match prepare(change, look) {
-                Ok((request, status)) => {
+                Ok((request, seen)) => {
                     self.reader.0.push(request);
-                    sent.push((index, status));
+                    sent.push((index, seen));
                 }
                 Err(error) => results[index] = Some(Err(error)),
             }
         }
         let answers = self.reader.0.exchange(|_, _| {});
-        for ((index, status), answer) in sent.into_iter().zip(answers) {
-            results[index] = Some(self.settle(&mut run[index], status, answer));
+        for ((index, seen), answer) in sent.into_iter().zip(answers) {
+            results[index] = Some(self.settle(&run[index], seen, answer));
         }
         for (change, result) in run.iter().zip(results.into_iter().flatten()) {
             self.note(change, result);
@@ -91,53 +90,55 @@ impl<'a> Worker<'a> {
     }
 
     /// What the kernel's answer means for the change.
-    fn settle(
-        &mut self,
-        change: &mut Change,
-        status: Option<Status>,
-        answer: Answer,
-    ) -> Result<()> {
-        match (answer, status) {
-            (Answer::Lost, _) => self.decide(change),
-            (answer, Some(seen)) => match answer.into_result() {
-                Err(error) if update::outrun(&error, None, seen) => self.alone(change, status),
-                result => result,
-            },
-            (answer, None) => answer.into_result(),
+    fn settle(&mut self, change: &Change, seen: Seen, answer: Answer) -> Result<()> {
+        if answer == Answer::Lost {
+            return self.decide(change, seen);
+        }
+        match (answer.into_result(), seen.status) {
+            (Err(error), Some(status)) if update::outrun(&error, None, status) => {
+                self.alone(change, Some(status))
+            }
+            (result, _) => result,
         }
     }
 
     /// Makes one change alone, again for as long as packets set bits of its flow's status.
-    fn alone(&mut self, change: &mut Change, mut before: Option<Status>) -> Result<()> {
+    fn alone(&mut self, change: &Change, mut before: Option<Status>) -> Result<()> {
         loop {
             let look = looks_first(change).then(|| self.reader.one(&change.key()));
-            let (request, status) = prepare(change, look)?;
+            let (request, seen) = prepare(change, look)?;
             let result = self.reader.0.exchange_one(request).into_result();
-            match (result, status) {
-                (Err(error), Some(seen)) if update::outrun(&error, before, seen) => before = status,
+            match (result, seen.status) {
+                (Err(error), Some(status)) if update::outrun(&error, before, status) => {
+                    before = Some(status);
+                }
                 (result, _) => return result,
             }
         }
     }
 
-    /// Decides a change whose answer was lost, by the flow as it is now.
-    ///
-    /// An update is made once more, for it is the same twice. A flow that is not there is one that
-    /// was deleted; one that is there as it should have been made is one that was made: who did it
-    /// cannot be told.
-    fn decide(&mut self, change: &mut Change) -> Result<()> {
-        let flow = self.reader.one(&change.key())?;
-        match (&*change, flow) {
-            (Change::Create(new), Some(flow)) => match new.made(&flow) {
-                true => Ok(()),
-                false => Err(Error::refused(Verdict::of(EEXIST))),
+    /// Decides a change whose answer was lost. An update is the same twice; the others are decided
+    /// by a look at the flow, which cannot tell who made it so.
+    fn decide(&mut self, change: &Change, seen: Seen) -> Result<()> {
+        match change {
+            Change::Update(..) => self.alone(change, None),
+            Change::Create(new) => match self.reader.one(&change.key())? {
+                None => self.alone(change, None),
+                Some(flow) if new.made(&flow) => Ok(()),
+                // Made and changed since, or another's.
+                Some(_) => Err(Error::overrun()),
             },
-            (Change::Delete(_), None) => Ok(()),
-            (Change::Update(..), None) => Err(Error::not_found()),
-            _ => self.alone(change, None),
+            Change::Delete(key) => {
+                let key = seen.id.map_or(*key, |id| key.id(id));
+                match self.reader.one(&key)? {
+                    None => Ok(()),
+                    Some(_) => self.alone(&Change::Delete(key), None),
+                }
+            }
         }
     }
 
+    /// Takes the result into the report.
     fn note(&mut self, change: &Change, result: Result<()>) {
         let Err(error) = result else {
             self.report.applied += 1;
@@ -156,17 +157,14 @@ impl<'a> Worker<'a> {
 
     /// What the errno means for this change.
     fn explain(&mut self, change: &Change, error: Error) -> Error {
-        let mut found = |wanted: bool| match wanted {
-            true => self.reader.one(&change.key()),
-            false => Ok(None),
-        };
+        let mut look = |wanted: bool| wanted.then(|| self.reader.one(&change.key()));
         match change {
             Change::Create(flow) => {
-                let found = found(create::explained_by_flow(&error));
+                let found = look(create::explained_by_flow(&error));
                 create::explain(flow, found, error).while_(create::CREATE.doing)
             }
             Change::Update(_, patch) => {
-                let found = found(update::explained_by_flow(patch, &error));
+                let found = look(update::explained_by_flow(patch, &error));
                 update::explain(patch, found, error).while_(update::UPDATE.doing)
             }
             Change::Delete(_) => error.while_(delete::DELETE.doing),
@@ -185,32 +183,45 @@ fn looks_first(change: &Change) -> bool {
     }
 }
 
-/// The request, and the status that the flow had at the look.
-fn prepare(
-    change: &mut Change,
-    look: Option<Result<Option<Flow>>>,
-) -> Result<(Request, Option<Status>)> {
-    let flow = || look.transpose().map(Option::flatten);
-    match change {
+/// What a look showed that the change needs.
+#[derive(Default)]
+struct Seen {
+    /// Of a flow whose status is to be set.
+    status: Option<Status>,
+    /// Of a flow to delete.
+    id: Option<FlowId>,
+}
+
+/// The request, and what the look showed for it.
+fn prepare(change: &Change, look: Option<Result<Option<Flow>>>) -> Result<(Request, Seen)> {
+    let flow = || {
+        let found = look.transpose()?.flatten();
+        found.ok_or_else(Error::not_found)
+    };
+    let mut seen = Seen::default();
+    let request = match change {
         Change::Create(new) => {
             new.check()?;
-            Ok((create::request(new), None))
+            create::request(new)
         }
         Change::Update(key, patch) => {
             patch.check(key.tuple().protocol())?;
-            let Some(wanted) = patch.wanted_status() else {
-                return Ok((update::request(key, patch, None), None));
+            let whole = match patch.wanted_status() {
+                Some(wanted) => {
+                    let status = flow()?.status;
+                    seen.status = Some(status);
+                    Some(update::whole(status, wanted))
+                }
+                None => None,
             };
-            let seen = flow()?.ok_or_else(Error::not_found)?.status;
-            let whole = update::whole(seen, wanted);
-            Ok((update::request(key, patch, Some(whole)), Some(seen)))
+            update::request(key, patch, whole)
         }
+        Change::Delete(key) if key.has_id() => delete::request(key),
         Change::Delete(key) => {
-            if !key.has_id() {
-                let id = flow()?.ok_or_else(Error::not_found)?.id;
-                *key = key.id(id.ok_or_else(Error::unanswered)?);
-            }
-            Ok((delete::request(key), None))
+            let id = flow()?.id.ok_or_else(Error::unanswered)?;
+            seen.id = Some(id);
+            delete::request(&key.id(id))
         }
-    }
+    };
+    Ok((request, seen))
 }
