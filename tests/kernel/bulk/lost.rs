@@ -64,6 +64,8 @@ async fn changes(
     for n in [1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13] {
         handle.create(flow(n).mark(1)).await.expect("a flow");
     }
+    let answered_elsewhere = flow(14).mark(1).reply(udp(base + 99).inverse());
+    handle.create(answered_elsewhere).await.expect("a flow");
     let fixed = handle.update(key(9)).status(Status::FIXED_TIMEOUT);
     fixed.await.expect("a fixed timeout");
     let with_id = FlowKey::from(&got(handle, key(10)).await);
@@ -84,6 +86,7 @@ async fn changes(
             flow(3).mark(1).status(Status::ASSURED),
             exists("the flow is in the table"),
         ),
+        create(flow(14).mark(1), exists("the flow is in the table")),
         create(
             NewFlow::new(udp(base + 4).inverse(), HOUR).mark(1),
             exists(""),
@@ -146,6 +149,7 @@ async fn changes(
         Some(1),
         None,
         Some(7),
+        Some(1),
     ];
     (changes, marks.into())
 }
