@@ -91,3 +91,36 @@ pub(crate) fn update(lanes: Arc<Lanes>, filter: Filter, patch: Patch) -> Bulk {
         Changes::Matching(Box::new(matching)),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream::{iter, repeat_with};
+
+    use super::*;
+    use crate::ErrorKind;
+    use crate::flow::Tuple;
+
+    /// Errors of the list: they end nothing, and the first of them is told.
+    #[test]
+    fn a_list_with_errors_is_incomplete() {
+        let end = "10.0.0.1:1".parse().unwrap();
+        let key = FlowKey::from(Tuple::udp(end, end).unwrap());
+        // It is refused here, before anything is sent.
+        let change = move || Change::Update(key, Patch::new());
+        let more = || repeat_with(move || Ok(change())).take(100);
+        let first = iter([Err(Error::overrun()), Err(Error::closed())]);
+        let second = iter([Err(Error::closed())]);
+        let changes = more().chain(first).chain(more()).chain(second);
+
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let report = runtime.unwrap().block_on(async {
+            let lanes = Arc::new(Lanes::of_nobody());
+            Bulk::new(lanes, Source::stream(changes)).await.unwrap()
+        });
+        assert_eq!((report.failed_total, report.done()), (200, 200), "{report}");
+        let why = report.incomplete.as_ref().expect("an error of the list");
+        assert_eq!(why.kind(), Error::overrun().kind());
+        let error = report.into_result().expect_err("it is incomplete");
+        assert_ne!(error.kind(), ErrorKind::InvalidInput);
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use ctnetlink::{Change, ConntrackHandle, Filter, Patch, RequestFuture, Table};
+use ctnetlink::{Change, ConntrackHandle, Filter, Options, Patch, RequestFuture, Table};
 use libtest_mimic::Trial;
 
 use super::{all_applied, listed};
@@ -18,6 +18,7 @@ pub(super) fn tests() -> Vec<Trial> {
     let mut tests = crate::trials!["matching::cancel":
         as_progress_says,
         progress_is_told_after_each_send,
+        no_request_timeout_applies,
     ];
     tests.extend(alone!("matching::cancel":
         dropped_in_the_midst,
@@ -99,6 +100,18 @@ async fn progress_is_told_after_each_send() {
     let silent = |_: &_| panic!("of nothing");
     let report = handle.delete_matching(unmarked()).on_progress(silent).await;
     all_applied(&report.expect("a report"), 0, "none");
+}
+
+async fn no_request_timeout_applies() {
+    let options = Options::new().request_timeout(Duration::from_secs(1));
+    let handle = options.connect().expect("a connection");
+    fill(&handle, FLOWS).await;
+    let slow = |_: &_| {
+        std::thread::sleep(Duration::from_millis(100));
+        ControlFlow::Continue(())
+    };
+    let report = handle.delete_matching(unmarked()).on_progress(slow).await;
+    all_applied(&report.expect("a report"), FLOWS.into(), "slowly");
 }
 
 /// While the thread of the changes waits: that of the walk waits for it.
