@@ -152,7 +152,7 @@ async fn it_is_dropped_after_every_number_of_polls() {
             assert!(marked % BATCH as u64 == 0, "{marked} marks");
             if let Some(report) = outcome {
                 assert_eq!(report.expect("a report").applied, marked);
-                assert!(polls >= 2, "{polls} polls");
+                assert!(polls >= 1, "it was not polled");
                 break;
             }
         }
@@ -232,9 +232,8 @@ async fn it_is_dropped_while_its_stream_waits() {
         while !waits().await {
             sleep(Duration::from_millis(1)).await;
         }
-        sleep(Duration::from_millis(10)).await;
-        assert!(!bulk.is_finished());
-        assert_eq!(count::threads_named(BULK), 1);
+        // That of the marks takes a moment to go.
+        until(|| count::threads_named(BULK) == 1, || "it is gone".into()).await;
         bulk.abort();
         is_dropped.await.expect_err("the stream is dropped");
         assert_eq!(marked(&handle, value).await, changes.into());

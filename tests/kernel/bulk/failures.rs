@@ -173,7 +173,7 @@ fn deletes(stale: FlowKey) -> Vec<(Change, Outcome)> {
     keys.map(|key| (Change::Delete(key), GONE)).into()
 }
 
-/// The same as the change's own verb says.
+/// What its verb makes of the change, which must be as expected: gone, failed, and the error.
 async fn check(handle: &ConntrackHandle, change: &Change, outcome: Outcome) -> (u64, u64, String) {
     let error = by_its_verb(handle, change.clone())
         .await

@@ -61,9 +61,11 @@ async fn changes(
 ) -> (Vec<(Change, Outcome)>, Vec<Option<u32>>) {
     let flow = |n| new(base + n);
     let key = |n| FlowKey::from(udp(base + n));
-    for n in [1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13] {
+    for n in [1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 15] {
         handle.create(flow(n).mark(1)).await.expect("a flow");
     }
+    let answered_elsewhere = flow(14).mark(1).reply(udp(base + 99).inverse());
+    handle.create(answered_elsewhere).await.expect("a flow");
     let fixed = handle.update(key(9)).status(Status::FIXED_TIMEOUT);
     fixed.await.expect("a fixed timeout");
     let with_id = FlowKey::from(&got(handle, key(10)).await);
@@ -83,6 +85,7 @@ async fn changes(
         create(flow(1).mark(1), Applied),
         create(flow(2).mark(2), unknown()),
         create(flow(3).mark(1).status(Status::ASSURED), unknown()),
+        create(flow(14).mark(1), unknown()),
         create(
             NewFlow::new(udp(base + 4).inverse(), HOUR).mark(1),
             exists(""),
@@ -105,6 +108,8 @@ async fn changes(
         ),
         update(key(5), seven(), Applied),
         update(FlowKey::reply(udp(base + 6).inverse()), seven(), Applied),
+        // By the tuple of its other direction the kernel finds it too.
+        update(udp(base + 15).inverse().into(), seven(), Applied),
         update(key(7), seven(), Gone),
         update(
             key(8),
@@ -144,6 +149,8 @@ async fn changes(
         None,
         Some(1),
         None,
+        Some(7),
+        Some(1),
         Some(7),
     ];
     (changes, marks.into())

@@ -73,7 +73,7 @@ async fn it_waits_for_its_reader() {
             assert!(taken() <= bound, "{} of {bound}", taken());
             read(&mut found, read_before, 100).await;
         }
-        assert_eq!(count::threads_named(BULK), 1);
+        until(|| count::threads_named(BULK) == 1, || "it is gone".into()).await;
         drop(found);
     }
     held.again().await;
@@ -107,7 +107,7 @@ async fn it_is_dropped_after_every_number_of_polls() {
     for when in [Drop::Waiting, Drop::Woken] {
         for polls in 0..5 {
             let found = polled(handle.get_many(keys()).into_future(), polls, when).await;
-            assert!(found.is_none() || polls >= 2, "{polls} polls");
+            assert!(found.is_none() || polls > 0, "it was not polled");
             drop(found);
         }
         // From those that are there at once to more than the end takes.

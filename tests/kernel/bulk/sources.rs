@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-use ctnetlink::{Bulk, Change, ConntrackHandle, Report};
+use ctnetlink::{Bulk, Change, ConntrackHandle, Report, Tuple};
 use futures::channel::mpsc;
 use futures::{Stream, StreamExt, stream};
 use libtest_mimic::Trial;
@@ -24,6 +24,8 @@ pub(super) fn tests() -> Vec<Trial> {
         what_is_there_leaves_together,
         a_channel_of_the_runtimes,
         a_stream_that_sleeps,
+        what_the_caller_gives_may_use_its_runtime,
+        keys_may_come_after_the_stream,
         a_stream_that_asks_the_same_handle,
         an_iterator_is_not_asked_after_its_end,
         a_stream_is_not_asked_after_its_end,
@@ -43,6 +45,53 @@ async fn a_change_is_made_as_it_comes() {
     drop(sender);
     let report = bulk.await.expect("a task").expect("a report");
     assert_eq!(counts(&report), (100, 0, 0));
+}
+
+/// Spawns when it is dropped.
+struct Spawns(tokio::sync::mpsc::UnboundedSender<u64>);
+
+impl Drop for Spawns {
+    fn drop(&mut self) {
+        let told = self.0.clone();
+        tokio::spawn(async move { told.send(u64::MAX) });
+    }
+}
+
+async fn what_the_caller_gives_may_use_its_runtime() {
+    let handle = connect();
+    fill(&handle, 100).await;
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+    let (spawns, progress) = (Spawns(sender.clone()), sender);
+    let changes = (0..100).map(move |n| {
+        let _held = &spawns;
+        mark(n, 7)
+    });
+    let report = handle.bulk(changes).on_progress(move |report| {
+        let (told, done) = (progress.clone(), report.done());
+        tokio::spawn(async move { told.send(done) });
+        ControlFlow::Continue(())
+    });
+    assert_eq!(counts(&report.await.expect("a report")), (100, 0, 0));
+    let mut told = Vec::new();
+    while let Some(done) = receiver.recv().await {
+        told.push(done);
+    }
+    told.sort_unstable();
+    assert_eq!(told, [64, 100, u64::MAX]);
+}
+
+async fn keys_may_come_after_the_stream() {
+    let handle = connect();
+    fill(&handle, 2).await;
+    let (mut sender, receiver) = mpsc::channel::<Tuple>(0);
+    let mut found = handle.get_many_stream(receiver).await.expect("a stream");
+    for n in 0..2 {
+        sender.try_send(udp(n)).expect("room for one");
+        let (key, flow) = found.next().await.expect("an item").expect("an answer");
+        assert_eq!((key, flow.is_some()), (udp(n).into(), true));
+    }
+    drop(sender);
+    assert!(found.next().await.is_none());
 }
 
 /// The numbers of changes that were done after each send.

@@ -1,11 +1,12 @@
 //! Flows that take the place of others between the list and the change.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::mpsc;
 use std::thread;
 
-use ctnetlink::{Bulk, Change, ConntrackHandle, Filter, Flow, Patch, Report, Tuple};
+use ctnetlink::{Bulk, Change, ConntrackHandle, Filter, Flow, IpNet, Nat, Patch, Report, Tuple};
 use futures::TryStreamExt;
 use libtest_mimic::Trial;
 
@@ -15,6 +16,7 @@ use crate::support::namespace::block_on;
 pub(super) fn tests() -> Vec<Trial> {
     crate::trials!["matching::successors":
         of_deleted_flows_stay,
+        with_another_translation_stay,
         of_updated_flows_are_changed_in_their_stead,
     ]
 }
@@ -113,6 +115,72 @@ async fn of_deleted_flows_stay() {
     assert_eq!(report.applied, staged.at_first, "{report}");
     assert!(report.gone > 0, "{report}");
     assert_eq!(ids(&staged.now), ids(&staged.successors));
+}
+
+/// A service's client comes back at once and is sent to another server: its flow has the same
+/// original tuple, most often the same place in memory, and so the same id.
+async fn with_another_translation_stay() {
+    const CLIENTS: u16 = 400;
+    fn server(which: u8) -> IpAddr {
+        [10, 9, 0, which].into()
+    }
+    let to = |n: u16, which| new(n).destination_nat(Nat::to(server(which)));
+    let handle = connect();
+    let created = (0..CLIENTS).map(move |n| Change::Create(to(n, 7)));
+    assert_eq!(
+        handle.bulk(created).await.expect("a report").failed_total,
+        0
+    );
+    let filter = Filter::builder()
+        .protocol(17)
+        .reply_src(IpNet::from(server(7)));
+    let (sender, receiver) = mpsc::channel();
+    let mut stage = Some(sender);
+    let delete = handle.delete_matching(filter.build().expect("a filter"));
+    let report = delete.on_progress(move |report| {
+        let Some(sender) = stage.take() else {
+            return ControlFlow::Continue(());
+        };
+        let done = report.applied;
+        let other = thread::spawn(move || {
+            block_on(async move {
+                let handle = connect();
+                let mut same = 0;
+                for n in 0..CLIENTS {
+                    let Some(old) = handle.get(udp(n)).await.expect("an answer") else {
+                        continue;
+                    };
+                    handle.delete(&old).await.expect("a delete");
+                    handle.create(to(n, 8)).await.expect("a flow");
+                    let new = handle.get(udp(n)).await.expect("an answer");
+                    same += usize::from(new.expect("a flow").id == old.id);
+                }
+                same
+            })
+        });
+        sender
+            .send((done, other.join().expect("a thread")))
+            .expect("a test");
+        ControlFlow::Continue(())
+    });
+    let report = report.await.expect("a report");
+    let (at_first, same) = receiver.recv().expect("a stage");
+    assert!(
+        same > 100,
+        "{same} with the same id: nothing would be proved"
+    );
+    assert!(report.gone > 0, "{report}");
+    assert_eq!(report.applied, at_first, "{report}");
+    let found = handle
+        .get_many((0..CLIENTS).map(udp))
+        .await
+        .expect("a stream");
+    let left = found
+        .try_filter_map(async |(_, flow)| Ok(flow))
+        .try_collect::<Vec<_>>();
+    let left = left.await.expect("flows");
+    assert_eq!(left.len() as u64, u64::from(CLIENTS) - at_first);
+    assert!(left.iter().all(|flow| flow.reply.src() == server(8)));
 }
 
 /// As the documentation says: in an update the kernel does not look at the id.
