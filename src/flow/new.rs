@@ -177,13 +177,14 @@ impl NewFlow {
         self.settings.sets_helper()
     }
 
-    /// Is the flow of this key what was to be made? What the kernel adds, counts down or leaves out
-    /// does not tell.
+    /// Is the flow what was to be made, as far as it shows? What counts down, and what the kernel
+    /// adds or leaves out in silence, does not tell.
     pub(crate) fn made(&self, flow: &Flow) -> bool {
         let translated = self.source_nat.is_some() || self.destination_nat.is_some();
         self.key().names(flow)
             && (translated || self.reply.agrees_with(&flow.reply))
-            && self.settings.shows_in(flow)
+            && self.master.as_ref() == flow.master()
+            && self.settings.made(flow)
     }
 
     pub(crate) fn check(&self) -> Result<()> {

@@ -183,13 +183,24 @@ impl Patch {
         }
     }
 
-    /// Does the flow have the mark and the status bits that this sets?
-    pub(crate) fn shows_in(&self, flow: &Flow) -> bool {
-        self.mark
-            .is_none_or(|mark| mark.matches(flow.mark.unwrap_or(0)))
+    /// Has a flow that was made with this the mark, the status, the state and the helper for it?
+    pub(crate) fn made(&self, flow: &Flow) -> bool {
+        let mark = self.mark.map_or(0, |mark| mark.value());
+        let helper = || flow.helper().map(|helper| &helper.name);
+        mark == flow.mark.unwrap_or(0)
             && self
                 .status
                 .is_none_or(|status| flow.status.contains(status))
+            && self
+                .helper
+                .as_ref()
+                .is_none_or(|name| Some(name) == helper())
+            && match (&self.protoinfo, &flow.protoinfo) {
+                (Some(ProtoInfo::Tcp(asked)), Some(ProtoInfo::Tcp(found))) => {
+                    asked.state == found.state
+                }
+                _ => true,
+            }
     }
 
     /// Writes the changes. `status` is the whole status to send, in place of the wanted bits.

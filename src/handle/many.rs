@@ -24,7 +24,8 @@ impl ConntrackHandle {
     ///
     /// Where answers are lost, the changes that they were of are decided: an update is made once
     /// more; a flow that is no longer there counts as deleted, and one that is there as it should be
-    /// as created; one that is there otherwise is a failure, [`Overrun`](crate::ErrorKind::Overrun).
+    /// as created. What cannot be decided, because the flow is there otherwise or a later change of
+    /// the send was of it too, is a failure, [`Overrun`](crate::ErrorKind::Overrun).
     ///
     /// No request timeout applies: it takes as long as there are changes. An iterator that waits
     /// (for a channel) holds back the changes that it gave before, and keeps the thread when the

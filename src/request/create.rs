@@ -65,11 +65,18 @@ pub(super) fn explained_by_flow(error: &Error) -> bool {
 /// was looked for.
 pub(super) fn explain(flow: &NewFlow, found: Option<Result<Option<Flow>>>, error: Error) -> Error {
     match error.kind() {
-        ErrorKind::AlreadyExists if matches!(found, Some(Ok(None))) => error.meaning(
-            ErrorKind::AlreadyExists,
-            "another flow uses its reply tuple; with NAT, choose a range of addresses or ports \
-             with a free one, or delete that flow",
-        ),
+        ErrorKind::AlreadyExists => match found {
+            Some(Ok(None)) => error.meaning(
+                ErrorKind::AlreadyExists,
+                "another flow uses its reply tuple; with NAT, choose a range of addresses or ports \
+                 with a free one, or delete that flow",
+            ),
+            Some(_) => error,
+            None => error.meaning(
+                ErrorKind::AlreadyExists,
+                "the flow, or another that uses one of its tuples, is in the table already",
+            ),
+        },
         ErrorKind::NotFound if flow.has_master() => error.meaning(
             ErrorKind::NotFound,
             "its master is not in the table, in that zone",

@@ -202,7 +202,11 @@ pub(super) fn explain(patch: &Patch, found: Option<Result<Option<Flow>>>, error:
                 ErrorKind::PermissionDenied,
                 "the flow's timeout is fixed (FIXED_TIMEOUT), and cannot be changed",
             ),
-            _ => error,
+            Some(_) => error,
+            None => error.meaning(
+                ErrorKind::PermissionDenied,
+                "the flow's timeout is fixed (FIXED_TIMEOUT), or CAP_NET_ADMIN is lacking",
+            ),
         },
         _ => error,
     }

@@ -10,9 +10,12 @@
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::iter::Peekable;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::vec::IntoIter;
 
 use bytes::BytesMut;
 use tokio::runtime::Handle;
@@ -93,12 +96,12 @@ impl Bulk {
         self.datagram.push(request);
     }
 
-    /// Sends what was put in as one datagram, and tells what became of each. `data` gets what they
-    /// asked for, by their index.
-    pub(crate) fn exchange(&mut self, mut data: impl FnMut(usize, &Frame<'_>)) -> Vec<Answer> {
+    /// Sends what was put in as one datagram, and tells what became of each, in their order. `data`
+    /// gets what they asked for, by their index.
+    pub(crate) fn exchange(&mut self, mut data: impl FnMut(usize, &Frame<'_>)) -> Answers {
         let count = self.datagram.len();
         if count == 0 {
-            return Vec::new();
+            return Answers::all(0, Answer::Lost);
         }
         // A number is never 0, which events carry.
         if self.seq > u32::MAX / 2 {
@@ -108,69 +111,102 @@ impl Bulk {
         self.seq += count as u32;
         let sent = self.socket.try_send(self.datagram.finish(first));
         self.datagram.clear();
-        if let Err(cause) = sent {
-            return vec![Answer::Unsent(cause.raw_os_error().unwrap_or(0)); count];
+        match sent {
+            Ok(()) => self.receive(first, count, &mut data),
+            Err(cause) => Answers::all(count, Answer::Unsent(cause.raw_os_error().unwrap_or(0))),
         }
-        let mut verdicts = vec![None; count];
-        let overran = self.receive(first, &mut verdicts, &mut data);
-        judge(verdicts, overran)
     }
 
     /// Sends one request alone.
     pub(crate) fn exchange_one(&mut self, request: Request) -> Answer {
         self.push(request);
-        self.exchange(|_, _| {}).pop().unwrap_or(Answer::Lost)
+        self.exchange(|_, _| {}).next().unwrap_or(Answer::Lost)
     }
 
-    /// Takes up the answers to the requests from `first` on. Was one lost?
+    /// Takes up the answers to so many requests from `first` on.
     fn receive(
         &mut self,
         first: u32,
-        verdicts: &mut [Option<Verdict>],
+        count: usize,
         data: &mut impl FnMut(usize, &Frame<'_>),
-    ) -> bool {
+    ) -> Answers {
+        let mut verdicts: Vec<(usize, Verdict)> = Vec::new();
         let mut overran = false;
-        while verdicts.last().is_some_and(Option::is_none) {
+        while verdicts.last().is_none_or(|(index, _)| index + 1 < count) {
             self.received.clear();
             match self.socket.receive_now(&mut self.received) {
                 Ok(()) => {}
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => break,
                 // Said once; what came before is still in the queue.
                 Err(cause) if cause.raw_os_error() == Some(ENOBUFS) => overran = true,
-                Err(_) => return true,
+                Err(_) => {
+                    overran = true;
+                    break;
+                }
             }
             for frame in Frame::all(&self.received) {
                 let index = frame.seq.wrapping_sub(first) as usize;
-                match (verdicts.get_mut(index), frame.verdict()) {
-                    (Some(place), Some(verdict)) => *place = Some(verdict),
-                    (Some(_), None) if !frame.is_control() => data(index, &frame),
-                    _ => {}
+                match frame.verdict() {
+                    _ if index >= count => {}
+                    Some(verdict) => verdicts.push((index, verdict)),
+                    None if !frame.is_control() => data(index, &frame),
+                    None => {}
                 }
             }
         }
-        overran
+        Answers::of(count, verdicts, overran)
     }
 }
 
-/// What the answers say of each request, and of those that have none.
-fn judge(verdicts: Vec<Option<Verdict>>, overran: bool) -> Vec<Answer> {
-    // Where one answer was lost, the silence of any may be that.
-    let complete = !overran && verdicts.last().is_some_and(Option::is_some);
-    // Without the right the kernel answers the first alone, and does none.
-    let denied = match verdicts.first() {
-        Some(Some(verdict)) if verdict.errno == EPERM && !overran => Some(verdict.clone()),
-        _ => None,
-    };
-    let answers = verdicts
-        .into_iter()
-        .map(|verdict| match (verdict, &denied) {
-            (Some(verdict), _) if verdict.errno != 0 => Answer::Refused(verdict),
-            (Some(_), _) => Answer::Done,
-            (None, _) if complete => Answer::Done,
-            (None, Some(verdict)) => Answer::Refused(verdict.clone()),
-            (None, None) => Answer::Lost,
-        });
-    answers.collect()
+/// What became of the requests of a send, one by one in their order.
+#[derive(Debug)]
+pub(crate) struct Answers {
+    indices: Range<usize>,
+    /// What was said of some, in their order.
+    verdicts: Peekable<IntoIter<(usize, Verdict)>>,
+    /// What it means that nothing was said.
+    silence: Answer,
+}
+
+impl Answers {
+    fn all(count: usize, silence: Answer) -> Self {
+        Self {
+            indices: 0..count,
+            verdicts: Vec::new().into_iter().peekable(),
+            silence,
+        }
+    }
+
+    /// `overran` says that an answer was lost.
+    fn of(count: usize, verdicts: Vec<(usize, Verdict)>, overran: bool) -> Self {
+        let complete = verdicts.last().is_some_and(|(last, _)| last + 1 == count);
+        let silence = match verdicts.first() {
+            // Where one was lost, the silence of any may be that.
+            _ if overran => Answer::Lost,
+            _ if complete => Answer::Done,
+            // Without the right the kernel answers the first alone, and does none.
+            Some((0, verdict)) if verdict.errno == EPERM => Answer::Refused(verdict.clone()),
+            _ => Answer::Lost,
+        };
+        Self {
+            verdicts: verdicts.into_iter().peekable(),
+            ..Self::all(count, silence)
+        }
+    }
+}
+
+impl Iterator for Answers {
+    type Item = Answer;
+
+    fn next(&mut self) -> Option<Answer> {
+        let index = self.indices.next()?;
+        let said = self.verdicts.next_if(|(said, _)| *said == index);
+        Some(match said {
+            Some((_, verdict)) if verdict.errno != 0 => Answer::Refused(verdict),
+            Some(_) => Answer::Done,
+            None => self.silence.clone(),
+        })
+    }
 }
 
 /// Work on a thread with a [`Bulk`] of its own. Dropped, it tells the work to end.
@@ -266,8 +302,9 @@ mod tests {
     use crate::wire::uapi::{EEXIST, ENOENT};
 
     fn judged(errnos: &[Option<i32>], overran: bool) -> Vec<Answer> {
-        let verdicts = errnos.iter().map(|errno| errno.map(Verdict::of));
-        judge(verdicts.collect(), overran)
+        let said = |(index, errno): (usize, &Option<i32>)| Some((index, Verdict::of((*errno)?)));
+        let verdicts = errnos.iter().enumerate().filter_map(said).collect();
+        Answers::of(errnos.len(), verdicts, overran).collect()
     }
 
     fn refused(errno: i32) -> Answer {

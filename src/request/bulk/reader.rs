@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::flow::{Flow, FlowKey};
 use crate::request::get;
-use crate::transport::bulk::{Answer, Bulk as Lane};
+use crate::transport::bulk::{Answer, Answers, Bulk as Lane};
 use crate::wire::uapi::IPCTNL_MSG_CT_GET;
 
 /// Reads flows on a bulk lane.
@@ -25,11 +25,11 @@ impl Reader<'_> {
     /// Reads one flow.
     pub(in crate::request) fn one(&mut self, key: &FlowKey) -> Result<Option<Flow>> {
         let (mut answers, mut flows) = self.exchange(std::slice::from_ref(key));
-        let answer = answers.pop().unwrap_or(Answer::Lost);
+        let answer = answers.next().unwrap_or(Answer::Lost);
         judge(key, answer, flows.pop().flatten())
     }
 
-    fn exchange(&mut self, keys: &[FlowKey]) -> (Vec<Answer>, Vec<Option<Result<Flow>>>) {
+    fn exchange(&mut self, keys: &[FlowKey]) -> (Answers, Vec<Option<Result<Flow>>>) {
         let mut flows: Vec<_> = keys.iter().map(|_| None).collect();
         for key in keys {
             self.0.push(get::request(key, IPCTNL_MSG_CT_GET));

@@ -1,5 +1,7 @@
 //! The work of a bulk request, on its thread.
 
+use std::collections::HashSet;
+use std::iter;
 use std::ops::ControlFlow;
 
 use super::Change;
@@ -43,56 +45,73 @@ impl<'a> Worker<'a> {
                 return;
             }
             // The look that one change takes must not overtake the changes before it.
-            for run in changes.chunk_by(|a, b| looks_first(a) == looks_first(b)) {
-                if caller.is_gone() {
-                    return;
-                }
-                self.apply(run);
-                if on_progress(&self.report).is_break() {
-                    return;
+            for mut run in changes.chunk_by(|a, b| looks_first(a) == looks_first(b)) {
+                while !run.is_empty() {
+                    if caller.is_gone() {
+                        return;
+                    }
+                    run = &run[self.apply(run)..];
+                    if on_progress(&self.report).is_break() {
+                        return;
+                    }
                 }
             }
         }
     }
 
-    /// Makes a few changes in one send, and another before it where all of them need a look.
-    fn apply(&mut self, run: &[Change]) {
-        let mut results: Vec<Option<Result<()>>> = run.iter().map(|_| None).collect();
-        let mut sent = Vec::with_capacity(run.len());
+    /// Makes a few changes in one send, and another before it where all of them need a look. Says
+    /// how many: of those that need a look, one of a flow, for the next needs another.
+    fn apply(&mut self, run: &[Change]) -> usize {
         let looks = self.look(run);
-        for (index, (change, look)) in run.iter().zip(looks).enumerate() {
-            match prepare(change, look) {
-                Ok((request, seen)) => {
-                    self.reader.0.push(request);
-                    sent.push((index, seen));
-                }
-                Err(error) => results[index] = Some(Err(error)),
-            }
+        let run = &run[..distinct(&looks).unwrap_or(run.len())];
+        let looks = looks.into_iter().map(Some);
+        let looks = looks.chain(iter::repeat_with(|| None));
+        let prepared: Vec<Result<Seen>> = run
+            .iter()
+            .zip(looks)
+            .map(|(change, look)| {
+                let (request, seen) = prepare(change, look)?;
+                self.reader.0.push(request);
+                Ok(seen)
+            })
+            .collect();
+        let mut answers = self.reader.0.exchange(|_, _| {});
+        for (index, (change, prepared)) in run.iter().zip(prepared).enumerate() {
+            let later = &run[index + 1..];
+            let result = prepared.and_then(|seen| {
+                let answer = answers.next().unwrap_or(Answer::Lost);
+                self.settle(change, seen, answer, later)
+            });
+            self.note(change, result, later);
         }
-        let answers = self.reader.0.exchange(|_, _| {});
-        for ((index, seen), answer) in sent.into_iter().zip(answers) {
-            results[index] = Some(self.settle(&run[index], seen, answer));
-        }
-        for (change, result) in run.iter().zip(results.into_iter().flatten()) {
-            self.note(change, result);
-        }
+        run.len()
     }
 
     /// The flows of changes that need a look first.
-    fn look(&mut self, run: &[Change]) -> Vec<Option<Result<Option<Flow>>>> {
+    fn look(&mut self, run: &[Change]) -> Vec<Result<Option<Flow>>> {
         match run.first().is_some_and(looks_first) {
             true => {
                 let keys: Vec<_> = run.iter().map(Change::key).collect();
-                self.reader.read(&keys).into_iter().map(Some).collect()
+                self.reader.read(&keys)
             }
-            false => run.iter().map(|_| None).collect(),
+            false => Vec::new(),
         }
     }
 
     /// What the kernel's answer means for the change.
-    fn settle(&mut self, change: &Change, seen: Seen, answer: Answer) -> Result<()> {
+    fn settle(
+        &mut self,
+        change: &Change,
+        seen: Seen,
+        answer: Answer,
+        later: &[Change],
+    ) -> Result<()> {
         if answer == Answer::Lost {
-            return self.decide(change, seen);
+            // What came after it is done: to do it now could undo that.
+            return match is_followed(change, later) {
+                true => Err(Error::overrun()),
+                false => self.decide(change, seen),
+            };
         }
         match (answer.into_result(), seen.status) {
             (Err(error), Some(status)) if update::outrun(&error, None, status) => {
@@ -138,8 +157,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Takes the result into the report.
-    fn note(&mut self, change: &Change, result: Result<()>) {
+    /// Takes the result into the report. `later` are the changes that were made since.
+    fn note(&mut self, change: &Change, result: Result<()>, later: &[Change]) {
         let Err(error) = result else {
             self.report.applied += 1;
             return;
@@ -150,14 +169,17 @@ impl<'a> Worker<'a> {
         }
         self.report.failed_total += 1;
         if self.report.failed.len() < Report::KEPT {
-            let error = self.explain(change, error);
+            let error = self.explain(change, error, later);
             self.report.failed.push((change.key(), error));
         }
     }
 
-    /// What the errno means for this change.
-    fn explain(&mut self, change: &Change, error: Error) -> Error {
-        let mut look = |wanted: bool| wanted.then(|| self.reader.one(&change.key()));
+    /// What the errno means for this change, by a look at the flow if it is as it was.
+    fn explain(&mut self, change: &Change, error: Error, later: &[Change]) -> Error {
+        let mut look = |wanted: bool| {
+            let wanted = wanted && !is_followed(change, later);
+            wanted.then(|| self.reader.one(&change.key()))
+        };
         match change {
             Change::Create(flow) => {
                 let found = look(create::explained_by_flow(&error));
@@ -181,6 +203,28 @@ fn looks_first(change: &Change) -> bool {
         Change::Update(_, patch) => patch.wanted_status().is_some(),
         Change::Delete(key) => !key.has_id(),
     }
+}
+
+/// Is a later change of the same flow?
+fn is_followed(change: &Change, later: &[Change]) -> bool {
+    let tuple = *change.key().tuple();
+    let other = tuple.inverse();
+    later.iter().any(|later| {
+        let key = later.key();
+        *key.tuple() == tuple || *key.tuple() == other
+    })
+}
+
+/// How many of these looks are at a flow each.
+fn distinct(looks: &[Result<Option<Flow>>]) -> Option<usize> {
+    let flow = |look: &Result<Option<Flow>>| {
+        let flow = look.as_ref().ok()?.as_ref()?;
+        Some((flow.orig, flow.zone))
+    };
+    let mut seen = HashSet::with_capacity(looks.len());
+    looks
+        .iter()
+        .position(|look| flow(look).is_some_and(|flow| !seen.insert(flow)))
 }
 
 /// What a look showed that the change needs.

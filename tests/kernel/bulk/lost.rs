@@ -25,7 +25,7 @@ pub(super) fn tests() -> Vec<Trial> {
 }
 
 /// A bulk before each of whose sends the flood pours; and how many answers were lost.
-async fn flooded(
+pub(super) async fn flooded(
     handle: &ConntrackHandle,
     changes: Vec<Change>,
     flood: Arc<Flood>,
@@ -61,7 +61,7 @@ async fn changes(
 ) -> (Vec<(Change, Outcome)>, Vec<Option<u32>>) {
     let flow = |n| new(base + n);
     let key = |n| FlowKey::from(udp(base + n));
-    for n in [1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 15] {
+    for n in [1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 15, 24] {
         handle.create(flow(n).mark(1)).await.expect("a flow");
     }
     let answered_elsewhere = flow(14).mark(1).reply(udp(base + 99).inverse());
@@ -91,26 +91,26 @@ async fn changes(
             exists(""),
         ),
         create(
-            flow(7).reply(udp(base + 4).inverse()),
+            flow(16).reply(udp(base + 4).inverse()),
             exists("reply tuple"),
         ),
         create(
-            flow(7).master(tcp(250)),
+            flow(17).master(tcp(250)),
             Failed(ErrorKind::NotFound, "master"),
         ),
         create(
-            flow(7).helper("ftp"),
+            flow(18).helper("ftp"),
             Failed(ErrorKind::Unsupported, "no helper"),
         ),
         create(
-            flow(7).master(udp6(1)),
+            flow(19).master(udp6(1)),
             Failed(ErrorKind::InvalidInput, "master"),
         ),
         update(key(5), seven(), Applied),
         update(FlowKey::reply(udp(base + 6).inverse()), seven(), Applied),
         // By the tuple of its other direction the kernel finds it too.
         update(udp(base + 15).inverse().into(), seven(), Applied),
-        update(key(7), seven(), Gone),
+        update(key(20), seven(), Gone),
         update(
             key(8),
             label,
@@ -122,9 +122,9 @@ async fn changes(
             Failed(ErrorKind::PermissionDenied, "FIXED"),
         ),
         update(key(13), seven().status(Status::ASSURED), Applied),
-        update(key(7), seven().status(Status::ASSURED), Gone),
+        update(key(21), seven().status(Status::ASSURED), Gone),
         update(
-            key(9),
+            key(23),
             Patch::new(),
             Failed(ErrorKind::InvalidInput, "nothing to change"),
         ),
@@ -132,8 +132,8 @@ async fn changes(
         // It is not there: who deleted it cannot be told.
         delete(stale, Applied),
         delete(key(12), Applied),
-        delete(key(7), Gone),
-        delete(udp(base + 4).inverse().into(), Gone),
+        delete(key(22), Gone),
+        delete(udp(base + 24).inverse().into(), Gone),
     ];
     let marks = [
         Some(7),
@@ -156,7 +156,8 @@ async fn changes(
     (changes, marks.into())
 }
 
-/// In each order that a turn of the list gives, each change is the first and the last once.
+/// Each is of a flow of its own. In each order that a turn of the list gives, each change is the
+/// first and the last once.
 async fn changes_without_an_answer() {
     let handle = connect();
     let mut turn = 0;

@@ -7,6 +7,7 @@ mod failures;
 mod flood;
 mod lazy;
 mod lost;
+mod order;
 mod panics;
 mod queue;
 mod reading;
@@ -39,6 +40,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         failures::tests,
         lazy::tests,
         lost::tests,
+        order::tests,
         panics::tests,
         queue::tests,
         reading::tests,
