@@ -12,6 +12,7 @@ use crate::flow::{Flow, FlowId, Status};
 use crate::request::{Report, create, delete, update};
 use crate::transport::bulk::{Answer, Bulk as Lane, Caller};
 use crate::wire::message::Request;
+use crate::wire::uapi::ENOENT;
 
 /// Makes changes, and keeps the report of them.
 pub(super) struct Worker<'a> {
@@ -78,10 +79,18 @@ impl<'a> Worker<'a> {
         let mut answers = self.reader.0.exchange(|_, _| {});
         for (index, (change, prepared)) in run.iter().zip(prepared).enumerate() {
             let later = &run[index + 1..];
-            let result = prepared.and_then(|seen| {
-                let answer = answers.next().unwrap_or(Answer::Lost);
-                self.settle(change, seen, answer, later)
-            });
+            let result = match prepared {
+                Ok(seen) => {
+                    let answer = answers.next().unwrap_or(Answer::Lost);
+                    // The usual failure needs no error made for it.
+                    if is_gone(change, &answer) {
+                        self.report.gone += 1;
+                        continue;
+                    }
+                    self.settle(change, seen, answer, later)
+                }
+                Err(error) => Err(error),
+            };
             self.note(change, result, later);
         }
         run.len()
@@ -203,6 +212,12 @@ fn looks_first(change: &Change) -> bool {
         Change::Update(_, patch) => patch.wanted_status().is_some(),
         Change::Delete(key) => !key.has_id(),
     }
+}
+
+/// Does the kernel say that the flow to change or delete is not in the table?
+fn is_gone(change: &Change, answer: &Answer) -> bool {
+    !matches!(change, Change::Create(_))
+        && matches!(answer, Answer::Refused(verdict) if verdict.errno == ENOENT)
 }
 
 /// Is a later change of the same flow?
