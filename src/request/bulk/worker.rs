@@ -1,6 +1,7 @@
 //! The work of a bulk request, on its thread.
 
 use std::collections::HashSet;
+use std::hash::Hash;
 use std::iter;
 use std::ops::ControlFlow;
 
@@ -63,8 +64,10 @@ impl<'a> Worker<'a> {
     /// Makes a few changes in one send, and another before it where all of them need a look. Says
     /// how many: of those that need a look, one of a flow, for the next needs another.
     fn apply(&mut self, run: &[Change]) -> usize {
-        let looks = self.look(run);
-        let run = &run[..distinct(&looks).unwrap_or(run.len())];
+        let (run, looks) = match run.first().is_some_and(looks_first) {
+            true => self.look(run),
+            false => (run, Vec::new()),
+        };
         let looks = looks.into_iter().map(Some);
         let looks = looks.chain(iter::repeat_with(|| None));
         let prepared: Vec<Result<Seen>> = run
@@ -96,15 +99,17 @@ impl<'a> Worker<'a> {
         run.len()
     }
 
-    /// The flows of changes that need a look first.
-    fn look(&mut self, run: &[Change]) -> Vec<Result<Option<Flow>>> {
-        match run.first().is_some_and(looks_first) {
-            true => {
-                let keys: Vec<_> = run.iter().map(Change::key).collect();
-                self.reader.read(&keys)
-            }
-            false => Vec::new(),
-        }
+    /// The first of these changes, one of a flow, and their flows.
+    fn look<'r>(&mut self, run: &'r [Change]) -> (&'r [Change], Vec<Result<Option<Flow>>>) {
+        // By the keys already, so that many of one flow are not read over and over.
+        let run = &run[..distinct(run.iter().map(|change| Some(change.key())))];
+        let keys: Vec<_> = run.iter().map(Change::key).collect();
+        let looks = self.reader.read(&keys);
+        let flow = |look: &Result<Option<Flow>>| {
+            let flow = look.as_ref().ok()?.as_ref()?;
+            Some((flow.orig, flow.zone))
+        };
+        (&run[..distinct(looks.iter().map(flow))], looks)
     }
 
     /// What the kernel's answer means for the change.
@@ -230,16 +235,13 @@ fn is_followed(change: &Change, later: &[Change]) -> bool {
     })
 }
 
-/// How many of these looks are at a flow each.
-fn distinct(looks: &[Result<Option<Flow>>]) -> Option<usize> {
-    let flow = |look: &Result<Option<Flow>>| {
-        let flow = look.as_ref().ok()?.as_ref()?;
-        Some((flow.orig, flow.zone))
-    };
-    let mut seen = HashSet::with_capacity(looks.len());
-    looks
-        .iter()
-        .position(|look| flow(look).is_some_and(|flow| !seen.insert(flow)))
+/// How many come before the first that is there again.
+fn distinct<T: Hash + Eq>(items: impl ExactSizeIterator<Item = Option<T>>) -> usize {
+    let all = items.len();
+    let mut seen = HashSet::with_capacity(all);
+    let mut items = items.enumerate();
+    let again = items.find_map(|(index, item)| (!seen.insert(item?)).then_some(index));
+    again.unwrap_or(all)
 }
 
 /// What a look showed that the change needs.
