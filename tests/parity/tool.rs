@@ -16,14 +16,16 @@ pub fn installed() -> Result<(), String> {
 /// Runs the tool; it must succeed. Gives what it printed.
 #[track_caller]
 pub fn conntrack(arguments: &str) -> String {
+    tried(arguments).unwrap_or_else(|words| panic!("conntrack {arguments}: {words}"))
+}
+
+/// Runs the tool. Gives what it printed, or what it complained of.
+pub fn tried(arguments: &str) -> Result<String, String> {
     let output = run(arguments);
-    assert!(
-        output.status.success(),
-        "conntrack {arguments}: {}: {}",
-        output.status,
-        stderr(&output),
-    );
-    String::from_utf8(output.stdout).expect("UTF-8 from conntrack(8)")
+    match output.status.success() {
+        true => Ok(String::from_utf8(output.stdout).expect("UTF-8 from conntrack(8)")),
+        false => Err(format!("{}: {}", output.status, stderr(&output))),
+    }
 }
 
 /// Runs the tool; it must fail. Gives what it complained of.
