@@ -204,11 +204,11 @@ async fn what_has_begun_keeps_the_connection() {
     let connection = tokio::spawn(connection);
     fill(&handle, ALL).await;
     let mut found = handle.get_many((0..ALL).map(udp)).await.expect("a stream");
-    let (sender, receiver) = futures::channel::mpsc::unbounded();
+    let (mut sender, receiver) = futures::channel::mpsc::channel(1);
     let report = tokio::spawn(handle.bulk_stream(receiver).into_future());
     drop(handle);
     sleep(Duration::from_millis(50)).await;
-    sender.unbounded_send(mark(1, 7)).expect("a bulk");
+    sender.try_send(mark(1, 7)).expect("a bulk");
     drop(sender);
     assert_eq!(report.await.expect("a task").expect("a report").applied, 1);
     sleep(Duration::from_millis(50)).await;

@@ -48,19 +48,19 @@ async fn a_change_is_made_as_it_comes() {
 }
 
 /// Spawns when it is dropped.
-struct Spawns(tokio::sync::mpsc::UnboundedSender<u64>);
+struct Spawns(tokio::sync::mpsc::Sender<u64>);
 
 impl Drop for Spawns {
     fn drop(&mut self) {
         let told = self.0.clone();
-        tokio::spawn(async move { told.send(u64::MAX) });
+        tokio::spawn(async move { told.send(u64::MAX).await });
     }
 }
 
 async fn what_the_caller_gives_may_use_its_runtime() {
     let handle = connect();
     fill(&handle, 100).await;
-    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(3);
     let (spawns, progress) = (Spawns(sender.clone()), sender);
     let changes = (0..100).map(move |n| {
         let _held = &spawns;
@@ -68,7 +68,7 @@ async fn what_the_caller_gives_may_use_its_runtime() {
     });
     let report = handle.bulk(changes).on_progress(move |report| {
         let (told, done) = (progress.clone(), report.done());
-        tokio::spawn(async move { told.send(done) });
+        tokio::spawn(async move { told.send(done).await });
         ControlFlow::Continue(())
     });
     assert_eq!(counts(&report.await.expect("a report")), (100, 0, 0));
