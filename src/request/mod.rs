@@ -3,6 +3,7 @@
 
 pub(crate) mod bulk;
 pub(crate) mod create;
+mod deadline;
 pub(crate) mod delete;
 pub(crate) mod flush;
 pub(crate) mod get;
@@ -14,17 +15,18 @@ pub(crate) mod report;
 pub(crate) mod update;
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tracing::{Instrument, Span, field};
 
 pub use bulk::{Bulk, Change};
 pub use create::Create;
+use deadline::InTime;
 pub use delete::Delete;
 pub use flush::Flush;
 pub use get::Get;
@@ -35,8 +37,9 @@ pub use report::Report;
 pub use update::Update;
 
 use crate::error::{Error, Result};
-use crate::flow::Family;
+use crate::flow::{Family, Tuple};
 use crate::transport::Lanes;
+use crate::transport::queue::Work;
 use crate::transport::walk::{SEQ, Walk};
 use crate::wire::message::Request;
 
@@ -91,8 +94,9 @@ impl Verb {
         F: Future<Output = Result<T>> + Send,
     {
         self.run_for_long(lanes, family, move |task| {
-            let timeout = task.lanes.timeout;
-            in_time(timeout, work(task))
+            let lanes = task.lanes.clone();
+            let began = Instant::now();
+            InTime::new(lanes, move || Some(began), work(task))
         })
     }
 
@@ -131,29 +135,46 @@ impl Verb {
     }
 }
 
-async fn in_time<T>(timeout: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::time::timeout(timeout, work)
-        .await
-        .unwrap_or_else(|_| Err(Error::timeout(timeout)))
-}
-
 impl Task {
-    /// Fails work that takes longer than a request may.
-    async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        in_time(self.lanes.timeout, work).await
-    }
-
     /// Sends a request that names one object; its data is what came before the kernel's consent.
     async fn call(&self, request: Request) -> Result<Option<Bytes>> {
-        let reply = self.lanes.control.call(request).await?;
+        self.reply(request.into(), None).await
+    }
+
+    /// [`call`](Self::call), for a request about the flow of this tuple: those about the same one are
+    /// sent in the order of their first polls.
+    async fn call_about(&self, tuple: &Tuple, work: impl Into<Work>) -> Result<Option<Bytes>> {
+        self.reply(work.into(), Some(*tuple)).await
+    }
+
+    async fn reply(&self, work: Work, about: Option<Tuple>) -> Result<Option<Bytes>> {
+        let reply = self.lanes.control.call(work, about).await?;
         self.span.record("seq", reply.seq);
         Error::check(reply.verdict)?;
         Ok(reply.data)
     }
 
-    /// Starts a walk of the table.
-    fn walk(&self, request: Request) -> Result<Walk> {
+    /// Starts a walk, and waits for its first datagram: an error that the kernel gives at once is the
+    /// caller's, and no item.
+    async fn walk(&self, request: Request) -> Result<(Walk, BytesMut)> {
         self.span.record("seq", SEQ);
-        self.lanes.walk(request)
+        let mut walk = self.lanes.walk(request)?;
+        let mut first = BytesMut::new();
+        let begun = walk.begun();
+        let opened = poll_fn(|cx| walk.poll_next(cx, &mut first));
+        let opened = InTime::new(self.lanes.clone(), move || begun.get(), async {
+            opened.await.unwrap_or_else(|| Err(Error::unanswered()))
+        });
+        opened.await?;
+        Ok((walk, first))
+    }
+
+    /// Flushes.
+    async fn flush(&self, request: Request) -> Result<()> {
+        self.span.record("seq", SEQ);
+        let mut flush = self.lanes.flush(request)?;
+        let begun = flush.begun();
+        let done = poll_fn(|cx| flush.poll(cx));
+        InTime::new(self.lanes.clone(), move || begun.get(), done).await
     }
 }

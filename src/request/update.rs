@@ -4,15 +4,16 @@ use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::get::find;
+use super::get::{self, find};
 use super::{RequestFuture, Task, Verb};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flow::{
     Flow, FlowKey, Labels, Masked, Patch, ProtoInfo, SeqAdj, Status, SynProxy, TcpState,
 };
 use crate::transport::Lanes;
+use crate::transport::queue::{Reply, Step, Steps, Work};
 use crate::wire::message::Request;
-use crate::wire::uapi::{EBUSY, ENOSPC, EOPNOTSUPP, EPERM, IPCTNL_MSG_CT_NEW};
+use crate::wire::uapi::{EBUSY, ENOSPC, EOPNOTSUPP, EPERM, IPCTNL_MSG_CT_GET, IPCTNL_MSG_CT_NEW};
 
 pub(super) const UPDATE: Verb = Verb {
     name: "update",
@@ -131,20 +132,64 @@ impl IntoFuture for Update {
     }
 }
 
-/// Sends the changes. The kernel wants a status whole, with the bits that the flow has already;
-/// where packets set one in between, it says EBUSY.
+/// Sends the changes.
 async fn apply(task: &Task, key: &FlowKey, patch: &Patch) -> Result<()> {
-    let Some(wanted) = patch.wanted_status() else {
-        return task.call(request(key, patch, None)).await.map(drop);
+    let work = match patch.wanted_status() {
+        None => request(key, patch, None).into(),
+        Some(wanted) => Work {
+            request: get::request(key, IPCTNL_MSG_CT_GET),
+            steps: Some(Box::new(SetStatus {
+                key: *key,
+                patch: patch.clone(),
+                wanted,
+                seen: None,
+                before: None,
+            })),
+        },
     };
-    let mut before = None;
-    loop {
-        let flow = find(task, key).await?.ok_or_else(Error::not_found)?;
-        let status = whole(flow.status, wanted);
-        match task.call(request(key, patch, Some(status))).await {
-            Err(error) if outrun(&error, before, flow.status) => before = Some(flow.status),
-            result => return result.map(drop),
+    task.call_about(key.tuple(), work).await.map(drop)
+}
+
+/// The kernel wants a status whole, with the bits that the flow has already: it is read, and set, and
+/// read again where packets set a bit in between, of which the kernel says EBUSY.
+struct SetStatus {
+    key: FlowKey,
+    patch: Patch,
+    wanted: Status,
+    /// As it was read; `None` while it is being read.
+    seen: Option<Status>,
+    /// As it was read before that.
+    before: Option<Status>,
+}
+
+impl Steps for SetStatus {
+    fn next(&mut self, reply: Reply) -> Step {
+        let step = match self.seen.take() {
+            None => self.set(&reply).map(Some),
+            Some(seen) => match Error::check(reply.verdict.clone()) {
+                Err(error) if outrun(&error, self.before, seen) => {
+                    self.before = Some(seen);
+                    Ok(Some(get::request(&self.key, IPCTNL_MSG_CT_GET)))
+                }
+                _ => Ok(None),
+            },
+        };
+        match step {
+            Ok(Some(request)) => Step::Send(request),
+            Ok(None) => Step::Done(Ok(reply)),
+            Err(error) => Step::Done(Err(error)),
         }
+    }
+}
+
+impl SetStatus {
+    fn set(&mut self, reply: &Reply) -> Result<Request> {
+        Error::check(reply.verdict.clone())?;
+        let flow = get::found(reply)?.ok_or_else(Error::unanswered)?;
+        let flow = get::named(&self.key, flow).ok_or_else(Error::not_found)?;
+        self.seen = Some(flow.status);
+        let status = whole(flow.status, self.wanted);
+        Ok(request(&self.key, &self.patch, Some(status)))
     }
 }
 
