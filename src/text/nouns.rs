@@ -54,7 +54,7 @@ impl fmt::Display for Tuple {
         write!(f, "src={src} dst={dst}")?;
         let src = self.src_port().unwrap_or_default();
         let dst = self.dst_port().unwrap_or_default();
-        match protocol_name(self.protocol()) {
+        match protocol_name(self.protocol().number()) {
             UNKNOWN => Ok(()),
             "gre" => write!(f, " srckey={src:#x} dstkey={dst:#x}"),
             "icmp" | "icmpv6" => {

@@ -164,7 +164,7 @@ fn tuples(mut filter: FilterBuilder, flow: &Flow, chosen: &mut Chosen, mask: u32
     let own = [(Family::Ipv4, IPPROTO_ICMP), (Family::Ipv6, IPPROTO_ICMPV6)];
     let echo = orig
         .icmp_echo()
-        .filter(|_| own.contains(&(flow.family(), orig.protocol())));
+        .filter(|_| own.contains(&(flow.family(), orig.protocol().number())));
     if let Some(echo) = echo.filter(|_| chosen.next()) {
         filter = filter
             .icmp_type(echo.kind())

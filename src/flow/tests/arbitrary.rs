@@ -109,7 +109,7 @@ fn protoinfo() -> impl Strategy<Value = ProtoInfo> {
         // A mask of 0 is a dump's, and reads as all bits.
         of((any::<u8>(), 1..=u8::MAX).prop_map(|(flags, mask)| {
             let bits = TcpFlags::from_bits_retain;
-            Masked::new(bits(flags), bits(mask))
+            Masked::new(bits(flags & mask), bits(mask))
         }))
     };
     let scales = any::<(u8, Option<u8>, Option<u8>)>();
