@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         stale = stale.reply_src_port(port.parse::<u16>()?);
     }
 
-    let handle = ctnetlink::connect()?;
+    let handle = ctnetlink::connect().await?;
     let report = handle.delete_matching(stale.build()?).await?;
     println!("deleted: {}", report.applied);
     println!("ended by themselves meanwhile: {}", report.gone);

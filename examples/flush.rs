@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     }
 
-    let handle = ctnetlink::connect()?;
+    let handle = ctnetlink::connect().await?;
     count(&handle, "before").await?;
     if !yes {
         println!("Nothing was removed: say --yes.");

@@ -16,7 +16,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Some(other) => return Err(format!("{other}: say ipv4, ipv6 or nothing").into()),
     };
 
-    let handle = ctnetlink::connect()?;
+    let handle = ctnetlink::connect().await?;
     let list = handle.list(Table::Conntrack);
     let mut flows = match family {
         Some(family) => list.family(family).await?,

@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         filter = filter.orig_dst_port(port.parse::<u16>()?);
     }
 
-    let handle = ctnetlink::connect()?;
+    let handle = ctnetlink::connect().await?;
     let patch = Patch::new().mark(mark);
     let mut told = 0;
     let report = handle

@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         labels = Labels::bit(1)? | Labels::bit(127)?;
     }
 
-    let handle = ctnetlink::connect()?;
+    let handle = ctnetlink::connect().await?;
     let first = handle.list(Table::Conntrack).await?.try_next().await?;
     let Some(flow) = first else {
         println!("The table is empty: there is nothing to label.");

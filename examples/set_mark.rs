@@ -11,7 +11,7 @@ use futures::TryStreamExt;
 async fn main() -> Result<(), Box<dyn Error>> {
     let mark: u32 = std::env::args().nth(1).as_deref().unwrap_or("1").parse()?;
 
-    let handle = ctnetlink::connect()?;
+    let handle = ctnetlink::connect().await?;
     let flows = show(&handle, "before").await?;
     let Some(flow) = flows.first() else {
         println!("The table is empty: there is nothing to mark.");

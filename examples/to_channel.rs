@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let handle = ctnetlink::connect()?;
+    let handle = ctnetlink::connect().await?;
     let (sender, receiver) = mpsc::channel(64);
     let summary = tokio::spawn(summarise(receiver));
 

@@ -22,7 +22,7 @@ fn main() -> Result {
 async fn tour() -> Result {
     println!("nftables: rules that make the kernel track, with room for labels; then traffic");
     let _rules = [nft::track()?, nft::labels()?];
-    let handle = ctnetlink::connect()?;
+    let handle = ctnetlink::connect().await?;
     let (v4, v6) = ("127.0.0.1".parse()?, "::1".parse()?);
     let (tcp, _) = visible::tcp(&handle, (v4, 0).into()).await?;
     let _tcp6 = visible::tcp(&handle, (v6, 0).into()).await?;

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::handle::ConntrackHandle;
 use crate::transport::Lanes;
 use crate::transport::control::{self, Lane};
@@ -45,7 +45,8 @@ impl Future for Connection {
 /// let handle = ctnetlink::Options::new()
 ///     .network_namespace("/run/netns/blue")
 ///     .request_timeout(Duration::from_secs(5))
-///     .connect()?;
+///     .connect()
+///     .await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -92,32 +93,27 @@ impl Options {
         self
     }
 
-    /// Opens the connection. Spawn the [`Connection`] before you await a request, in the runtime
-    /// that it is opened in.
+    /// Opens the connection. Spawn the [`Connection`] before you await a request.
     ///
-    /// It asks the kernel, in a system call of microseconds that waits where a flush, or the start
-    /// of a list, is under way on the machine.
+    /// Nothing is asked of connection tracking yet, so that it takes microseconds, whatever the kernel
+    /// does at the time. Whether the kernel has ctnetlink is shown by the first request.
     ///
     /// # Errors
     ///
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) where the kernel lacks ctnetlink,
     /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied) where the caller lacks
-    /// `CAP_NET_ADMIN` over the namespace or may not enter it, [`Io`](crate::ErrorKind::Io) where
-    /// there is no such namespace, a socket cannot be opened, or there is no tokio runtime.
-    ///
-    /// # Panics
-    ///
-    /// In a tokio runtime without I/O. Requests panic in one without time. `enable_all` gives both.
+    /// `CAP_NET_ADMIN` over the namespace or may not enter it,
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) where the kernel lacks nfnetlink,
+    /// [`Io`](crate::ErrorKind::Io) where there is no such namespace, or a socket cannot be opened.
     pub fn new_connection(self) -> Result<(Connection, ConntrackHandle)> {
-        let runtime = tokio::runtime::Handle::try_current().map_err(|_| no_runtime())?;
-        let namespace = match self.namespace {
+        let (namespace, socket) = match self.namespace {
             Some(namespace) => Namespace::open(namespace)?,
             None => Namespace::current()?,
         };
-        let (lane, client) = namespace.within(|| {
-            let _runtime = runtime.enter();
-            control::open(self.receive_buffer)
-        })?;
+        socket.check_right()?;
+        if let Some(bytes) = self.receive_buffer {
+            socket.set_receive_queue(bytes)?;
+        }
+        let (lane, client) = control::open(socket);
         let lanes = Lanes {
             control: client,
             namespace,
@@ -128,18 +124,29 @@ impl Options {
         Ok((Connection(lane), ConntrackHandle::new(lanes)))
     }
 
-    /// Opens the connection and spawns it on the current tokio runtime.
+    /// Opens the connection, spawns it on the current tokio runtime, and makes a first request, which
+    /// shows whether the kernel has ctnetlink.
     ///
     /// # Errors
     ///
-    /// As [`new_connection`](Self::new_connection).
-    pub fn connect(self) -> Result<ConntrackHandle> {
+    /// As [`new_connection`](Self::new_connection), and
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) where the kernel lacks ctnetlink.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropped, it closes what it has opened.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no tokio runtime, or one without time (`enable_time`, `enable_all`).
+    pub async fn connect(self) -> Result<ConntrackHandle> {
         let (connection, handle) = self.new_connection()?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::error!(%error, "the connection ended");
             }
         });
+        handle.probe().await?;
         Ok(handle)
     }
 }
@@ -167,18 +174,19 @@ pub fn new_connection() -> Result<(Connection, ConntrackHandle)> {
     Options::new().new_connection()
 }
 
-/// Opens a connection as [`new_connection`] does, and spawns it on the current tokio runtime.
+/// Opens a connection, spawns it on the current tokio runtime, and sees that the kernel answers.
 ///
 /// # Errors
 ///
-/// As [`Options::new_connection`].
-pub fn connect() -> Result<ConntrackHandle> {
-    Options::new().connect()
-}
-
-fn no_runtime() -> Error {
-    Error::io(
-        "opening a connection",
-        std::io::Error::other("there is no tokio runtime here: call it inside one"),
-    )
+/// As [`Options::connect`].
+///
+/// # Cancellation
+///
+/// Dropped, it closes what it has opened.
+///
+/// # Panics
+///
+/// Where there is no tokio runtime, or one without time.
+pub async fn connect() -> Result<ConntrackHandle> {
+    Options::new().connect().await
 }

@@ -26,7 +26,7 @@ attributes! {
     /// `None`. `Display` is the line that `conntrack -L expect` prints.
     #[non_exhaustive]
     pub struct Expectation {
-        /// The packet that is expected. What of its source counts, [`mask`](Self::mask) says.
+        /// The packet that is expected. What of its source counts, [`mask`](field@Self::mask) says.
         /// `CTA_EXPECT_TUPLE`.
         CTA_EXPECT_TUPLE => tuple: Tuple,
         /// The bits of the tuple that count. `CTA_EXPECT_MASK`.

@@ -5,7 +5,7 @@ mod many;
 use std::sync::Arc;
 
 use crate::flow::{FlowKey, Labels, Masked, NewFlow};
-use crate::request::{Create, Delete, Flush, Get, List, Table, Update};
+use crate::request::{self, Create, Delete, Flush, Get, List, RequestFuture, Table, Update};
 use crate::transport::Lanes;
 
 /// The way to the table of one network namespace.
@@ -38,6 +38,11 @@ pub struct ConntrackHandle {
 }
 
 impl ConntrackHandle {
+    /// Is ctnetlink there?
+    pub(crate) fn probe(&self) -> RequestFuture<()> {
+        request::probe(self.lanes.clone())
+    }
+
     pub(crate) fn new(lanes: Lanes) -> Self {
         Self {
             lanes: Arc::new(lanes),

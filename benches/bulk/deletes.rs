@@ -22,7 +22,7 @@ pub(crate) fn matching() -> Outcome {
     let start = Instant::now();
     let report = runtime.block_on(async {
         let filter = Filter::builder().mark(Masked::new(BIT, BIT)).build();
-        let handle = ctnetlink::connect().expect("a connection");
+        let handle = ctnetlink::connect().await.expect("a connection");
         let deleted = handle.delete_matching(filter.expect("a filter"));
         deleted.await.expect("a report")
     });

@@ -42,7 +42,7 @@ pub(crate) fn list() -> Outcome {
     let start = Instant::now();
     let count = runtime.block_on(async {
         let filter = Filter::builder().mark(MARK).build().expect("a filter");
-        let handle = ctnetlink::connect().expect("a connection");
+        let handle = ctnetlink::connect().await.expect("a connection");
         let list = handle.list(Table::Conntrack).filter(filter).await;
         let flows = list.expect("a list");
         let counted = flows.try_fold(0, |count, _flow| async move { Ok(count + 1) });

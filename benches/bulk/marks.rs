@@ -79,7 +79,7 @@ pub(crate) fn raw_batched(scenario: Scenario) -> Outcome {
 /// The keys are read beforehand; the changes, and their messages, are made from them meanwhile.
 pub(crate) fn bulk(scenario: Scenario) -> Outcome {
     current_thread().block_on(async {
-        let handle = ctnetlink::connect().expect("a connection");
+        let handle = ctnetlink::connect().await.expect("a connection");
         let mut keys = keys(&handle, scenario.stride).await;
         if scenario.some_missing {
             let missing = keys.iter_mut().step_by(EVERY);

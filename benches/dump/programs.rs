@@ -77,7 +77,7 @@ fn raw() -> Outcome {
 }
 
 pub(crate) async fn list() -> usize {
-    let handle = ctnetlink::connect().expect("a connection");
+    let handle = ctnetlink::connect().await.expect("a connection");
     let mut flows = handle.list(Table::Conntrack).await.expect("a list");
     let mut count = 0;
     while let Some(flow) = flows.try_next().await.expect("a flow") {
@@ -88,7 +88,7 @@ pub(crate) async fn list() -> usize {
 }
 
 async fn list_slowly(every: usize) -> usize {
-    let handle = ctnetlink::connect().expect("a connection");
+    let handle = ctnetlink::connect().await.expect("a connection");
     let mut flows = handle.list(Table::Conntrack).await.expect("a list");
     let mut count = 0;
     while let Some(flow) = flows.try_next().await.expect("a flow") {
@@ -102,7 +102,7 @@ async fn list_slowly(every: usize) -> usize {
 }
 
 async fn collect() -> Vec<Flow> {
-    let handle = ctnetlink::connect().expect("a connection");
+    let handle = ctnetlink::connect().await.expect("a connection");
     let flows = handle.list(Table::Conntrack).await.expect("a list");
     flows.try_collect().await.expect("flows")
 }

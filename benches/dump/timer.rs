@@ -31,7 +31,7 @@ pub(crate) fn list() -> Outcome {
 /// The kernel walks the table and finds nothing: one long system call.
 pub(crate) fn nothing() -> Outcome {
     beside(async {
-        let handle = ctnetlink::connect().expect("a connection");
+        let handle = ctnetlink::connect().await.expect("a connection");
         let no_flow = Filter::builder().mark(0xdead_beef).build();
         let list = handle.list(Table::Conntrack);
         let flows = list.filter(no_flow.expect("a filter")).await;
@@ -42,7 +42,7 @@ pub(crate) fn nothing() -> Outcome {
 /// With requests on single flows meanwhile, which the kernel does not take before the end.
 pub(crate) fn flush() -> Outcome {
     beside(async {
-        let handle = ctnetlink::connect().expect("a connection");
+        let handle = ctnetlink::connect().await.expect("a connection");
         let (src, dst) = ("192.0.2.1:1".parse(), "192.0.2.2:2".parse());
         let absent = Tuple::udp(src.expect("an address"), dst.expect("an address"));
         let absent = absent.expect("a tuple");

@@ -99,7 +99,7 @@ fn run(name: &str) -> Outcome {
 
 fn ours(work: impl AsyncFnOnce(ConntrackHandle, Vec<FlowKey>) -> ctnetlink::Result<()>) -> Outcome {
     common::current_thread().block_on(async {
-        let handle = ctnetlink::connect().expect("a connection");
+        let handle = ctnetlink::connect().await.expect("a connection");
         let keys = names::keys(&handle, names::SHUFFLED).await;
         let count = keys.len();
         let start = Instant::now();

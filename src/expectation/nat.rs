@@ -6,7 +6,7 @@ use crate::wire::attr::Value;
 attributes! {
     /// How an expected flow is translated when it comes. `CTA_EXPECT_NAT` (Linux 3.3).
     ///
-    /// The helper's [function](crate::Expectation::function) makes of it what it needs.
+    /// The helper's [function](field@crate::Expectation::function) makes of it what it needs.
     #[non_exhaustive]
     pub struct ExpectationNat {
         /// The direction of the master that the expected flow comes in. `CTA_EXPECT_NAT_DIR`.

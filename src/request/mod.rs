@@ -9,6 +9,7 @@ pub(crate) mod get;
 pub(crate) mod get_many;
 pub(crate) mod list;
 pub(crate) mod matching;
+mod probe;
 pub(crate) mod report;
 pub(crate) mod update;
 
@@ -29,6 +30,7 @@ pub use flush::Flush;
 pub use get::Get;
 pub use get_many::GetMany;
 pub use list::{List, Table};
+pub(crate) use probe::probe;
 pub use report::Report;
 pub use update::Update;
 

@@ -72,8 +72,8 @@ impl Answer {
 }
 
 impl Bulk {
-    fn open(receive_queue: Option<usize>) -> Result<Self> {
-        let socket = Socket::open()?;
+    fn open(namespace: &Namespace, receive_queue: Option<usize>) -> Result<Self> {
+        let socket = namespace.socket()?;
         if let Some(bytes) = receive_queue {
             socket.set_receive_queue(bytes)?;
         }
@@ -109,7 +109,7 @@ impl Bulk {
         }
         let first = self.seq + 1;
         self.seq += count as u32;
-        let sent = self.socket.try_send(self.datagram.finish(first));
+        let sent = self.socket.send(self.datagram.finish(first));
         self.datagram.clear();
         match sent {
             Ok(()) => self.receive(first, count, &mut data),
@@ -242,8 +242,7 @@ impl<T: Send + 'static> Job<T> {
             // What the caller gave to be called may use its runtime.
             let runtime = caller.runtime.clone();
             let _runtime = runtime.enter();
-            namespace.enter()?;
-            let mut bulk = Bulk::open(receive_queue)?;
+            let mut bulk = Bulk::open(&namespace, receive_queue)?;
             Ok(work(&mut bulk, &mut caller))
         };
         std::thread::Builder::new()

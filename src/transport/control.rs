@@ -17,6 +17,7 @@ use netlink_sys::SocketAddr;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::proto::{Connection, ControlSocket, Message, Packet};
+use super::socket::Socket;
 use super::turn::{Place, Turn};
 use crate::error::{Error, Result};
 use crate::wire::message::{Request, Verdict};
@@ -144,17 +145,16 @@ impl Client {
     }
 }
 
-/// The two ends of a lane on a socket of the current thread's namespace.
-pub(crate) fn open(receive_buffer: Option<usize>) -> Result<(Lane, Client)> {
-    let socket = ControlSocket::open(receive_buffer)?;
+/// The two ends of a lane on this socket.
+pub(crate) fn open(socket: Socket) -> (Lane, Client) {
     let (client, requests) = Client::new();
     let lane = Lane {
         requests,
         waiting: Vec::with_capacity(BATCH),
-        proto: Proto::new(socket),
+        proto: Proto::new(ControlSocket::over(socket)),
         place: Place::default(),
     };
-    Ok((lane, client))
+    (lane, client)
 }
 
 impl Lane {

@@ -62,7 +62,7 @@ impl Lanes {
     pub(crate) fn of_nobody() -> Self {
         Self {
             control: Client::of_nobody(),
-            namespace: Namespace::current().expect("this thread's namespace"),
+            namespace: Namespace::current().expect("this thread's namespace").0,
             release: Release(6, 18),
             timeout: Duration::from_secs(1),
             receive_buffer: None,

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,19 +10,35 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 
+use super::socket::Socket;
 use crate::error::{Error, Result};
 
+/// The current thread's namespace, as a file.
 const CURRENT: &str = "/proc/thread-self/ns/net";
 
-/// A network namespace, by the path of its file (`/run/netns/NAME`, `/proc/PID/ns/net`) or by a
-/// file descriptor of it.
+/// Where `ip netns` keeps namespaces by name.
+const NAMED: &str = "/run/netns";
+
+/// A network namespace: the path of its file (`/run/netns/blue`, `/proc/PID/ns/net`), its name
+/// alone (`blue`, for `/run/netns/blue`), or an open file of it. A file descriptor of a process
+/// (`pidfd_open`) stands for the namespace that the process is in (Linux 5.8).
 #[derive(Debug)]
 pub struct NetworkNamespace(Source);
 
 #[derive(Debug)]
 enum Source {
     Path(PathBuf),
-    Fd(OwnedFd),
+    Fd(io::Result<OwnedFd>),
+}
+
+impl Source {
+    fn path(path: PathBuf) -> Self {
+        let named = path.components().count() == 1 && !path.has_root();
+        Self::Path(match named {
+            true => Path::new(NAMED).join(path),
+            false => path,
+        })
+    }
 }
 
 macro_rules! sources {
@@ -36,70 +52,121 @@ macro_rules! sources {
 }
 
 sources! {
-    &str => |path| Source::Path(path.into()),
-    String => |path| Source::Path(path.into()),
-    &Path => |path| Source::Path(path.into()),
-    PathBuf => |path| Source::Path(path),
-    OwnedFd => |fd| Source::Fd(fd),
-    File => |file| Source::Fd(file.into()),
+    &str => |path| Source::path(path.into()),
+    String => |path| Source::path(path.into()),
+    &Path => |path| Source::path(path.into()),
+    PathBuf => |path| Source::path(path),
+    OwnedFd => |fd| Source::Fd(Ok(fd)),
+    File => |file| Source::Fd(Ok(file.into())),
+    &File => |file| Source::Fd(file.as_fd().try_clone_to_owned()),
+    BorrowedFd<'_> => |fd| Source::Fd(fd.try_clone_to_owned()),
 }
 
-/// An open namespace.
+/// The namespace that a connection was made for.
 #[derive(Debug, Clone)]
-pub(crate) struct Namespace {
-    file: Arc<File>,
-    /// Device and inode: the identity of the namespace.
-    identity: (u64, u64),
+pub(crate) struct Namespace(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    identity: Identity,
+    /// How to get there from a thread that is elsewhere.
+    entry: Option<Entry>,
+}
+
+/// What tells one namespace from all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Identity {
+    /// Its number (Linux 5.14).
+    Cookie(u64),
+    /// Device and inode of its file: of what runs before that.
+    File(u64, u64),
+}
+
+/// A file of the namespace, and what it is called in errors.
+#[derive(Debug)]
+struct Entry {
+    file: File,
+    name: String,
 }
 
 impl Namespace {
-    /// The namespace of the current thread.
-    pub(crate) fn current() -> Result<Self> {
-        Self::open(NetworkNamespace::from(CURRENT))
+    /// The namespace of the current thread, and a first socket in it.
+    pub(crate) fn current() -> Result<(Self, Socket)> {
+        let socket = Socket::open()?;
+        let identity = Identity::of(&socket)?;
+        let entry = match File::open(CURRENT) {
+            Ok(file) => Some(Entry {
+                file,
+                name: CURRENT.into(),
+            }),
+            // Without /proc sockets are opened here alone.
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
+            Err(cause) => return Err(Error::io(format!("opening {CURRENT}"), cause)),
+        };
+        Ok((Self(Arc::new(Inner { identity, entry })), socket))
     }
 
-    pub(crate) fn open(namespace: NetworkNamespace) -> Result<Self> {
+    /// The namespace that was named, and a first socket in it.
+    pub(crate) fn open(namespace: NetworkNamespace) -> Result<(Self, Socket)> {
         let (file, name) = match namespace.0 {
             Source::Path(path) => {
-                let name = format!("opening the network namespace {}", path.display());
+                let name = path.display().to_string();
                 (File::open(path), name)
             }
-            Source::Fd(fd) => (Ok(File::from(fd)), "reading a network namespace".into()),
+            Source::Fd(fd) => (fd.map(File::from), "the file descriptor".into()),
         };
-        file.and_then(|file| {
-            let identity = identity(&file)?;
-            Ok(Self {
-                file: Arc::new(file),
-                identity,
-            })
-        })
-        .map_err(|cause| Error::io(name, cause))
+        let file = file
+            .map_err(|cause| Error::io(format!("opening the network namespace {name}"), cause))?;
+        let entry = Entry { file, name };
+        let (identity, socket) = entry.enter_and(|| {
+            let socket = Socket::open()?;
+            Ok((Identity::of(&socket)?, socket))
+        })?;
+        let entry = Some(entry);
+        Ok((Self(Arc::new(Inner { identity, entry })), socket))
     }
 
-    /// Moves the current thread into the namespace, for as long as it lives.
-    pub(crate) fn enter(&self) -> Result<()> {
-        if self.is_current() {
-            return Ok(());
+    /// Opens a socket in the namespace: here where the current thread is there, else on a thread
+    /// of its own, so that no other ever changes its namespace.
+    pub(crate) fn socket(&self) -> Result<Socket> {
+        let Inner { identity, entry } = &*self.0;
+        let socket = Socket::open()?;
+        if Identity::of(&socket)? == *identity {
+            return Ok(socket);
         }
-        setns(self.file.as_fd(), CloneFlags::CLONE_NEWNET).map_err(|errno| {
-            let doing = match errno {
-                Errno::EPERM => {
-                    "entering the network namespace: CAP_SYS_ADMIN is needed, in the user \
-                     namespace that owns it and in the caller's own"
-                }
-                Errno::EINVAL => "entering the network namespace: the file is not one's",
-                _ => "entering the network namespace",
-            };
-            Error::io(doing, errno.into())
-        })
+        let Some(entry) = entry else {
+            return Err(Error::io(
+                format!("entering the connection's network namespace: {CURRENT} was not there"),
+                io::ErrorKind::NotFound.into(),
+            ));
+        };
+        let socket = entry.enter_and(Socket::open)?;
+        match Identity::of(&socket)? == *identity {
+            true => Ok(socket),
+            // A process may move to another one.
+            false => Err(Error::io(
+                format!("entering the network namespace {}", entry.name),
+                io::Error::other("it is another one than at first"),
+            )),
+        }
     }
+}
 
-    /// Runs `open` in the namespace: here where this thread is there, else on a thread of its
-    /// own, so that no thread of the caller's ever changes its namespace.
-    pub(crate) fn within<T: Send>(&self, open: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        if self.is_current() {
-            return open();
+impl Identity {
+    /// The identity of the namespace of a socket that this thread has opened.
+    fn of(socket: &Socket) -> Result<Self> {
+        if let Some(cookie) = socket.namespace_cookie() {
+            return Ok(Self::Cookie(cookie));
         }
+        let metadata = File::open(CURRENT).and_then(|file| file.metadata());
+        let metadata = metadata.map_err(|cause| Error::io(format!("opening {CURRENT}"), cause))?;
+        Ok(Self::File(metadata.dev(), metadata.ino()))
+    }
+}
+
+impl Entry {
+    /// Runs `open` in the namespace, on a thread of its own.
+    fn enter_and<T: Send>(&self, open: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         std::thread::scope(|scope| {
             std::thread::Builder::new()
                 .name("ctnetlink-open".into())
@@ -113,14 +180,56 @@ impl Namespace {
         })
     }
 
-    fn is_current(&self) -> bool {
-        File::open(CURRENT)
-            .and_then(|file| identity(&file))
-            .is_ok_and(|current| current == self.identity)
+    fn enter(&self) -> Result<()> {
+        setns(self.file.as_fd(), CloneFlags::CLONE_NEWNET).map_err(|errno| {
+            let name = &self.name;
+            let doing = match errno {
+                Errno::EPERM => format!(
+                    "entering the network namespace {name}: CAP_SYS_ADMIN is needed, in the user \
+                     namespace that owns it and in the caller's own"
+                ),
+                Errno::EINVAL => format!("{name} is not a network namespace"),
+                _ => format!("entering the network namespace {name}"),
+            };
+            Error::io(doing, errno.into())
+        })
     }
 }
 
-fn identity(file: &File) -> io::Result<(u64, u64)> {
-    let metadata = file.metadata()?;
-    Ok((metadata.dev(), metadata.ino()))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_alone_is_one_of_ip_netns() {
+        let path = |path: &str| match NetworkNamespace::from(path).0 {
+            Source::Path(path) => path.display().to_string(),
+            Source::Fd(_) => unreachable!("a path"),
+        };
+        assert_eq!(path("blue"), "/run/netns/blue");
+        assert_eq!(path("./blue"), "./blue");
+        assert_eq!(path("/blue"), "/blue");
+        assert_eq!(path("/proc/1/ns/net"), "/proc/1/ns/net");
+    }
+
+    #[test]
+    fn what_is_no_namespace_is_told_by_its_name() {
+        let error = Namespace::open("/proc/self/ns/uts".into()).unwrap_err();
+        assert_eq!(error.errno(), Some(Errno::EINVAL as i32));
+        let said = error.to_string();
+        assert!(
+            said.contains("/proc/self/ns/uts is not a network namespace"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_socket_tells_its_namespace() {
+        let (namespace, socket) = Namespace::current().unwrap();
+        let other = namespace.socket().unwrap();
+        assert_eq!(
+            Identity::of(&socket).unwrap(),
+            Identity::of(&other).unwrap()
+        );
+    }
 }

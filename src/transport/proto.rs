@@ -6,17 +6,17 @@ use std::fmt::Debug;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use netlink_packet_core::{
     NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
 };
 use netlink_proto::NetlinkMessageCodec;
-use netlink_sys::{AsyncSocket, Socket as RawSocket, SocketAddr, TokioSocket};
+use netlink_sys::{AsyncSocket, Socket as RawSocket, SocketAddr};
 
-use super::socket::{Socket, prepare};
-use crate::error::{Error, Result};
+use super::socket::Socket;
+use crate::error::Error;
 use crate::wire::attr::align4;
 use crate::wire::message::{Frame, Request, Verdict};
 use crate::wire::uapi::*;
@@ -129,13 +129,15 @@ impl NetlinkMessageCodec for Codec {
 
 /// The control connection's socket. Clones are the same socket, so that a new netlink-proto
 /// connection can take over from one that has lost track.
+///
+/// The kernel answers inside our send: what is to be read is there when that returns, and nobody has
+/// to wait for the socket.
 #[derive(Clone)]
 pub(super) struct ControlSocket(Arc<Inner>);
 
 struct Inner {
-    socket: TokioSocket,
-    /// Datagrams that must be in the receive queue: the kernel answers inside our send. They are
-    /// read at once, without waiting for the reactor to say that they are there.
+    socket: Socket,
+    /// Datagrams that must be in the receive queue.
     expected: AtomicU32,
     /// The errno of a send that failed: no answer will come to what was in it.
     unsent: AtomicI32,
@@ -144,18 +146,18 @@ struct Inner {
 }
 
 impl ControlSocket {
-    pub(super) fn open(receive_buffer: Option<usize>) -> Result<Self> {
-        Socket::open()?.probe()?;
-        let socket = Self::new(NETLINK_NETFILTER)
-            .map_err(|cause| Error::io("opening the control connection", cause))?;
-        if let Some(size) = receive_buffer {
-            let size = i32::try_from(size).unwrap_or(i32::MAX);
-            socket
-                .socket_ref()
-                .set_rx_buf_sz(size)
-                .map_err(|cause| Error::io("setting the receive buffer", cause))?;
-        }
-        Ok(socket)
+    pub(super) fn over(socket: Socket) -> Self {
+        Self(Arc::new(Inner {
+            socket,
+            expected: AtomicU32::new(0),
+            unsent: AtomicI32::new(0),
+            failure: AtomicI32::new(0),
+        }))
+    }
+
+    #[expect(dead_code, reason = "the window rule asks it")]
+    pub(super) fn socket(&self) -> &Socket {
+        &self.0.socket
     }
 
     /// The errno of the last send, once, if it failed.
@@ -165,26 +167,9 @@ impl ControlSocket {
 
     /// Why netlink-proto gave up.
     pub(super) fn failure(&self) -> Error {
-        match self.0.failure.load(Ordering::Relaxed) {
-            // Not a system call: the runtime that the socket is registered with has shut down.
-            0 => Error::closed(),
-            errno => {
-                let cause = io::Error::from_raw_os_error(errno);
-                Error::io("the control connection failed", cause)
-            }
-        }
-    }
-
-    fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
-        if let Err(cause) = &result {
-            let errno = cause.raw_os_error().unwrap_or(0);
-            match errno {
-                // Much may be left in the queue, and all of it counts: to be read to its end.
-                ENOBUFS => self.0.expected.store(u32::MAX, Ordering::Relaxed),
-                _ => self.0.failure.store(errno, Ordering::Relaxed),
-            }
-        }
-        result
+        let errno = self.0.failure.load(Ordering::Relaxed);
+        let cause = io::Error::from_raw_os_error(errno);
+        Error::io("the control connection failed", cause)
     }
 
     fn expect_answers_to(&self, datagram: &[u8]) {
@@ -194,32 +179,52 @@ impl ControlSocket {
                 _ => 2,
             })
             .sum();
-        self.0.expected.fetch_add(answers, Ordering::Relaxed);
+        self.0.expected.store(answers, Ordering::Relaxed);
+    }
+
+    fn receive<B: BufMut>(&self, buffer: &mut B) -> Poll<io::Result<()>> {
+        let expected = self.0.expected.load(Ordering::Relaxed);
+        if expected == 0 {
+            return Poll::Pending;
+        }
+        let mut datagram = BytesMut::new();
+        let (result, left) = match self.0.socket.receive_now(&mut datagram) {
+            Ok(()) => {
+                buffer.put_slice(&datagram);
+                (Poll::Ready(Ok(())), expected - 1)
+            }
+            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => (Poll::Pending, 0),
+            Err(cause) => {
+                let left = match cause.raw_os_error() {
+                    // Much may be left in the queue, and all of it counts: to be read to its end.
+                    Some(ENOBUFS) => u32::MAX,
+                    errno => {
+                        self.0
+                            .failure
+                            .store(errno.unwrap_or(EINVAL), Ordering::Relaxed);
+                        expected
+                    }
+                };
+                (Poll::Ready(Err(cause)), left)
+            }
+        };
+        self.0.expected.store(left, Ordering::Relaxed);
+        result
     }
 }
 
 impl AsyncSocket for ControlSocket {
     fn socket_ref(&self) -> &RawSocket {
-        self.0.socket.socket_ref()
+        // Part of the trait, called by nobody: netlink-proto itself never does, and neither do we.
+        unreachable!("netlink-proto sends and receives by the methods below")
     }
 
     fn socket_mut(&mut self) -> &mut RawSocket {
-        // Part of the trait, called by nobody: netlink-proto itself never does, and neither do we.
-        Arc::get_mut(&mut self.0)
-            .expect("no connection shares the socket")
-            .socket
-            .socket_mut()
+        unreachable!("netlink-proto sends and receives by the methods below")
     }
 
-    fn new(protocol: isize) -> io::Result<Self> {
-        let mut socket = TokioSocket::new(protocol)?;
-        prepare(socket.socket_mut())?;
-        Ok(Self(Arc::new(Inner {
-            socket,
-            expected: AtomicU32::new(0),
-            unsent: AtomicI32::new(0),
-            failure: AtomicI32::new(0),
-        })))
+    fn new(_: isize) -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn poll_send(&self, cx: &mut Context<'_>, datagram: &[u8]) -> Poll<io::Result<usize>> {
@@ -230,10 +235,10 @@ impl AsyncSocket for ControlSocket {
         &self,
         _: &mut Context<'_>,
         datagram: &[u8],
-        to: &SocketAddr,
+        _: &SocketAddr,
     ) -> Poll<io::Result<usize>> {
-        match retry(|| self.socket_ref().send_to(datagram, to, 0)) {
-            Ok(_) => self.expect_answers_to(datagram),
+        match self.0.socket.send(datagram) {
+            Ok(()) => self.expect_answers_to(datagram),
             // To netlink-proto the failure of one send would be the end of the connection. EAGAIN
             // is one as well: what goes to the kernel never waits in a queue.
             Err(cause) => {
@@ -244,49 +249,22 @@ impl AsyncSocket for ControlSocket {
         Poll::Ready(Ok(datagram.len()))
     }
 
-    fn poll_recv<B: BufMut>(&self, cx: &mut Context<'_>, buffer: &mut B) -> Poll<io::Result<()>> {
-        self.poll_recv_from(cx, buffer).map_ok(drop)
+    fn poll_recv<B: BufMut>(&self, _: &mut Context<'_>, buffer: &mut B) -> Poll<io::Result<()>> {
+        self.receive(buffer)
     }
 
     fn poll_recv_from<B: BufMut>(
         &self,
-        cx: &mut Context<'_>,
+        _: &mut Context<'_>,
         buffer: &mut B,
     ) -> Poll<io::Result<SocketAddr>> {
-        let expected = self.0.expected.load(Ordering::Relaxed);
-        if expected > 0 {
-            match retry(|| self.socket_ref().recv_from(buffer, 0)) {
-                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
-                    self.0.expected.store(0, Ordering::Relaxed);
-                }
-                result => {
-                    // What others than the kernel send is passed over by netlink-proto.
-                    let answer = result
-                        .as_ref()
-                        .is_ok_and(|(_, from)| from.port_number() == 0);
-                    let left = expected - u32::from(answer);
-                    self.0.expected.store(left, Ordering::Relaxed);
-                    return Poll::Ready(self.note(result.map(|(_, from)| from)));
-                }
-            }
-        }
-        let result = ready!(self.0.socket.poll_recv_from(cx, buffer));
-        Poll::Ready(self.note(result))
+        self.receive(buffer).map_ok(|()| SocketAddr::new(0, 0))
     }
 
-    fn poll_recv_from_full(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Vec<u8>, SocketAddr)>> {
-        let result = ready!(self.0.socket.poll_recv_from_full(cx));
-        Poll::Ready(self.note(result))
-    }
-}
-
-/// Again, where a signal came in between.
-fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match call() {
-            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
+    fn poll_recv_from_full(&self, _: &mut Context<'_>) -> Poll<io::Result<(Vec<u8>, SocketAddr)>> {
+        let mut datagram = Vec::new();
+        self.receive(&mut datagram)
+            .map_ok(|()| (datagram, SocketAddr::new(0, 0)))
     }
 }
 

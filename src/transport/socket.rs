@@ -1,39 +1,62 @@
-//! A socket of NETLINK_NETFILTER: options, send, receive.
+//! A socket of `NETLINK_NETFILTER`: options, send, receive. Every lane has one, and no other kind.
+
+mod option;
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
-use netlink_sys::{Socket as RawSocket, SocketAddr};
+use netlink_sys::{Socket as Netlink, SocketAddr};
+use nix::errno::Errno;
 use nix::libc::{MSG_DONTWAIT, MSG_TRUNC};
 use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::wire::message::{Frame, Request, Verdict};
+use crate::wire::message::Verdict;
 use crate::wire::uapi::*;
 
 /// The kernel fills a datagram of a dump up to the largest buffer it has seen on the socket, and
 /// at most 32 448 bytes; a smaller buffer later would truncate one.
 pub(crate) const RECEIVE: usize = 32 * 1024;
 
-/// How long the kernel may take to answer the probe, unless it is walking for somebody else.
-const PROBE: Duration = Duration::from_secs(10);
-
-/// A blocking socket, bound, for one request at a time.
+/// A socket, bound, connected to the kernel, and blocking.
 #[derive(Debug)]
-pub(crate) struct Socket(RawSocket);
+pub(crate) struct Socket(Inner);
+
+#[derive(Debug)]
+enum Inner {
+    Kernel(Netlink),
+}
 
 impl Socket {
-    /// Opens a socket in the current thread's namespace.
-    pub(crate) fn open() -> Result<Self> {
-        Self::try_open().map_err(unopened)
+    /// Opens a socket in the current thread's namespace. Most want
+    /// [`Namespace::socket`](super::netns::Namespace::socket).
+    pub(super) fn open() -> Result<Self> {
+        let socket = try_open().map_err(unopened)?;
+        Ok(Self(Inner::Kernel(socket)))
     }
 
-    fn try_open() -> io::Result<Self> {
-        let mut socket = RawSocket::new(NETLINK_NETFILTER)?;
-        prepare(&mut socket)?;
-        Ok(Self(socket))
+    /// The number of the socket's network namespace, `SO_NETNS_COOKIE` (Linux 5.14).
+    pub(super) fn namespace_cookie(&self) -> Option<u64> {
+        let Inner::Kernel(socket) = &self.0;
+        getsockopt(socket, option::NamespaceCookie).ok()
+    }
+
+    /// Fails with `EPERM` where the opener lacks `CAP_NET_ADMIN` over the namespace.
+    ///
+    /// It joins a group that has nothing to do with connection tracking, and leaves it: that asks for
+    /// the same right as a request does, and does not wait for the kernel's lock as a request would.
+    pub(crate) fn check_right(&self) -> Result<()> {
+        let Inner::Kernel(socket) = &self.0;
+        socket
+            .add_membership(NFNLGRP_ACCT_QUOTA)
+            .and_then(|()| socket.drop_membership(NFNLGRP_ACCT_QUOTA))
+            .map_err(|cause| match cause.raw_os_error() {
+                Some(EPERM) => Error::refused(Verdict::of(EPERM)).while_("opening a connection"),
+                _ => Error::io("opening a netlink socket", cause),
+            })
     }
 
     /// Fails a receive that the kernel leaves without an answer for this long.
@@ -41,8 +64,9 @@ impl Socket {
         // Zero would mean to wait for ever; so does, to the kernel, a number of no use.
         let micros = i64::try_from(timeout.as_micros()).unwrap_or(i64::MAX);
         let micros = micros.clamp(1, i64::from(i32::MAX) * 1_000_000);
+        let Inner::Kernel(socket) = &self.0;
         setsockopt(
-            &self.0,
+            socket,
             sockopt::ReceiveTimeout,
             &TimeVal::microseconds(micros),
         )
@@ -51,39 +75,32 @@ impl Socket {
 
     /// Asks for this many bytes of receive queue; the kernel doubles the number, up to its limit.
     pub(crate) fn set_receive_queue(&self, bytes: usize) -> Result<()> {
-        setsockopt(&self.0, sockopt::RcvBuf, &bytes)
+        let Inner::Kernel(socket) = &self.0;
+        // The kernel reads an int: what does not fit would become a small number, or none.
+        let bytes = bytes.min(i32::MAX as usize / 2);
+        setsockopt(socket, sockopt::RcvBuf, &bytes)
             .map_err(|errno| Error::io("setting the receive buffer", errno.into()))
     }
 
     /// The room of the receive queue, in bytes as the kernel counts them.
     pub(crate) fn receive_queue(&self) -> Result<usize> {
-        getsockopt(&self.0, sockopt::RcvBuf)
+        let Inner::Kernel(socket) = &self.0;
+        getsockopt(socket, sockopt::RcvBuf)
             .map_err(|errno| Error::io("reading the receive buffer", errno.into()))
     }
 
-    /// Sends a request. The kernel acts on it before this returns.
-    pub(crate) fn send(&self, message: &[u8]) -> Result<()> {
-        self.try_send(message)
-            .map_err(|cause| Error::io("sending a request", cause))
+    /// Sends requests as one datagram. The kernel acts on them before this returns; after an error
+    /// nothing has reached it.
+    pub(crate) fn send(&self, datagram: &[u8]) -> io::Result<()> {
+        let Inner::Kernel(socket) = &self.0;
+        // To an address: then the kernel asks for the right of the sender alone, and not also for
+        // that of the thread which opened the socket.
+        retry(|| socket.send_to(datagram, &SocketAddr::new(0, 0), 0)).map(drop)
     }
 
-    /// [`send`](Self::send), with the errno of a failure: then nothing has reached the kernel.
-    pub(crate) fn try_send(&self, message: &[u8]) -> io::Result<()> {
-        self.0.send_to(message, &SocketAddr::new(0, 0), 0).map(drop)
-    }
-
-    /// Receives a datagram of the kernel into the free room of `buffer`, [`RECEIVE`] bytes of it.
-    pub(crate) fn receive(&self, buffer: &mut BytesMut) -> Result<()> {
-        self.receive_with(0, buffer).map_err(|cause| {
-            let doing = match cause.raw_os_error() {
-                Some(EMSGSIZE) => "receiving: a datagram was cut off",
-                _ if cause.kind() == io::ErrorKind::WouldBlock => {
-                    "receiving: the kernel did not answer"
-                }
-                _ => "receiving",
-            };
-            Error::io(doing, cause)
-        })
+    /// Receives a datagram into the free room of `buffer`, [`RECEIVE`] bytes of it.
+    pub(crate) fn receive(&self, buffer: &mut BytesMut) -> io::Result<()> {
+        self.receive_with(0, buffer)
     }
 
     /// [`receive`](Self::receive) of what is there already: `WouldBlock` where nothing is.
@@ -92,61 +109,42 @@ impl Socket {
     }
 
     fn receive_with(&self, flags: i32, buffer: &mut BytesMut) -> io::Result<()> {
+        let Inner::Kernel(socket) = &self.0;
         buffer.reserve(RECEIVE);
         loop {
             let before = buffer.len();
-            let mut room = buffer.limit(RECEIVE);
-            match self.0.recv_from(&mut room, MSG_TRUNC | flags) {
-                Ok((len, _)) if len > RECEIVE => {
-                    return Err(io::Error::from_raw_os_error(EMSGSIZE));
-                }
-                // Anybody may write to a netlink socket; only the kernel has port 0.
-                Ok((_, from)) if from.port_number() != 0 => buffer.truncate(before),
-                Ok(_) => return Ok(()),
-                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
-                Err(cause) => return Err(cause),
+            let (len, from) = retry(|| {
+                let mut room = (&mut *buffer).limit(RECEIVE);
+                socket.recv_from(&mut room, MSG_TRUNC | flags)
+            })?;
+            if len > RECEIVE {
+                return Err(io::Error::from_raw_os_error(EMSGSIZE));
             }
-        }
-    }
-
-    /// Asks for the number of flows, which every kernel from 3.6 on answers at once: it shows
-    /// whether ctnetlink is there and the caller may use it.
-    pub(crate) fn probe(&self) -> Result<()> {
-        const SEQ: u32 = 1;
-        self.set_timeout(PROBE)?;
-        self.send(&Request::new(IPCTNL_MSG_CT_GET_STATS, 0, AF_UNSPEC).finish(SEQ))?;
-        let mut buffer = BytesMut::new();
-        loop {
-            self.receive(&mut buffer)?;
-            let verdict = Frame::all(&buffer)
-                .find(|frame| frame.is_verdict_of(SEQ))
-                .and_then(|frame| frame.verdict());
-            if let Some(verdict) = verdict {
-                return check_probe(verdict);
+            if from.port_number() == 0 {
+                return Ok(());
             }
-            buffer.clear();
+            // A connected socket hears the kernel alone, but for what was in its queue before.
+            buffer.truncate(before);
         }
     }
 }
 
-/// Gives a new socket its address, and asks for short ACKs (Linux 4.2) and the kernel's words
-/// (4.12), which are good to have and not needed.
-pub(super) fn prepare(socket: &mut RawSocket) -> io::Result<()> {
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        let Inner::Kernel(socket) = &self.0;
+        socket.as_fd()
+    }
+}
+
+fn try_open() -> io::Result<Netlink> {
+    let mut socket = Netlink::new(NETLINK_NETFILTER)?;
     socket.bind_auto()?;
+    // The kernel then refuses what other programs send to this port.
+    socket.connect(&SocketAddr::new(0, 0))?;
+    // Short ACKs (Linux 4.2) and the kernel's words (4.12): good to have, and not needed.
     let _ = socket.set_cap_ack(true);
     let _ = socket.set_ext_ack(true);
-    Ok(())
-}
-
-fn check_probe(verdict: Verdict) -> Result<()> {
-    let errno = verdict.errno;
-    Error::check(verdict).map_err(|error| match errno {
-        EINVAL | EOPNOTSUPP => error.meaning(
-            ErrorKind::Unsupported,
-            "this kernel has no ctnetlink (CONFIG_NF_CT_NETLINK, module nf_conntrack_netlink)",
-        ),
-        _ => error,
-    })
+    Ok(socket)
 }
 
 fn unopened(cause: io::Error) -> Error {
@@ -161,21 +159,32 @@ fn unopened(cause: io::Error) -> Error {
     }
 }
 
+/// What a failed receive means.
+pub(crate) fn unreceived(cause: io::Error) -> Error {
+    let doing = match cause.raw_os_error() {
+        Some(EMSGSIZE) => "receiving: a datagram was cut off",
+        _ if cause.kind() == io::ErrorKind::WouldBlock => "receiving: the kernel did not answer",
+        _ => "receiving",
+    };
+    Error::io(doing, cause)
+}
+
+/// Again, where a signal came in between.
+fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(cause) if cause.raw_os_error() == Some(Errno::EINTR as i32) => {}
+            result => return result,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_kernel_without_ctnetlink_is_told_from_a_caller_without_the_right() {
-        for (errno, kind) in [
-            (EINVAL, ErrorKind::Unsupported),
-            (EOPNOTSUPP, ErrorKind::Unsupported),
-            (EPERM, ErrorKind::PermissionDenied),
-        ] {
-            let error = check_probe(Verdict::of(errno)).unwrap_err();
-            assert_eq!((error.kind(), error.errno()), (kind, Some(errno)));
-        }
-        assert!(check_probe(Verdict::of(0)).is_ok());
+    fn a_kernel_without_nfnetlink_is_unsupported() {
         for (errno, kind) in [
             (EPROTONOSUPPORT, ErrorKind::Unsupported),
             (EAFNOSUPPORT, ErrorKind::Unsupported),
@@ -183,6 +192,18 @@ mod tests {
         ] {
             let error = unopened(io::Error::from_raw_os_error(errno));
             assert_eq!(error.kind(), kind);
+        }
+    }
+
+    #[test]
+    fn a_queue_that_no_number_can_say_is_as_large_as_can_be() {
+        let socket = Socket::open().unwrap();
+        socket.set_receive_queue(1 << 20).unwrap();
+        let limit = socket.receive_queue().unwrap();
+        for bytes in [1 << 31, 1 << 32, (1 << 32) + 5, usize::MAX] {
+            socket.set_receive_queue(4096).unwrap();
+            socket.set_receive_queue(bytes).unwrap();
+            assert!(socket.receive_queue().unwrap() >= limit, "{bytes}");
         }
     }
 }

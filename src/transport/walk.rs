@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 
 use super::netns::Namespace;
-use super::socket::Socket;
+use super::socket::unreceived;
 use super::turn;
 use crate::error::{Error, Result};
 use crate::wire::message::{Frame, Request};
@@ -96,20 +96,21 @@ fn run(
     timeout: Duration,
     reader: &mpsc::Sender<Result<Pair>>,
 ) -> Result<()> {
-    namespace.enter()?;
     let socket = {
         let Some(_turn) = turn::of_walk(|| reader.is_closed()) else {
             return Ok(());
         };
         // Not before: of many walks in line, each would hold a socket.
-        let socket = Socket::open()?;
+        let socket = namespace.socket()?;
         socket.set_timeout(timeout)?;
-        socket.send(&request.finish(SEQ))?;
+        socket
+            .send(&request.finish(SEQ))
+            .map_err(|cause| Error::io("sending a request", cause))?;
         socket
     };
     let mut buffer = BytesMut::new();
     let mut receive = || {
-        socket.receive(&mut buffer)?;
+        socket.receive(&mut buffer).map_err(unreceived)?;
         Ok(buffer.split().freeze())
     };
     // The first goes alone: somebody waits to hear whether there is a walk at all.

@@ -113,6 +113,10 @@ numbers! { u8:
     IPPROTO_ICMPV6 = 58, IPPROTO_SCTP = 132, IPPROTO_UDPLITE = 136,
 }
 
+// Socket options and groups beside those that netlink-sys and nix name.
+numbers! { i32: SO_NETNS_COOKIE = 71 }
+numbers! { u32: NFNLGRP_ACCT_QUOTA = 8 }
+
 // Errno values that a ctnetlink answer can carry.
 numbers! { i32:
     EPERM = 1, ENOENT = 2, ENOMEM = 12, EBUSY = 16, EEXIST = 17, EINVAL = 22,

@@ -23,7 +23,9 @@ macro_rules! alone {
 pub(crate) use alone;
 
 pub(crate) fn connect() -> ConntrackHandle {
-    ctnetlink::connect().expect("a connection")
+    let (connection, handle) = ctnetlink::new_connection().expect("a connection");
+    tokio::spawn(connection);
+    handle
 }
 
 /// Each number gives another.

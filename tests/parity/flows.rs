@@ -36,7 +36,9 @@ pub fn udp_between(src: &str, dst: &str) -> Tuple {
 }
 
 pub fn connect() -> ConntrackHandle {
-    ctnetlink::connect().expect("a connection")
+    let (connection, handle) = ctnetlink::new_connection().expect("a connection");
+    tokio::spawn(connection);
+    handle
 }
 
 pub async fn create(handle: &ConntrackHandle, flow: NewFlow) {

@@ -18,7 +18,7 @@ const FLOWS: usize = 60;
 /// Every field of the XML, of every flow, both ways.
 pub async fn nouns_equal_the_xml() {
     name_all_labels();
-    let handle = ctnetlink::connect().expect("a connection");
+    let handle = ctnetlink::connect().await.expect("a connection");
     let population = populate(&handle).await;
 
     // A late acknowledgement may come between two looks.
@@ -55,7 +55,7 @@ pub async fn nouns_equal_the_xml() {
 /// between the two looks.
 pub async fn text_equals_the_listing() {
     name_all_labels();
-    let handle = ctnetlink::connect().expect("a connection");
+    let handle = ctnetlink::connect().await.expect("a connection");
     let population = populate(&handle).await;
     until_equal(async || {
         let start = Instant::now();
@@ -76,7 +76,7 @@ pub async fn text_equals_the_listing() {
 /// Our names of labels are those that conntrack(8) goes by.
 pub async fn labels_go_by_the_same_names() {
     name_all_labels();
-    let handle = ctnetlink::connect().expect("a connection");
+    let handle = ctnetlink::connect().await.expect("a connection");
     let _population = populate(&handle).await;
     let names = LabelMap::load().expect("the names");
     let lines = conntrack("-L -o extended,id,labels");

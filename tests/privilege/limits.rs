@@ -86,7 +86,9 @@ fn other_namespace(place: Place) -> Result<(), String> {
     if place.enters() {
         isolated(|| {
             let other = File::open(OWN).expect("a namespace");
-            block_on(async { verbs::leave_a_flow(&ctnetlink::connect().expect("a table")).await });
+            block_on(async {
+                verbs::leave_a_flow(&ctnetlink::connect().await.expect("a table")).await
+            });
             isolated(|| block_on(enters(other)));
         });
         return Ok(());
@@ -113,9 +115,9 @@ fn netfilter() -> OwnedFd {
 async fn enters(other: File) {
     let before = fs::read_link(OWN).expect("a namespace");
     let options = Options::new().network_namespace(other);
-    let theirs = options.connect().expect("a connection");
+    let theirs = options.connect().await.expect("a connection");
     assert!(verbs::has_the_flow(&theirs).await);
-    assert!(!verbs::has_the_flow(&ctnetlink::connect().expect("a connection")).await);
+    assert!(!verbs::has_the_flow(&ctnetlink::connect().await.expect("a connection")).await);
     assert_eq!(fs::read_link(OWN).expect("a namespace"), before);
 }
 
@@ -124,7 +126,7 @@ fn own_namespace(place: Place) -> Result<(), String> {
     let opened = move || {
         block_on(async {
             let options = Options::new().network_namespace(OWN);
-            options.connect().map(drop)
+            options.connect().await.map(drop)
         })
     };
     if place.enters() {

@@ -69,7 +69,7 @@ fn the_way_back_is_shut(outside: File) {
     let opened = isolated(|| {
         block_on(async {
             let options = Options::new().network_namespace(outside);
-            options.connect().map(drop)
+            options.connect().await.map(drop)
         })
     });
     let error = opened.expect_err("a connection, without the right to one");

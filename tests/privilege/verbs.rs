@@ -30,7 +30,7 @@ macro_rules! verbs {
 pub(crate) fn tests(place: Place) -> Vec<Trial> {
     if !place.administers() {
         return vec![trial("verbs::none", || {
-            block_on(async { denied(ctnetlink::connect().map(drop)) });
+            block_on(async { denied(ctnetlink::connect().await.map(drop)) });
             Ok(())
         })];
     }
@@ -58,7 +58,7 @@ where
     F: Future<Output = ()> + 'static,
 {
     let run = move || {
-        block_on(async { verb(ctnetlink::connect().expect("a connection")).await });
+        block_on(async { verb(ctnetlink::connect().await.expect("a connection")).await });
     };
     trial(name, move || match place.level {
         Level::NetAdmin if !place.own => Err(

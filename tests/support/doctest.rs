@@ -24,7 +24,7 @@ fn in_namespace(
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let handle = ctnetlink::connect().unwrap();
+        let handle = ctnetlink::connect().await.unwrap();
         example(handle).await.unwrap();
     });
 }

@@ -124,7 +124,7 @@ async fn many_at_once() {
 async fn it_has_all_the_time() {
     const SHORT: Duration = Duration::from_millis(1);
     fill(&connect(), ALL).await;
-    let handle = Options::new().request_timeout(SHORT).connect();
+    let handle = Options::new().request_timeout(SHORT).connect().await;
     let handle = handle.expect("a connection");
     let slow = |_: &Report| {
         thread::sleep(5 * SHORT);
@@ -245,7 +245,7 @@ async fn in_another_namespace() {
     let other = namespace();
     let file = other.try_clone().expect("a file");
     let there = Options::new().network_namespace(file);
-    let there = there.connect().expect("a connection");
+    let there = there.connect().await.expect("a connection");
     each_in_its_own(&connect(), &there).await;
     until(|| threads_in(&other) == 0, || "a thread is astray".into()).await;
 }

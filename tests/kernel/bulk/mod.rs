@@ -4,9 +4,7 @@ mod beside;
 mod cancel;
 mod changes;
 mod failures;
-mod flood;
 mod lazy;
-mod lost;
 mod order;
 mod panics;
 mod queue;
@@ -39,7 +37,6 @@ pub(crate) fn tests() -> Vec<Trial> {
         changes::tests,
         failures::tests,
         lazy::tests,
-        lost::tests,
         order::tests,
         panics::tests,
         queue::tests,

@@ -26,7 +26,7 @@ const ALL: u16 = 1000;
 /// in a send than there is room for answers.
 async fn watched(size: usize, changes: Vec<Change>) -> Report {
     let options = Options::new().receive_buffer(size);
-    let handle = options.connect().expect("a connection");
+    let handle = options.connect().await.expect("a connection");
     let others = ports();
     let total = changes.len() as u64;
     let most = (2 * size as u64).max(2304) / 2048;

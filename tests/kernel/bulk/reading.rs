@@ -1,34 +1,27 @@
-//! The stream of many reads: its pace, its end, and answers that are lost.
+//! The stream of many reads: its pace and its end.
 
 use std::future::{IntoFuture, poll_fn};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
-use ctnetlink::{ConntrackHandle, ErrorKind, FoundStream, GetMany, Tuple};
+use ctnetlink::{FoundStream, Tuple};
 use futures::{StreamExt, stream};
 use libtest_mimic::Trial;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-use super::flood::Flood;
 use super::{BATCH, BULK, connect, counted, ended, fill, udp};
 use crate::common::{Held, alone, until};
 use crate::polled::{Drop, polled};
 use crate::support::count;
 
 pub(super) fn tests() -> Vec<Trial> {
-    let mut tests = alone!("bulk::reading":
+    alone!("bulk::reading":
         it_waits_for_its_reader,
         it_is_dropped_after_every_number_of_polls,
         it_is_dropped_while_its_keys_are_awaited,
-    );
-    tests.extend(crate::trials!["bulk::reading":
-        whatever_is_lost_the_flows_are_the_same,
-        a_stranger_who_never_stops,
-    ]);
-    tests
+    )
 }
 
 const ALL: u16 = 20 * BATCH as u16;
@@ -150,56 +143,4 @@ async fn it_is_dropped_while_its_keys_are_awaited() {
         ended().await;
     }
     held.again().await;
-}
-
-/// Keys before each of whose sends the flood pours.
-fn flooded(handle: &ConntrackHandle, flood: Arc<Flood>) -> GetMany {
-    handle.get_many(keys().enumerate().map(move |(n, key)| {
-        if n % BATCH == 0 {
-            flood.pour();
-        }
-        key
-    }))
-}
-
-async fn whatever_is_lost_the_flows_are_the_same() {
-    let handle = connect();
-    fill(&handle, ALL).await;
-    for answers in (0..2 * BATCH).step_by(3) {
-        let flood = Flood::but(answers);
-        let mut found = flooded(&handle, flood.clone()).await.expect("a stream");
-        read(&mut found, 0, ALL).await;
-        assert!(found.next().await.is_none());
-        if answers < BATCH {
-            assert!(flood.lost() > 0, "none was lost with room for {answers}");
-        }
-    }
-}
-
-/// Junk at every moment: what cannot be found out is an overrun, and the stream goes on.
-async fn a_stranger_who_never_stops() {
-    let handle = connect();
-    fill(&handle, ALL).await;
-    for _ in 0..5 {
-        let flood = Flood::new(usize::MAX);
-        let mut begins = Some(flood);
-        let found = handle.get_many(keys().inspect(move |_| {
-            if let Some(flood) = begins.take() {
-                flood.pour_for_ever();
-            }
-        }));
-        let found = found.await.expect("a stream");
-        let items: Vec<_> = found.collect().await;
-        assert_eq!(items.len(), usize::from(ALL));
-        for (n, item) in (0..ALL).zip(items) {
-            match item {
-                Ok((key, flow)) => {
-                    let there = n % 3 != 0;
-                    assert_eq!(key, udp(if there { n } else { n + ALL }).into());
-                    assert_eq!(flow.map(|flow| flow.orig), there.then(|| udp(n)));
-                }
-                Err(error) => assert_eq!(error.kind(), ErrorKind::Overrun, "{error}"),
-            }
-        }
-    }
 }

@@ -170,7 +170,7 @@ async fn large_flows() {
             Some(bytes) => options.receive_buffer(bytes),
             None => options,
         };
-        let handle = options.connect().expect("a connection");
+        let handle = options.connect().await.expect("a connection");
         let others = ports();
         let keys = (0..=210).map(move |n| {
             if n == 210 {

@@ -18,7 +18,9 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 fn connect() -> ConntrackHandle {
-    ctnetlink::connect().expect("a connection")
+    let (connection, handle) = ctnetlink::new_connection().expect("a connection");
+    tokio::spawn(connection);
+    handle
 }
 
 async fn filtered(handle: &ConntrackHandle, filter: Filter) -> FlowStream {

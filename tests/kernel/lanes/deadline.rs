@@ -66,7 +66,7 @@ async fn walks_need_no_connection() {
 /// The walk may be there first, where this thread gets no turn for as long as it takes.
 async fn a_walk_without_time() {
     let options = Options::new().request_timeout(Duration::ZERO);
-    let handle = options.connect().expect("a connection");
+    let handle = options.connect().await.expect("a connection");
     let mut late = 0;
     for _ in 0..10 {
         if let Err(error) = handle.list(Table::Conntrack).await {

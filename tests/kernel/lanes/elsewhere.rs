@@ -45,7 +45,7 @@ async fn all_verbs(other: File, name: NetworkNamespace) {
     let here = connect();
     fill(&here, 2).await;
     let there = Options::new().network_namespace(name);
-    let there = there.connect().expect("a connection");
+    let there = there.connect().await.expect("a connection");
     fill(&there, 5).await;
     there.set_mark(udp(1), 9).await.expect("a mark");
     let mark = |flow: Option<ctnetlink::Flow>| flow.expect("a flow").mark;

@@ -1,64 +1,94 @@
-//! Messages that somebody else sends to our sockets: only the kernel's count.
+//! Messages that somebody else sends to our sockets: the kernel refuses them.
 
 use std::future::IntoFuture;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
 
+use ctnetlink::{Change, Options};
 use futures::StreamExt;
 use futures::future::join_all;
 use libtest_mimic::Trial;
-use nix::errno::Errno;
-use tokio::task::yield_now;
 
 use super::{alone, connect, fill, list, rest, udp, until};
-use crate::forger::{DONE, ERROR, Forger, new_port, ports, verdict};
+use crate::forger::{Forger, new_port, ports};
 
 const FLOWS: u16 = 3000;
 
 pub(super) fn tests() -> Vec<Trial> {
     alone!("lanes::forged":
-        the_end_of_a_walk,
-        the_answers_to_requests,
+        no_lane_hears_them,
+        many_senders_hold_nothing_up,
     )
 }
 
-async fn the_end_of_a_walk() {
-    let handle = connect();
-    fill(&handle, FLOWS).await;
-    let forger = Forger::new();
-    for (kind, errno) in [(DONE, 0), (ERROR, 0), (ERROR, Errno::EPERM as i32)] {
-        let before = ports();
-        let mut flows = list(&handle).await;
-        flows.next().await.expect("an item").expect("a flow");
-        forger.send(new_port(&before), &verdict(kind, 1, errno));
-        assert_eq!(rest(flows).await, usize::from(FLOWS) - 1);
-        until(|| ports() == before, || "its socket is left".into()).await;
-    }
+fn is_refused(port: u32) {
+    let sent = Forger::new().send(port);
+    let error = sent.expect_err("a socket that hears others");
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused, "{error}");
 }
 
-async fn the_answers_to_requests() {
-    const GETS: u16 = 200;
+async fn no_lane_hears_them() {
+    fill(&connect(), FLOWS).await;
+    until(|| ports().is_empty(), || format!("{:?}", ports())).await;
+    let before = ports();
+    let handle = connect();
+    is_refused(new_port(&before));
+
+    let before = ports();
+    let mut flows = list(&handle).await;
+    flows.next().await.expect("an item").expect("a flow");
+    is_refused(new_port(&before));
+    assert_eq!(rest(flows).await, usize::from(FLOWS) - 1);
+
+    // A port that is free may be the next socket's.
+    until(|| ports().len() == 1, || format!("{:?}", ports())).await;
+    let before = ports();
+    let report = handle.bulk((0..1).map(move |n| {
+        is_refused(new_port(&before));
+        Change::Delete(udp(n).into())
+    }));
+    assert_eq!(report.await.expect("a report").applied, 1);
+}
+
+/// Four threads send as fast as they can, while requests are under way.
+async fn many_senders_hold_nothing_up() {
+    const GETS: u16 = 500;
     fill(&connect(), GETS).await;
-    let forger = Forger::new();
-    for errno in [0, Errno::ENOENT as i32, Errno::EPERM as i32] {
-        let before = ports();
-        let handle = connect();
-        let port = new_port(&before);
-        // A new connection counts its requests from 1.
-        let all: Vec<u8> = (1..=u32::from(GETS))
-            .flat_map(|seq| verdict(ERROR, seq, errno))
-            .collect();
-        forger.send(port, &all);
-        let gets = join_all((0..GETS).map(|n| handle.get(udp(n)).into_future()));
-        // As many as leave room for the kernel's.
-        let forge = async {
-            for _ in 0..4 {
-                yield_now().await;
-                forger.send(port, &all);
-            }
-        };
-        let (answers, ()) = futures::join!(gets, forge);
-        for (n, answer) in (0..).zip(answers) {
-            let flow = answer.unwrap_or_else(|error| panic!("get {n}: {error}"));
-            assert_eq!(flow.expect("a flow").orig, udp(n));
+    let before = ports();
+    let options = Options::new().request_timeout(Duration::from_secs(20));
+    let (connection, handle) = options.new_connection().expect("a connection");
+    tokio::spawn(connection);
+    let port = new_port(&before);
+    let (ended, sent) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU64::new(0)),
+    );
+    let senders: Vec<_> = (0..4)
+        .map(|_| {
+            let (ended, sent) = (ended.clone(), sent.clone());
+            thread::spawn(move || {
+                let forger = Forger::new();
+                while !ended.load(Ordering::Relaxed) {
+                    sent.fetch_add(1, Ordering::Relaxed);
+                    let error = forger.send(port).expect_err("a socket that hears others");
+                    assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused, "{error}");
+                }
+            })
+        })
+        .collect();
+    let mut gets = 0;
+    while sent.load(Ordering::Relaxed) < 10_000 || gets == 0 {
+        let answers = join_all((0..GETS).map(|n| handle.get(udp(n)).into_future())).await;
+        for answer in answers {
+            assert!(answer.expect("an answer").is_some());
+            gets += 1;
         }
+    }
+    ended.store(true, Ordering::Relaxed);
+    for sender in senders {
+        sender.join().expect("a sender");
     }
 }

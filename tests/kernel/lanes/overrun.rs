@@ -23,7 +23,7 @@ pub(super) fn tests() -> Vec<Trial> {
 async fn what_is_on_its_way_fails_and_the_handle_lives() {
     fill(&connect(), 256).await;
     let options = Options::new().receive_buffer(SMALL);
-    let handle = options.connect().expect("a connection");
+    let handle = options.connect().await.expect("a connection");
     assert!(handle.get(udp(0)).await.expect("an answer").is_some());
     let held = Held::at_rest().await;
     let mut overruns = 0;
@@ -106,6 +106,7 @@ async fn the_smallest_queue() {
     let handle = Options::new()
         .receive_buffer(0)
         .connect()
+        .await
         .expect("a connection");
     for round in 0..50_u32 {
         let gets = join_all((0..3).map(|n| handle.get(udp(n)).into_future()));

@@ -32,7 +32,7 @@ async fn lost_on_the_way() {
         let error = walk.expect_err("no right");
         assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
     }
-    let error = ctnetlink::connect().expect_err("no right");
+    let error = ctnetlink::connect().await.expect_err("no right");
     assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
     held.again().await;
 

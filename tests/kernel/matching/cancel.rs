@@ -104,7 +104,7 @@ async fn progress_is_told_after_each_send() {
 
 async fn no_request_timeout_applies() {
     let options = Options::new().request_timeout(Duration::from_secs(1));
-    let handle = options.connect().expect("a connection");
+    let handle = options.connect().await.expect("a connection");
     fill(&handle, FLOWS).await;
     let slow = |_: &_| {
         std::thread::sleep(Duration::from_millis(100));

@@ -23,7 +23,7 @@ async fn flows_of_others_stay() {
     let other = namespace();
     let here = connect();
     let there = Options::new().network_namespace(other);
-    let there = there.connect().expect("a connection");
+    let there = there.connect().await.expect("a connection");
     fill(&here).await;
     fill(&there).await;
     let mark = || Filter::builder().mark(1).build().expect("a filter");

@@ -61,7 +61,9 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 fn connect() -> ConntrackHandle {
-    ctnetlink::connect().expect("a connection")
+    let (connection, handle) = ctnetlink::new_connection().expect("a connection");
+    tokio::spawn(connection);
+    handle
 }
 
 pub(crate) fn v4(host: u8) -> IpAddr {

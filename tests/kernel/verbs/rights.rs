@@ -49,7 +49,7 @@ pub(crate) fn stranger() -> ExitCode {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         lose_rights();
-        opening_fails();
+        opening_fails().await;
         requests_fail(&before).await;
         walks_fail(&before).await;
     });
@@ -68,11 +68,11 @@ fn lose_rights() {
 /// What the text names.
 const LACKING: [&str; 2] = ["CAP_NET_ADMIN", "user namespace"];
 
-fn opening_fails() {
+async fn opening_fails() {
     for opened in [
-        ctnetlink::connect().map(drop),
+        ctnetlink::connect().await.map(drop),
         ctnetlink::new_connection().map(drop),
-        ctnetlink::Options::new().connect().map(drop),
+        ctnetlink::Options::new().connect().await.map(drop),
     ] {
         let error = refused(opened, ErrorKind::PermissionDenied, &LACKING);
         assert!(error.is_permission_denied());
