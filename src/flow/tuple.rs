@@ -262,6 +262,25 @@ impl Tuple {
         }
     }
 
+    /// A tuple of this one's form, with other values in it: what a mask is on the wire.
+    pub(crate) fn same_form(
+        &self,
+        src: IpAddr,
+        dst: IpAddr,
+        src_port: u16,
+        dst_port: u16,
+    ) -> Result<Self> {
+        Ok(Self {
+            addresses: Addresses::new(src, dst)?,
+            protocol: self.protocol,
+            detail: match self.detail {
+                Detail::None => Detail::None,
+                Detail::Ports(..) => Detail::Ports(src_port.to_be_bytes(), dst_port.to_be_bytes()),
+                Detail::Icmp(_) => Detail::Icmp(IcmpEcho::new(u8::MAX, u8::MAX, src_port)),
+            },
+        })
+    }
+
     /// Is it the same tuple, up to ports that one side does not have (DCCP from Linux 6.17 on)?
     pub(crate) fn agrees_with(&self, other: &Self) -> bool {
         let open = self.detail == Detail::None || other.detail == Detail::None;
