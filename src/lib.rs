@@ -136,13 +136,17 @@ mod transport;
 
 pub use connection::{Connection, Options, connect, new_connection};
 pub use error::{Error, ErrorKind, Result};
-pub use expectation::{Expectation, ExpectationFlags, ExpectationId, ExpectationNat, TupleMask};
+pub use expectation::{
+    Expectation, ExpectationFlags, ExpectationId, ExpectationKey, ExpectationNat, NewExpectation,
+    TupleMask,
+};
 pub use filter::{Filter, FilterBuilder, KernelFilter, NatKind, Ports};
 pub use flow::*;
-pub use handle::ConntrackHandle;
+pub use handle::{ConntrackHandle, Expectations};
 pub use ipnet::IpNet;
 pub use request::{
-    Bulk, Change, Create, Delete, Flush, Get, GetMany, List, Report, RequestFuture, Table, Update,
+    Bulk, Change, Create, Delete, Flush, FlushExpectations, Get, GetMany, List, Report,
+    RequestFuture, Table, Update,
 };
 pub use stream::{FlowStream, FoundStream};
 pub use text::LabelMap;

@@ -21,11 +21,27 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("stream", &["error", "filter", "flow", "transport", "wire"]),
     (
         "request",
-        &["error", "filter", "flow", "stream", "transport", "wire"],
+        &[
+            "error",
+            "expectation",
+            "filter",
+            "flow",
+            "stream",
+            "transport",
+            "wire",
+        ],
     ),
     (
         "handle",
-        &["error", "filter", "flow", "request", "stream", "transport"],
+        &[
+            "error",
+            "expectation",
+            "filter",
+            "flow",
+            "request",
+            "stream",
+            "transport",
+        ],
     ),
     ("connection", &["error", "handle", "transport"]),
 ];
