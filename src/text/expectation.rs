@@ -15,7 +15,7 @@ impl fmt::Display for Expectation {
         write!(
             f,
             "proto={} {} {}",
-            self.tuple.protocol(),
+            self.tuple.protocol().number(),
             self.tuple,
             self.mask
         )?;

@@ -63,7 +63,7 @@ pub(super) fn tuple(f: &mut fmt::Formatter<'_>, of: &str, tuple: &Tuple) -> fmt:
     write!(f, "{of}src={src} {of}dst={dst}")?;
     let src = tuple.src_port().unwrap_or_default();
     let dst = tuple.dst_port().unwrap_or_default();
-    match protocol_name(tuple.protocol()) {
+    match protocol_name(tuple.protocol().number()) {
         UNKNOWN => Ok(()),
         "gre" => write!(f, " srckey={src:#x} dstkey={dst:#x}"),
         "icmp" | "icmpv6" => {
