@@ -3,7 +3,7 @@
 mod beside;
 mod many;
 
-pub use beside::Expectations;
+pub use beside::{Expectations, TimeoutPolicies, UserHelpers};
 
 use std::sync::Arc;
 

@@ -130,9 +130,12 @@ mod expectation;
 mod filter;
 mod handle;
 mod request;
+mod stats;
 mod stream;
 mod text;
+mod timeout;
 mod transport;
+mod user_helper;
 
 pub use connection::{Connection, Options, connect, new_connection};
 pub use error::{Error, ErrorKind, Result};
@@ -142,13 +145,21 @@ pub use expectation::{
 };
 pub use filter::{Filter, FilterBuilder, KernelFilter, NatKind, Ports};
 pub use flow::*;
-pub use handle::{ConntrackHandle, Expectations};
+pub use handle::{ConntrackHandle, Expectations, TimeoutPolicies, UserHelpers};
 pub use ipnet::IpNet;
 pub use request::{
     Bulk, Change, Create, Delete, Flush, FlushExpectations, Get, GetMany, List, Report,
     RequestFuture, Table, Update,
 };
+pub use stats::{
+    CpuCounters, CpuStats, ExpectationCounters, ExpectationTotals, StatsMeter, TableCounters,
+    TableStats, TableTotals,
+};
 pub use stream::{FlowStream, FoundStream};
 pub use text::LabelMap;
+pub use timeout::{
+    DccpTimeouts, SctpTimeouts, SingleTimeout, TcpTimeouts, TimeoutPolicy, Timeouts, TwoWayTimeouts,
+};
 pub use transport::netns::NetworkNamespace;
+pub use user_helper::{ExpectationPolicy, UserHelper, UserHelperKey};
 pub use wire::attr::DecodeError;

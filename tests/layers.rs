@@ -10,13 +10,19 @@ use std::path::{Path, PathBuf};
 use source::{rows, tokens, top_level_paths};
 
 /// Each module of the crate's root, with what it may use beside itself.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 14] = [
     ("wire", &[]),
     ("error", &["wire"]),
     ("flow", &["error", "wire"]),
     ("filter", &["error", "flow", "wire"]),
     ("expectation", &["error", "flow", "wire"]),
-    ("text", &["error", "expectation", "flow"]),
+    ("stats", &["error", "wire"]),
+    ("timeout", &["error", "flow", "wire"]),
+    ("user_helper", &["error", "flow", "wire"]),
+    (
+        "text",
+        &["error", "expectation", "flow", "stats", "timeout"],
+    ),
     ("transport", &["error", "wire"]),
     ("stream", &["error", "filter", "flow", "transport", "wire"]),
     (
@@ -26,8 +32,11 @@ const LAYERS: [(&str, &[&str]); 11] = [
             "expectation",
             "filter",
             "flow",
+            "stats",
             "stream",
+            "timeout",
             "transport",
+            "user_helper",
             "wire",
         ],
     ),
@@ -39,8 +48,11 @@ const LAYERS: [(&str, &[&str]); 11] = [
             "filter",
             "flow",
             "request",
+            "stats",
             "stream",
+            "timeout",
             "transport",
+            "user_helper",
         ],
     ),
     ("connection", &["error", "handle", "transport"]),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::key::put_zone;
 use super::{Expectation, ExpectationFlags, ExpectationKey, ExpectationNat, TupleMask};
 use crate::error::{Error, Result};
-use crate::flow::helper::check_name;
+use crate::flow::helper::{HELPER_NAME, check_name};
 use crate::flow::{FlowKey, Tuple};
 use crate::wire::attr::Writer;
 use crate::wire::table::Context;
@@ -157,7 +157,9 @@ impl NewExpectation {
                 flags.bits()
             )));
         }
-        self.helper.as_deref().map_or(Ok(()), check_name)?;
+        if let Some(name) = &self.helper {
+            check_name("helper", name, HELPER_NAME)?;
+        }
         match self.function.as_deref() {
             Some(name) if name.is_empty() || name.contains('\0') => Err(Error::invalid_input(
                 "function: the name is empty or has a NUL in it",

@@ -12,7 +12,7 @@ use super::flush::flush;
 use super::{RequestFuture, Task, Verb};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expectation::{Expectation, ExpectationKey, TupleMask};
-use crate::flow::helper::check_name;
+use crate::flow::helper::{HELPER_NAME, check_name};
 use crate::transport::Lanes;
 use crate::wire::message::Request;
 use crate::wire::table::Context;
@@ -111,7 +111,7 @@ impl IntoFuture for FlushExpectations {
         let Self { lanes, helper } = self;
         FLUSH.run(lanes, None, move |task| async move {
             if let Some(name) = &helper {
-                check_name(name)?;
+                check_name("helper", name, HELPER_NAME)?;
                 if name.is_empty() {
                     return Err(Error::invalid_input("helper: its name is empty"));
                 }

@@ -4,6 +4,7 @@
 pub(crate) mod bulk;
 pub(crate) mod create;
 pub(crate) mod delete;
+mod dump;
 pub(crate) mod expectation;
 pub(crate) mod flush;
 pub(crate) mod get;
@@ -12,7 +13,10 @@ pub(crate) mod list;
 pub(crate) mod matching;
 mod probe;
 pub(crate) mod report;
+pub(crate) mod stats;
+pub(crate) mod timeout;
 pub(crate) mod update;
+pub(crate) mod user_helper;
 
 use std::fmt;
 use std::future::Future;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::expectation::{Expectation, ExpectationKey, NewExpectation};
-use crate::request::{FlushExpectations, RequestFuture, expectation};
+use crate::request::{FlushExpectations, RequestFuture, expectation, stats};
+use crate::stats::{CpuStats, ExpectationCounters};
 use crate::transport::Lanes;
 
 /// The way to the expectations of the handle's network namespace: see
@@ -173,5 +174,30 @@ impl Expectations {
     /// ```
     pub fn flush(&self) -> FlushExpectations {
         FlushExpectations::new(self.lanes.clone())
+    }
+
+    /// What each CPU has counted of the expectations.
+    ///
+    /// `conntrack -S expect`; `IPCTNL_MSG_EXP_GET_STATS_CPU` (Linux 3.6).
+    ///
+    /// # Errors
+    ///
+    /// Those of every verb.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future discards the answer.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use ctnetlink::CpuStats;
+    ///
+    /// let stats = handle.expectations().cpu_stats().await?;
+    /// println!("made: {:?}", CpuStats::total(&stats).create);
+    /// # Ok(()) }) }
+    /// ```
+    pub fn cpu_stats(&self) -> RequestFuture<Vec<CpuStats<ExpectationCounters>>> {
+        stats::expectation_cpu_stats(self.lanes.clone())
     }
 }
