@@ -40,6 +40,11 @@
 //! | `--load-file` | [`handle.bulk(changes)`](ConntrackHandle::bulk) |
 //! | (not there) | [`handle.get_many(keys)`](ConntrackHandle::get_many) |
 //! | `-F` | [`handle.flush(Table::Conntrack)`](ConntrackHandle::flush) |
+//! | `-G -I -U -D -F expect` | [`handle.expectations()`](ConntrackHandle::expectations) |
+//! | `-C` | [`handle.stats()`](ConntrackHandle::stats) |
+//! | `-S`, `-S expect` | [`handle.cpu_stats()`](ConntrackHandle::cpu_stats), [`Expectations::cpu_stats`] |
+//! | `nfct list`, `get`, `add`, … `timeout` | [`handle.timeouts()`](ConntrackHandle::timeouts) |
+//! | `nfct list`, `get`, `add`, … `helper` | [`handle.user_helpers()`](ConntrackHandle::user_helpers) |
 //! | `-s -d -p --sport --dport` | [`Tuple`], [`FlowKey`] |
 //! | `-r -q` | [`FlowKey::reply`], [`NewFlow::reply`] |
 //! | `-w` | [`Zone`], [`FlowKey::zone`], [`NewFlow::zone`] |
