@@ -116,7 +116,7 @@ impl IntoFuture for FlushExpectations {
                     return Err(Error::invalid_input("helper: its name is empty"));
                 }
             }
-            flush(&task, flush_request(helper.as_ref())).await
+            flush(&task, flush_request(helper)).await
         })
     }
 }
@@ -181,9 +181,9 @@ fn update_request(key: &ExpectationKey, timeout: Duration) -> Request {
     })
 }
 
-fn flush_request(helper: Option<&Box<str>>) -> Request {
+fn flush_request(helper: Option<Box<str>>) -> Request {
     Request::new(IPCTNL_MSG_EXP_DELETE, 0, AF_UNSPEC)
-        .with(|w| Expectation::helper.put_some(helper, w))
+        .with(|w| Expectation::helper.put_some(helper.as_ref(), w))
 }
 
 #[cfg(test)]

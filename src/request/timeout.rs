@@ -111,7 +111,7 @@ pub(crate) fn set_defaults(lanes: Arc<Lanes>, timeouts: Timeouts) -> RequestFutu
     })
 }
 
-async fn find(task: &Task, name: &Box<str>) -> Result<Option<TimeoutPolicy>> {
+async fn find(task: &Task, name: &str) -> Result<Option<TimeoutPolicy>> {
     match task.call(named(IPCTNL_MSG_TIMEOUT_GET, name)).await {
         Ok(data) => {
             let data = data.ok_or_else(Error::unanswered)?;
@@ -158,8 +158,8 @@ fn explain(error: Error) -> Error {
 }
 
 /// The name is always there: without one a delete is a flush.
-fn named(kind: u16, name: &Box<str>) -> Request {
-    Request::new(kind, 0, AF_UNSPEC).with(|w| w.put(CTA_TIMEOUT_NAME, name))
+fn named(kind: u16, name: &str) -> Request {
+    Request::new(kind, 0, AF_UNSPEC).with(|w| w.put(CTA_TIMEOUT_NAME, &Box::<str>::from(name)))
 }
 
 fn new(flags: u16, policy: &TimeoutPolicy) -> Request {

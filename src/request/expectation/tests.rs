@@ -193,6 +193,6 @@ mod golden {
         let all = "14000000 0202 0500 01000000 00000000  00 00 0000";
         assert_bytes(&flush_request(None).finish(1), all);
         let ftp = "1c000000 0202 0500 01000000 00000000  00 00 0000  0800 0600 66747000";
-        assert_bytes(&flush_request(Some(&"ftp".into())).finish(1), ftp);
+        assert_bytes(&flush_request(Some("ftp".into())).finish(1), ftp);
     }
 }

@@ -55,7 +55,7 @@ mod golden {
             (IPCTNL_MSG_TIMEOUT_DELETE, "0208"),
         ] {
             assert_bytes(
-                &named(kind, &"p6".into()).finish(1),
+                &named(kind, "p6").finish(1),
                 &format!(
                     "1c000000 {golden} 0500 01000000 00000000  00 00 0000  0700 0100 70360000"
                 ),
