@@ -1,0 +1,35 @@
+//! A dump of a few objects, all at once: those of which there are as many as CPUs, or as an
+//! administrator has made.
+
+use std::future::poll_fn;
+
+use super::Task;
+use crate::error::{Error, Result};
+use crate::transport::walk::{SEQ, is_deferral};
+use crate::wire::attr::DecodeError;
+use crate::wire::message::{Frame, Request};
+
+/// The answers are known by the number of their request: their type may be another subsystem's.
+pub(super) async fn dump<T>(
+    task: &Task,
+    request: Request,
+    decode: impl Fn(&Frame<'_>) -> Result<T, DecodeError>,
+) -> Result<Vec<T>> {
+    let (mut walk, mut datagram) = task.walk(request).await?;
+    let mut objects = Vec::new();
+    loop {
+        let frames = Frame::all(&datagram).filter(|frame| frame.seq == SEQ && !is_deferral(frame));
+        for frame in frames {
+            if let Some(verdict) = frame.verdict() {
+                return Error::check(verdict).map(|()| objects);
+            }
+            if !frame.is_control() {
+                let object = decode(&frame);
+                objects.push(object.map_err(|cause| Error::decode(cause, frame.bytes))?);
+            }
+        }
+        poll_fn(|cx| walk.poll_next(cx, &mut datagram))
+            .await
+            .unwrap_or_else(|| Err(Error::unanswered()))?;
+    }
+}
