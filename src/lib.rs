@@ -137,7 +137,7 @@ mod transport;
 pub use connection::{Connection, Options, connect, new_connection};
 pub use error::{Error, ErrorKind, Result};
 pub use expectation::{Expectation, ExpectationFlags, ExpectationId, ExpectationNat, TupleMask};
-pub use filter::{Filter, FilterBuilder, KernelFilter, NatKind, Ports};
+pub use filter::{Filter, FilterBuilder, KernelFilter, NatKind, Ports, PrefixSet};
 pub use flow::*;
 pub use handle::ConntrackHandle;
 pub use ipnet::IpNet;
