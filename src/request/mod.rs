@@ -21,6 +21,7 @@ pub(crate) mod user_helper;
 
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -45,7 +46,7 @@ pub use update::Update;
 use crate::error::{Error, Result};
 use crate::flow::{Family, Tuple};
 use crate::transport::Lanes;
-use crate::transport::queue::Work;
+use crate::transport::queue::{Subject, Work};
 use crate::transport::walk::{SEQ, Walk};
 use crate::wire::message::Request;
 
@@ -150,10 +151,10 @@ impl Task {
     /// [`call`](Self::call), for a request about the flow of this tuple: those about the same one are
     /// sent in the order of their first polls.
     async fn call_about(&self, tuple: &Tuple, work: impl Into<Work>) -> Result<Option<Bytes>> {
-        self.reply(work.into(), Some(*tuple)).await
+        self.reply(work.into(), Some(subject(tuple))).await
     }
 
-    async fn reply(&self, work: Work, about: Option<Tuple>) -> Result<Option<Bytes>> {
+    async fn reply(&self, work: Work, about: Option<Subject>) -> Result<Option<Bytes>> {
         let reply = self.lanes.control.call(work, about).await?;
         self.span.record("seq", reply.seq);
         Error::check(reply.verdict)?;
@@ -183,4 +184,21 @@ impl Task {
         let done = poll_fn(|cx| flush.poll(cx));
         InTime::new(self.lanes.clone(), move || begun.get(), done).await
     }
+}
+
+/// The same for both directions. The order of requests is all that hangs on it: it is cheap, and
+/// two flows between the same ends may share one.
+fn subject(tuple: &Tuple) -> Subject {
+    let end = |address: IpAddr, port: Option<u16>| {
+        let address = match address {
+            IpAddr::V4(address) => u64::from(address.to_bits()),
+            IpAddr::V6(address) => (address.to_bits() as u64) ^ (address.to_bits() >> 64) as u64,
+        };
+        (address ^ u64::from(port.unwrap_or(0)) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    };
+    let (src, dst) = (
+        end(tuple.src(), tuple.src_port()),
+        end(tuple.dst(), tuple.dst_port()),
+    );
+    Subject(src.wrapping_add(dst))
 }

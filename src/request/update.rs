@@ -1,5 +1,7 @@
 //! Update: changes a flow that is in the table; never creates one.
 
+mod status;
+
 use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +13,12 @@ use crate::flow::{
     Flow, FlowKey, Labels, Masked, Patch, ProtoInfo, SeqAdj, Status, SynProxy, TcpState,
 };
 use crate::transport::Lanes;
-use crate::transport::queue::{Reply, Step, Steps, Work};
+use crate::transport::queue::Work;
 use crate::wire::message::Request;
 use crate::wire::uapi::{EBUSY, ENOSPC, EOPNOTSUPP, EPERM, IPCTNL_MSG_CT_GET, IPCTNL_MSG_CT_NEW};
+
+use status::SetStatus;
+pub(super) use status::{outrun, whole};
 
 pub(super) const UPDATE: Verb = Verb {
     name: "update",
@@ -138,71 +143,10 @@ async fn apply(task: &Task, key: &FlowKey, patch: &Patch) -> Result<()> {
         None => request(key, patch, None).into(),
         Some(wanted) => Work {
             request: get::request(key, IPCTNL_MSG_CT_GET),
-            steps: Some(Box::new(SetStatus {
-                key: *key,
-                patch: patch.clone(),
-                wanted,
-                seen: None,
-                before: None,
-            })),
+            steps: Some(Box::new(SetStatus::new(*key, patch.clone(), wanted))),
         },
     };
     task.call_about(key.tuple(), work).await.map(drop)
-}
-
-/// The kernel wants a status whole, with the bits that the flow has already: it is read, and set, and
-/// read again where packets set a bit in between, of which the kernel says EBUSY.
-struct SetStatus {
-    key: FlowKey,
-    patch: Patch,
-    wanted: Status,
-    /// As it was read; `None` while it is being read.
-    seen: Option<Status>,
-    /// As it was read before that.
-    before: Option<Status>,
-}
-
-impl Steps for SetStatus {
-    fn next(&mut self, reply: Reply) -> Step {
-        let step = match self.seen.take() {
-            None => self.set(&reply).map(Some),
-            Some(seen) => match Error::check(reply.verdict.clone()) {
-                Err(error) if outrun(&error, self.before, seen) => {
-                    self.before = Some(seen);
-                    Ok(Some(get::request(&self.key, IPCTNL_MSG_CT_GET)))
-                }
-                _ => Ok(None),
-            },
-        };
-        match step {
-            Ok(Some(request)) => Step::Send(request),
-            Ok(None) => Step::Done(Ok(reply)),
-            Err(error) => Step::Done(Err(error)),
-        }
-    }
-}
-
-impl SetStatus {
-    fn set(&mut self, reply: &Reply) -> Result<Request> {
-        Error::check(reply.verdict.clone())?;
-        let flow = get::found(reply)?.ok_or_else(Error::unanswered)?;
-        let flow = get::named(&self.key, flow).ok_or_else(Error::not_found)?;
-        self.seen = Some(flow.status);
-        let status = whole(flow.status, self.wanted);
-        Ok(request(&self.key, &self.patch, Some(status)))
-    }
-}
-
-/// Did a packet set a bit since the status was read? The kernel then says EBUSY; so it does where
-/// the status is at rest and the change is not allowed. Packets only ever set bits: there is an
-/// end to it.
-pub(super) fn outrun(error: &Error, before: Option<Status>, current: Status) -> bool {
-    error.errno() == Some(EBUSY) && before != Some(current)
-}
-
-/// What to send so that `wanted` is set: all that is set, CONFIRMED, and never DYING.
-pub(super) fn whole(current: Status, wanted: Status) -> Status {
-    (current | wanted | Status::CONFIRMED) - Status::DYING
 }
 
 pub(super) fn request(key: &FlowKey, patch: &Patch, status: Option<Status>) -> Request {
@@ -259,34 +203,9 @@ pub(super) fn explain(patch: &Patch, found: Option<Result<Option<Flow>>>, error:
 
 #[cfg(all(test, target_endian = "little"))]
 mod tests {
-    #[test]
-    fn a_status_is_read_again_for_as_long_as_it_changes() {
-        let busy = Error::check(Verdict::of(EBUSY)).unwrap_err();
-        let gone = Error::not_found();
-        let (old, new) = (Status::CONFIRMED, Status::CONFIRMED | Status::SEEN_REPLY);
-        assert!(outrun(&busy, None, old));
-        assert!(outrun(&busy, Some(old), new));
-        assert!(!outrun(&busy, Some(new), new));
-        assert!(!outrun(&gone, None, old));
-    }
-
-    #[test]
-    fn a_status_is_sent_whole() {
-        let flow = Status::EXPECTED | Status::CONFIRMED | Status::SEEN_REPLY | Status::DYING;
-        assert_eq!(
-            whole(flow, Status::ASSURED),
-            Status::EXPECTED | Status::CONFIRMED | Status::SEEN_REPLY | Status::ASSURED
-        );
-        assert_eq!(
-            whole(Status::empty(), Status::ASSURED),
-            Status::CONFIRMED | Status::ASSURED
-        );
-    }
-
     use super::*;
     use crate::flow::{TcpFlags, TcpInfo, Tuple};
     use crate::wire::golden::{assert_bytes, bytes};
-    use crate::wire::message::Verdict;
 
     /// The headers of a message of this length, and the tuple of the flow.
     fn assert_request(patch: &Patch, status: Option<Status>, len: u8, changes: &str) {

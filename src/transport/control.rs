@@ -11,12 +11,11 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use super::queue::{self, Queue, Step, Taken, Work};
+use super::queue::{self, Queue, Step, Subject, Taken, Work};
 use super::socket::Socket;
 use super::turn;
 use super::window::Window;
 use crate::error::{Error, Result};
-use crate::flow::Tuple;
 use crate::wire::message::Request;
 use exchange::Exchange;
 
@@ -50,9 +49,9 @@ pub(crate) fn open(socket: Socket) -> Result<(Lane, Client)> {
 }
 
 impl Client {
-    /// Sends a request and waits for the kernel's verdict. `about` is the flow's tuple: requests about
-    /// the same one are sent in the order of their first polls, and none between the steps of another.
-    pub(crate) async fn call(&self, work: Work, about: Option<Tuple>) -> Result<queue::Reply> {
+    /// Sends a request and waits for the kernel's verdict. Requests about
+    /// the same flow are sent in the order of their first polls, and none between the steps of another.
+    pub(crate) async fn call(&self, work: Work, about: Option<Subject>) -> Result<queue::Reply> {
         let mut work = Some(work);
         let mut place = None;
         poll_fn(|cx| {
@@ -128,7 +127,7 @@ impl Lane {
         let queue = &self.queue;
         // Whoever does not wait any more does not want it sent.
         self.next.retain(|(taken, _)| queue.is_wanted(taken.number));
-        let mut stepping: Vec<Option<Tuple>> =
+        let mut stepping: Vec<Option<Subject>> =
             self.next.iter().map(|(taken, _)| taken.about).collect();
         let room = self
             .next
@@ -141,13 +140,13 @@ impl Lane {
             return (all, requests);
         }
         let window = &mut self.window;
-        let admits = |request: &Request, about: Option<&Tuple>, takes_steps: bool| {
-            let is_held = stepping.iter().any(|one| is_same_flow(one.as_ref(), about));
+        let admits = |request: &Request, about: Option<Subject>, takes_steps: bool| {
+            let is_held = about.is_some() && stepping.contains(&about);
             if is_held || !window.admits(request.expects_data(), request.len()) {
                 return false;
             }
             if takes_steps {
-                stepping.push(about.copied());
+                stepping.push(about);
             }
             true
         };
@@ -182,14 +181,6 @@ impl Lane {
         // They come before those that have yet to take theirs.
         next.append(&mut self.next);
         self.next = next;
-    }
-}
-
-/// May a request about one of them be of the same flow as one about the other?
-fn is_same_flow(one: Option<&Tuple>, other: Option<&Tuple>) -> bool {
-    match (one, other) {
-        (Some(one), Some(other)) => one == other || one.inverse() == *other,
-        _ => false,
     }
 }
 

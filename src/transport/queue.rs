@@ -10,7 +10,6 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 
 use crate::error::{Error, Result};
-use crate::flow::Tuple;
 use crate::wire::message::{Request, Verdict};
 
 /// The kernel's answer to a request.
@@ -22,6 +21,11 @@ pub(crate) struct Reply {
     pub(crate) data: Option<Bytes>,
     pub(crate) verdict: Verdict,
 }
+
+/// What a request is about: equal for requests that may be about the same flow, in either direction,
+/// and seldom for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Subject(pub(crate) u64);
 
 /// What is to be done: a request, and others that depend on its answer.
 pub(crate) struct Work {
@@ -72,7 +76,7 @@ struct State {
 
 struct Call {
     caller: Waker,
-    about: Option<Tuple>,
+    about: Option<Subject>,
     progress: Progress,
 }
 
@@ -85,7 +89,7 @@ enum Progress {
 /// What the lane takes.
 pub(super) struct Taken {
     pub(super) number: u64,
-    pub(super) about: Option<Tuple>,
+    pub(super) about: Option<Subject>,
     /// What follows on the answer.
     pub(super) steps: Option<Box<dyn Steps>>,
 }
@@ -135,7 +139,7 @@ impl Queue {
     /// about, and of whether others may follow on it.
     pub(super) fn take(
         &self,
-        mut admits: impl FnMut(&Request, Option<&Tuple>, bool) -> bool,
+        mut admits: impl FnMut(&Request, Option<Subject>, bool) -> bool,
         mut give: impl FnMut(Taken, Request),
     ) {
         let mut state = self.lock();
@@ -144,7 +148,7 @@ impl Queue {
             let Progress::Waits(work) = &call.progress else {
                 continue;
             };
-            if !admits(&work.request, call.about.as_ref(), work.steps.is_some()) {
+            if !admits(&work.request, call.about, work.steps.is_some()) {
                 break;
             }
             if let Progress::Waits(work) = std::mem::replace(&mut call.progress, Progress::Sent) {
@@ -210,7 +214,7 @@ impl Place {
     pub(super) fn new(
         queue: &Arc<Queue>,
         work: Work,
-        about: Option<Tuple>,
+        about: Option<Subject>,
         caller: &Waker,
     ) -> Result<Self> {
         let mut state = queue.lock();
@@ -278,7 +282,7 @@ mod tests {
 
     fn taken(queue: &Queue, mut room: usize) -> Vec<u64> {
         let mut taken = Vec::new();
-        let admits = |_: &Request, _: Option<&Tuple>, _| {
+        let admits = |_: &Request, _: Option<Subject>, _| {
             let admits = room > 0;
             room -= usize::from(admits);
             admits
