@@ -1,5 +1,6 @@
 //! Which flows: one filter for the kernel and for user space.
 
+pub(crate) mod bpf;
 mod builder;
 mod check;
 mod conditions;

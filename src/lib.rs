@@ -126,6 +126,7 @@ mod error;
 #[macro_use]
 mod flow;
 mod connection;
+mod event;
 mod filter;
 mod handle;
 mod request;
@@ -135,6 +136,7 @@ mod transport;
 
 pub use connection::{Connection, Options, connect, new_connection};
 pub use error::{Error, ErrorKind, Result};
+pub use event::{Event, EventKinds};
 pub use filter::{Filter, FilterBuilder, KernelFilter, NatKind, Ports};
 pub use flow::*;
 pub use handle::ConntrackHandle;

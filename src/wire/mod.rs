@@ -1,6 +1,7 @@
 //! Bytes: what goes over a netlink socket, without socket, task or runtime.
 
 pub(crate) mod attr;
+pub(crate) mod bpf;
 pub(crate) mod message;
 #[macro_use]
 pub(crate) mod table;
