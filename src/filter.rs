@@ -4,6 +4,7 @@ pub(crate) mod bpf;
 mod builder;
 mod check;
 mod conditions;
+mod events;
 pub(crate) mod kernel;
 mod matching;
 mod wire;

@@ -1,5 +1,6 @@
 //! The handle: one method per verb.
 
+mod events;
 mod many;
 
 use std::sync::Arc;

@@ -142,9 +142,10 @@ pub use flow::*;
 pub use handle::ConntrackHandle;
 pub use ipnet::IpNet;
 pub use request::{
-    Bulk, Change, Create, Delete, Flush, Get, GetMany, List, Report, RequestFuture, Table, Update,
+    Bulk, Change, Create, Delete, Events, Flush, Get, GetMany, List, Report, RequestFuture, Table,
+    Update,
 };
-pub use stream::{FlowStream, FoundStream};
+pub use stream::{Backlog, EventStats, EventStream, FlowStream, FoundStream};
 pub use text::LabelMap;
 pub use transport::netns::NetworkNamespace;
 pub use wire::attr::DecodeError;

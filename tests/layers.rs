@@ -10,17 +10,29 @@ use std::path::{Path, PathBuf};
 use source::{rows, tokens, top_level_paths};
 
 /// Each module of the crate's root, with what it may use beside itself.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("wire", &[]),
     ("error", &["wire"]),
     ("flow", &["error", "wire"]),
-    ("filter", &["error", "flow", "wire"]),
-    ("text", &["error", "flow"]),
+    ("event", &["error", "flow", "wire"]),
+    ("filter", &["error", "event", "flow", "wire"]),
+    ("text", &["error", "event", "flow"]),
     ("transport", &["error", "wire"]),
-    ("stream", &["error", "filter", "flow", "transport", "wire"]),
+    (
+        "stream",
+        &["error", "event", "filter", "flow", "transport", "wire"],
+    ),
     (
         "request",
-        &["error", "filter", "flow", "stream", "transport", "wire"],
+        &[
+            "error",
+            "event",
+            "filter",
+            "flow",
+            "stream",
+            "transport",
+            "wire",
+        ],
     ),
     (
         "handle",

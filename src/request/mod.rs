@@ -4,6 +4,7 @@
 pub(crate) mod bulk;
 pub(crate) mod create;
 pub(crate) mod delete;
+pub(crate) mod events;
 pub(crate) mod flush;
 pub(crate) mod get;
 pub(crate) mod get_many;
@@ -26,6 +27,7 @@ use tracing::{Instrument, Span, field};
 pub use bulk::{Bulk, Change};
 pub use create::Create;
 pub use delete::Delete;
+pub use events::Events;
 pub use flush::Flush;
 pub use get::Get;
 pub use get_many::GetMany;

@@ -108,7 +108,6 @@ numbers! { i32: SO_MEMINFO = 55, NETLINK_LISTEN_ALL_NSID = 8 }
 // Multicast groups of events.
 numbers! { u32:
     NFNLGRP_CONNTRACK_NEW = 1, NFNLGRP_CONNTRACK_UPDATE = 2, NFNLGRP_CONNTRACK_DESTROY = 3,
-    NFNLGRP_CONNTRACK_EXP_NEW = 4, NFNLGRP_CONNTRACK_EXP_DESTROY = 6,
 }
 
 // Classic BPF: from linux/bpf_common.h and linux/filter.h.
