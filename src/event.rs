@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use bitflags::bitflags;
 
 use crate::error::{Error, Result};
+use crate::expectation::Expectation;
 use crate::flow::Flow;
 use crate::wire::attr::DecodeError;
 use crate::wire::message::Frame;
@@ -25,8 +26,14 @@ bitflags! {
         const UPDATE = 1 << 1;
         /// Ends of flows, `-e DESTROY`. `NFNLGRP_CONNTRACK_DESTROY`.
         const DESTROY = 1 << 2;
+        /// New expectations, `-E expect -e NEW`. `NFNLGRP_CONNTRACK_EXP_NEW`.
+        const EXPECT_NEW = 1 << 3;
+        /// Ends of expectations, `-E expect -e DESTROY`. `NFNLGRP_CONNTRACK_EXP_DESTROY`.
+        const EXPECT_DESTROY = 1 << 4;
         /// All that is about flows.
         const FLOWS = Self::NEW.bits() | Self::UPDATE.bits() | Self::DESTROY.bits();
+        /// All that is about expectations. The kernel makes no events of their changes.
+        const EXPECTATIONS = Self::EXPECT_NEW.bits() | Self::EXPECT_DESTROY.bits();
     }
 }
 
@@ -99,6 +106,29 @@ pub enum Event {
         /// own.
         nsid: Option<u32>,
     },
+    /// A helper has read of a flow that is yet to come, or a request announced one.
+    /// `IPCTNL_MSG_EXP_NEW`.
+    ExpectNew {
+        /// The expectation.
+        expectation: Expectation,
+        /// The netlink port id of the program whose request it was; `None` for packets.
+        port_id: Option<u32>,
+        /// The id that the listener's namespace has for the one where it happened; `None` for its
+        /// own.
+        nsid: Option<u32>,
+    },
+    /// An expectation is gone: met, timed out, or removed, maybe with its master.
+    /// `IPCTNL_MSG_EXP_DELETE`.
+    ExpectDestroy {
+        /// The expectation.
+        expectation: Expectation,
+        /// The netlink port id of the program whose request it was; `None` for packets and
+        /// timeouts.
+        port_id: Option<u32>,
+        /// The id that the listener's namespace has for the one where it happened; `None` for its
+        /// own.
+        nsid: Option<u32>,
+    },
     /// Events were lost here, because the reader was slower than they came: those before are older
     /// than the gap, those after are younger. The stream goes on.
     ///
@@ -131,7 +161,17 @@ impl Event {
             Self::New { flow, .. } | Self::Update { flow, .. } | Self::Destroy { flow, .. } => {
                 Some(flow)
             }
-            Self::Overrun { .. } => None,
+            _ => None,
+        }
+    }
+
+    /// The expectation; `None` where it is not about one.
+    pub fn expectation(&self) -> Option<&Expectation> {
+        match self {
+            Self::ExpectNew { expectation, .. } | Self::ExpectDestroy { expectation, .. } => {
+                Some(expectation)
+            }
+            _ => None,
         }
     }
 
@@ -143,7 +183,9 @@ impl Event {
         match self {
             Self::New { port_id, .. }
             | Self::Update { port_id, .. }
-            | Self::Destroy { port_id, .. } => *port_id,
+            | Self::Destroy { port_id, .. }
+            | Self::ExpectNew { port_id, .. }
+            | Self::ExpectDestroy { port_id, .. } => *port_id,
             Self::Overrun { .. } => None,
         }
     }
@@ -152,9 +194,11 @@ impl Event {
     /// and for gaps.
     pub fn nsid(&self) -> Option<u32> {
         match self {
-            Self::New { nsid, .. } | Self::Update { nsid, .. } | Self::Destroy { nsid, .. } => {
-                *nsid
-            }
+            Self::New { nsid, .. }
+            | Self::Update { nsid, .. }
+            | Self::Destroy { nsid, .. }
+            | Self::ExpectNew { nsid, .. }
+            | Self::ExpectDestroy { nsid, .. } => *nsid,
             Self::Overrun { .. } => None,
         }
     }
@@ -185,6 +229,16 @@ impl Event {
                 port_id,
                 nsid,
             }),
+            IPCTNL_MSG_EXP_NEW => Ok(Self::ExpectNew {
+                expectation: Expectation::decode(frame)?,
+                port_id,
+                nsid,
+            }),
+            IPCTNL_MSG_EXP_DELETE => Ok(Self::ExpectDestroy {
+                expectation: Expectation::decode(frame)?,
+                port_id,
+                nsid,
+            }),
             kind => Err(DecodeError::NoFlow { kind }),
         }
     }
@@ -197,6 +251,8 @@ impl EventKinds {
             (Self::NEW, NFNLGRP_CONNTRACK_NEW),
             (Self::UPDATE, NFNLGRP_CONNTRACK_UPDATE),
             (Self::DESTROY, NFNLGRP_CONNTRACK_DESTROY),
+            (Self::EXPECT_NEW, NFNLGRP_CONNTRACK_EXP_NEW),
+            (Self::EXPECT_DESTROY, NFNLGRP_CONNTRACK_EXP_DESTROY),
         ]
         .into_iter()
         .filter_map(move |(kind, group)| self.contains(kind).then_some(group))

@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use source::{rows, tokens, top_level_paths};
 
 /// Each module of the crate's root, with what it may use beside itself.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("wire", &[]),
     ("error", &["wire"]),
     ("flow", &["error", "wire"]),
-    ("event", &["error", "flow", "wire"]),
+    ("expectation", &["error", "flow", "wire"]),
+    ("event", &["error", "expectation", "flow", "wire"]),
     ("filter", &["error", "event", "flow", "wire"]),
-    ("text", &["error", "event", "flow"]),
+    ("text", &["error", "event", "expectation", "flow"]),
     ("transport", &["error", "wire"]),
     (
         "stream",

@@ -94,6 +94,8 @@ fn kinds_are_groups() {
     assert_eq!(groups(EventKinds::NEW), [1]);
     assert_eq!(groups(EventKinds::UPDATE), [2]);
     assert_eq!(groups(EventKinds::DESTROY), [3]);
+    assert_eq!(groups(EventKinds::EXPECTATIONS), [4, 6]);
+    assert_eq!(groups(EventKinds::all()), [1, 2, 3, 4, 6]);
     assert_eq!(groups(EventKinds::empty()), [0; 0]);
 }
 

@@ -125,6 +125,12 @@ impl IntoFuture for Events {
             if kinds.groups().next().is_none() {
                 return Err(Error::invalid_input("kinds: there is none to listen to"));
             }
+            if !filter.is_empty() && kinds.intersects(EventKinds::EXPECTATIONS) {
+                return Err(Error::invalid_input(
+                    "filter: it is one of flows, and kinds has expectations: listen to them with \
+                     another stream",
+                ));
+            }
             let release = task.lanes.release;
             filter.check_events(kinds, (release.0, release.1))?;
             let (program, by_kernel) = match SocketFilter::new(&filter) {

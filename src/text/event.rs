@@ -15,14 +15,17 @@ impl fmt::Display for Event {
             write!(f, "[{}.{:06}]\t", since.as_secs(), since.subsec_micros())?;
         }
         let word = match self {
-            Self::New { .. } => "[NEW]",
+            Self::New { .. } | Self::ExpectNew { .. } => "[NEW]",
             Self::Update { .. } => "[UPDATE]",
-            Self::Destroy { .. } => "[DESTROY]",
+            Self::Destroy { .. } | Self::ExpectDestroy { .. } => "[DESTROY]",
             Self::Overrun { lost } => return write!(f, "[OVERRUN] lost={lost}"),
         };
         write!(f, "{word:>9} ")?;
         if let Some(flow) = self.flow() {
             flow.fmt(f)?;
+        }
+        if let Some(expectation) = self.expectation() {
+            expectation.fmt(f)?;
         }
         match self.port_id() {
             Some(port) => write!(f, " [USERSPACE] portid={port}"),

@@ -2,6 +2,7 @@
 
 mod address;
 mod event;
+mod expectation;
 mod flow;
 mod label_map;
 mod nouns;
