@@ -4,10 +4,11 @@ use std::future::IntoFuture;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use ctnetlink::{
-    Bulk, Change, Connection, ConntrackHandle, Create, DecodeError, Delete, Error, ErrorKind,
-    Filter, FilterBuilder, Flow, FlowKey, FlowStream, Flush, FoundStream, Get, GetMany,
-    KernelFilter, LabelMap, Labels, List, Masked, Nat, NatKind, NewFlow, Options, Patch, Ports,
-    Report, RequestFuture, Status, Tuple, Update,
+    Backlog, Bulk, Change, Connection, ConntrackHandle, Create, DecodeError, Delete, Error,
+    ErrorKind, Event, EventKinds, EventStats, EventStream, Events, Filter, FilterBuilder, Flow,
+    FlowKey, FlowStream, Flush, FoundStream, Get, GetMany, KernelFilter, LabelMap, Labels, List,
+    Masked, Nat, NatKind, NewFlow, Options, Patch, Ports, Report, RequestFuture, Status, Tuple,
+    Update,
 };
 use futures::stream::{FusedStream, Stream};
 
@@ -30,6 +31,13 @@ fn futures_and_streams_travel() {
     travels::<RequestFuture<FoundStream>>();
     travels::<FoundStream>();
     stream::<FoundStream, (FlowKey, Option<Flow>)>();
+    travels::<RequestFuture<EventStream>>();
+    travels::<EventStream>();
+    stream::<EventStream, Event>();
+    plain::<Event>();
+    plain::<EventKinds>();
+    plain::<EventStats>();
+    plain::<Backlog>();
     travels::<Report>();
     travels::<Options>();
 }
@@ -55,6 +63,7 @@ fn builders_become_futures() {
         begins::<T, O>();
     }
     builder::<List, FlowStream>();
+    builder::<Events, EventStream>();
     builder::<Get, Option<Flow>>();
     builder::<Create, ()>();
     builder::<Update, ()>();

@@ -150,8 +150,16 @@ impl Listener {
         let Self { socket, batch, .. } = self;
         batch.clear();
         self.at = 0;
-        // Where there is nothing the readiness is taken back, unless there is news meanwhile.
-        match socket.try_io(NEWS, |socket| socket.receive_many(batch, many)) {
+        // Where there is nothing, the readiness is taken back, unless there is news meanwhile: each
+        // kind on its own, for tokio knows of no `try_io` with two.
+        let mut receive = |socket: &Socket| socket.receive_many(batch, many);
+        let received = match socket.try_io(Interest::READABLE, &mut receive) {
+            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
+                socket.try_io(Interest::ERROR, &mut receive)
+            }
+            received => received,
+        };
+        match received {
             Ok(()) => self.received()?,
             Err(cause) if cause.raw_os_error() == Some(ENOBUFS) => {
                 let queue = self.queue()?;

@@ -9,6 +9,7 @@ mod support;
 
 mod bulk;
 mod common;
+mod events;
 mod filter;
 mod forger;
 mod lanes;
@@ -40,7 +41,8 @@ fn main() -> ExitCode {
         .chain(filter::tests())
         .chain(lanes::tests())
         .chain(matching::tests())
-        .chain(bulk::tests());
+        .chain(bulk::tests())
+        .chain(events::tests());
     let trials = match obstacle {
         None => trials.collect(),
         Some(reason) if is_strict() => vec![Trial::test("namespaces", || Err(reason.into()))],
