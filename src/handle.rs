@@ -1,7 +1,10 @@
 //! The handle: one method per verb.
 
+mod beside;
 mod events;
 mod many;
+
+pub use beside::{Expectations, TimeoutPolicies, UserHelpers};
 
 use std::sync::Arc;
 

@@ -10,14 +10,20 @@ use std::path::{Path, PathBuf};
 use source::{rows, tokens, top_level_paths};
 
 /// Each module of the crate's root, with what it may use beside itself.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 15] = [
     ("wire", &[]),
     ("error", &["wire"]),
     ("flow", &["error", "wire"]),
     ("expectation", &["error", "flow", "wire"]),
     ("event", &["error", "expectation", "flow", "wire"]),
     ("filter", &["error", "event", "flow", "wire"]),
-    ("text", &["error", "event", "expectation", "flow"]),
+    ("stats", &["error", "wire"]),
+    ("timeout", &["error", "flow", "wire"]),
+    ("user_helper", &["error", "flow", "wire"]),
+    (
+        "text",
+        &["error", "event", "expectation", "flow", "stats", "timeout"],
+    ),
     ("transport", &["error", "wire"]),
     (
         "stream",
@@ -28,16 +34,31 @@ const LAYERS: [(&str, &[&str]); 12] = [
         &[
             "error",
             "event",
+            "expectation",
             "filter",
             "flow",
+            "stats",
             "stream",
+            "timeout",
             "transport",
+            "user_helper",
             "wire",
         ],
     ),
     (
         "handle",
-        &["error", "filter", "flow", "request", "stream", "transport"],
+        &[
+            "error",
+            "expectation",
+            "filter",
+            "flow",
+            "request",
+            "stats",
+            "stream",
+            "timeout",
+            "transport",
+            "user_helper",
+        ],
     ),
     ("connection", &["error", "handle", "transport"]),
 ];

@@ -8,8 +8,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::conditions::{Conditions, Ends, Ports};
-use super::{Filter, KernelFilter};
+use super::conditions::{Conditions, Ends};
+use super::{Filter, KernelFilter, Ports};
 use crate::flow::{Bits, Family, Masked, Status};
 use crate::wire::bpf::{Instruction, Part, Test, Value};
 use crate::wire::uapi::*;
@@ -121,11 +121,42 @@ fn conditions(all: &Conditions, sense: Sense) -> Vec<(KernelFilter, Option<Test>
 impl Conditions {
     /// Is there a condition that no program compares?
     fn has_unseen(&self) -> bool {
-        self.orig_zone.is_some()
-            || self.reply_zone.is_some()
-            || self.labels.is_some()
-            || self.tcp_state.is_some()
-            || self.has_helper
+        // By name, so that a new condition asks to be thought of.
+        let Self {
+            family: _,
+            protocol: _,
+            orig: _,
+            reply: _,
+            icmp_type: _,
+            icmp_code: _,
+            icmp_id: _,
+            zone: _,
+            mark: _,
+            status: _,
+            any_nat: _,
+            any_of: _,
+            not: _,
+            orig_zone,
+            reply_zone,
+            labels,
+            tcp_state,
+            sctp_state,
+            dccp_state,
+            has_helper,
+            helper,
+            has_master,
+            master,
+        } = self;
+        orig_zone.is_some()
+            || reply_zone.is_some()
+            || labels.is_some()
+            || tcp_state.is_some()
+            || sctp_state.is_some()
+            || dccp_state.is_some()
+            || *has_helper
+            || helper.is_some()
+            || *has_master
+            || master.is_some()
     }
 }
 
@@ -150,12 +181,13 @@ fn ends(
     add: &mut impl FnMut(KernelFilter, Option<Test>),
 ) {
     let addresses = [
-        (src, ends.src, [CTA_IP_V4_SRC, CTA_IP_V6_SRC]),
-        (dst, ends.dst, [CTA_IP_V4_DST, CTA_IP_V6_DST]),
+        (src, &ends.src, [CTA_IP_V4_SRC, CTA_IP_V6_SRC]),
+        (dst, &ends.dst, [CTA_IP_V4_DST, CTA_IP_V6_DST]),
     ];
-    for (condition, net, kinds) in addresses {
-        if let Some(net) = net {
-            add(condition, Some(within(net, tuple, kinds)));
+    for (condition, nets, kinds) in addresses {
+        if let Some(nets) = nets {
+            let tests = nets.iter().map(|net| within(net, tuple, kinds));
+            add(condition, Some(Test::any(tests)));
         }
     }
     let ports = [

@@ -26,6 +26,7 @@ impl Conditions {
             true => EventKinds::empty(),
             false => EventKinds::DESTROY,
         };
+        let master = EventKinds::UPDATE | EventKinds::DESTROY;
         let own = [
             // An update says them where they changed alone.
             (
@@ -34,7 +35,12 @@ impl Conditions {
                 EventKinds::UPDATE | EventKinds::DESTROY,
             ),
             ("has_helper", self.has_helper, EventKinds::DESTROY),
+            ("helper", self.helper.is_some(), EventKinds::DESTROY),
+            ("has_master", self.has_master, master),
+            ("master", self.master.is_some(), master),
             ("tcp_state", self.tcp_state.is_some(), state_of_destroy),
+            ("sctp_state", self.sctp_state.is_some(), state_of_destroy),
+            ("dccp_state", self.dccp_state.is_some(), state_of_destroy),
         ];
         let own = own
             .into_iter()
@@ -59,6 +65,8 @@ mod tests {
         let helper = |filter: FilterBuilder| filter.has_helper();
         let state = |filter: FilterBuilder| filter.tcp_state(TcpState::Established);
         let mark = |filter: FilterBuilder| filter.mark(1).protocol(6).zone(0);
+        let of_helper = |filter: FilterBuilder| filter.helper("ftp");
+        let expected = |filter: FilterBuilder| filter.has_master();
         type Condition = fn(FilterBuilder) -> FilterBuilder;
         let old = (5, 4);
         let now = (6, 18);
@@ -71,6 +79,11 @@ mod tests {
             (state, EventKinds::FLOWS, now, None),
             (state, new | update, old, None),
             (state, destroy, old, Some("tcp_state")),
+            (of_helper, new | update, now, None),
+            (of_helper, destroy, now, Some("helper")),
+            (expected, new, now, None),
+            (expected, update, now, Some("has_master")),
+            (expected, destroy, now, Some("has_master")),
             (mark, EventKinds::FLOWS, old, None),
         ] {
             let filter = condition(Filter::builder()).build().unwrap();

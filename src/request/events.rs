@@ -64,8 +64,8 @@ impl Events {
     /// A filter goes by what the event says of its flow: an absent mark is 0, an absent zone is 0,
     /// and an update without a [`tcp_state`](crate::FilterBuilder::tcp_state) is one that did not
     /// change it, in no state. Where events of a kind never say it, asking for it is refused:
-    /// labels of [`UPDATE`](EventKinds::UPDATE) and [`DESTROY`](EventKinds::DESTROY), a helper of
-    /// `DESTROY`, and before Linux 5.10 the TCP state of `DESTROY`.
+    /// labels and a master of [`UPDATE`](EventKinds::UPDATE) and [`DESTROY`](EventKinds::DESTROY), a
+    /// helper of `DESTROY`, and before Linux 5.10 the state of `DESTROY`.
     pub fn filter(mut self, filter: Filter) -> Self {
         self.filter = filter;
         self

@@ -4,7 +4,9 @@
 pub(crate) mod bulk;
 pub(crate) mod create;
 pub(crate) mod delete;
+mod dump;
 pub(crate) mod events;
+pub(crate) mod expectation;
 pub(crate) mod flush;
 pub(crate) mod get;
 pub(crate) mod get_many;
@@ -12,7 +14,10 @@ pub(crate) mod list;
 pub(crate) mod matching;
 mod probe;
 pub(crate) mod report;
+pub(crate) mod stats;
+pub(crate) mod timeout;
 pub(crate) mod update;
+pub(crate) mod user_helper;
 
 use std::fmt;
 use std::future::Future;
@@ -28,6 +33,7 @@ pub use bulk::{Bulk, Change};
 pub use create::Create;
 pub use delete::Delete;
 pub use events::Events;
+pub use expectation::FlushExpectations;
 pub use flush::Flush;
 pub use get::Get;
 pub use get_many::GetMany;

@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod beside;
 mod bulk;
 mod common;
 mod events;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         .chain(lanes::tests())
         .chain(matching::tests())
         .chain(bulk::tests())
+        .chain(beside::tests())
         .chain(events::tests());
     let trials = match obstacle {
         None => trials.collect(),
