@@ -223,7 +223,7 @@ fn each_condition_drops_what_does_not_meet_it() {
             vec![&flow6],
         ),
         (
-            any().orig_src(net("10.1.3.0/23")),
+            any().orig_src(net("10.1.2.0/23")),
             KernelFilter::ORIG_SRC,
             vec![&flow],
             vec![],
@@ -241,7 +241,7 @@ fn each_condition_drops_what_does_not_meet_it() {
             vec![&flow6],
         ),
         (
-            any().orig_src(net("fd00:1:2:3:4::/72")),
+            any().orig_src(net("fd00:1:2:3::/72")),
             KernelFilter::ORIG_SRC,
             vec![&flow6],
             vec![&flow],
