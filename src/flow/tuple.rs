@@ -23,6 +23,14 @@ pub enum Family {
 }
 
 impl Family {
+    /// That of an address.
+    pub(crate) fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::Ipv4,
+            IpAddr::V6(_) => Self::Ipv6,
+        }
+    }
+
     /// The number that a message's header carries.
     pub(crate) fn number(self) -> u8 {
         match self {
@@ -74,7 +82,7 @@ impl Tuple {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn tcp(src: SocketAddr, dst: SocketAddr) -> Result<Self> {
-        Self::with_ports(IPPROTO_TCP, src, dst)
+        Self::with_ports(Protocol::TCP, src, dst)
     }
 
     /// A UDP tuple.
@@ -83,16 +91,17 @@ impl Tuple {
     ///
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
     pub fn udp(src: SocketAddr, dst: SocketAddr) -> Result<Self> {
-        Self::with_ports(IPPROTO_UDP, src, dst)
+        Self::with_ports(Protocol::UDP, src, dst)
     }
 
-    /// A UDP-Lite tuple.
+    /// A UDP-Lite tuple. From Linux 7.3 on the kernel does not know UDP-Lite: see
+    /// [`generic`](Self::generic).
     ///
     /// # Errors
     ///
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
     pub fn udplite(src: SocketAddr, dst: SocketAddr) -> Result<Self> {
-        Self::with_ports(IPPROTO_UDPLITE, src, dst)
+        Self::with_ports(Protocol::UDPLITE, src, dst)
     }
 
     /// An SCTP tuple.
@@ -101,17 +110,17 @@ impl Tuple {
     ///
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
     pub fn sctp(src: SocketAddr, dst: SocketAddr) -> Result<Self> {
-        Self::with_ports(IPPROTO_SCTP, src, dst)
+        Self::with_ports(Protocol::SCTP, src, dst)
     }
 
-    /// A DCCP tuple. From Linux 6.17 on the kernel no longer knows DCCP: it ignores the ports,
-    /// and answers with a tuple that has none.
+    /// A DCCP tuple. From Linux 6.17 on the kernel does not know DCCP: it ignores the ports, and
+    /// answers with a tuple that has none.
     ///
     /// # Errors
     ///
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
     pub fn dccp(src: SocketAddr, dst: SocketAddr) -> Result<Self> {
-        Self::with_ports(IPPROTO_DCCP, src, dst)
+        Self::with_ports(Protocol::DCCP, src, dst)
     }
 
     /// A GRE tuple; the keys stand where other protocols have ports: 0 and 0 for plain GRE, the
@@ -122,7 +131,7 @@ impl Tuple {
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
     pub fn gre(src: IpAddr, dst: IpAddr, src_key: u16, dst_key: u16) -> Result<Self> {
         let (src, dst) = (SocketAddr::new(src, src_key), SocketAddr::new(dst, dst_key));
-        Self::with_ports(IPPROTO_GRE, src, dst)
+        Self::with_ports(Protocol::GRE, src, dst)
     }
 
     /// An ICMP tuple.
@@ -132,7 +141,7 @@ impl Tuple {
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a type that is no query and no answer
     /// to one: the kernel tracks nothing else.
     pub fn icmp(src: Ipv4Addr, dst: Ipv4Addr, echo: IcmpEcho) -> Result<Self> {
-        Self::with_icmp(IPPROTO_ICMP, Addresses::V4(src, dst), echo)
+        Self::with_icmp(Protocol::ICMP, Addresses::V4(src, dst), echo)
     }
 
     /// An ICMPv6 tuple.
@@ -140,48 +149,88 @@ impl Tuple {
     /// # Errors
     ///
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a type that is no query and no answer
-    /// to one: the kernel tracks nothing else.
+    /// to one: the kernel tracks nothing else; and for IPv4-mapped addresses, which have no
+    /// ICMPv6.
     pub fn icmpv6(src: Ipv6Addr, dst: Ipv6Addr, echo: IcmpEcho) -> Result<Self> {
-        Self::with_icmp(IPPROTO_ICMPV6, Addresses::V6(src, dst), echo)
+        if let Some(mapped) = [src, dst]
+            .into_iter()
+            .find(|it| it.to_ipv4_mapped().is_some())
+        {
+            return Err(Error::invalid_input(format!(
+                "{mapped} is an address of IPv4, which has no ICMPv6"
+            )));
+        }
+        Self::with_icmp(Protocol::ICMPV6, Addresses::V6(src, dst), echo)
     }
 
-    /// A tuple of any other protocol, known by its addresses alone.
+    /// A tuple of any protocol whose tuples have ports, or nothing but addresses; ports of 0 are
+    /// none for the latter.
     ///
     /// # Errors
     ///
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families,
-    /// or where the protocol is one whose tuples have ports or ICMP fields.
+    /// where a port is named and the protocol has none, and for ICMP and ICMPv6, which have
+    /// [constructors](Self::icmp) of their own.
+    ///
+    /// ```
+    /// # use ctnetlink::{Protocol, Tuple};
+    /// let (src, dst) = ("10.0.0.1:4000".parse()?, "10.0.0.2:443".parse()?);
+    /// assert_eq!(Tuple::new("tcp".parse::<Protocol>()?, src, dst)?, Tuple::tcp(src, dst)?);
+    /// assert!(Tuple::new(Protocol::ESP, src, dst).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn new(protocol: impl Into<Protocol>, src: SocketAddr, dst: SocketAddr) -> Result<Self> {
+        let protocol = protocol.into();
+        if has_ports(protocol.number()) {
+            return Self::with_ports(protocol, src, dst);
+        }
+        if (src.port(), dst.port()) != (0, 0) && !has_echo(protocol.number()) {
+            return Err(Error::invalid_input(format!(
+                "a port, but protocol {protocol} has none"
+            )));
+        }
+        Self::generic(src.ip(), dst.ip(), protocol)
+    }
+
+    /// A tuple known by its addresses alone, of a protocol that the kernel does not look into.
+    ///
+    /// A kernel that is built without SCTP, GRE, UDP-Lite (gone in Linux 7.3) or DCCP (gone in
+    /// 6.17) keeps no ports of theirs: such a tuple is one without, and a flow is found by either.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families,
+    /// or where every kernel knows the protocol's ports or ICMP fields: TCP, UDP, ICMP, ICMPv6.
     pub fn generic(src: IpAddr, dst: IpAddr, protocol: impl Into<Protocol>) -> Result<Self> {
-        let protocol = protocol.into().number();
+        let protocol = protocol.into();
         match protocol {
-            // The kernel of today has no ports for DCCP, that of yesterday had.
-            _ if protocol != IPPROTO_DCCP && has_ports(protocol) => Err(Error::invalid_input(
-                format!("protocol {protocol} has ports, and this tuple none"),
-            )),
-            IPPROTO_ICMP | IPPROTO_ICMPV6 => Err(Error::invalid_input(format!(
+            Protocol::TCP | Protocol::UDP => Err(Error::invalid_input(format!(
+                "protocol {protocol} has ports, and this tuple none"
+            ))),
+            Protocol::ICMP | Protocol::ICMPV6 => Err(Error::invalid_input(format!(
                 "protocol {protocol} has a type, a code and an id, and this tuple none"
             ))),
             _ => Ok(Self {
                 addresses: Addresses::new(src, dst)?,
-                protocol,
+                protocol: protocol.number(),
                 detail: Detail::None,
             }),
         }
     }
 
-    fn with_ports(protocol: u8, src: SocketAddr, dst: SocketAddr) -> Result<Self> {
+    fn with_ports(protocol: Protocol, src: SocketAddr, dst: SocketAddr) -> Result<Self> {
         Ok(Self {
             addresses: Addresses::new(src.ip(), dst.ip())?,
-            protocol,
+            protocol: protocol.number(),
             detail: Detail::Ports(src.port().to_be_bytes(), dst.port().to_be_bytes()),
         })
     }
 
-    fn with_icmp(protocol: u8, addresses: Addresses, echo: IcmpEcho) -> Result<Self> {
-        match echo.inverse(protocol) {
+    fn with_icmp(protocol: Protocol, addresses: Addresses, echo: IcmpEcho) -> Result<Self> {
+        match echo.inverse(protocol.number()) {
             Some(_) => Ok(Self {
                 addresses,
-                protocol,
+                protocol: protocol.number(),
                 detail: Detail::Icmp(echo),
             }),
             None => Err(Error::invalid_input(format!(
@@ -213,6 +262,22 @@ impl Tuple {
             Addresses::V4(_, dst) => dst.into(),
             Addresses::V6(_, dst) => dst.into(),
         }
+    }
+
+    /// Source address and port, where the protocol has one. Not for GRE, whose keys are no ports.
+    pub fn src_socket(&self) -> Option<SocketAddr> {
+        self.socket(self.src(), self.src_port())
+    }
+
+    /// Destination address and port, where the protocol has one. Not for GRE, whose keys are no
+    /// ports.
+    pub fn dst_socket(&self) -> Option<SocketAddr> {
+        self.socket(self.dst(), self.dst_port())
+    }
+
+    fn socket(&self, address: IpAddr, port: Option<u16>) -> Option<SocketAddr> {
+        let port = port.filter(|_| self.protocol != IPPROTO_GRE)?;
+        Some(SocketAddr::new(address, port))
     }
 
     /// The source port (GRE: key), where the protocol has one.
@@ -271,7 +336,7 @@ impl Tuple {
         dst_port: u16,
     ) -> Result<Self> {
         Ok(Self {
-            addresses: Addresses::new(src, dst)?,
+            addresses: Addresses::exact(src, dst)?,
             protocol: self.protocol,
             detail: match self.detail {
                 Detail::None => Detail::None,
@@ -281,7 +346,8 @@ impl Tuple {
         })
     }
 
-    /// Is it the same tuple, up to ports that one side does not have (DCCP from Linux 6.17 on)?
+    /// Is it the same tuple, up to ports and ICMP fields that one side does not have, because the
+    /// kernel does not know the protocol, or not over this family?
     pub(crate) fn agrees_with(&self, other: &Self) -> bool {
         let open = self.detail == Detail::None || other.detail == Detail::None;
         self.addresses == other.addresses
@@ -298,9 +364,19 @@ pub(crate) fn has_ports(protocol: u8) -> bool {
     )
 }
 
+/// Do tuples of the protocol have a type, a code and an id?
+fn has_echo(protocol: u8) -> bool {
+    matches!(protocol, IPPROTO_ICMP | IPPROTO_ICMPV6)
+}
+
 impl Addresses {
     fn new(src: IpAddr, dst: IpAddr) -> Result<Self> {
-        match (plain_address(src), plain_address(dst)) {
+        Self::exact(plain_address(src), plain_address(dst))
+    }
+
+    /// The addresses as they stand: the kernel has given them, or they are masks.
+    fn exact(src: IpAddr, dst: IpAddr) -> Result<Self> {
+        match (src, dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => Ok(Self::V4(src, dst)),
             (IpAddr::V6(src), IpAddr::V6(dst)) => Ok(Self::V6(src, dst)),
             _ => Err(Error::invalid_input(format!(

@@ -265,13 +265,16 @@ fn nat_kinds() {
 fn tcp_state_and_helper() {
     let state =
         |state: TcpState| flow(|flow| flow.protoinfo = Some(TcpInfo::liberal(state).into()));
-    let closing = on(|b| b.tcp_state(TcpState::TimeWait));
+    let closing = on(|b| b.tcp_state(TcpState::TIME_WAIT));
     check(
         &closing,
-        &[state(TcpState::TimeWait)],
-        &[state(TcpState::Established), tcp(), udp6()],
+        &[state(TcpState::TIME_WAIT)],
+        &[state(TcpState::ESTABLISHED), tcp(), udp6()],
     );
-    assert_eq!(closing, on(|b| b.tcp_state(TcpState::TimeWait).protocol(6)));
+    assert_eq!(
+        closing,
+        on(|b| b.tcp_state(TcpState::TIME_WAIT).protocol(6))
+    );
     let helped = flow(|flow| {
         let helper = Helper {
             name: "ftp".into(),

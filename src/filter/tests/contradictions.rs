@@ -30,7 +30,7 @@ fn families() {
 #[test]
 fn protocols() {
     refused("protocol", |b| b.protocol(6).protocol(17));
-    refused("protocol", |b| b.protocol(17).tcp_state(TcpState::Close));
+    refused("protocol", |b| b.protocol(17).tcp_state(TcpState::CLOSE));
     refused("orig port", |b| b.orig_dst_port(443));
     refused("orig port", |b| b.protocol(89).orig_src_port(1));
     refused("reply port", |b| b.protocol(1).reply_src_port(1));
@@ -38,7 +38,7 @@ fn protocols() {
     refused("icmp", |b| b.protocol(6).icmp_code(0));
     // GRE's keys stand for ports, and a state names its protocol.
     on(|b| b.protocol(47).orig_dst_port(5));
-    on(|b| b.tcp_state(TcpState::Close).orig_dst_port(443));
+    on(|b| b.tcp_state(TcpState::CLOSE).orig_dst_port(443));
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn ranges_and_prefixes() {
         b.reply_src(net("::/0")).reply_src(net("0.0.0.0/0"))
     });
     refused("tcp_state", |b| {
-        b.tcp_state(TcpState::Close).tcp_state(TcpState::TimeWait)
+        b.tcp_state(TcpState::CLOSE).tcp_state(TcpState::TIME_WAIT)
     });
     refused("icmp_id", |b| b.protocol(1).icmp_id(1).icmp_id(2));
 }

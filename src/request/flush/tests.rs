@@ -79,7 +79,7 @@ fn one_by_one_for_what_no_kernel_compares_in_a_flush() {
         base().orig_zone(5),
         base().reply_zone(0),
         base().labels(Labels::ALL),
-        base().tcp_state(TcpState::Close),
+        base().tcp_state(TcpState::CLOSE),
         base().nat(NatKind::Any),
         base().has_helper(),
         base().any_of([other()]),

@@ -130,15 +130,15 @@ fn bad_patches() -> Vec<(Tuple, Patch, &'static str)> {
     let scales = |orig, reply| TcpInfo {
         wscale_orig: orig,
         wscale_reply: reply,
-        ..TcpInfo::liberal(TcpState::Established)
+        ..TcpInfo::liberal(TcpState::ESTABLISHED)
     };
     let sctp = |orig, reply| SctpInfo {
-        state: SctpState::Closed,
+        state: SctpState::CLOSED,
         vtag_orig: orig,
         vtag_reply: reply,
     };
     let dccp = DccpInfo {
-        state: DccpState::Open,
+        state: DccpState::OPEN,
         role: None,
         handshake_seq: None,
     };
@@ -154,7 +154,7 @@ fn bad_patches() -> Vec<(Tuple, Patch, &'static str)> {
         ),
         (
             udp(1),
-            patch().tcp_state(TcpState::Established),
+            patch().tcp_state(TcpState::ESTABLISHED),
             "protoinfo: of TCP",
         ),
         (
@@ -165,7 +165,7 @@ fn bad_patches() -> Vec<(Tuple, Patch, &'static str)> {
         (tcp(1), patch().protoinfo(dccp), "protoinfo: of DCCP"),
         (
             association,
-            patch().tcp_state(TcpState::Close),
+            patch().tcp_state(TcpState::CLOSE),
             "protoinfo: of TCP",
         ),
         (
