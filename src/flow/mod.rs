@@ -12,6 +12,7 @@ use crate::wire::uapi::{IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_NEW};
 pub(crate) mod bits;
 pub(crate) mod accounting;
 pub(crate) mod address;
+pub(crate) mod family;
 pub(crate) mod helper;
 pub(crate) mod icmp;
 pub(crate) mod key;
@@ -30,6 +31,7 @@ pub(crate) mod zone;
 
 pub use accounting::{Counters, SeqAdj, SynProxy, Timestamp};
 pub use bits::{Bits, Labels, Masked};
+pub use family::Family;
 pub use helper::{Helper, SecCtx};
 pub use icmp::IcmpEcho;
 pub use key::{Direction, FlowKey};
@@ -40,7 +42,7 @@ pub use protocol::Protocol;
 pub use protoinfo::{DccpInfo, ProtoInfo, SctpInfo, TcpFlags, TcpInfo};
 pub use states::{DccpState, SctpState, TcpState};
 pub use status::Status;
-pub use tuple::{Family, Tuple};
+pub use tuple::Tuple;
 pub use zone::{Zone, ZoneDirection};
 
 attributes! {

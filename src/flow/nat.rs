@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use super::address::plain_address;
-use super::tuple::{Family, Tuple};
+use super::{Family, Tuple};
 use crate::error::{Error, Result};
 use crate::wire::attr::Writer;
 use crate::wire::uapi::*;

@@ -219,14 +219,14 @@ impl Patch {
         match self.mark {
             // No mask is one of all bits.
             Some(mark) if mark.mask() == u32::MAX => Flow::mark.put_some(Some(&mark.value()), w),
-            Some(mark) => Flow::mark.put_masked(mark, w),
+            Some(mark) => Flow::mark.put_masked(&mark.value(), &mark.mask(), w),
             None => {}
         }
         Rare::seqadj_orig.put_some(self.seqadj_orig.as_ref(), w);
         Rare::seqadj_reply.put_some(self.seqadj_reply.as_ref(), w);
         Flow::synproxy.put_some(self.synproxy.as_ref(), w);
         if let Some(labels) = self.labels {
-            Flow::labels.put_masked(labels, w);
+            Flow::labels.put_masked(&labels.value(), &labels.mask(), w);
         }
     }
 }

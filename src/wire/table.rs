@@ -3,7 +3,13 @@
 use std::marker::PhantomData;
 
 use super::attr::{Attribute, DecodeError, Value, Writer};
-use crate::flow::{Bits, Direction, Masked};
+
+/// The direction of a flow that a row is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Orig,
+    Reply,
+}
 
 /// What one attribute of a message says about others: the zones, which stand at the top level or
 /// inside the tuple of the one direction that they are for.
@@ -13,20 +19,20 @@ pub(crate) struct Context {
     pub(crate) zone_orig: Option<u16>,
     pub(crate) zone_reply: Option<u16>,
     /// The direction that the row at hand is of, where it is a flow's.
-    pub(crate) direction: Option<Direction>,
+    pub(crate) direction: Option<Way>,
 }
 
 impl Context {
     /// The zone inside the tuple of the row at hand.
     pub(crate) fn zone_of_direction(&mut self) -> Option<&mut Option<u16>> {
         match self.direction? {
-            Direction::Orig => Some(&mut self.zone_orig),
-            Direction::Reply => Some(&mut self.zone_reply),
+            Way::Orig => Some(&mut self.zone_orig),
+            Way::Reply => Some(&mut self.zone_reply),
         }
     }
 
     /// The context for a row of this direction.
-    pub(crate) fn of(&self, direction: Option<Direction>) -> Self {
+    pub(crate) fn of(&self, direction: Option<Way>) -> Self {
         Self { direction, ..*self }
     }
 }
@@ -119,7 +125,7 @@ plain!(u8, u32, u64, i32);
 /// attribute of a table without naming its number again.
 pub(crate) struct Kind<T> {
     pub(crate) number: u16,
-    pub(crate) direction: Option<Direction>,
+    pub(crate) direction: Option<Way>,
     /// The number of the attribute's mask; 0 where it has none.
     pub(crate) mask: u16,
     pub(crate) carries: PhantomData<fn() -> T>,
@@ -135,15 +141,13 @@ impl<T: Codec> Kind<T> {
             self.put(value, &Context::default(), w);
         }
     }
-}
 
-impl<T: Codec + Bits> Kind<T> {
     /// Writes the value and, where its row names one, the mask.
-    pub(crate) fn put_masked(self, masked: Masked<T>, w: &mut Writer<'_>) {
+    pub(crate) fn put_masked(self, value: &T, mask: &T, w: &mut Writer<'_>) {
         let cx = Context::default();
-        masked.value().encode(self.number, &cx, w);
+        value.encode(self.number, &cx, w);
         if self.mask != 0 {
-            masked.mask().encode(self.mask, &cx, w);
+            mask.encode(self.mask, &cx, w);
         }
     }
 }
@@ -155,7 +159,7 @@ macro_rules! row {
         None
     };
     (direction of $direction:ident) => {
-        Some($crate::flow::Direction::$direction)
+        Some($crate::wire::table::Way::$direction)
     };
     (direction $($other:tt)+) => {
         None

@@ -8,9 +8,9 @@ use std::net::IpAddr;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Addresses, Detail, Family, Tuple, has_echo};
+use super::{Addresses, Detail, Tuple, has_echo};
 use crate::flow::address::plain_address;
-use crate::flow::{IcmpEcho, Protocol};
+use crate::flow::{Family, IcmpEcho, Protocol};
 
 /// In text; what is absent has no key.
 #[derive(Serialize, Deserialize)]
