@@ -148,6 +148,13 @@ impl Tuple {
         })
     }
 
+    /// Are the two of one family and protocol, and have both ports, or neither?
+    pub(crate) fn has_form_of(&self, other: &Self) -> bool {
+        self.family() == other.family()
+            && self.protocol == other.protocol
+            && std::mem::discriminant(&self.detail) == std::mem::discriminant(&other.detail)
+    }
+
     /// Is it the same tuple, up to ports and ICMP fields that one side does not have, because the
     /// kernel does not know the protocol, or not over this family?
     pub(crate) fn agrees_with(&self, other: &Self) -> bool {

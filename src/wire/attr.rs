@@ -106,6 +106,16 @@ macro_rules! within {
     };
 }
 
+/// An attribute that must be there.
+macro_rules! present {
+    ($name:ident, $value:expr) => {
+        within!(
+            $name,
+            $value.ok_or($crate::wire::attr::DecodeError::Missing)
+        )
+    };
+}
+
 /// One attribute: its type without flags, and its payload.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attribute<'a> {

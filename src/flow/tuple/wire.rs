@@ -6,13 +6,6 @@ use crate::wire::attr::{Attribute, DecodeError, Writer};
 use crate::wire::table::{Codec, Context};
 use crate::wire::uapi::*;
 
-/// An attribute that must be there.
-macro_rules! present {
-    ($name:ident, $value:expr) => {
-        within!($name, $value.ok_or(DecodeError::Missing))
-    };
-}
-
 impl Codec for Tuple {
     #[inline]
     fn decode(attr: Attribute<'_>, cx: &mut Context) -> Result<Self, DecodeError> {
