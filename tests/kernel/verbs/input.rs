@@ -41,14 +41,18 @@ async fn tuples_that_cannot_be() {
             assert_eq!(error.errno(), None);
         }
     }
-    for protocol in [6, 17, 47, 132, 136] {
+    for (protocol, name) in [(6, "tcp"), (17, "udp")] {
         let tuple = Tuple::generic(v4(1), v4(2), protocol);
-        refused(tuple, INVALID, &[&format!("protocol {protocol}"), "ports"]);
+        refused(tuple, INVALID, &[&format!("protocol {name}"), "ports"]);
     }
-    for protocol in [1, 58] {
+    for (protocol, name) in [(1, "icmp"), (58, "icmpv6")] {
         let tuple = Tuple::generic(v4(1), v4(2), protocol);
-        refused(tuple, INVALID, &[&format!("protocol {protocol}"), "type"]);
+        refused(tuple, INVALID, &[&format!("protocol {name}"), "type"]);
+        let tuple = Tuple::new(protocol, at(v4(1), 0), at(v4(2), 0));
+        refused(tuple, INVALID, &[&format!("protocol {name}"), "type"]);
     }
+    let tuple = Tuple::new(50, at(v4(1), 4500), at(v4(2), 0));
+    refused(tuple, INVALID, &["port", "esp"]);
     let (IpAddr::V4(a), IpAddr::V4(b), IpAddr::V6(c), IpAddr::V6(d)) = (v4(1), v4(2), v6(1), v6(2))
     else {
         unreachable!("two of each");
