@@ -63,7 +63,7 @@ mod tests {
         let (new, update, destroy) = (EventKinds::NEW, EventKinds::UPDATE, EventKinds::DESTROY);
         let labels = |filter: FilterBuilder| filter.labels(Masked::from(Labels::ALL));
         let helper = |filter: FilterBuilder| filter.has_helper();
-        let state = |filter: FilterBuilder| filter.tcp_state(TcpState::Established);
+        let state = |filter: FilterBuilder| filter.tcp_state(TcpState::ESTABLISHED);
         let mark = |filter: FilterBuilder| filter.mark(1).protocol(6).zone(0);
         let of_helper = |filter: FilterBuilder| filter.helper("ftp");
         let expected = |filter: FilterBuilder| filter.has_master();
