@@ -1,5 +1,6 @@
-//! Streams of flows.
+//! Streams of flows and events.
 
+pub(crate) mod events;
 pub(crate) mod found;
 mod items;
 
@@ -14,6 +15,7 @@ use crate::flow::{Family, Flow};
 use crate::wire::attr::DecodeError;
 use crate::wire::message::Frame;
 
+pub use events::{Backlog, EventStats, EventStream};
 pub use found::FoundStream;
 pub(crate) use items::{Item, Items};
 

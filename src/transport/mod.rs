@@ -6,6 +6,7 @@
 //! | [`bulk`] | many requests that name one object each | 64 a send and one ACK for all; a thread of their own takes no time from others |
 //! | [`walk`] | dumps | the kernel walks the table inside our `recv`, non-blocking or not: each has a socket of its own, and a thread of the [`pool`] while it is read |
 //! | [`flush`](mod@flush) | flush | the kernel walks inside our `send`, and holds its lock: a thread of its own, in [`turn`] with the control lanes |
+//! | [`listen`] | events | they do not wait for us: a socket of its own for each reader, who alone reads it |
 //!
 //! A socket belongs for ever to the network namespace of the thread that opened it; [`netns`]
 //! opens each in the namespace that the connection was made for.
@@ -13,7 +14,11 @@
 pub(crate) mod answers;
 pub(crate) mod bulk;
 pub(crate) mod control;
+<<<<<<< HEAD
 pub(crate) mod flush;
+=======
+pub(crate) mod listen;
+>>>>>>> main
 pub(crate) mod netns;
 mod pool;
 pub(crate) mod queue;
@@ -29,7 +34,11 @@ use crate::error::Result;
 use crate::wire::message::Request;
 use bulk::{Bulk, Caller, Job};
 use control::Client;
+<<<<<<< HEAD
 use flush::Flush;
+=======
+use listen::{Listen, Listener};
+>>>>>>> main
 use netns::Namespace;
 pub(crate) use pool::Pool;
 use release::Release;
@@ -68,6 +77,12 @@ impl Lanes {
     /// Does a request wait for a connection that nobody polls?
     pub(crate) fn are_unattended(&self) -> bool {
         self.control.has_unsent() && !turn::is_flushing()
+    }
+
+    /// Starts to listen.
+    pub(crate) fn listen(&self, listen: &Listen) -> Result<Listener> {
+        self.control.check_open()?;
+        Listener::new(self.namespace.socket()?, listen)
     }
 
     /// Starts work on a thread and a socket of its own.
