@@ -14,11 +14,8 @@
 pub(crate) mod answers;
 pub(crate) mod bulk;
 pub(crate) mod control;
-<<<<<<< HEAD
 pub(crate) mod flush;
-=======
 pub(crate) mod listen;
->>>>>>> main
 pub(crate) mod netns;
 mod pool;
 pub(crate) mod queue;
@@ -34,11 +31,8 @@ use crate::error::Result;
 use crate::wire::message::Request;
 use bulk::{Bulk, Caller, Job};
 use control::Client;
-<<<<<<< HEAD
 use flush::Flush;
-=======
 use listen::{Listen, Listener};
->>>>>>> main
 use netns::Namespace;
 pub(crate) use pool::Pool;
 use release::Release;
