@@ -6,6 +6,7 @@ mod drops;
 mod elsewhere;
 mod forged;
 mod many;
+mod opening;
 mod order;
 mod overrun;
 mod paused;
@@ -29,6 +30,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         elsewhere::tests,
         forged::tests,
         many::tests,
+        opening::tests,
         order::tests,
         overrun::tests,
         paused::tests,
