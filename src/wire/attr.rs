@@ -250,14 +250,34 @@ impl Value for Box<str> {
     }
 }
 
+/// Values of no fixed length.
+pub(crate) trait Length {
+    fn length(&self) -> usize;
+}
+
+impl Length for Box<[u8]> {
+    fn length(&self) -> usize {
+        self.len()
+    }
+}
+
+impl Length for Box<str> {
+    fn length(&self) -> usize {
+        self.len()
+    }
+}
+
+impl<T: Length> Length for Option<T> {
+    fn length(&self) -> usize {
+        self.as_ref().map_or(0, T::length)
+    }
+}
+
 /// Refuses a value that is longer than the kernel makes it.
-pub(crate) fn at_most<T: AsRef<[u8]> + ?Sized>(
-    value: &Option<Box<T>>,
-    longest: usize,
-) -> Result<(), DecodeError> {
-    match value {
-        Some(value) if (**value).as_ref().len() > longest => Err(DecodeError::TooLong),
-        _ => Ok(()),
+pub(crate) fn at_most(value: &impl Length, longest: usize) -> Result<(), DecodeError> {
+    match value.length() > longest {
+        true => Err(DecodeError::TooLong),
+        false => Ok(()),
     }
 }
 
