@@ -86,6 +86,8 @@ fn nouns_are_plain_data() {
     plain::<ExpectationFlags>();
     plain::<TupleMask>();
     plain::<TableStats>();
+    plain::<Preflight>();
+    plain::<Finding>();
     plain::<CpuStats>();
     plain::<CpuStats<ExpectationCounters>>();
     plain::<TimeoutPolicy>();
@@ -224,6 +226,7 @@ mod serde {
         let data = ExpectationPolicy::new("data", 1, Duration::from_secs(3));
         same(UserHelper::new("h", Family::Ipv4, 6, [data]));
         same(CpuStats::new(3, TableCounters::default()));
+        same(Preflight::new(ctnetlink::Facts::default()));
         let nat = Nat::to(std::net::Ipv6Addr::LOCALHOST);
         same(NewFlow::new(tuple, Duration::from_millis(1)).source_nat(nat));
         let mut flow = Flow::new(tuple, tuple.inverse());

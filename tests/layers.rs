@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use source::{rows, tokens, top_level_paths};
 
 /// Each module of the crate's root, with what it may use beside itself.
-const LAYERS: [(&str, &[&str]); 14] = [
+const LAYERS: [(&str, &[&str]); 15] = [
     ("wire", &[]),
     ("error", &["wire"]),
     ("flow", &["error", "wire"]),
@@ -32,6 +32,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
             "expectation",
             "filter",
             "flow",
+            "preflight",
             "stats",
             "stream",
             "timeout",
@@ -47,6 +48,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
             "expectation",
             "filter",
             "flow",
+            "preflight",
             "request",
             "stats",
             "stream",

@@ -11,6 +11,7 @@ pub(crate) mod get;
 pub(crate) mod get_many;
 pub(crate) mod list;
 pub(crate) mod matching;
+pub(crate) mod preflight;
 mod probe;
 pub(crate) mod report;
 pub(crate) mod stats;
