@@ -163,7 +163,7 @@ impl ConntrackHandle {
     ///
     /// let tuple = Tuple::tcp("10.0.0.1:4000".parse()?, "10.0.0.2:443".parse()?)?;
     /// let flow = NewFlow::new(tuple, Duration::from_secs(600))
-    ///     .tcp_state(TcpState::Established)
+    ///     .tcp_state(TcpState::ESTABLISHED)
     ///     .mark(7);
     /// handle.create(flow).await?;
     /// assert_eq!(handle.get(tuple).await?.unwrap().mark, Some(7));

@@ -150,7 +150,7 @@ pub use expectation::{
     Expectation, ExpectationFlags, ExpectationId, ExpectationKey, ExpectationNat, NewExpectation,
     TupleMask,
 };
-pub use filter::{Filter, FilterBuilder, KernelFilter, NatKind, Ports};
+pub use filter::{Filter, FilterBuilder, KernelFilter, NatKind, Ports, PrefixSet};
 pub use flow::*;
 pub use handle::{ConntrackHandle, Expectations, TimeoutPolicies, UserHelpers};
 pub use ipnet::IpNet;

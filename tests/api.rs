@@ -191,7 +191,7 @@ mod serde {
         same(Masked::new(Labels::bit(3).unwrap(), Labels::ALL));
         same(Status::CONFIRMED | Status::from_bits_retain(0x8000_0000));
         same(TcpFlags::BE_LIBERAL);
-        same(ProtoInfo::from(TcpState::Unknown(77)));
+        same(ProtoInfo::from(TcpState::from(77)));
         same(Nat::to(std::net::Ipv4Addr::LOCALHOST).ports(1..=9));
         same(IcmpEcho::request(7));
         same((
@@ -203,7 +203,7 @@ mod serde {
         same(
             Patch::new()
                 .mark(Masked::new(1, 3))
-                .tcp_state(TcpState::Close),
+                .tcp_state(TcpState::CLOSE),
         );
         same([
             Change::Create(NewFlow::new(tuple, Duration::from_secs(9)).mark(0)),

@@ -221,7 +221,7 @@ fn an_attribute_has_one_row() {
 
 #[test]
 fn rows_are_found() {
-    let text = "attributes! {\n/// What. CTA_NOT => this: u8\npub struct A { #[x] CTA_A => a: u8, }
+    let text = "attributes! {\n/// What. CTA_NOT => this: u8\npub struct A { #[x] CTA_A [mask CTA_M] => a: u8, }
                 boxed rare: R { CTA_B => b: Option<u8>, } }
                 attributes! { pub struct B { CTA_A => a: u8, } }
                 match kind { CTA_C => c(), _ => {} }";

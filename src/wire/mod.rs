@@ -1,5 +1,6 @@
 //! Bytes: what goes over a netlink socket, without socket, task or runtime.
 
+#[macro_use]
 pub(crate) mod attr;
 pub(crate) mod message;
 #[macro_use]

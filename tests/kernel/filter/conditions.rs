@@ -2,8 +2,8 @@
 //! compares of it.
 
 use ctnetlink::{
-    Family, FilterBuilder, Flow, IpNet, KernelFilter, Labels, Masked, NatKind, ProtoInfo, Status,
-    TcpState, ZoneDirection,
+    Family, FilterBuilder, Flow, IpNet, KernelFilter, Labels, Masked, NatKind, PrefixSet,
+    ProtoInfo, Status, TcpState, ZoneDirection,
 };
 
 use super::population::{host, these};
@@ -104,8 +104,8 @@ pub(crate) fn all() -> Vec<Condition> {
         "assured", K::STATUS, |b| b.status(these(Status::ASSURED)), |f| has(f, Status::ASSURED);
         "unanswered", K::STATUS, |b| b.status(Masked::new(Status::empty(), Status::SEEN_REPLY)),
             |f| !has(f, Status::SEEN_REPLY);
-        "TCP state", K::empty(), |b| b.tcp_state(TcpState::TimeWait),
-            |f| matches!(&f.protoinfo, Some(ProtoInfo::Tcp(tcp)) if tcp.state == TcpState::TimeWait);
+        "TCP state", K::empty(), |b| b.tcp_state(TcpState::TIME_WAIT),
+            |f| matches!(&f.protoinfo, Some(ProtoInfo::Tcp(tcp)) if tcp.state == TcpState::TIME_WAIT);
         "source NAT", K::STATUS, |b| b.nat(NatKind::Source), |f| has(f, Status::SRC_NAT);
         "destination NAT", K::STATUS, |b| b.nat(NatKind::Destination),
             |f| has(f, Status::DST_NAT);
@@ -114,5 +114,23 @@ pub(crate) fn all() -> Vec<Condition> {
         "no NAT", K::STATUS, |b| b.nat(NatKind::None),
             |f| !has(f, Status::SRC_NAT) && !has(f, Status::DST_NAT);
         "helper", K::empty(), |b| b.has_helper(), |f| f.helper().is_some();
+        "helper by name", K::empty(), |b| b.helper("ftp"),
+            |f| f.helper().is_some_and(|helper| &*helper.name == "ftp");
+        "status bits", K::STATUS,
+            |b| b.has_status(Status::ASSURED).lacks_status(Status::SRC_NAT | Status::DST_NAT),
+            |f| has(f, Status::ASSURED) && !has(f, Status::SRC_NAT) && !has(f, Status::DST_NAT);
+        "single labels", K::empty(), |b| b.has_labels(bit(3)).lacks_labels(bit(100)),
+            |f| f.labels.is_some_and(|labels| labels.contains(3) && !labels.contains(100));
+        "set of both families", K::empty(),
+            |b| b.orig_src(["10.0.0.3/32", "10.1.0.0/16", "fd00:1::/32"].map(net)
+                .into_iter().collect::<PrefixSet>()),
+            |f| {
+                let src = f.orig.src().to_string();
+                src == "10.0.0.3" || src.starts_with("10.1.") || src.starts_with("fd00:1:")
+            };
+        "mapped address", K::FAMILY | K::ORIG_SRC, |b| b.orig_src(net("::ffff:10.0.0.3/128")),
+            |f| f.orig.src() == host(false, 0, 3);
+        "ports from one on", TUPLE, |b| b.family(Ipv4).protocol(6).orig_src_port(10_100..),
+            |f| is(f, Ipv4, 6) && f.orig.src_port().is_some_and(|port| port >= 10_100);
     ]
 }
