@@ -6,11 +6,11 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use ctnetlink::{
     Bulk, Change, Connection, ConntrackHandle, CpuStats, Create, DecodeError, Delete, Error,
     ErrorKind, Expectation, ExpectationCounters, ExpectationFlags, ExpectationKey,
-    ExpectationPolicy, Expectations, Filter, FilterBuilder, Flow, FlowKey, FlowStream, Flush,
-    FlushExpectations, FoundStream, Get, GetMany, KernelFilter, LabelMap, Labels, List, Masked,
-    Nat, NatKind, NewExpectation, NewFlow, Options, Patch, Ports, Report, RequestFuture,
-    StatsMeter, Status, TableCounters, TableStats, TimeoutPolicies, TimeoutPolicy, Timeouts, Tuple,
-    TupleMask, Update, UserHelper, UserHelperKey, UserHelpers,
+    ExpectationPolicy, Expectations, Filter, FilterBuilder, Finding, Flow, FlowKey, FlowStream,
+    Flush, FlushExpectations, FoundStream, Get, GetMany, KernelFilter, LabelMap, Labels, List,
+    Masked, Nat, NatKind, NewExpectation, NewFlow, Options, Patch, Ports, Preflight, Report,
+    RequestFuture, StatsMeter, Status, TableCounters, TableStats, TimeoutPolicies, TimeoutPolicy,
+    Timeouts, Tuple, TupleMask, Update, UserHelper, UserHelperKey, UserHelpers,
 };
 use futures::stream::{FusedStream, Stream};
 

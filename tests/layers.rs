@@ -19,9 +19,17 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ("stats", &["error", "wire"]),
     ("timeout", &["error", "flow", "wire"]),
     ("user_helper", &["error", "flow", "wire"]),
+    ("preflight", &["filter", "stats"]),
     (
         "text",
-        &["error", "expectation", "flow", "stats", "timeout"],
+        &[
+            "error",
+            "expectation",
+            "flow",
+            "preflight",
+            "stats",
+            "timeout",
+        ],
     ),
     ("transport", &["error", "wire"]),
     ("stream", &["error", "filter", "flow", "transport", "wire"]),

@@ -14,7 +14,7 @@ type Hook = Option<bool>;
 
 /// `None` where the kernel does not tell.
 pub(super) async fn tracks(task: &Task, family: Family) -> Result<Option<bool>> {
-    let hooks = dump(task, request(family), |frame| decode(frame)).await;
+    let hooks = dump(task, request(family), decode).await;
     Ok(match hooks {
         Ok(hooks) => judge(&hooks),
         Err(error) => {
