@@ -4,13 +4,14 @@ use std::future::IntoFuture;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use ctnetlink::{
-    Bulk, Change, Connection, ConntrackHandle, CpuStats, Create, DecodeError, Delete, Error,
-    ErrorKind, Expectation, ExpectationCounters, ExpectationFlags, ExpectationKey,
-    ExpectationPolicy, Expectations, Filter, FilterBuilder, Finding, Flow, FlowKey, FlowStream,
-    Flush, FlushExpectations, FoundStream, Get, GetMany, KernelFilter, LabelMap, Labels, List,
-    Masked, Nat, NatKind, NewExpectation, NewFlow, Options, Patch, Ports, Preflight, Report,
-    RequestFuture, StatsMeter, Status, TableCounters, TableStats, TimeoutPolicies, TimeoutPolicy,
-    Timeouts, Tuple, TupleMask, Update, UserHelper, UserHelperKey, UserHelpers,
+    Backlog, Bulk, Change, Connection, ConntrackHandle, CpuStats, Create, DecodeError, Delete,
+    Error, ErrorKind, Event, EventKinds, EventStats, EventStream, Events, Expectation,
+    ExpectationCounters, ExpectationFlags, ExpectationKey, ExpectationPolicy, Expectations, Filter,
+    FilterBuilder, Finding, Flow, FlowKey, FlowStream, Flush, FlushExpectations, FoundStream, Get,
+    GetMany, KernelFilter, LabelMap, Labels, List, Masked, Nat, NatKind, NewExpectation, NewFlow,
+    Options, Patch, Ports, Preflight, Report, RequestFuture, StatsMeter, Status, TableCounters,
+    TableStats, TimeoutPolicies, TimeoutPolicy, Timeouts, Tuple, TupleMask, Update, UserHelper,
+    UserHelperKey, UserHelpers,
 };
 use futures::stream::{FusedStream, Stream};
 
@@ -33,6 +34,13 @@ fn futures_and_streams_travel() {
     travels::<RequestFuture<FoundStream>>();
     travels::<FoundStream>();
     stream::<FoundStream, (FlowKey, Option<Flow>)>();
+    travels::<RequestFuture<EventStream>>();
+    travels::<EventStream>();
+    stream::<EventStream, Event>();
+    plain::<Event>();
+    plain::<EventKinds>();
+    plain::<EventStats>();
+    plain::<Backlog>();
     travels::<Report>();
     travels::<Options>();
 }
@@ -63,6 +71,7 @@ fn builders_become_futures() {
         begins::<T, O>();
     }
     builder::<List, FlowStream>();
+    builder::<Events, EventStream>();
     builder::<Get, Option<Flow>>();
     builder::<Create, ()>();
     builder::<Update, ()>();

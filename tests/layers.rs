@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use source::{rows, tokens, top_level_paths};
 
 /// Each module of the crate's root, with what it may use beside itself.
-const LAYERS: [(&str, &[&str]); 15] = [
+const LAYERS: [(&str, &[&str]); 16] = [
     ("wire", &[]),
     ("error", &["wire"]),
     ("flow", &["error", "wire"]),
-    ("filter", &["error", "flow", "wire"]),
     ("expectation", &["error", "flow", "wire"]),
+    ("event", &["error", "expectation", "flow", "wire"]),
+    ("filter", &["error", "event", "flow", "wire"]),
     ("stats", &["error", "wire"]),
     ("timeout", &["error", "flow", "wire"]),
     ("user_helper", &["error", "flow", "wire"]),
@@ -24,6 +25,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
         "text",
         &[
             "error",
+            "event",
             "expectation",
             "flow",
             "preflight",
@@ -32,11 +34,15 @@ const LAYERS: [(&str, &[&str]); 15] = [
         ],
     ),
     ("transport", &["error", "wire"]),
-    ("stream", &["error", "filter", "flow", "transport", "wire"]),
+    (
+        "stream",
+        &["error", "event", "filter", "flow", "transport", "wire"],
+    ),
     (
         "request",
         &[
             "error",
+            "event",
             "expectation",
             "filter",
             "flow",
