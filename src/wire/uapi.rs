@@ -35,6 +35,9 @@ numbers! { u8: AF_UNSPEC = 0, AF_INET = 2, AF_INET6 = 10 }
 numbers! { u8: NFNETLINK_V0 = 0, NFNETLINK_V1 = 1 }
 
 // Messages of NFNL_SUBSYS_CTNETLINK: subsystem << 8 | message.
+// Message numbers that all subsystems here share.
+numbers! { u16: MSG_NEW = 0, MSG_DELETE = 2 }
+
 numbers! { u16:
     IPCTNL_MSG_CT_NEW = 0x0100, IPCTNL_MSG_CT_GET = 0x0101, IPCTNL_MSG_CT_DELETE = 0x0102,
     IPCTNL_MSG_CT_GET_CTRZERO = 0x0103, IPCTNL_MSG_CT_GET_STATS_CPU = 0x0104,
