@@ -1,6 +1,7 @@
 //! The handle: one method per verb.
 
 mod beside;
+mod events;
 mod many;
 
 pub use beside::{Expectations, TimeoutPolicies, UserHelpers};

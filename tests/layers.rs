@@ -10,28 +10,43 @@ use std::path::{Path, PathBuf};
 use source::{rows, tokens, top_level_paths};
 
 /// Each module of the crate's root, with what it may use beside itself.
-const LAYERS: [(&str, &[&str]); 14] = [
+const LAYERS: [(&str, &[&str]); 16] = [
     ("wire", &[]),
     ("error", &["wire"]),
     ("flow", &["error", "wire"]),
-    ("filter", &["error", "flow", "wire"]),
     ("expectation", &["error", "flow", "wire"]),
+    ("event", &["error", "expectation", "flow", "wire"]),
+    ("filter", &["error", "event", "flow", "wire"]),
     ("stats", &["error", "wire"]),
     ("timeout", &["error", "flow", "wire"]),
     ("user_helper", &["error", "flow", "wire"]),
+    ("preflight", &["filter", "stats"]),
     (
         "text",
-        &["error", "expectation", "flow", "stats", "timeout"],
+        &[
+            "error",
+            "event",
+            "expectation",
+            "flow",
+            "preflight",
+            "stats",
+            "timeout",
+        ],
     ),
     ("transport", &["error", "wire"]),
-    ("stream", &["error", "filter", "flow", "transport", "wire"]),
+    (
+        "stream",
+        &["error", "event", "filter", "flow", "transport", "wire"],
+    ),
     (
         "request",
         &[
             "error",
+            "event",
             "expectation",
             "filter",
             "flow",
+            "preflight",
             "stats",
             "stream",
             "timeout",
@@ -47,6 +62,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
             "expectation",
             "filter",
             "flow",
+            "preflight",
             "request",
             "stats",
             "stream",

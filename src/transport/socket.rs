@@ -1,9 +1,10 @@
 //! A socket of `NETLINK_NETFILTER`: options, send, receive. Every lane has one, and no other kind.
 
+pub(crate) mod listen;
 mod option;
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
@@ -20,6 +21,9 @@ use crate::wire::uapi::*;
 /// The kernel fills a datagram of a dump up to the largest buffer it has seen on the socket, and
 /// at most 32 448 bytes; a smaller buffer later would truncate one.
 pub(crate) const RECEIVE: usize = 32 * 1024;
+
+/// What the kernel keeps of a send queue for itself (netlink_sendmsg).
+const SEND_OVERHEAD: usize = 32;
 
 /// A socket, bound, connected to the kernel, and blocking.
 #[derive(Debug)]
@@ -89,6 +93,14 @@ impl Socket {
             .map_err(|errno| Error::io("reading the receive buffer", errno.into()))
     }
 
+    /// The bytes that one datagram may have.
+    pub(crate) fn send_queue(&self) -> Result<usize> {
+        let Inner::Kernel(socket) = &self.0;
+        getsockopt(socket, sockopt::SndBuf)
+            .map(|bytes| bytes.saturating_sub(SEND_OVERHEAD))
+            .map_err(|errno| Error::io("reading the send buffer", errno.into()))
+    }
+
     /// Sends requests as one datagram. The kernel acts on them before this returns; after an error
     /// nothing has reached it.
     pub(crate) fn send(&self, datagram: &[u8]) -> io::Result<()> {
@@ -133,6 +145,12 @@ impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         let Inner::Kernel(socket) = &self.0;
         socket.as_fd()
+    }
+}
+
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
     }
 }
 

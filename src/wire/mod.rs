@@ -2,6 +2,7 @@
 
 #[macro_use]
 pub(crate) mod attr;
+pub(crate) mod bpf;
 pub(crate) mod message;
 #[macro_use]
 pub(crate) mod table;

@@ -35,6 +35,9 @@ numbers! { u8: AF_UNSPEC = 0, AF_INET = 2, AF_INET6 = 10 }
 numbers! { u8: NFNETLINK_V0 = 0, NFNETLINK_V1 = 1 }
 
 // Messages of NFNL_SUBSYS_CTNETLINK: subsystem << 8 | message.
+// Message numbers that all subsystems here share.
+numbers! { u16: MSG_NEW = 0, MSG_DELETE = 2 }
+
 numbers! { u16:
     IPCTNL_MSG_CT_NEW = 0x0100, IPCTNL_MSG_CT_GET = 0x0101, IPCTNL_MSG_CT_DELETE = 0x0102,
     IPCTNL_MSG_CT_GET_CTRZERO = 0x0103, IPCTNL_MSG_CT_GET_STATS_CPU = 0x0104,
@@ -155,6 +158,17 @@ numbers! { u16:
 }
 numbers! { u32: NFCT_HELPER_STATUS_DISABLED = 0, NFCT_HELPER_STATUS_ENABLED = 1 }
 
+// Of NFNL_SUBSYS_HOOK, from nfnetlink_hook.h, and the first place where packets pass.
+numbers! { u16: NFNL_MSG_HOOK_GET = 0x0c00 }
+numbers! { u16: NFNLA_HOOK_HOOKNUM = 1, NFNLA_HOOK_FUNCTION_NAME = 4 }
+numbers! { u32: NF_INET_PRE_ROUTING = 0 }
+
+// Of NFNL_SUBSYS_NFTABLES, from nf_tables.h and nf_tables_compat.h.
+numbers! { u16: NFT_MSG_GETRULE = 0x0a07 }
+numbers! { u16: NFTA_RULE_EXPRESSIONS = 4, NFTA_LIST_ELEM = 1, NFTA_EXPR_NAME = 1, NFTA_EXPR_DATA = 2 }
+numbers! { u16: NFTA_CT_KEY = 2, NFTA_CT_SREG = 4, NFTA_MATCH_NAME = 1 }
+numbers! { u32: NFT_CT_LABELS = 13 }
+
 // Statistics.
 numbers! { u16:
     CTA_STATS_SEARCHED = 1, CTA_STATS_FOUND = 2, CTA_STATS_NEW = 3, CTA_STATS_INVALID = 4,
@@ -175,6 +189,26 @@ numbers! { u8:
 // Socket options and groups beside those that netlink-sys and nix name.
 numbers! { i32: SO_NETNS_COOKIE = 71 }
 numbers! { u32: NFNLGRP_ACCT_QUOTA = 8 }
+numbers! { i32: SO_MEMINFO = 55, NETLINK_LISTEN_ALL_NSID = 8 }
+
+// Multicast groups of events.
+numbers! { u32:
+    NFNLGRP_CONNTRACK_NEW = 1, NFNLGRP_CONNTRACK_UPDATE = 2, NFNLGRP_CONNTRACK_DESTROY = 3,
+    NFNLGRP_CONNTRACK_EXP_NEW = 4, NFNLGRP_CONNTRACK_EXP_DESTROY = 6,
+}
+
+// Classic BPF: from linux/bpf_common.h and linux/filter.h.
+numbers! { u16:
+    BPF_LD = 0x00, BPF_LDX = 0x01, BPF_ALU = 0x04, BPF_JMP = 0x05, BPF_RET = 0x06, BPF_MISC = 0x07,
+    BPF_W = 0x00, BPF_H = 0x08, BPF_B = 0x10,
+    BPF_IMM = 0x00, BPF_ABS = 0x20, BPF_IND = 0x40,
+    BPF_AND = 0x50, BPF_JA = 0x00, BPF_JEQ = 0x10, BPF_JGT = 0x20, BPF_JGE = 0x30,
+}
+// As offsets of a load: the kernel's search for an attribute, and for one inside of another.
+numbers! { u32:
+    SKF_AD_NLATTR = 0xffff_f00c, SKF_AD_NLATTR_NEST = 0xffff_f010,
+}
+numbers! { usize: BPF_MAXINSNS = 4096 }
 
 // Errno values that a ctnetlink answer can carry.
 numbers! { i32:
