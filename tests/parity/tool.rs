@@ -64,7 +64,7 @@ fn run(arguments: &str) -> Output {
         .expect("to start conntrack(8), which was there before")
 }
 
-fn command(arguments: &str) -> Command {
+pub fn command(arguments: &str) -> Command {
     let mut command = Command::new("conntrack");
     let path = env::var("PATH").unwrap_or_default();
     // Where distributions put it, and where a user's PATH may not lead.
