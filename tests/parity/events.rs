@@ -147,7 +147,7 @@ impl Listener {
         );
         let output = std::env::temp_dir().join(name.replace(['(', ')'], ""));
         let file = File::create(&output).expect("a file");
-        let child = command(arguments)
+        let child = command("conntrack", arguments)
             .stdout(file)
             .stderr(Stdio::null())
             .spawn()
