@@ -174,7 +174,7 @@ impl Patch {
             let refused = status.difference(Status::SETTABLE | Status::CONFIRMED);
             if !refused.is_empty() || status.is_empty() {
                 return Err(Error::invalid_input(format!(
-                    "status: {refused:?} cannot be set; name only the bits to add, of {:?}",
+                    "status: {refused} cannot be set; name only the bits to add, of {}",
                     Status::SETTABLE
                 )));
             }
