@@ -153,7 +153,7 @@ pub use flow::*;
 pub use handle::{ConntrackHandle, Expectations, TimeoutPolicies, UserHelpers};
 pub use ipnet::IpNet;
 pub use request::{
-    Bulk, Change, Create, Delete, Flush, FlushExpectations, Get, GetMany, List, Report,
+    Bulk, Change, Create, Delete, Flush, FlushExpectations, Get, GetMany, List, Outcome, Report,
     RequestFuture, Table, Update,
 };
 pub use stats::{

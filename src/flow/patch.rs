@@ -185,6 +185,25 @@ impl Patch {
         }
     }
 
+    /// The changes that the kernel makes before the one of this name, as it makes them.
+    pub(crate) fn made_before(&self, name: &str) -> Vec<&'static str> {
+        let all = [
+            ("helper", self.helper.is_some()),
+            ("timeout", self.timeout.is_some()),
+            ("status", self.status.is_some()),
+            ("protoinfo", self.protoinfo.is_some()),
+            ("mark", self.mark.is_some()),
+            ("seqadj_orig", self.seqadj_orig.is_some()),
+            ("seqadj_reply", self.seqadj_reply.is_some()),
+            ("synproxy", self.synproxy.is_some()),
+            ("labels", self.labels.is_some()),
+        ];
+        let before = all.into_iter().take_while(|(other, _)| *other != name);
+        before
+            .filter_map(|(other, there)| there.then_some(other))
+            .collect()
+    }
+
     /// Has a flow that was made with this the mark, the status, the state and the helper for it?
     pub(crate) fn made(&self, flow: &Flow) -> bool {
         let mark = self.mark.map_or(0, |mark| mark.value());

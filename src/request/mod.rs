@@ -2,6 +2,7 @@
 //! for it.
 
 pub(crate) mod bulk;
+mod change;
 pub(crate) mod create;
 pub(crate) mod delete;
 mod dump;
@@ -13,6 +14,7 @@ pub(crate) mod list;
 pub(crate) mod matching;
 mod probe;
 pub(crate) mod report;
+pub(crate) mod restore;
 pub(crate) mod stats;
 pub(crate) mod timeout;
 pub(crate) mod update;
@@ -28,7 +30,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tracing::{Instrument, Span, field};
 
-pub use bulk::{Bulk, Change};
+pub use bulk::Bulk;
+pub use change::Change;
 pub use create::Create;
 pub use delete::Delete;
 pub use expectation::FlushExpectations;
@@ -37,7 +40,7 @@ pub use get::Get;
 pub use get_many::GetMany;
 pub use list::{List, Table};
 pub(crate) use probe::probe;
-pub use report::Report;
+pub use report::{Outcome, Report};
 pub use update::Update;
 
 use crate::error::{Error, Result};

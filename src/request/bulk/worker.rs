@@ -3,39 +3,35 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 use std::iter;
-use std::ops::ControlFlow;
 
-use super::Change;
+use super::Watch;
 use super::reader::Reader;
 use super::source::Source;
 use crate::error::{Error, Result};
 use crate::flow::{Flow, FlowId, Status};
-use crate::request::{Report, create, delete, update};
+use crate::request::{Change, Outcome, Report, create, delete, update};
 use crate::transport::bulk::{Answer, Bulk as Lane, Caller};
 use crate::wire::message::Request;
-use crate::wire::uapi::ENOENT;
+use crate::wire::uapi::{EEXIST, ENOENT};
 
 /// Makes changes, and keeps the report of them.
 pub(super) struct Worker<'a> {
     reader: Reader<'a>,
     pub(super) report: Report,
+    watch: Watch,
 }
 
 impl<'a> Worker<'a> {
-    pub(super) fn new(lane: &'a mut Lane) -> Self {
+    pub(super) fn new(lane: &'a mut Lane, watch: Watch) -> Self {
         Self {
             reader: Reader(lane),
             report: Report::default(),
+            watch,
         }
     }
 
-    /// Makes the changes, until their end, until nobody wants the report, or as `on_progress` says.
-    pub(super) fn work(
-        &mut self,
-        mut source: Source<Change>,
-        caller: &mut Caller,
-        on_progress: &mut dyn FnMut(&Report) -> ControlFlow<()>,
-    ) {
+    /// Makes the changes, until their end, until nobody wants the report, or as whoever watches says.
+    pub(super) fn work(&mut self, mut source: Source<Change>, caller: &mut Caller) {
         let room = self.reader.0.window();
         let mut changes = Vec::with_capacity(room);
         loop {
@@ -53,7 +49,7 @@ impl<'a> Worker<'a> {
                         return;
                     }
                     run = &run[self.apply(run)..];
-                    if on_progress(&self.report).is_break() {
+                    if (self.watch.progress)(&self.report).is_break() {
                         return;
                     }
                 }
@@ -85,9 +81,9 @@ impl<'a> Worker<'a> {
             let result = match prepared {
                 Ok(seen) => {
                     let answer = answers.next().unwrap_or(Answer::Lost);
-                    // The usual failure needs no error made for it.
-                    if is_gone(change, &answer) {
-                        self.report.gone += 1;
+                    // The usual failures need no error made for them.
+                    if let Some(outcome) = usual(change, &answer) {
+                        self.count(change, outcome);
                         continue;
                     }
                     self.settle(change, seen, answer, later)
@@ -173,19 +169,40 @@ impl<'a> Worker<'a> {
 
     /// Takes the result into the report. `later` are the changes that were made since.
     fn note(&mut self, change: &Change, result: Result<()>, later: &[Change]) {
-        let Err(error) = result else {
-            self.report.applied += 1;
-            return;
+        let is_create = matches!(change, Change::Create(_));
+        let error = match result {
+            Ok(()) => return self.count(change, Outcome::Applied),
+            Err(error) if error.is_not_found() && !is_create => {
+                return self.count(change, Outcome::Gone);
+            }
+            Err(error) if error.is_already_exists() && is_create => {
+                return self.count(change, Outcome::Exists);
+            }
+            Err(error) => error,
         };
-        if error.is_not_found() && !matches!(change, Change::Create(_)) {
-            self.report.gone += 1;
-            return;
-        }
-        self.report.failed_total += 1;
-        if self.report.failed.len() < Report::KEPT {
-            let error = self.explain(change, error, later);
+        let is_kept = self.report.failed.len() < Report::KEPT;
+        let error = match is_kept {
+            true => self.explain(change, error, later),
+            false => error,
+        };
+        self.count(change, Outcome::Failed(&error));
+        if is_kept {
             self.report.failed.push((change.key(), error));
         }
+    }
+
+    fn count(&mut self, change: &Change, outcome: Outcome<'_>) {
+        let report = &mut self.report;
+        match outcome {
+            Outcome::Applied => report.applied += 1,
+            Outcome::Gone => report.gone += 1,
+            Outcome::Exists => report.exists += 1,
+            Outcome::Failed(error) => {
+                report.failed_total += 1;
+                report.partial += u64::from(error.is_partial());
+            }
+        }
+        self.watch.item(change, outcome);
     }
 
     /// What the errno means for this change, by a look at the flow if it is as it was.
@@ -195,10 +212,8 @@ impl<'a> Worker<'a> {
             wanted.then(|| self.reader.one(&change.key()))
         };
         match change {
-            Change::Create(flow) => {
-                let found = look(create::explained_by_flow(&error));
-                create::explain(flow, found, error).while_(create::CREATE.doing)
-            }
+            // One that is there already is counted, and no failure.
+            Change::Create(flow) => create::explain(flow, None, error).while_(create::CREATE.doing),
             Change::Update(_, patch) => {
                 let found = look(update::explained_by_flow(patch, &error));
                 update::explain(patch, found, error).while_(update::UPDATE.doing)
@@ -219,10 +234,17 @@ fn looks_first(change: &Change) -> bool {
     }
 }
 
-/// Does the kernel say that the flow to change or delete is not in the table?
-fn is_gone(change: &Change, answer: &Answer) -> bool {
-    !matches!(change, Change::Create(_))
-        && matches!(answer, Answer::Refused(verdict) if verdict.errno == ENOENT)
+/// Does the kernel say that the flow to change or delete is not in the table, or that the one to
+/// create is?
+fn usual(change: &Change, answer: &Answer) -> Option<Outcome<'static>> {
+    let Answer::Refused(verdict) = answer else {
+        return None;
+    };
+    match (verdict.errno, change) {
+        (EEXIST, Change::Create(_)) => Some(Outcome::Exists),
+        (ENOENT, Change::Update(..) | Change::Delete(_)) => Some(Outcome::Gone),
+        _ => None,
+    }
 }
 
 /// Is a later change of the same flow?
