@@ -47,10 +47,11 @@ pub(super) type Listing =
 
 /// Who watches.
 struct Watch {
-    progress: Box<dyn FnMut(&Report) -> ControlFlow<()> + Send>,
+    progress: Box<OnProgress>,
     item: Option<Box<OnItem>>,
 }
 
+type OnProgress = dyn FnMut(&Report) -> ControlFlow<()> + Send;
 type OnItem = dyn FnMut(&Change, Outcome<'_>) + Send;
 
 impl Watch {

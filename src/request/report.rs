@@ -19,8 +19,8 @@ pub struct Report {
     pub applied: u64,
     /// Updates and deletes of flows that are not in the table.
     pub gone: u64,
-    /// Creates of flows that are in the table already, as they are or otherwise, or that share a
-    /// tuple with one that is.
+    /// Creates of flows that are in the table already, as they were to be made or otherwise. Where
+    /// another flow uses one of their tuples, it is a failure.
     pub exists: u64,
     /// The changes that failed, in their order, with the reason: the first [`KEPT`](Self::KEPT). The
     /// key is the one that was asked for; of a flow that matched, for a delete, its reply tuple.
@@ -89,7 +89,7 @@ pub enum Outcome<'a> {
     Applied,
     /// The flow to change or delete is not in the table.
     Gone,
-    /// The flow to create, or another that uses one of its tuples, is in the table already.
+    /// The flow to create is in the table already.
     Exists,
     /// It failed.
     Failed(&'a Error),

@@ -1,9 +1,10 @@
 //! A socket of `NETLINK_NETFILTER`: options, send, receive. Every lane has one, and no other kind.
 
+pub(crate) mod listen;
 mod option;
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
@@ -133,6 +134,12 @@ impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         let Inner::Kernel(socket) = &self.0;
         socket.as_fd()
+    }
+}
+
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
     }
 }
 

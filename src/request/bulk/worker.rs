@@ -76,13 +76,19 @@ impl<'a> Worker<'a> {
             })
             .collect();
         let mut answers = self.reader.0.exchange(|_, _| {});
-        for (index, (change, prepared)) in run.iter().zip(prepared).enumerate() {
+        let answered = prepared.into_iter().map(|prepared| {
+            let seen = prepared?;
+            Ok((seen, answers.next().unwrap_or(Answer::Lost)))
+        });
+        let answered: Vec<_> = answered.collect();
+        let clashes = self.clashes(run, &answered);
+        for (index, (change, answered)) in run.iter().zip(answered).enumerate() {
             let later = &run[index + 1..];
-            let result = match prepared {
-                Ok(seen) => {
-                    let answer = answers.next().unwrap_or(Answer::Lost);
+            let result = match answered {
+                Ok((seen, answer)) => {
                     // The usual failures need no error made for them.
-                    if let Some(outcome) = usual(change, &answer) {
+                    let usual = usual(change, &answer);
+                    if let Some(outcome) = usual.filter(|_| !clashes.contains(&index)) {
                         self.count(change, outcome);
                         continue;
                     }
@@ -93,6 +99,30 @@ impl<'a> Worker<'a> {
             self.note(change, result, later);
         }
         run.len()
+    }
+
+    /// The creates that were refused for another flow, which uses one of their tuples: a look at all
+    /// that were refused, in one send, does not find theirs.
+    fn clashes(&mut self, run: &[Change], answered: &[Result<(Seen, Answer)>]) -> HashSet<usize> {
+        let refused: Vec<usize> = (0..run.len())
+            .filter(|index| {
+                let usual = answered[*index]
+                    .as_ref()
+                    .ok()
+                    .and_then(|(_, answer)| usual(&run[*index], answer));
+                matches!(usual, Some(Outcome::Exists))
+                    && !is_deleted(&run[*index], &run[index + 1..])
+            })
+            .collect();
+        if refused.is_empty() {
+            return HashSet::new();
+        }
+        let keys: Vec<_> = refused.iter().map(|index| run[*index].key()).collect();
+        let looks = self.reader.read(&keys).into_iter();
+        let clashes = refused.into_iter().zip(looks);
+        clashes
+            .filter_map(|(index, look)| matches!(look, Ok(None)).then_some(index))
+            .collect()
     }
 
     /// The first of these changes, one of a flow, and their flows.
@@ -175,7 +205,11 @@ impl<'a> Worker<'a> {
             Err(error) if error.is_not_found() && !is_create => {
                 return self.count(change, Outcome::Gone);
             }
-            Err(error) if error.is_already_exists() && is_create => {
+            Err(error)
+                if error.is_already_exists()
+                    && is_create
+                    && !matches!(self.reader.one(&change.key()), Ok(None)) =>
+            {
                 return self.count(change, Outcome::Exists);
             }
             Err(error) => error,
@@ -212,8 +246,10 @@ impl<'a> Worker<'a> {
             wanted.then(|| self.reader.one(&change.key()))
         };
         match change {
-            // One that is there already is counted, and no failure.
-            Change::Create(flow) => create::explain(flow, None, error).while_(create::CREATE.doing),
+            Change::Create(flow) => {
+                let found = look(create::explained_by_flow(&error));
+                create::explain(flow, found, error).while_(create::CREATE.doing)
+            }
             Change::Update(_, patch) => {
                 let found = look(update::explained_by_flow(patch, &error));
                 update::explain(patch, found, error).while_(update::UPDATE.doing)
@@ -245,6 +281,15 @@ fn usual(change: &Change, answer: &Answer) -> Option<Outcome<'static>> {
         (ENOENT, Change::Update(..) | Change::Delete(_)) => Some(Outcome::Gone),
         _ => None,
     }
+}
+
+/// Is the flow deleted by a later change?
+fn is_deleted(change: &Change, later: &[Change]) -> bool {
+    let is_delete = |later: &&Change| matches!(later, Change::Delete(_));
+    let deletes = later.iter().filter(is_delete);
+    deletes
+        .map(std::slice::from_ref)
+        .any(|delete| is_followed(change, delete))
 }
 
 /// Is a later change of the same flow?
