@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::handle::ConntrackHandle;
-use crate::transport::Lanes;
 use crate::transport::control::{self, Lane};
 use crate::transport::netns::{Namespace, NetworkNamespace};
 use crate::transport::release::Release;
+use crate::transport::{Lanes, Pool};
 
 /// The request timeout where none is set.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -113,9 +113,10 @@ impl Options {
         if let Some(bytes) = self.receive_buffer {
             socket.set_receive_queue(bytes)?;
         }
-        let (lane, client) = control::open(socket);
+        let (lane, client) = control::open(socket)?;
         let lanes = Lanes {
             control: client,
+            pool: Pool::new(),
             namespace,
             release: Release::running()?,
             timeout: self.timeout,

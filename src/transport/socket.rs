@@ -22,6 +22,9 @@ use crate::wire::uapi::*;
 /// at most 32 448 bytes; a smaller buffer later would truncate one.
 pub(crate) const RECEIVE: usize = 32 * 1024;
 
+/// What the kernel keeps of a send queue for itself (netlink_sendmsg).
+const SEND_OVERHEAD: usize = 32;
+
 /// A socket, bound, connected to the kernel, and blocking.
 #[derive(Debug)]
 pub(crate) struct Socket(Inner);
@@ -88,6 +91,14 @@ impl Socket {
         let Inner::Kernel(socket) = &self.0;
         getsockopt(socket, sockopt::RcvBuf)
             .map_err(|errno| Error::io("reading the receive buffer", errno.into()))
+    }
+
+    /// The bytes that one datagram may have.
+    pub(crate) fn send_queue(&self) -> Result<usize> {
+        let Inner::Kernel(socket) = &self.0;
+        getsockopt(socket, sockopt::SndBuf)
+            .map(|bytes| bytes.saturating_sub(SEND_OVERHEAD))
+            .map_err(|errno| Error::io("reading the send buffer", errno.into()))
     }
 
     /// Sends requests as one datagram. The kernel acts on them before this returns; after an error

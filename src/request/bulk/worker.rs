@@ -10,7 +10,7 @@ use super::source::Source;
 use crate::error::{Error, Result};
 use crate::flow::{Flow, FlowId, Status};
 use crate::request::{Change, Outcome, Report, create, delete, update};
-use crate::transport::bulk::{Answer, Bulk as Lane, Caller};
+use crate::transport::bulk::{Answer, Bulk as Lane, Caller, WINDOW};
 use crate::wire::message::Request;
 use crate::wire::uapi::{EEXIST, ENOENT};
 
@@ -32,7 +32,7 @@ impl<'a> Worker<'a> {
 
     /// Makes the changes, until their end, until nobody wants the report, or as whoever watches says.
     pub(super) fn work(&mut self, mut source: Source<Change>, caller: &mut Caller) {
-        let room = self.reader.0.window();
+        let room = WINDOW;
         let mut changes = Vec::with_capacity(room);
         loop {
             source.fill(room, caller, &mut changes);
