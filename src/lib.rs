@@ -42,7 +42,7 @@
 //! | `-E` with `-e -b`, and the conditions of `-L` | [`handle.events()`](ConntrackHandle::events) |
 //! | `-E expect` | [`handle.events().kinds(EventKinds::EXPECTATIONS)`](EventKinds::EXPECTATIONS) |
 //! | `-F` | [`handle.flush(Table::Conntrack)`](ConntrackHandle::flush) |
-//! | `-G -I -U -D -F expect` | [`handle.expectations()`](ConntrackHandle::expectations) |
+//! | `-L -G -I -U -D -F expect` | [`handle.expectations()`](ConntrackHandle::expectations) |
 //! | `-C` | [`handle.stats()`](ConntrackHandle::stats) |
 //! | `-S`, `-S expect` | [`handle.cpu_stats()`](ConntrackHandle::cpu_stats), [`Expectations::cpu_stats`] |
 //! | `nfct list`, `get`, `add`, … `timeout` | [`handle.timeouts()`](ConntrackHandle::timeouts) |
@@ -167,14 +167,14 @@ pub use handle::{ConntrackHandle, Expectations, TimeoutPolicies, UserHelpers};
 pub use ipnet::IpNet;
 pub use preflight::{Check, Facts, Finding, Preflight, Severity};
 pub use request::{
-    Bulk, Change, Create, Delete, Events, Flush, FlushExpectations, Get, GetMany, List, Report,
-    RequestFuture, Table, Update,
+    Bulk, Change, Create, Delete, Events, Flush, FlushExpectations, Get, GetMany, List,
+    ListExpectations, Report, RequestFuture, Table, Update,
 };
 pub use stats::{
     CpuCounters, CpuStats, ExpectationCounters, ExpectationTotals, StatsMeter, TableCounters,
     TableStats, TableTotals,
 };
-pub use stream::{Backlog, EventStats, EventStream, FlowStream, FoundStream};
+pub use stream::{Backlog, EventStats, EventStream, ExpectationStream, FlowStream, FoundStream};
 pub use text::LabelMap;
 pub use timeout::{
     DccpTimeouts, SctpTimeouts, SingleTimeout, TcpTimeouts, TimeoutPolicy, Timeouts, TwoWayTimeouts,

@@ -36,7 +36,15 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("transport", &["error", "wire"]),
     (
         "stream",
-        &["error", "event", "filter", "flow", "transport", "wire"],
+        &[
+            "error",
+            "event",
+            "expectation",
+            "filter",
+            "flow",
+            "transport",
+            "wire",
+        ],
     ),
     (
         "request",
