@@ -168,7 +168,7 @@ pub use ipnet::IpNet;
 pub use preflight::{Check, Facts, Finding, Preflight, Severity};
 pub use request::{
     Bulk, Change, Create, Delete, Events, Flush, FlushExpectations, Get, GetMany, List,
-    ListExpectations, Report, RequestFuture, Table, Update,
+    ListExpectations, Outcome, Report, RequestFuture, Table, Update,
 };
 pub use stats::{
     CpuCounters, CpuStats, ExpectationCounters, ExpectationTotals, StatsMeter, TableCounters,
