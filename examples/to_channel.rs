@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 
-use ctnetlink::{Flow, Table};
+use ctnetlink::{Flow, Protocol, Table};
 use futures::TryStreamExt;
 use tokio::sync::mpsc;
 
@@ -23,12 +23,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     drop(sender);
 
     for (protocol, count) in summary.await? {
-        println!("protocol {protocol}: {count} flows");
+        println!("{protocol}: {count} flows");
     }
     Ok(())
 }
 
-async fn summarise(mut flows: mpsc::Receiver<Flow>) -> BTreeMap<u8, usize> {
+async fn summarise(mut flows: mpsc::Receiver<Flow>) -> BTreeMap<Protocol, usize> {
     let mut counts = BTreeMap::new();
     while let Some(flow) = flows.recv().await {
         *counts.entry(flow.orig.protocol()).or_default() += 1;

@@ -126,6 +126,7 @@ mod error;
 #[macro_use]
 mod flow;
 mod connection;
+mod expectation;
 mod filter;
 mod handle;
 mod request;
@@ -135,6 +136,7 @@ mod transport;
 
 pub use connection::{Connection, Options, connect, new_connection};
 pub use error::{Error, ErrorKind, Result};
+pub use expectation::{Expectation, ExpectationFlags, ExpectationId, ExpectationNat, TupleMask};
 pub use filter::{Filter, FilterBuilder, KernelFilter, NatKind, Ports};
 pub use flow::*;
 pub use handle::ConntrackHandle;

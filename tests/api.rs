@@ -195,10 +195,14 @@ mod serde {
         same(flow);
     }
 
-    /// Whoever writes it by hand gets no bits outside the mask past it.
+    /// Whoever writes it by hand gets what is inside the mask alone written, and what is outside
+    /// refused by a filter.
     #[test]
     fn a_mask_holds_for_what_is_read() {
         let read: Masked<u32> = serde_json::from_str(r#"{"value":255,"mask":15}"#).unwrap();
-        assert_eq!(read, Masked::new(15, 15));
+        assert_eq!((read.value(), read.excess()), (15, 0xf0));
+        assert_eq!(read, Masked::new(255, 15));
+        let filter = serde_json::from_str::<Filter>(r#"{"mark":{"value":16,"mask":1}}"#);
+        assert!(filter.unwrap_err().to_string().contains("mark"));
     }
 }

@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use source::{rows, tokens, top_level_paths};
 
 /// Each module of the crate's root, with what it may use beside itself.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("wire", &[]),
     ("error", &["wire"]),
     ("flow", &["error", "wire"]),
     ("filter", &["error", "flow", "wire"]),
-    ("text", &["error", "flow"]),
+    ("expectation", &["error", "flow", "wire"]),
+    ("text", &["error", "expectation", "flow"]),
     ("transport", &["error", "wire"]),
     ("stream", &["error", "filter", "flow", "transport", "wire"]),
     (

@@ -1,7 +1,7 @@
 //! What holds for every input of the public types; what holds for the bytes inside is tested where
 //! they are.
 
-use ctnetlink::{Bits, Flow, LabelMap, Labels, Masked, Status, Tuple};
+use ctnetlink::{Bits, Flow, LabelMap, Labels, Masked, Nat, Status, Tuple};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -14,13 +14,18 @@ fn masked_laws<T: Bits + std::fmt::Debug>(value: T, mask: T, old: T) -> Result<(
     let masked = Masked::new(value, mask);
     prop_assert_eq!(masked.value(), value.and(mask));
     prop_assert_eq!(masked.mask(), mask);
+    prop_assert_eq!(masked.excess(), value.and(mask.not()));
     let new = masked.apply(old);
-    prop_assert!(masked.matches(new));
     prop_assert_eq!(masked.apply(new), new);
     // What the kernel does: it clears the mask's bits, then toggles the value's.
     prop_assert_eq!(new.and(mask.not()), old.and(mask.not()));
     prop_assert_eq!(new.and(mask), masked.value());
-    prop_assert_eq!(masked.matches(old), new == old);
+    let inside = Masked::new(masked.value(), mask);
+    prop_assert!(inside.matches(new));
+    prop_assert_eq!(inside.matches(old), new == old);
+    // As in the kernel, a bit outside the mask is in no flow.
+    let excess = masked.excess() != T::NONE;
+    prop_assert_eq!(masked.matches(new), !excess);
     prop_assert_eq!(Masked::from(value).apply(old), value);
     prop_assert_eq!(Masked::new(value, T::NONE).apply(old), old);
     Ok(())
@@ -108,9 +113,31 @@ proptest! {
         }
     }
 
+    /// What a dual-stack socket gives is the flow of IPv4.
+    #[test]
+    fn mapped_addresses_are_of_ipv4(a: std::net::Ipv4Addr, b: std::net::Ipv4Addr, port: u16) {
+        use std::net::{IpAddr, SocketAddr};
+        let plain = [a, b].map(IpAddr::V4);
+        let mapped = [a, b].map(|address| IpAddr::V6(address.to_ipv6_mapped()));
+        let ends = |at: [IpAddr; 2]| at.map(|address| SocketAddr::new(address, port));
+        for make in [Tuple::tcp, Tuple::udp, Tuple::udplite, Tuple::sctp, Tuple::dccp] {
+            let [src, dst] = ends(mapped);
+            let [plain_src, plain_dst] = ends(plain);
+            let expected = make(plain_src, plain_dst).unwrap();
+            prop_assert_eq!(make(src, dst).unwrap(), expected);
+            prop_assert_eq!(make(src, plain_dst).unwrap(), expected);
+        }
+        let [[src, dst], [plain_src, plain_dst]] = [mapped, plain];
+        prop_assert_eq!(Tuple::gre(src, dst, 1, 2).unwrap(), Tuple::gre(plain_src, plain_dst, 1, 2).unwrap());
+        prop_assert_eq!(Tuple::generic(src, dst, 50).unwrap(), Tuple::generic(plain_src, plain_dst, 50).unwrap());
+        prop_assert_eq!(Nat::to(src), Nat::to(plain_src));
+        prop_assert_eq!(Nat::to_any(src..=dst), Nat::to_any(plain_src..=plain_dst));
+    }
+
     #[test]
     fn families_do_not_mix(v4: std::net::Ipv4Addr, v6: std::net::Ipv6Addr, ports: (u16, u16)) {
         use std::net::SocketAddr;
+        prop_assume!(v6.to_ipv4_mapped().is_none());
         let (a, b) = (SocketAddr::new(v4.into(), ports.0), SocketAddr::new(v6.into(), ports.1));
         for make in [Tuple::tcp, Tuple::udp, Tuple::udplite, Tuple::sctp, Tuple::dccp] {
             prop_assert!(make(a, b).is_err() && make(b, a).is_err());

@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use super::Filter;
 use super::conditions::{Conditions, Meet, NatKind, Ports};
 use crate::error::{Error, Result};
-use crate::flow::{Family, Labels, Masked, Status, TcpState};
+use crate::flow::{Family, Labels, Masked, Protocol, Status, TcpState};
 
 /// A filter under construction: see [`Filter::builder`].
 ///
@@ -26,9 +26,13 @@ impl FilterBuilder {
         self.narrow("family", |all| &mut all.family, family)
     }
 
-    /// The protocol by its IP number, `-p`: 6 is TCP, 17 UDP, 1 ICMP, 58 ICMPv6.
-    pub fn protocol(self, protocol: u8) -> Self {
-        self.narrow("protocol", |all| &mut all.protocol, protocol)
+    /// The protocol, `-p`: [`Protocol::TCP`], or its IP number.
+    pub fn protocol(self, protocol: impl Into<Protocol>) -> Self {
+        self.narrow(
+            "protocol",
+            |all| &mut all.protocol,
+            protocol.into().number(),
+        )
     }
 
     /// The source of the original direction, `-s` with `--mask-src`: an address or a prefix. Bits

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use super::Filter;
 use super::conditions::{Conditions, Ends, Meet, NatKind};
 use crate::error::{Error, Result};
+use crate::flow::address::plain_net;
 use crate::flow::tuple::has_ports;
 use crate::flow::{Bits, Family, Masked};
 use crate::wire::uapi::{IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP};
@@ -89,7 +90,7 @@ impl Conditions {
 impl Ends {
     fn settle(&mut self, name: &str, family: &mut Option<Family>, protocol: Option<u8>) -> Check {
         for net in [&mut self.src, &mut self.dst].into_iter().flatten() {
-            *net = net.trunc();
+            *net = plain_net(*net).trunc();
             imply("family", family, family_of(net), &format!("{name} address"))?;
         }
         for ports in self.ports() {
@@ -133,6 +134,9 @@ fn full<T: Bits>(name: &str, masked: Option<Masked<T>>) -> Check {
     match masked {
         Some(masked) if masked.is_void() => Err(format!(
             "{name}: its mask has no bit, every flow would match"
+        )),
+        Some(masked) if masked.excess() != T::NONE => Err(format!(
+            "{name}: its value has bits outside the mask, no flow would match"
         )),
         _ => Ok(()),
     }

@@ -181,6 +181,13 @@ impl Meet for IpNet {
 
 impl<T: Bits + Debug> Meet for Masked<T> {
     fn meet(self, other: Self) -> Option<Self> {
+        // Bits outside a mask are kept, for the check to refuse.
+        if self.excess() != T::NONE {
+            return Some(self);
+        }
+        if other.excess() != T::NONE {
+            return Some(other);
+        }
         let agree = self.value().and(other.mask()) == other.value().and(self.mask());
         agree.then(|| Self::new(self.value().or(other.value()), self.mask().or(other.mask())))
     }

@@ -7,18 +7,22 @@ use crate::wire::attr::Value;
 
 /// A value and the bits of it that count.
 ///
-/// Bits outside the mask are dropped: the kernel would toggle them. A plain value converts into
-/// one in which all bits count.
+/// A plain value converts into one in which all bits count. What is written to the kernel is the
+/// bits inside the mask, for it would toggle the others; bits [outside](Self::excess) the mask
+/// are kept, so that a filter can refuse what nothing would match.
 ///
 /// ```
 /// # use ctnetlink::Masked;
-/// assert_eq!(Masked::new(0xff, 0x0f), Masked::new(0x0f, 0x0f));
+/// assert_eq!(Masked::new(0xff, 0x0f).value(), 0x0f);
+/// assert_eq!(Masked::new(0xff, 0x0f).excess(), 0xf0);
 /// assert_eq!(Masked::from(5u32).mask(), u32::MAX);
 /// assert_eq!(Masked::new(0x05, 0x0f).apply(0xf0), 0xf5);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Masked<T> {
+    /// As it was given.
     value: T,
     mask: T,
 }
@@ -49,15 +53,18 @@ pub(crate) mod sealed {
 impl<T: Bits> Masked<T> {
     /// The bits of `value` that are in `mask`.
     pub fn new(value: T, mask: T) -> Self {
-        Self {
-            value: value.and(mask),
-            mask,
-        }
+        Self { value, mask }
     }
 
-    /// The value; its bits are all in the mask.
+    /// The bits of the value that are in the mask: what is written.
     pub fn value(&self) -> T {
-        self.value
+        self.value.and(self.mask)
+    }
+
+    /// The bits of the value that are outside the mask. A write leaves them out; a filter that has
+    /// any would match nothing, and is refused.
+    pub fn excess(&self) -> T {
+        self.value.and(self.mask.not())
     }
 
     /// The bits that count.
@@ -65,7 +72,8 @@ impl<T: Bits> Masked<T> {
         self.mask
     }
 
-    /// Does `bits` have this value in the bits that count?
+    /// Does `bits` have this value in the bits that count? With a bit of the value
+    /// [outside](Self::excess) the mask nothing does, as in the kernel.
     pub fn matches(&self, bits: T) -> bool {
         bits.and(self.mask) == self.value
     }
@@ -73,7 +81,7 @@ impl<T: Bits> Masked<T> {
     /// What a write of this makes of `old`.
     #[must_use]
     pub fn apply(&self, old: T) -> T {
-        old.and(self.mask.not()).or(self.value)
+        old.and(self.mask.not()).or(self.value())
     }
 
     /// Would a write change nothing, whatever is there?
@@ -85,19 +93,6 @@ impl<T: Bits> Masked<T> {
 impl<T: Bits> From<T> for Masked<T> {
     fn from(value: T) -> Self {
         Self::new(value, T::ALL)
-    }
-}
-
-#[cfg(feature = "serde")]
-impl<'de, T: Bits + serde::Deserialize<'de>> serde::Deserialize<'de> for Masked<T> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(serde::Deserialize)]
-        struct Fields<T> {
-            value: T,
-            mask: T,
-        }
-        let Fields { value, mask } = Fields::deserialize(deserializer)?;
-        Ok(Self::new(value, mask))
     }
 }
 

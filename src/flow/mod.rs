@@ -11,6 +11,7 @@ use crate::wire::uapi::{IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_NEW};
 #[macro_use]
 pub(crate) mod bits;
 pub(crate) mod accounting;
+pub(crate) mod address;
 pub(crate) mod helper;
 pub(crate) mod icmp;
 pub(crate) mod key;
@@ -18,6 +19,7 @@ pub(crate) mod nat;
 pub(crate) mod new;
 pub(crate) mod packet;
 pub(crate) mod patch;
+pub(crate) mod protocol;
 pub(crate) mod protoinfo;
 pub(crate) mod status;
 pub(crate) mod tuple;
@@ -31,6 +33,7 @@ pub use key::{Direction, FlowKey};
 pub use nat::Nat;
 pub use new::NewFlow;
 pub use patch::Patch;
+pub use protocol::Protocol;
 pub use protoinfo::{
     DccpInfo, DccpState, ProtoInfo, SctpInfo, SctpState, TcpFlags, TcpInfo, TcpState,
 };

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
+use super::address::plain_address;
 use super::tuple::{Family, Tuple};
 use crate::error::{Error, Result};
 use crate::wire::attr::Writer;
@@ -24,20 +25,24 @@ pub struct Nat {
 impl Nat {
     /// To one address, the port kept where it is free.
     pub fn to(address: impl Into<IpAddr>) -> Self {
-        let address = address.into();
-        Self {
-            min: address,
-            max: address,
-            ports: None,
-        }
+        Self::exactly(plain_address(address.into()))
     }
 
     /// To any address of a range.
     pub fn to_any(addresses: RangeInclusive<IpAddr>) -> Self {
         let (min, max) = addresses.into_inner();
         Self {
-            min,
-            max,
+            min: plain_address(min),
+            max: plain_address(max),
+            ports: None,
+        }
+    }
+
+    /// To this address as it stands: the kernel has given it.
+    pub(super) fn exactly(address: IpAddr) -> Self {
+        Self {
+            min: address,
+            max: address,
             ports: None,
         }
     }

@@ -297,8 +297,8 @@ impl End {
     /// The translation to this end, unless it is the one that was to be expected.
     fn unless(self, expected: Self) -> Option<Nat> {
         (self != expected).then(|| match self.1 {
-            Some(port) => Nat::to(self.0).port(port),
-            None => Nat::to(self.0),
+            Some(port) => Nat::exactly(self.0).port(port),
+            None => Nat::exactly(self.0),
         })
     }
 

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::accounting::seconds;
 use super::helper::check_name;
-use super::{Flow, Helper, Labels, Masked, ProtoInfo, Rare, SeqAdj, Status, SynProxy, TcpState};
+use super::{
+    Flow, Helper, Labels, Masked, ProtoInfo, Protocol, Rare, SeqAdj, Status, SynProxy, TcpState,
+};
 use crate::error::{Error, Result};
 use crate::wire::attr::Writer;
 use crate::wire::table::Context;
@@ -137,7 +139,7 @@ impl Patch {
     }
 
     /// Refuses what the kernel would ignore, cut off or take for something else.
-    pub(crate) fn check(&self, protocol: u8) -> Result<()> {
+    pub(crate) fn check(&self, protocol: Protocol) -> Result<()> {
         self.check_values()?;
         match &self.protoinfo {
             Some(protoinfo) => protoinfo.check(protocol),

@@ -2,6 +2,7 @@
 
 use bitflags::bitflags;
 
+use super::Protocol;
 use super::bits::Masked;
 use crate::error::{Error, Result};
 use crate::wire::attr::{Attribute, DecodeError, Value, Writer};
@@ -240,7 +241,7 @@ impl Value for Masked<TcpFlags> {
         let [flags, mask] = <[u8; 2]>::read(payload)?;
         let mask = if mask == 0 { u8::MAX } else { mask };
         Some(Self::new(
-            TcpFlags::from_bits_retain(flags),
+            TcpFlags::from_bits_retain(flags & mask),
             TcpFlags::from_bits_retain(mask),
         ))
     }
@@ -318,11 +319,11 @@ impl ProtoInfo {
     }
 
     /// Refuses what the kernel would ignore without a word, or take for malformed.
-    pub(crate) fn check(&self, protocol: u8) -> Result<()> {
+    pub(crate) fn check(&self, protocol: Protocol) -> Result<()> {
         let (name, of) = match self {
-            Self::Tcp(_) => ("TCP", IPPROTO_TCP),
-            Self::Sctp(_) => ("SCTP", IPPROTO_SCTP),
-            Self::Dccp(_) => ("DCCP", IPPROTO_DCCP),
+            Self::Tcp(_) => ("TCP", Protocol::TCP),
+            Self::Sctp(_) => ("SCTP", Protocol::SCTP),
+            Self::Dccp(_) => ("DCCP", Protocol::DCCP),
             Self::Other => return Err(Error::invalid_input("protoinfo: of an unknown protocol")),
         };
         if of != protocol {

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::IcmpEcho;
+use super::address::plain_address;
+use super::{IcmpEcho, Protocol};
 use crate::error::{Error, Result};
 use crate::wire::uapi::*;
 
@@ -150,7 +151,8 @@ impl Tuple {
     ///
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families,
     /// or where the protocol is one whose tuples have ports or ICMP fields.
-    pub fn generic(src: IpAddr, dst: IpAddr, protocol: u8) -> Result<Self> {
+    pub fn generic(src: IpAddr, dst: IpAddr, protocol: impl Into<Protocol>) -> Result<Self> {
+        let protocol = protocol.into().number();
         match protocol {
             // The kernel of today has no ports for DCCP, that of yesterday had.
             _ if protocol != IPPROTO_DCCP && has_ports(protocol) => Err(Error::invalid_input(
@@ -237,9 +239,9 @@ impl Tuple {
         }
     }
 
-    /// The protocol's IP number.
-    pub fn protocol(&self) -> u8 {
-        self.protocol
+    /// The protocol.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol.into()
     }
 
     /// The tuple of the answering packets, where nothing translates addresses.
@@ -258,6 +260,25 @@ impl Tuple {
                 Detail::Icmp(echo) => Detail::Icmp(echo.inverse(self.protocol).unwrap_or(echo)),
             },
         }
+    }
+
+    /// A tuple of this one's form, with other values in it: what a mask is on the wire.
+    pub(crate) fn same_form(
+        &self,
+        src: IpAddr,
+        dst: IpAddr,
+        src_port: u16,
+        dst_port: u16,
+    ) -> Result<Self> {
+        Ok(Self {
+            addresses: Addresses::new(src, dst)?,
+            protocol: self.protocol,
+            detail: match self.detail {
+                Detail::None => Detail::None,
+                Detail::Ports(..) => Detail::Ports(src_port.to_be_bytes(), dst_port.to_be_bytes()),
+                Detail::Icmp(_) => Detail::Icmp(IcmpEcho::new(u8::MAX, u8::MAX, src_port)),
+            },
+        })
     }
 
     /// Is it the same tuple, up to ports that one side does not have (DCCP from Linux 6.17 on)?
@@ -279,7 +300,7 @@ pub(crate) fn has_ports(protocol: u8) -> bool {
 
 impl Addresses {
     fn new(src: IpAddr, dst: IpAddr) -> Result<Self> {
-        match (src, dst) {
+        match (plain_address(src), plain_address(dst)) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => Ok(Self::V4(src, dst)),
             (IpAddr::V6(src), IpAddr::V6(dst)) => Ok(Self::V6(src, dst)),
             _ => Err(Error::invalid_input(format!(

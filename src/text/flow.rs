@@ -17,7 +17,7 @@ impl fmt::Display for Flow {
             let family = orig.family();
             write!(f, "{:<8} {} ", family.as_str(), family.number())?;
         }
-        let protocol = orig.protocol();
+        let protocol = orig.protocol().number();
         write!(f, "{:<8} {protocol}", protocol_name(protocol))?;
         some(f, "", self.timeout.map(|timeout| timeout.as_secs()))?;
         some(f, "", self.protoinfo.as_ref().and_then(state))?;

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use bitflags::Flags;
+use bitflags::iter::IterNames;
+
 use super::address::Address;
 use crate::flow::{
     Counters, DccpState, Family, FlowId, Labels, SctpState, Status, TcpState, Tuple, Zone,
@@ -50,21 +53,26 @@ impl fmt::Display for Family {
 /// have it (the ports of DCCP from Linux 6.17 on).
 impl fmt::Display for Tuple {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (src, dst) = (Address(self.src()), Address(self.dst()));
-        write!(f, "src={src} dst={dst}")?;
-        let src = self.src_port().unwrap_or_default();
-        let dst = self.dst_port().unwrap_or_default();
-        match protocol_name(self.protocol()) {
-            UNKNOWN => Ok(()),
-            "gre" => write!(f, " srckey={src:#x} dstkey={dst:#x}"),
-            "icmp" | "icmpv6" => {
-                let (kind, code, id) = self
-                    .icmp_echo()
-                    .map_or((0, 0, 0), |echo| (echo.kind(), echo.code(), echo.id()));
-                write!(f, " type={kind} code={code} id={id}")
-            }
-            _ => write!(f, " sport={src} dport={dst}"),
+        tuple(f, "", self)
+    }
+}
+
+/// `of` opens the names of the addresses: an expectation has three tuples in one line.
+pub(super) fn tuple(f: &mut fmt::Formatter<'_>, of: &str, tuple: &Tuple) -> fmt::Result {
+    let (src, dst) = (Address(tuple.src()), Address(tuple.dst()));
+    write!(f, "{of}src={src} {of}dst={dst}")?;
+    let src = tuple.src_port().unwrap_or_default();
+    let dst = tuple.dst_port().unwrap_or_default();
+    match protocol_name(tuple.protocol().number()) {
+        UNKNOWN => Ok(()),
+        "gre" => write!(f, " srckey={src:#x} dstkey={dst:#x}"),
+        "icmp" | "icmpv6" => {
+            let (kind, code, id) = tuple
+                .icmp_echo()
+                .map_or((0, 0, 0), |echo| (echo.kind(), echo.code(), echo.id()));
+            write!(f, " type={kind} code={code} id={id}")
         }
+        _ => write!(f, " sport={src} dport={dst}"),
     }
 }
 
@@ -94,16 +102,24 @@ impl fmt::Display for Status {
         if self.is_empty() {
             return f.write_str("UNSET");
         }
-        let mut comma = "";
-        let mut names = self.iter_names();
-        for (name, _) in names.by_ref() {
-            write!(f, "{comma}{name}")?;
-            comma = ",";
-        }
-        match names.remaining().bits() {
-            0 => Ok(()),
-            rest => write!(f, "{comma}{rest:#x}"),
-        }
+        words(f, self.iter_names(), |rest: Self| rest.bits())
+    }
+}
+
+/// The names of bits, with commas between; those without a name as one number.
+pub(super) fn words<B: Flags + Copy>(
+    f: &mut fmt::Formatter<'_>,
+    mut names: IterNames<B>,
+    bits: fn(B) -> u32,
+) -> fmt::Result {
+    let mut comma = "";
+    for (name, _) in names.by_ref() {
+        write!(f, "{comma}{name}")?;
+        comma = ",";
+    }
+    match bits(*names.remaining()) {
+        0 => Ok(()),
+        rest => write!(f, "{comma}{rest:#x}"),
     }
 }
 

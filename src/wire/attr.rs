@@ -29,6 +29,11 @@ pub enum DecodeError {
         /// The netlink type of the message.
         kind: u16,
     },
+    /// The message is not about an expectation.
+    NoExpectation {
+        /// The netlink type of the message.
+        kind: u16,
+    },
 }
 
 impl fmt::Display for DecodeError {
@@ -38,6 +43,9 @@ impl fmt::Display for DecodeError {
             Self::TooShort { attribute } => write!(f, "attribute {attribute} is too short"),
             Self::Missing { attribute } => write!(f, "attribute {attribute} is missing"),
             Self::NoFlow { kind } => write!(f, "a message of type {kind:#06x} has no flow"),
+            Self::NoExpectation { kind } => {
+                write!(f, "a message of type {kind:#06x} has no expectation")
+            }
             Self::MixedFamilies => f.write_str("the addresses of a tuple are of two families"),
         }
     }

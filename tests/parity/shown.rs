@@ -132,7 +132,7 @@ impl End {
     }
 
     fn of(tuple: &Tuple, zone: Option<u16>, counters: Option<Counters>) -> Self {
-        let (layer3, layer4) = (layer3(tuple.src()), tuple.protocol());
+        let (layer3, layer4) = (layer3(tuple.src()), tuple.protocol().number());
         // The tool has 0 where the kernel sent no port.
         let ports = tuple.src_port().zip(tuple.dst_port());
         let ports = ports.or((layer4 == DCCP).then_some((0, 0)));

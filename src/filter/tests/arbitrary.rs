@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::filter::{Filter, FilterBuilder, NatKind};
 use crate::flow::tests::arbitrary;
-use crate::flow::{Family, Flow, Labels, Masked, ProtoInfo, Status, ZoneDirection};
+use crate::flow::{Bits, Family, Flow, Labels, Masked, ProtoInfo, Status, ZoneDirection};
 use crate::wire::uapi::*;
 
 /// A flow as a kernel can have it: one family, one protocol. Boxed, for two of them at a time are
@@ -38,6 +38,11 @@ pub(crate) fn neighbours(flow: &Flow, bit: u32) -> [Flow; 3] {
         changed(&|flow| flow.status ^= Status::from_bits_retain(bit)),
         changed(&|flow| flow.zone = (flow.zone.id() ^ (bit as u16).max(1)).into()),
     ]
+}
+
+/// The bits of the value that are in the mask, asked for under it.
+pub(super) fn under<T: Bits>(value: T, mask: T) -> Masked<T> {
+    Masked::new(value.and(mask), mask)
 }
 
 /// Says yes or no, by the bits of a number.
@@ -72,11 +77,11 @@ fn whole(mut filter: FilterBuilder, flow: &Flow, chosen: &mut Chosen, mask: u32)
         filter = filter.zone(flow.zone.id());
     }
     if chosen.next() {
-        filter = filter.mark(Masked::new(flow.mark.unwrap_or(0), mask | 1));
+        filter = filter.mark(under(flow.mark.unwrap_or(0), mask | 1));
     }
     if chosen.next() {
         let mask = flow.status ^ Status::from_bits_retain(mask | 1);
-        filter = filter.status(Masked::new(flow.status, mask | Status::CONFIRMED));
+        filter = filter.status(under(flow.status, mask | Status::CONFIRMED));
     }
     filter
 }
@@ -164,7 +169,7 @@ fn tuples(mut filter: FilterBuilder, flow: &Flow, chosen: &mut Chosen, mask: u32
     let own = [(Family::Ipv4, IPPROTO_ICMP), (Family::Ipv6, IPPROTO_ICMPV6)];
     let echo = orig
         .icmp_echo()
-        .filter(|_| own.contains(&(flow.family(), orig.protocol())));
+        .filter(|_| own.contains(&(flow.family(), orig.protocol().number())));
     if let Some(echo) = echo.filter(|_| chosen.next()) {
         filter = filter
             .icmp_type(echo.kind())

@@ -72,6 +72,16 @@ fn masks() {
     refused("mark", |b| {
         b.mark(Masked::new(1, 3)).mark(Masked::new(2, 2))
     });
+    // Bits outside the mask: not the mask's, which would match more.
+    refused("mark", |b| b.mark(Masked::new(0x10, 0x01)));
+    refused("mark", |b| b.mark(Masked::new(0x10, 0x01)).mark(0));
+    refused("mark", |b| b.mark(0).mark(Masked::new(0x10, 0x01)));
+    refused("labels", |b| {
+        b.labels(Masked::new(Labels::ALL, Labels::from(1)))
+    });
+    refused("status", |b| {
+        b.status(Masked::new(Status::ASSURED, Status::SEEN_REPLY))
+    });
     refused("nat", |b| b.nat(NatKind::Source).nat(NatKind::None));
     refused("nat", |b| b.nat(NatKind::Any).nat(NatKind::None));
 }

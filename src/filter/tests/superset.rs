@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 
 use super::super::kernel::{Capabilities, KernelFilter, Pushed};
-use super::arbitrary::{flow, met_by};
+use super::arbitrary::{flow, met_by, under};
 use super::model::Kernel;
 use super::*;
-use crate::flow::{Family, Masked};
+use crate::flow::Family;
 use crate::wire::message::Request;
 use crate::wire::uapi::*;
 
@@ -55,7 +55,7 @@ proptest! {
     fn what_is_pushed_is_compared(mut flow in flow(), mask: u32, which in 0usize..3) {
         let can = Capabilities::of((6, 18));
         let (filter, change): (_, fn(&mut Flow)) = match which {
-            0 => (on(|b| b.mark(Masked::new(flow.mark.unwrap_or(0), mask | 1))),
+            0 => (on(|b| b.mark(under(flow.mark.unwrap_or(0), mask | 1))),
                 |flow| flow.mark = Some(flow.mark.unwrap_or(0) ^ 1)),
             1 => (on(|b| b.zone(flow.zone.id())),
                 |flow| flow.zone = (flow.zone.id() ^ 1).into()),

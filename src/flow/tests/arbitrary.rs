@@ -46,7 +46,14 @@ pub(crate) fn flow() -> impl Strategy<Value = Flow> {
 
 pub(super) fn tuple() -> impl Strategy<Value = Tuple> {
     let v4 = (any::<Ipv4Addr>(), any::<Ipv4Addr>());
-    let v6 = (any::<Ipv6Addr>(), any::<Ipv6Addr>());
+    // Those that are IPv4's inside IPv6 would be taken for it.
+    let address = || {
+        any::<Ipv6Addr>().prop_map(|address| match address.to_ipv4_mapped() {
+            Some(plain) => plain.to_ipv6_compatible(),
+            None => address,
+        })
+    };
+    let v6 = (address(), address());
     let addresses = prop_oneof![
         v4.prop_map(|(src, dst)| (IpAddr::V4(src), IpAddr::V4(dst))),
         v6.prop_map(|(src, dst)| (IpAddr::V6(src), IpAddr::V6(dst))),
@@ -109,7 +116,7 @@ fn protoinfo() -> impl Strategy<Value = ProtoInfo> {
         // A mask of 0 is a dump's, and reads as all bits.
         of((any::<u8>(), 1..=u8::MAX).prop_map(|(flags, mask)| {
             let bits = TcpFlags::from_bits_retain;
-            Masked::new(bits(flags), bits(mask))
+            Masked::new(bits(flags & mask), bits(mask))
         }))
     };
     let scales = any::<(u8, Option<u8>, Option<u8>)>();

@@ -92,3 +92,23 @@ fn each_attribute_that_must_be_there_is_missed_by_its_number() {
         assert_eq!(read, Err(DecodeError::Missing { attribute: missing }));
     }
 }
+
+/// A flow that another program made with such addresses is one of IPv6 to the kernel: it is shown
+/// as it is, so that it can be deleted.
+#[test]
+fn mapped_addresses_from_the_kernel_stay_of_ipv6() {
+    let ends = ("[::1]:1".parse().unwrap(), "[::2]:2".parse().unwrap());
+    let tuple = Tuple::udp(ends.0, ends.1).unwrap();
+    let mut bytes = message(&Flow::new(tuple, tuple.inverse()));
+    let [plain, mapped] = ["::1", "::ffff:10.0.0.1"]
+        .map(|address| address.parse::<std::net::Ipv6Addr>().unwrap().octets());
+    for at in 0..bytes.len() - 16 {
+        if bytes[at..at + 16] == plain {
+            bytes[at..at + 16].copy_from_slice(&mapped);
+        }
+    }
+    let flow = Flow::from_message(&bytes).unwrap();
+    assert_eq!(flow.family(), Family::Ipv6);
+    assert_eq!(flow.orig.src().to_string(), "::ffff:10.0.0.1");
+    assert_eq!(message(&flow), bytes);
+}

@@ -25,7 +25,7 @@ struct Fields {
 impl Serialize for Tuple {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         Fields {
-            protocol: self.protocol(),
+            protocol: self.protocol,
             src: self.src(),
             dst: self.dst(),
             src_port: self.src_port(),

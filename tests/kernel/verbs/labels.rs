@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, UdpSocket};
 
-use ctnetlink::{ErrorKind, FlowKey, Labels, Masked, NewFlow};
+use ctnetlink::{ErrorKind, FlowKey, Labels, Masked, NewFlow, Protocol};
 use libtest_mimic::Trial;
 
 use super::{HOUR, at, connect, create, got, label, list, new, refused, tcp, tcp6, udp};
@@ -28,7 +28,7 @@ async fn a_tcp_flow_is_labelled() {
 
     let handle = connect();
     let flow = list(&handle).await.remove(0);
-    assert_eq!((flow.orig.protocol(), flow.labels), (6, None));
+    assert_eq!((flow.orig.protocol(), flow.labels), (Protocol::TCP, None));
     handle.set_labels(&flow, label(3)).await.expect("a label");
     pair.exchange().await.expect("the flow goes on");
     assert_eq!(got(&handle, &flow).await.labels, Some(label(3)));

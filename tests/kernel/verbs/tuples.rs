@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use ctnetlink::{FlowKey, IcmpEcho, NewFlow, Status, Tuple};
+use ctnetlink::{FlowKey, IcmpEcho, Nat, NewFlow, Status, Tuple};
 use libtest_mimic::Trial;
 
 use super::{
@@ -17,6 +17,7 @@ pub(super) fn tests() -> Vec<Trial> {
         no_port_is_invented,
         dccp_is_found_with_or_without_ports,
         an_icmp_answer_has_the_other_type,
+        what_a_dual_stack_socket_gives_is_found,
     ]
 }
 
@@ -99,4 +100,25 @@ async fn an_icmp_answer_has_the_other_type() {
         let flow = create(&handle, flow).await;
         assert_eq!(flow.reply.icmp_echo(), Some(IcmpEcho::new(answer, 0, 77)));
     }
+}
+
+/// Its `peer_addr()` is an address of IPv4 inside IPv6; the kernel's flow is one of IPv4.
+async fn what_a_dual_stack_socket_gives_is_found() {
+    let handle = connect();
+    let mapped = |n, port| match v4(n) {
+        IpAddr::V4(address) => at(address.to_ipv6_mapped().into(), port),
+        IpAddr::V6(_) => unreachable!("IPv4"),
+    };
+    let plain = Tuple::tcp(at(v4(1), 4000), at(v4(2), 443)).expect("one family");
+    let seen = Tuple::tcp(mapped(1, 4000), mapped(2, 443)).expect("one family");
+    let flow = create(&handle, new(seen)).await;
+    assert_eq!(flow.orig, plain);
+    handle.set_mark(seen, 7).await.expect("a mark");
+    assert_eq!(mark_of(&handle, plain).await, 7);
+    handle.delete(seen).await.expect("a delete");
+    assert!(is_gone(&handle, plain).await);
+
+    let nat = Nat::to(mapped(9, 0).ip());
+    let flow = create(&handle, new(plain).destination_nat(nat)).await;
+    assert_eq!(flow.reply.src(), v4(9));
 }

@@ -75,7 +75,7 @@ pub(super) fn has_fields(
         if flags & flag != 0 {
             let given = field(CTA_TUPLE_PROTO, kind)?;
             let port = port.map(u16::to_be_bytes);
-            keeps &= !matches!(tuple.protocol(), IPPROTO_TCP | IPPROTO_UDP)
+            keeps &= !matches!(tuple.protocol().number(), IPPROTO_TCP | IPPROTO_UDP)
                 || port.is_some_and(|port| port == given);
         }
     }
@@ -91,7 +91,11 @@ pub(super) fn has_fields(
         vec![echo.code()],
         echo.id().to_be_bytes().to_vec(),
     ];
-    for (bit, (kind, own)) in details(tuple.protocol()).iter().zip(own).enumerate() {
+    for (bit, (kind, own)) in details(tuple.protocol().number())
+        .iter()
+        .zip(own)
+        .enumerate()
+    {
         if asked & (1 << bit) != 0 {
             keeps &= field(CTA_TUPLE_PROTO, *kind)? == own;
         }

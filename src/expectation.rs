@@ -1,0 +1,134 @@
+//! Expectations: flows that a helper has read of, and that are yet to come.
+
+pub(crate) mod flags;
+pub(crate) mod mask;
+pub(crate) mod nat;
+
+use std::time::Duration;
+
+pub use flags::ExpectationFlags;
+pub use mask::TupleMask;
+pub use nat::ExpectationNat;
+
+use crate::error::{Error, Result};
+use crate::flow::{Family, Tuple};
+use crate::wire::attr::{DecodeError, Value};
+use crate::wire::message::Frame;
+use crate::wire::table::Context;
+use crate::wire::uapi::{IPCTNL_MSG_EXP_DELETE, IPCTNL_MSG_EXP_NEW};
+
+attributes! {
+    /// A flow that another, its master, has announced: an FTP data connection, a SIP call's media.
+    ///
+    /// A packet that meets it begins a flow with [`Status::EXPECTED`](crate::Status::EXPECTED) and
+    /// the [master](crate::Flow::master); the expectation is gone then, unless it is
+    /// [`PERMANENT`](ExpectationFlags::PERMANENT). An attribute that the kernel did not send is
+    /// `None`. `Display` is the line that `conntrack -L expect` prints.
+    #[non_exhaustive]
+    pub struct Expectation {
+        /// The packet that is expected. What of its source counts, [`mask`](field@Self::mask) says.
+        /// `CTA_EXPECT_TUPLE`.
+        CTA_EXPECT_TUPLE => tuple: Tuple,
+        /// The bits of the tuple that count. `CTA_EXPECT_MASK`.
+        CTA_EXPECT_MASK => mask: TupleMask,
+        /// The original tuple of the flow that announced it. `CTA_EXPECT_MASTER`.
+        CTA_EXPECT_MASTER => master: Tuple,
+        /// How the expected flow will be translated. `CTA_EXPECT_NAT` (Linux 3.3).
+        CTA_EXPECT_NAT => nat: Option<ExpectationNat>,
+        /// The time left, in whole seconds. `CTA_EXPECT_TIMEOUT`.
+        CTA_EXPECT_TIMEOUT => timeout: Option<Duration>,
+        /// The kernel's id of it. `CTA_EXPECT_ID`.
+        CTA_EXPECT_ID => id: Option<ExpectationId>,
+        /// What it is. `CTA_EXPECT_FLAGS`.
+        CTA_EXPECT_FLAGS => flags: ExpectationFlags,
+        /// Which of its helper's kinds of flow it is, of 0 to 3 (SIP: 0 is signalling, 1 audio).
+        /// `CTA_EXPECT_CLASS` (Linux 3.3).
+        CTA_EXPECT_CLASS => class: u32,
+        /// The helper of the master. `CTA_EXPECT_HELP_NAME`. `None` where it has been taken away.
+        CTA_EXPECT_HELP_NAME => helper: Option<Box<str>>,
+        /// The kernel's function that the expected flow begins with, such as `nat-follow-master`.
+        /// `CTA_EXPECT_FN` (Linux 3.3). `None` where there is none, or none that has a name.
+        CTA_EXPECT_FN => function: Option<Box<str>>,
+        /// The zone of the master. `CTA_EXPECT_ZONE`. The kernel takes it and never sends it: it
+        /// is here where the expectations of one master were asked for.
+        CTA_EXPECT_ZONE => zone: Option<u16>,
+    }
+}
+
+/// The kernel's id of an expectation: four bytes that mean nothing outside the kernel.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(from = "u32", into = "u32"))]
+pub struct ExpectationId([u8; 4]);
+
+impl Expectation {
+    /// The family of the expected flow, and of its master.
+    pub fn family(&self) -> Family {
+        self.tuple.family()
+    }
+
+    /// Would a packet of this tuple meet it? The zone is not looked at.
+    ///
+    /// ```
+    /// # use ctnetlink::{Expectation, Tuple};
+    /// # fn expects(expectation: &Expectation) -> ctnetlink::Result<bool> {
+    /// let (src, dst) = ("192.0.2.2:20".parse().unwrap(), "192.0.2.1:10000".parse().unwrap());
+    /// Ok(expectation.expects(&Tuple::tcp(src, dst)?))
+    /// # }
+    /// ```
+    pub fn expects(&self, tuple: &Tuple) -> bool {
+        self.mask.equates(&self.tuple, tuple)
+    }
+
+    /// Decodes one message of the kernel, from its netlink header on: for programs that have the
+    /// bytes from elsewhere, a capture or a socket of their own.
+    ///
+    /// # Errors
+    ///
+    /// [`Decode`](crate::ErrorKind::Decode) where the bytes are not an expectation's;
+    /// [`Error::bytes`] has them.
+    pub fn from_message(message: &[u8]) -> Result<Self> {
+        Frame::first(message)
+            .unwrap_or(Err(DecodeError::Truncated))
+            .and_then(|frame| match frame.kind {
+                IPCTNL_MSG_EXP_NEW | IPCTNL_MSG_EXP_DELETE => Self::decode(&frame),
+                kind => Err(DecodeError::NoExpectation { kind }),
+            })
+            .map_err(|cause| Error::decode(cause, message))
+    }
+
+    /// Reads the expectation out of a message.
+    pub(crate) fn decode(frame: &Frame<'_>) -> Result<Self, DecodeError> {
+        Self::read(frame.attributes()?, &mut Context::default())
+    }
+}
+
+impl Value for ExpectationId {
+    fn read(payload: &[u8]) -> Option<Self> {
+        <[u8; 4]>::read(payload).map(Self)
+    }
+    fn write(&self, out: &mut Vec<u8>) {
+        self.0.write(out);
+    }
+}
+
+impl From<ExpectationId> for u32 {
+    fn from(id: ExpectationId) -> Self {
+        Self::from_be_bytes(id.0)
+    }
+}
+
+impl From<u32> for ExpectationId {
+    fn from(id: u32) -> Self {
+        Self(id.to_be_bytes())
+    }
+}
+
+impl std::fmt::Debug for ExpectationId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", u32::from(*self))
+    }
+}
+
+#[cfg(test)]
+mod tests;

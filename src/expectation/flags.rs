@@ -1,0 +1,25 @@
+//! What an expectation is.
+
+use bitflags::bitflags;
+
+bitflags! {
+    /// What an expectation is: `NF_CT_EXPECT_*`, `CTA_EXPECT_FLAGS`.
+    ///
+    /// Bits that this version does not know are kept.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
+    #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+    #[cfg_attr(feature = "serde", serde(transparent))]
+    pub struct ExpectationFlags: u32 {
+        /// It stays when a packet has met it, and waits for more.
+        const PERMANENT = 1;
+        /// Packets do not meet it.
+        const INACTIVE = 2;
+        /// A helper in user space made it. A create cannot set it: the kernel drops it.
+        const USERSPACE = 4;
+        // A newer kernel's bits.
+        const _ = !0;
+    }
+}
+
+bits!(ExpectationFlags, u32);
+plain!(ExpectationFlags);

@@ -1,0 +1,44 @@
+//! How an expected flow will be translated.
+
+use crate::flow::{Direction, Tuple};
+use crate::wire::attr::Value;
+
+attributes! {
+    /// How an expected flow is translated when it comes. `CTA_EXPECT_NAT` (Linux 3.3).
+    ///
+    /// The helper's [function](field@crate::Expectation::function) makes of it what it needs.
+    #[non_exhaustive]
+    pub struct ExpectationNat {
+        /// The direction of the master that the expected flow comes in. `CTA_EXPECT_NAT_DIR`.
+        CTA_EXPECT_NAT_DIR => direction: Direction,
+        /// The address and port before the helper changed them, as the source; the destination
+        /// is zeros. `CTA_EXPECT_NAT_TUPLE`.
+        CTA_EXPECT_NAT_TUPLE => tuple: Tuple,
+    }
+}
+
+impl ExpectationNat {
+    /// The kernel takes the source of the tuple alone.
+    pub fn new(direction: Direction, tuple: Tuple) -> Self {
+        Self { direction, tuple }
+    }
+}
+
+plain!(Direction);
+
+/// 0 is the original direction; any other number is a newer kernel's, and not the original.
+impl Value for Direction {
+    fn read(payload: &[u8]) -> Option<Self> {
+        Some(match u32::read(payload)? {
+            0 => Self::Orig,
+            _ => Self::Reply,
+        })
+    }
+    fn write(&self, out: &mut Vec<u8>) {
+        let number: u32 = match self {
+            Self::Orig => 0,
+            Self::Reply => 1,
+        };
+        number.write(out);
+    }
+}
