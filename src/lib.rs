@@ -119,6 +119,7 @@
 //! | feature | gives |
 //! |---|---|
 //! | `serde` | `Serialize` and `Deserialize` for the nouns, [`NewFlow`], [`Patch`] and [`Filter`] |
+//! | `testing` | `testing::Kernel`: a connection tracking table in the process, to test programs on |
 
 #[macro_use]
 mod wire;
@@ -131,6 +132,8 @@ mod filter;
 mod handle;
 mod request;
 mod stream;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod text;
 mod transport;
 

@@ -10,14 +10,15 @@ use std::path::{Path, PathBuf};
 use source::{rows, tokens, top_level_paths};
 
 /// Each module of the crate's root, with what it may use beside itself.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("wire", &[]),
     ("error", &["wire"]),
     ("flow", &["error", "wire"]),
     ("filter", &["error", "flow", "wire"]),
     ("expectation", &["error", "flow", "wire"]),
     ("text", &["error", "expectation", "flow"]),
-    ("transport", &["error", "wire"]),
+    ("testing", &["error", "flow", "wire"]),
+    ("transport", &["error", "testing", "wire"]),
     ("stream", &["error", "filter", "flow", "transport", "wire"]),
     (
         "request",
@@ -27,7 +28,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
         "handle",
         &["error", "filter", "flow", "request", "stream", "transport"],
     ),
-    ("connection", &["error", "handle", "transport"]),
+    ("connection", &["error", "handle", "testing", "transport"]),
 ];
 
 /// A line more asks for two files.

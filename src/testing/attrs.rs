@@ -34,13 +34,48 @@ pub(super) struct Attrs<'a>([Option<(&'a [u8], u16)>; SLOTS]);
 pub(super) type Policy = [Rule];
 
 pub(super) const FLOW: &Policy = &[
-    Any, Nest, Nest, Min(4), Nest, Nest, Nest, Min(4), Min(4), Any, Any, Any, Min(4), Nest, Nest,
-    Nest, Nest, Any, Min(2), Any, Any, Min(4), Binary(16), Binary(16), Any, Nest, Min(4), Refused,
+    Any,
+    Nest,
+    Nest,
+    Min(4),
+    Nest,
+    Nest,
+    Nest,
+    Min(4),
+    Min(4),
+    Any,
+    Any,
+    Any,
+    Min(4),
+    Nest,
+    Nest,
+    Nest,
+    Nest,
+    Any,
+    Min(2),
+    Any,
+    Any,
+    Min(4),
+    Binary(16),
+    Binary(16),
+    Any,
+    Nest,
+    Min(4),
+    Refused,
 ];
 pub(super) const TUPLE: &Policy = &[Any, Nest, Nest, Min(2)];
 pub(super) const IP: &Policy = &[Any, Min(4), Min(4), Min(16), Min(16)];
 pub(super) const PROTO: &Policy = &[
-    Any, Min(1), Min(2), Min(2), Min(2), Min(1), Min(1), Min(2), Min(1), Min(1),
+    Any,
+    Min(1),
+    Min(2),
+    Min(2),
+    Min(2),
+    Min(1),
+    Min(1),
+    Min(2),
+    Min(1),
+    Min(1),
 ];
 pub(super) const NAT: &Policy = &[Any, Min(4), Min(4), Nest, Min(16), Min(16)];
 pub(super) const NAT_PROTO: &Policy = &[Any, Min(2), Min(2)];
@@ -50,7 +85,18 @@ pub(super) const TCP: &Policy = &[Any, UpTo(9), UpTo(14), UpTo(14), Min(2), Min(
 pub(super) const SCTP: &Policy = &[Any, UpTo(8), Min(4), Min(4)];
 pub(super) const NUMBERS: &Policy = &[Any, Min(4), Min(4), Min(4)];
 pub(super) const EXPECT: &Policy = &[
-    Any, Nest, Nest, Nest, Min(4), Min(4), String(15), Min(2), Min(4), Min(4), Nest, String(63),
+    Any,
+    Nest,
+    Nest,
+    Nest,
+    Min(4),
+    Min(4),
+    String(15),
+    Min(2),
+    Min(4),
+    Min(4),
+    Nest,
+    String(63),
 ];
 pub(super) const EXPECT_NAT: &Policy = &[Any, Min(4), Nest];
 
@@ -97,7 +143,8 @@ impl<'a> Attrs<'a> {
     }
 
     pub(super) fn array<const N: usize>(&self, kind: u16) -> Option<[u8; N]> {
-        self.get(kind).and_then(|payload| payload.first_chunk().copied())
+        self.get(kind)
+            .and_then(|payload| payload.first_chunk().copied())
     }
 
     pub(super) fn u8(&self, kind: u16) -> Option<u8> {

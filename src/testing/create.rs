@@ -58,7 +58,10 @@ impl Machine {
                 return Err(EOPNOTSUPP);
             }
             let name = Some(name.to_vec());
-            flow.help = Some(Help { name, info: Vec::new() });
+            flow.help = Some(Help {
+                name,
+                info: Vec::new(),
+            });
             flow.status |= HELPER;
         }
         self.set_up_nat(&mut flow, given)?;
@@ -74,7 +77,9 @@ impl Machine {
         if let Some(master) = given.get(CTA_TUPLE_MASTER) {
             let master = Tuple::parse(&self.release, master, message.family, WHOLE, None)?;
             let found = self.table.find(&master, zone);
-            let master = found.and_then(|number| self.table.get(number)).ok_or(ENOENT)?;
+            let master = found
+                .and_then(|number| self.table.get(number))
+                .ok_or(ENOENT)?;
             flow.status |= EXPECTED;
             flow.master = Some((master.id, master.tuples[0]));
         }
@@ -90,7 +95,10 @@ impl Machine {
         };
         // Labels that cannot be set are not set, and nobody is told.
         let labels = given.has(CTA_LABELS) && flow.change_labels(given).is_ok();
-        let changed = Changed { labels, ..EVERYTHING };
+        let changed = Changed {
+            labels,
+            ..EVERYTHING
+        };
         self.table.insert(flow.clone());
         self.event(&flow, (kind, changed), message.port, message.wants_echo());
         Ok(Outcome::Done)
@@ -99,8 +107,15 @@ impl Machine {
     /// A flow with the extensions that the settings give it.
     pub(super) fn blank(&mut self, tuples: [Tuple; 2], zone: Zone) -> Entry {
         let proto = match tuples[0].protocol {
-            IPPROTO_TCP => Proto::Tcp { state: 0, scale: [0; 2], flags: [0; 2] },
-            IPPROTO_SCTP => Proto::Sctp { state: 0, tags: [0; 2] },
+            IPPROTO_TCP => Proto::Tcp {
+                state: 0,
+                scale: [0; 2],
+                flags: [0; 2],
+            },
+            IPPROTO_SCTP => Proto::Sctp {
+                state: 0,
+                tags: [0; 2],
+            },
             _ => Proto::None,
         };
         let start = self.now().wall;

@@ -38,7 +38,13 @@ impl Machine {
         self.check_no_dump(message)?;
         let filter = self.filter(message, message.family)?;
         let zero_counters = message.kind == IPCTNL_MSG_CT_GET_CTRZERO;
-        self.start_dump(message, What::Flows { filter, zero_counters })
+        self.start_dump(
+            message,
+            What::Flows {
+                filter,
+                zero_counters,
+            },
+        )
     }
 
     /// The dying and the unconfirmed: there are none.
@@ -58,11 +64,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn start_dump(
-        &mut self,
-        message: &Message<'_>,
-        what: What,
-    ) -> Result<Outcome, i32> {
+    pub(super) fn start_dump(&mut self, message: &Message<'_>, what: What) -> Result<Outcome, i32> {
         self.check_no_dump(message)?;
         let seq = message.seq;
         if let Some(port) = self.ports.get_mut(&message.port) {
@@ -80,7 +82,11 @@ impl Machine {
         };
         let room = port.largest.clamp(FIRST, LARGEST);
         let truesize = room + OVERHEAD;
-        let wanted = if self.release.defers_dumps { truesize } else { 0 };
+        let wanted = if self.release.defers_dumps {
+            truesize
+        } else {
+            0
+        };
         if port.used > 0 && port.used + wanted >= port.room {
             return Err(ENOBUFS);
         }
@@ -116,7 +122,10 @@ impl Machine {
         };
         match &dump.what {
             What::Nothing => {}
-            What::Flows { filter, zero_counters } => {
+            What::Flows {
+                filter,
+                zero_counters,
+            } => {
                 self.reap();
                 let now = self.now();
                 let release = self.release;
@@ -156,7 +165,9 @@ impl Machine {
                 for (number, expectation) in self.expectations.range(from..) {
                     let wanted = (*family == AF_UNSPEC || *family == expectation.tuple.family)
                         && master.is_none_or(|id| id == expectation.master);
-                    if wanted && !put(self.show_expectation(expectation, (0x0200, NLM_F_MULTI), ids)) {
+                    if wanted
+                        && !put(self.show_expectation(expectation, (0x0200, NLM_F_MULTI), ids))
+                    {
                         dump.next = u64::from(*number);
                         return;
                     }

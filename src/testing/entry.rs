@@ -128,13 +128,7 @@ impl Entry {
     }
 
     /// The attributes of a dump and of a get (`ctnetlink_fill_info`).
-    pub(super) fn write(
-        &self,
-        release: &Release,
-        now: Now,
-        being_read: bool,
-        w: &mut Writer<'_>,
-    ) {
+    pub(super) fn write(&self, release: &Release, now: Now, being_read: bool, w: &mut Writer<'_>) {
         self.write_tuples(release, w);
         w.put(CTA_STATUS, &self.status);
         if release.marks {
@@ -225,7 +219,11 @@ impl Entry {
     fn write_protoinfo(&self, at_end: bool, w: &mut Writer<'_>) {
         match self.proto {
             Proto::None => {}
-            Proto::Tcp { state, scale, flags } => w.nest(CTA_PROTOINFO, |w| {
+            Proto::Tcp {
+                state,
+                scale,
+                flags,
+            } => w.nest(CTA_PROTOINFO, |w| {
                 w.nest(CTA_PROTOINFO_TCP, |w| {
                     w.put(CTA_PROTOINFO_TCP_STATE, &state);
                     if !at_end {
@@ -250,7 +248,8 @@ impl Entry {
 
     fn write_counters(&self, w: &mut Writer<'_>) {
         let counters = self.counters.iter().flatten();
-        for (kind, [packets, bytes]) in [CTA_COUNTERS_ORIG, CTA_COUNTERS_REPLY].iter().zip(counters) {
+        for (kind, [packets, bytes]) in [CTA_COUNTERS_ORIG, CTA_COUNTERS_REPLY].iter().zip(counters)
+        {
             w.nest(*kind, |w| {
                 w.put(CTA_COUNTERS_PACKETS, packets);
                 w.put(CTA_COUNTERS_BYTES, bytes);
@@ -271,7 +270,11 @@ impl Entry {
     }
 
     fn write_help(&self, w: &mut Writer<'_>) {
-        let Some(Help { name: Some(name), info }) = &self.help else {
+        let Some(Help {
+            name: Some(name),
+            info,
+        }) = &self.help
+        else {
             return;
         };
         w.nest(CTA_HELP, |w| {
@@ -284,15 +287,19 @@ impl Entry {
     }
 
     fn write_labels(&self, w: &mut Writer<'_>) {
-        w.put_some(CTA_LABELS, self.labels.filter(|bits| *bits != [0; 16]).as_ref());
+        w.put_some(
+            CTA_LABELS,
+            self.labels.filter(|bits| *bits != [0; 16]).as_ref(),
+        );
     }
 
     fn write_seqadj(&self, w: &mut Writer<'_>) {
         if self.status & SEQ_ADJUST == 0 {
             return;
         }
-        for (kind, [position, before, after]) in
-            [CTA_SEQ_ADJ_ORIG, CTA_SEQ_ADJ_REPLY].iter().zip(&self.seqadj)
+        for (kind, [position, before, after]) in [CTA_SEQ_ADJ_ORIG, CTA_SEQ_ADJ_REPLY]
+            .iter()
+            .zip(&self.seqadj)
         {
             w.nest(*kind, |w| {
                 w.put(CTA_SEQADJ_CORRECTION_POS, position);

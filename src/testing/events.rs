@@ -37,9 +37,8 @@ impl Machine {
     }
 
     pub(super) fn multicast(&mut self, group: u32, bytes: Vec<u8>, cause: u32, echo: bool) {
-        let listens = |port: u32, groups: u32| {
-            groups & (1 << (group - 1)) != 0 && !(echo && port == cause)
-        };
+        let listens =
+            |port: u32, groups: u32| groups & (1 << (group - 1)) != 0 && !(echo && port == cause);
         let ports = self.ports.iter();
         let listeners = ports.filter(|(port, it)| listens(**port, it.groups));
         let mut hearers: Vec<u32> = listeners.map(|(port, _)| *port).collect();

@@ -51,8 +51,14 @@ impl Expectation {
     fn expects(&self, tuple: &Tuple) -> bool {
         let (mask, part) = self.mask;
         let address = self.tuple.src.iter().zip(tuple.src).zip(mask);
-        let rest = Tuple { src: self.tuple.src, src_part: self.tuple.src_part, ..*tuple };
-        address.into_iter().all(|((own, given), mask)| (own ^ given) & mask == 0)
+        let rest = Tuple {
+            src: self.tuple.src,
+            src_part: self.tuple.src_part,
+            ..*tuple
+        };
+        address
+            .into_iter()
+            .all(|((own, given), mask)| (own ^ given) & mask == 0)
             && (self.tuple.src_part ^ tuple.src_part) & part == 0
             && rest == self.tuple
     }
@@ -78,7 +84,10 @@ impl Machine {
 
     /// `ctnetlink_new_expect`.
     pub(super) fn new_expectation(&mut self, message: &Message<'_>) -> Result<Outcome, i32> {
-        if [TUPLE, MASK, MASTER].iter().any(|kind| !message.attrs.has(*kind)) {
+        if [TUPLE, MASK, MASTER]
+            .iter()
+            .any(|kind| !message.attrs.has(*kind))
+        {
             return Err(EINVAL);
         }
         match self.find_expectation(message, TUPLE)? {
@@ -103,7 +112,10 @@ impl Machine {
         let mask = self.expect_tuple(message, MASK)?;
         let master = self.expect_tuple(message, MASTER)?;
         let zone = self.expect_zone(message);
-        let of_both = super::tuple::Zone { id: zone, only: None };
+        let of_both = super::tuple::Zone {
+            id: zone,
+            only: None,
+        };
         let master = self.table.find(&master, of_both).ok_or(ENOENT)?;
         let master = self.table.get(master).ok_or(ENOENT)?;
         let help = master.help.as_ref().ok_or(EOPNOTSUPP)?;
@@ -140,7 +152,10 @@ impl Machine {
             function: function.map(<[u8]>::to_vec),
         };
         self.stats.expect_create += 1;
-        let number = self.expectations.last_key_value().map_or(0, |(last, _)| last + 1);
+        let number = self
+            .expectations
+            .last_key_value()
+            .map_or(0, |(last, _)| last + 1);
         self.expectations.insert(number, expectation.clone());
         self.expect_event(&expectation, EXPECT_NEW, message.port);
         Ok(())
@@ -209,12 +224,18 @@ impl Machine {
     }
 
     fn helper_of(&self, master: u32) -> Option<&[u8]> {
-        let flow = self.table.number_of(master).and_then(|number| self.table.get(number))?;
+        let flow = self
+            .table
+            .number_of(master)
+            .and_then(|number| self.table.get(number))?;
         flow.help.as_ref()?.name.as_deref()
     }
 
     pub(super) fn remove_expectations_of(&mut self, master: u32) {
-        let all = self.expectations.iter().filter(|(_, it)| it.master == master);
+        let all = self
+            .expectations
+            .iter()
+            .filter(|(_, it)| it.master == master);
         let met: Vec<u32> = all.map(|(number, _)| *number).collect();
         for number in met {
             self.remove_expectation(number, 0);
@@ -223,7 +244,10 @@ impl Machine {
 
     pub(super) fn reap_expectations(&mut self) {
         let clock = self.clock;
-        let all = self.expectations.iter().filter(|(_, it)| it.expires <= clock);
+        let all = self
+            .expectations
+            .iter()
+            .filter(|(_, it)| it.expires <= clock);
         let met: Vec<u32> = all.map(|(number, _)| *number).collect();
         for number in met {
             self.remove_expectation(number, 0);
@@ -275,7 +299,11 @@ impl Machine {
             if let Some((direction, tuple)) = &expectation.nat {
                 w.nest(NAT, |w| {
                     w.put(NAT_DIR, direction);
-                    let source = Tuple { dst: [0; 16], dst_part: 0, ..*tuple };
+                    let source = Tuple {
+                        dst: [0; 16],
+                        dst_part: 0,
+                        ..*tuple
+                    };
                     nest(w, NAT_TUPLE, &source);
                 });
             }

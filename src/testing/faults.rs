@@ -118,7 +118,11 @@ impl Faults {
 
     pub(super) fn of_answer(&mut self) -> Option<AnswerFault> {
         let fault = self.answers.next();
-        if self.mute { Some(AnswerFault::Lost) } else { fault }
+        if self.mute {
+            Some(AnswerFault::Lost)
+        } else {
+            fault
+        }
     }
 
     pub(super) fn of_event(&mut self) -> Option<EventFault> {

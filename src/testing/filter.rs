@@ -24,11 +24,7 @@ const ALL_FIELDS: u32 = 0xfff;
 
 impl Machine {
     /// The filter of a request; `None` where it has none (`ctnetlink_alloc_filter`).
-    pub(super) fn filter(
-        &self,
-        message: &Message<'_>,
-        family: u8,
-    ) -> Result<Option<Filter>, i32> {
+    pub(super) fn filter(&self, message: &Message<'_>, family: u8) -> Result<Option<Filter>, i32> {
         let given = &message.attrs;
         let release = &self.release;
         let needed = family != AF_UNSPEC
@@ -85,7 +81,11 @@ impl Machine {
 
 /// The fields of each direction. This one nest is parsed strictly.
 fn fields(version: Version, nest: &[u8], marked: bool) -> Result<[u32; 2], i32> {
-    let refusal = if version >= INVALID { EINVAL } else { EOPNOTSUPP };
+    let refusal = if version >= INVALID {
+        EINVAL
+    } else {
+        EOPNOTSUPP
+    };
     let mut whole = nest;
     while !whole.is_empty() {
         let &[l0, l1, k0, k1] = whole.first_chunk().ok_or(EINVAL)?;

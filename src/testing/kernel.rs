@@ -119,7 +119,9 @@ impl Kernel {
         let mut machine = self.lock();
         let done = work(&mut machine);
         let readable = machine.ports.values_mut().filter(|port| port.is_readable());
-        let wakers: Vec<_> = readable.flat_map(|port| std::mem::take(&mut port.wakers)).collect();
+        let wakers: Vec<_> = readable
+            .flat_map(|port| std::mem::take(&mut port.wakers))
+            .collect();
         drop(machine);
         self.0.news.notify_all();
         // A waker may do anything: not under the lock.
@@ -130,15 +132,15 @@ impl Kernel {
     }
 
     /// Waits until it is so, or the deadline has passed. Is it so?
-    pub(super) fn wait(
-        &self,
-        deadline: Option<Instant>,
-        is_so: impl Fn(&Machine) -> bool,
-    ) -> bool {
+    pub(super) fn wait(&self, deadline: Option<Instant>, is_so: impl Fn(&Machine) -> bool) -> bool {
         let mut machine = self.lock();
         while !is_so(&machine) {
             machine = match deadline {
-                None => self.0.news.wait(machine).unwrap_or_else(PoisonError::into_inner),
+                None => self
+                    .0
+                    .news
+                    .wait(machine)
+                    .unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
@@ -153,7 +155,10 @@ impl Kernel {
     }
 
     fn lock(&self) -> MutexGuard<'_, Machine> {
-        self.0.machine.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .machine
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -188,7 +188,11 @@ impl Machine {
         let capped = errno == 0 || options.cap_ack;
         let flags = if capped { NLM_F_CAPPED } else { 0 };
         let seq = split(message).map_or(0, |(header, _)| header.seq);
-        let echoed = if capped { &message[..NLMSG_HEADER] } else { message };
+        let echoed = if capped {
+            &message[..NLMSG_HEADER]
+        } else {
+            message
+        };
         let bytes = frame(NLMSG_ERROR, flags, seq, port, |out| {
             out.extend_from_slice(&(-errno).to_ne_bytes());
             out.extend_from_slice(echoed);

@@ -27,7 +27,10 @@ impl Machine {
         if !given.has(CTA_NAT_SRC) && !given.has(CTA_NAT_DST) {
             return Ok(());
         }
-        for (side, kind) in [(Side::Destination, CTA_NAT_DST), (Side::Source, CTA_NAT_SRC)] {
+        for (side, kind) in [
+            (Side::Destination, CTA_NAT_DST),
+            (Side::Source, CTA_NAT_SRC),
+        ] {
             let range = match given.nest(kind, attrs::NAT)? {
                 Some(nest) => Range::parse(&nest, flow.family())?,
                 None => Range::null(flow, side),
@@ -84,7 +87,9 @@ impl Machine {
             (Some(ports), _) => ports.clone(),
             (None, Side::Destination) => return tuple,
             (None, Side::Source) => match tuple.src_part {
-                _ if tuple.protocol == IPPROTO_ICMP || tuple.protocol == IPPROTO_ICMPV6 => 0..=u16::MAX,
+                _ if tuple.protocol == IPPROTO_ICMP || tuple.protocol == IPPROTO_ICMPV6 => {
+                    0..=u16::MAX
+                }
                 0..512 => 1..=511,
                 512..1024 => 600..=1023,
                 _ => 1024..=u16::MAX,
@@ -179,8 +184,14 @@ impl Range {
 
     /// `nf_in_range`, of the source.
     fn has(&self, tuple: &Tuple) -> bool {
-        let address = self.addresses.as_ref().is_none_or(|it| it.contains(&tuple.src));
-        let port = self.ports.as_ref().is_none_or(|it| it.contains(&tuple.src_part));
+        let address = self
+            .addresses
+            .as_ref()
+            .is_none_or(|it| it.contains(&tuple.src));
+        let port = self
+            .ports
+            .as_ref()
+            .is_none_or(|it| it.contains(&tuple.src_part));
         address && (port || !has_parts(tuple.protocol))
     }
 }

@@ -23,7 +23,10 @@ impl Machine {
         };
         match self.table.find(&tuple, zone) {
             Some(number) => {
-                let is_reply = self.table.get(number).is_some_and(|flow| flow.tuples[0] != tuple);
+                let is_reply = self
+                    .table
+                    .get(number)
+                    .is_some_and(|flow| flow.tuples[0] != tuple);
                 self.refresh(number, is_reply, bytes);
             }
             None if self.table.len() as u64 >= u64::from(self.settings.max_flows) => {}
@@ -37,7 +40,10 @@ impl Machine {
                 }
                 flow.pass(self.clock, false, bytes);
                 self.table.insert(flow.clone());
-                let changed = Changed { protoinfo: true, ..Changed::default() };
+                let changed = Changed {
+                    protoinfo: true,
+                    ..Changed::default()
+                };
                 self.event(&flow, (Kind::New, changed), 0, false);
             }
         }
@@ -50,6 +56,7 @@ impl Machine {
         };
         let before = (flow.status, flow.proto.clone());
         let answered = flow.status & SEEN_REPLY != 0;
+        let is_udp = flow.protocol() == IPPROTO_UDP;
         if is_reply {
             flow.status |= SEEN_REPLY;
         }
@@ -59,7 +66,7 @@ impl Machine {
                 *state = ESTABLISHED;
                 flow.status |= ASSURED;
             }
-            Proto::None if answered && !is_reply && flow.protocol() == IPPROTO_UDP => {
+            Proto::None if answered && !is_reply && is_udp => {
                 flow.status |= ASSURED;
             }
             _ => {}
@@ -68,7 +75,10 @@ impl Machine {
         let protoinfo = before.1 != flow.proto;
         if before.0 != flow.status || protoinfo {
             let flow = flow.clone();
-            let changed = Changed { protoinfo, ..Changed::default() };
+            let changed = Changed {
+                protoinfo,
+                ..Changed::default()
+            };
             self.event(&flow, (Kind::Update, changed), 0, false);
         }
     }
@@ -91,8 +101,18 @@ impl Entry {
     fn default_timeout(&self) -> u32 {
         let answered = self.status & SEEN_REPLY != 0;
         match (&self.proto, self.protocol()) {
-            (Proto::Tcp { state: SYN_SENT, .. }, _) => 120,
-            (Proto::Tcp { state: SYN_RECV, .. }, _) => 60,
+            (
+                Proto::Tcp {
+                    state: SYN_SENT, ..
+                },
+                _,
+            ) => 120,
+            (
+                Proto::Tcp {
+                    state: SYN_RECV, ..
+                },
+                _,
+            ) => 60,
             (Proto::Tcp { .. }, _) => 432_000,
             (Proto::Sctp { .. }, _) if answered => 210,
             (Proto::Sctp { .. }, _) => 3,

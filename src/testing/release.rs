@@ -108,10 +108,7 @@ impl Release {
     /// Reads `6.18`, or what `uname -r` prints.
     pub(super) fn parse(text: &str) -> Option<Version> {
         let mut numbers = text.split(|c: char| !c.is_ascii_digit());
-        let version = (
-            numbers.next()?.parse().ok()?,
-            numbers.next()?.parse().ok()?,
-        );
+        let version = (numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?);
         (version >= RELEASES[0]).then_some(version)
     }
 

@@ -31,14 +31,19 @@ impl Machine {
         let tuple = |tuple: &flow::Tuple| raw(&self.release, tuple);
         let tuples = [tuple(&flow.orig)?, tuple(&flow.reply)?];
         let zone = zone_of(flow.zone);
-        if tuples.iter().any(|tuple| self.table.find(tuple, zone).is_some()) {
+        if tuples
+            .iter()
+            .any(|tuple| self.table.find(tuple, zone).is_some())
+        {
             return Err(EEXIST);
         }
         let master = match flow.master() {
             None => None,
             Some(master) => {
                 let found = self.table.find(&tuple(master)?, zone);
-                let found = found.and_then(|number| self.table.get(number)).ok_or(ENOENT)?;
+                let found = found
+                    .and_then(|number| self.table.get(number))
+                    .ok_or(ENOENT)?;
                 Some((found.id, found.tuples[0]))
             }
         };
@@ -68,7 +73,9 @@ impl Machine {
         }
         if let Some(times) = given.get(CTA_TIMESTAMP) {
             let times = Attrs::parse(times, attrs::NUMBERS, u16::MAX)?;
-            let start = times.array(CTA_TIMESTAMP_START).map_or(0, u64::from_be_bytes);
+            let start = times
+                .array(CTA_TIMESTAMP_START)
+                .map_or(0, u64::from_be_bytes);
             entry.times = Some([start, 0]);
         }
         if let Some(helper) = flow.helper() {
@@ -95,7 +102,9 @@ impl Machine {
             })
         });
         // The crate reads what its own writer wrote.
-        flows.filter_map(|bytes| Flow::from_message(&bytes).ok()).collect()
+        flows
+            .filter_map(|bytes| Flow::from_message(&bytes).ok())
+            .collect()
     }
 }
 
@@ -134,7 +143,10 @@ fn zone_of(zone: flow::Zone) -> Zone {
         ZoneDirection::Orig => Some(0),
         ZoneDirection::Reply => Some(1),
     };
-    Zone { id: zone.id(), only }
+    Zone {
+        id: zone.id(),
+        only,
+    }
 }
 
 /// What a key names, by its bytes.

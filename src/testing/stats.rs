@@ -44,10 +44,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn get_expectation_stats(
-        &mut self,
-        message: &Message<'_>,
-    ) -> Result<Outcome, i32> {
+    pub(super) fn get_expectation_stats(&mut self, message: &Message<'_>) -> Result<Outcome, i32> {
         match message.is_dump() {
             true => self.start_dump(message, What::ExpectationStats),
             false => Ok(Outcome::Done),
@@ -71,10 +68,15 @@ impl Machine {
 
     /// The type of the answer is of the other subsystem.
     pub(super) fn expectation_stats(&self, ids: (u32, u32)) -> Vec<u8> {
-        netfilter((IPCTNL_MSG_CT_GET_CTRZERO, NLM_F_MULTI), ids, (AF_UNSPEC, 0), |w| {
-            w.put(1, &self.stats.expect_new);
-            w.put(2, &self.stats.expect_create);
-            w.put(3, &self.stats.expect_delete);
-        })
+        netfilter(
+            (IPCTNL_MSG_CT_GET_CTRZERO, NLM_F_MULTI),
+            ids,
+            (AF_UNSPEC, 0),
+            |w| {
+                w.put(1, &self.stats.expect_new);
+                w.put(2, &self.stats.expect_create);
+                w.put(3, &self.stats.expect_delete);
+            },
+        )
     }
 }

@@ -31,7 +31,9 @@ impl Table {
 
     /// The flows from this number on, with their numbers.
     pub(super) fn from(&mut self, number: u64) -> impl Iterator<Item = (u64, &mut Entry)> {
-        self.flows.range_mut(number..).map(|(number, flow)| (*number, flow))
+        self.flows
+            .range_mut(number..)
+            .map(|(number, flow)| (*number, flow))
     }
 
     /// The number of the flow that has this tuple in either direction.
@@ -167,7 +169,9 @@ impl Machine {
         let end = self.clock.saturating_add(by);
         loop {
             let flows = self.table.iter().map(|flow| flow.expires);
-            let next = flows.chain(self.expectations.values().map(|it| it.expires)).min();
+            let next = flows
+                .chain(self.expectations.values().map(|it| it.expires))
+                .min();
             match next.filter(|at| *at <= end) {
                 Some(at) => self.clock = at.max(self.clock),
                 None => break,

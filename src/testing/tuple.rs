@@ -86,8 +86,18 @@ impl Tuple {
 
     fn parse_ip(&mut self, ip: &Attrs<'_>, fields: u32) -> Result<(), i32> {
         for (field, v4, v6, place) in [
-            (CTA_FILTER_F_CTA_IP_SRC, CTA_IP_V4_SRC, CTA_IP_V6_SRC, &mut self.src),
-            (CTA_FILTER_F_CTA_IP_DST, CTA_IP_V4_DST, CTA_IP_V6_DST, &mut self.dst),
+            (
+                CTA_FILTER_F_CTA_IP_SRC,
+                CTA_IP_V4_SRC,
+                CTA_IP_V6_SRC,
+                &mut self.src,
+            ),
+            (
+                CTA_FILTER_F_CTA_IP_DST,
+                CTA_IP_V4_DST,
+                CTA_IP_V6_DST,
+                &mut self.dst,
+            ),
         ] {
             if fields & field == 0 {
                 continue;
@@ -172,11 +182,18 @@ impl Tuple {
         let parts = match self.protocol {
             IPPROTO_TCP | IPPROTO_UDP => [
                 (CTA_FILTER_F_CTA_PROTO_SRC_PORT, same_source),
-                (CTA_FILTER_F_CTA_PROTO_DST_PORT, self.dst_part == given.dst_part),
+                (
+                    CTA_FILTER_F_CTA_PROTO_DST_PORT,
+                    self.dst_part == given.dst_part,
+                ),
                 (0, true),
             ],
             IPPROTO_ICMP | IPPROTO_ICMPV6 => {
-                let first = if self.protocol == IPPROTO_ICMP { 1 << 6 } else { 1 << 9 };
+                let first = if self.protocol == IPPROTO_ICMP {
+                    1 << 6
+                } else {
+                    1 << 9
+                };
                 [
                     (first, kind == given_kind),
                     (first << 1, code == given_code),

@@ -24,13 +24,12 @@ const WINDOW_SCALE: u8 = 1;
 
 impl Machine {
     /// `ctnetlink_change_conntrack`.
-    pub(super) fn update(
-        &mut self,
-        number: u64,
-        message: &Message<'_>,
-    ) -> Result<Outcome, i32> {
+    pub(super) fn update(&mut self, number: u64, message: &Message<'_>) -> Result<Outcome, i32> {
         let given = &message.attrs;
-        if [CTA_NAT_SRC, CTA_NAT_DST, CTA_TUPLE_MASTER].iter().any(|kind| given.has(*kind)) {
+        if [CTA_NAT_SRC, CTA_NAT_DST, CTA_TUPLE_MASTER]
+            .iter()
+            .any(|kind| given.has(*kind))
+        {
             return Err(EOPNOTSUPP);
         }
         if given.has(CTA_HELP) {
@@ -117,15 +116,19 @@ impl Entry {
         };
         match &mut self.proto {
             Proto::None => {}
-            Proto::Tcp { state, scale, flags } => {
+            Proto::Tcp {
+                state,
+                scale,
+                flags,
+            } => {
                 let Some(given) = given.nest(CTA_PROTOINFO_TCP, attrs::TCP)? else {
                     return Ok(());
                 };
                 *state = given.u8(CTA_PROTOINFO_TCP_STATE).unwrap_or(*state);
-                for (own, kind) in flags
-                    .iter_mut()
-                    .zip([CTA_PROTOINFO_TCP_FLAGS_ORIGINAL, CTA_PROTOINFO_TCP_FLAGS_REPLY])
-                {
+                for (own, kind) in flags.iter_mut().zip([
+                    CTA_PROTOINFO_TCP_FLAGS_ORIGINAL,
+                    CTA_PROTOINFO_TCP_FLAGS_REPLY,
+                ]) {
                     if let Some([value, mask]) = given.array(kind) {
                         *own = *own & !mask | value & mask;
                     }
@@ -145,7 +148,10 @@ impl Entry {
                 };
                 let new = given.u8(CTA_PROTOINFO_SCTP_STATE).ok_or(EINVAL)?;
                 let tag = |kind| given.u32(kind).ok_or(EINVAL);
-                *tags = [tag(CTA_PROTOINFO_SCTP_VTAG_ORIGINAL)?, tag(CTA_PROTOINFO_SCTP_VTAG_REPLY)?];
+                *tags = [
+                    tag(CTA_PROTOINFO_SCTP_VTAG_ORIGINAL)?,
+                    tag(CTA_PROTOINFO_SCTP_VTAG_REPLY)?,
+                ];
                 *state = new;
             }
         }
@@ -153,7 +159,11 @@ impl Entry {
     }
 
     pub(super) fn change_seqadj(&mut self, given: &Attrs<'_>) -> Result<(), i32> {
-        for (own, kind) in self.seqadj.iter_mut().zip([CTA_SEQ_ADJ_ORIG, CTA_SEQ_ADJ_REPLY]) {
+        for (own, kind) in self
+            .seqadj
+            .iter_mut()
+            .zip([CTA_SEQ_ADJ_ORIG, CTA_SEQ_ADJ_REPLY])
+        {
             if let Some(given) = given.nest(kind, attrs::NUMBERS)? {
                 *own = given.numbers()?;
                 self.status |= SEQ_ADJUST;
