@@ -1,14 +1,18 @@
 //! Expectations: flows that a helper has read of, and that are yet to come.
 
 pub(crate) mod flags;
+pub(crate) mod key;
 pub(crate) mod mask;
 pub(crate) mod nat;
+pub(crate) mod new;
 
 use std::time::Duration;
 
 pub use flags::ExpectationFlags;
+pub use key::ExpectationKey;
 pub use mask::TupleMask;
 pub use nat::ExpectationNat;
+pub use new::NewExpectation;
 
 use crate::error::{Error, Result};
 use crate::flow::{Family, Tuple};
@@ -50,7 +54,7 @@ attributes! {
         /// `CTA_EXPECT_FN` (Linux 3.3). `None` where there is none, or none that has a name.
         CTA_EXPECT_FN => function: Option<Box<str>>,
         /// The zone of the master. `CTA_EXPECT_ZONE`. The kernel takes it and never sends it: it
-        /// is here where the expectations of one master were asked for.
+        /// is here where it was asked for by one: of a master, or by its key.
         CTA_EXPECT_ZONE => zone: Option<u16>,
     }
 }

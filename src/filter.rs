@@ -3,17 +3,27 @@
 mod builder;
 mod check;
 mod conditions;
+mod display;
+mod getters;
 pub(crate) mod kernel;
 mod matching;
+mod meet;
+mod ports;
+mod prefixes;
+#[cfg(feature = "serde")]
+mod serde;
+mod tuple;
 mod wire;
 
 pub use builder::FilterBuilder;
-pub use conditions::{NatKind, Ports};
+pub use conditions::NatKind;
 pub use kernel::KernelFilter;
+pub use ports::Ports;
+pub use prefixes::PrefixSet;
 
 use conditions::Conditions;
 
-use crate::flow::{Family, Flow};
+use crate::flow::Flow;
 
 /// Which flows: conditions that a flow meets all of.
 ///
@@ -25,10 +35,10 @@ use crate::flow::{Family, Flow};
 /// The empty filter (`Filter::default()`) matches every flow.
 ///
 /// ```
-/// # use ctnetlink::{Family, Filter, Masked, NatKind};
+/// # use ctnetlink::{Family, Filter, Masked, NatKind, Protocol};
 /// let web = Filter::builder()
 ///     .family(Family::Ipv4)
-///     .protocol(6)
+///     .protocol(Protocol::TCP)
 ///     .orig_dst_port(443)
 ///     .build()?;
 /// let ours = Filter::builder()
@@ -41,8 +51,6 @@ use crate::flow::{Family, Flow};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(try_from = "Conditions", into = "Conditions"))]
 pub struct Filter(Conditions);
 
 impl Filter {
@@ -62,28 +70,6 @@ impl Filter {
     /// Has it no condition, so that every flow matches?
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
-    }
-
-    /// The one family of the flows that match, where a condition says so: its own, that of an
-    /// address, or that of ICMP's fields.
-    pub fn family(&self) -> Option<Family> {
-        self.0.family
-    }
-}
-
-#[cfg(feature = "serde")]
-impl TryFrom<Conditions> for Filter {
-    type Error = crate::Error;
-
-    fn try_from(conditions: Conditions) -> crate::Result<Self> {
-        conditions.checked()
-    }
-}
-
-#[cfg(feature = "serde")]
-impl From<Filter> for Conditions {
-    fn from(filter: Filter) -> Self {
-        filter.0
     }
 }
 

@@ -1,6 +1,9 @@
 //! The handle: one method per verb.
 
+mod beside;
 mod many;
+
+pub use beside::{Expectations, TimeoutPolicies, UserHelpers};
 
 use std::sync::Arc;
 

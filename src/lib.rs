@@ -40,6 +40,11 @@
 //! | `--load-file` | [`handle.bulk(changes)`](ConntrackHandle::bulk) |
 //! | (not there) | [`handle.get_many(keys)`](ConntrackHandle::get_many) |
 //! | `-F` | [`handle.flush(Table::Conntrack)`](ConntrackHandle::flush) |
+//! | `-G -I -U -D -F expect` | [`handle.expectations()`](ConntrackHandle::expectations) |
+//! | `-C` | [`handle.stats()`](ConntrackHandle::stats) |
+//! | `-S`, `-S expect` | [`handle.cpu_stats()`](ConntrackHandle::cpu_stats), [`Expectations::cpu_stats`] |
+//! | `nfct list`, `get`, `add`, … `timeout` | [`handle.timeouts()`](ConntrackHandle::timeouts) |
+//! | `nfct list`, `get`, `add`, … `helper` | [`handle.user_helpers()`](ConntrackHandle::user_helpers) |
 //! | `-s -d -p --sport --dport` | [`Tuple`], [`FlowKey`] |
 //! | `-r -q` | [`FlowKey::reply`], [`NewFlow::reply`] |
 //! | `-w` | [`Zone`], [`FlowKey::zone`], [`NewFlow::zone`] |
@@ -131,23 +136,38 @@ mod expectation;
 mod filter;
 mod handle;
 mod request;
+mod stats;
 mod stream;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod text;
+mod timeout;
 mod transport;
+mod user_helper;
 
 pub use connection::{Connection, Options, connect, new_connection};
 pub use error::{Error, ErrorKind, Result};
-pub use expectation::{Expectation, ExpectationFlags, ExpectationId, ExpectationNat, TupleMask};
-pub use filter::{Filter, FilterBuilder, KernelFilter, NatKind, Ports};
+pub use expectation::{
+    Expectation, ExpectationFlags, ExpectationId, ExpectationKey, ExpectationNat, NewExpectation,
+    TupleMask,
+};
+pub use filter::{Filter, FilterBuilder, KernelFilter, NatKind, Ports, PrefixSet};
 pub use flow::*;
-pub use handle::ConntrackHandle;
+pub use handle::{ConntrackHandle, Expectations, TimeoutPolicies, UserHelpers};
 pub use ipnet::IpNet;
 pub use request::{
-    Bulk, Change, Create, Delete, Flush, Get, GetMany, List, Report, RequestFuture, Table, Update,
+    Bulk, Change, Create, Delete, Flush, FlushExpectations, Get, GetMany, List, Report,
+    RequestFuture, Table, Update,
+};
+pub use stats::{
+    CpuCounters, CpuStats, ExpectationCounters, ExpectationTotals, StatsMeter, TableCounters,
+    TableStats, TableTotals,
 };
 pub use stream::{FlowStream, FoundStream};
 pub use text::LabelMap;
+pub use timeout::{
+    DccpTimeouts, SctpTimeouts, SingleTimeout, TcpTimeouts, TimeoutPolicy, Timeouts, TwoWayTimeouts,
+};
 pub use transport::netns::NetworkNamespace;
+pub use user_helper::{ExpectationPolicy, UserHelper, UserHelperKey};
 pub use wire::attr::DecodeError;

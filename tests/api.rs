@@ -4,10 +4,13 @@ use std::future::IntoFuture;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use ctnetlink::{
-    Bulk, Change, Connection, ConntrackHandle, Create, DecodeError, Delete, Error, ErrorKind,
-    Filter, FilterBuilder, Flow, FlowKey, FlowStream, Flush, FoundStream, Get, GetMany,
-    KernelFilter, LabelMap, Labels, List, Masked, Nat, NatKind, NewFlow, Options, Patch, Ports,
-    Report, RequestFuture, Status, Tuple, Update,
+    Bulk, Change, Connection, ConntrackHandle, CpuStats, Create, DecodeError, Delete, Error,
+    ErrorKind, Expectation, ExpectationCounters, ExpectationFlags, ExpectationKey,
+    ExpectationPolicy, Expectations, Filter, FilterBuilder, Flow, FlowKey, FlowStream, Flush,
+    FlushExpectations, FoundStream, Get, GetMany, KernelFilter, LabelMap, Labels, List, Masked,
+    Nat, NatKind, NewExpectation, NewFlow, Options, Patch, Ports, Report, RequestFuture,
+    StatsMeter, Status, TableCounters, TableStats, TimeoutPolicies, TimeoutPolicy, Timeouts, Tuple,
+    TupleMask, Update, UserHelper, UserHelperKey, UserHelpers,
 };
 use futures::stream::{FusedStream, Stream};
 
@@ -37,6 +40,11 @@ fn futures_and_streams_travel() {
 #[test]
 fn the_handle_is_shared() {
     shared::<ConntrackHandle>();
+    shared::<Expectations>();
+    shared::<TimeoutPolicies>();
+    shared::<UserHelpers>();
+    shared::<StatsMeter<TableCounters>>();
+    shared::<StatsMeter<ExpectationCounters>>();
 }
 
 #[test]
@@ -60,6 +68,7 @@ fn builders_become_futures() {
     builder::<Update, ()>();
     builder::<Delete, ()>();
     builder::<Flush, ()>();
+    builder::<FlushExpectations, ()>();
     // They have an iterator or a stream, which need not be cloned or shared.
     begins::<Bulk, Report>();
     begins::<GetMany, FoundStream>();
@@ -71,6 +80,18 @@ fn nouns_are_plain_data() {
     plain::<FlowKey>();
     plain::<NewFlow>();
     plain::<Patch>();
+    plain::<Expectation>();
+    plain::<NewExpectation>();
+    plain::<ExpectationKey>();
+    plain::<ExpectationFlags>();
+    plain::<TupleMask>();
+    plain::<TableStats>();
+    plain::<CpuStats>();
+    plain::<CpuStats<ExpectationCounters>>();
+    plain::<TimeoutPolicy>();
+    plain::<Timeouts>();
+    plain::<UserHelper>();
+    plain::<UserHelperKey>();
     plain::<Filter>();
     plain::<Change>();
     plain::<KernelFilter>();
@@ -121,7 +142,9 @@ mod serde {
 
     use ::serde::Serialize;
     use ::serde::de::DeserializeOwned;
-    use ctnetlink::{Direction, Family, FlowId, IcmpEcho, ProtoInfo, TcpFlags, TcpState, Zone};
+    use ctnetlink::{
+        Direction, Family, FlowId, IcmpEcho, ProtoInfo, TcpFlags, TcpState, TcpTimeouts, Zone,
+    };
 
     fn same<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: T) {
         let text = serde_json::to_string(&value).unwrap();
@@ -137,11 +160,16 @@ mod serde {
     #[test]
     fn what_the_kernel_sent_survives() {
         let replies = include_str!("golden/replies.txt");
-        let mut seen = 0;
+        let (mut seen, mut expectations) = (0, 0);
         for line in replies.lines().filter(|line| !line.starts_with('#')) {
             let Some((_, text)) = line.split_once(' ') else {
                 continue;
             };
+            if let Ok(expectation) = Expectation::from_message(&bytes(text)) {
+                same(ExpectationKey::from(&expectation));
+                same(expectation);
+                expectations += 1;
+            }
             if let Ok(flow) = Flow::from_message(&bytes(text)) {
                 same(FlowKey::from(&flow));
                 same(flow.id.unwrap());
@@ -149,7 +177,7 @@ mod serde {
                 seen += 1;
             }
         }
-        assert_eq!(seen, 17);
+        assert_eq!((seen, expectations), (17, 8));
     }
 
     #[test]
@@ -188,6 +216,14 @@ mod serde {
                 .unwrap(),
         );
         same(KernelFilter::MARK | KernelFilter::ZONE);
+        same(NewExpectation::new(tuple, tuple.inverse()).timeout(Duration::from_secs(9)));
+        same(TupleMask::exact(&tuple));
+        let close = TcpTimeouts::new().close(Duration::from_secs(3));
+        same(TimeoutPolicy::new("p", Family::Ipv6, close));
+        same(Timeouts::unset(200.into()));
+        let data = ExpectationPolicy::new("data", 1, Duration::from_secs(3));
+        same(UserHelper::new("h", Family::Ipv4, 6, [data]));
+        same(CpuStats::new(3, TableCounters::default()));
         let nat = Nat::to(std::net::Ipv6Addr::LOCALHOST);
         same(NewFlow::new(tuple, Duration::from_millis(1)).source_nat(nat));
         let mut flow = Flow::new(tuple, tuple.inverse());

@@ -10,23 +10,51 @@ use std::path::{Path, PathBuf};
 use source::{rows, tokens, top_level_paths};
 
 /// Each module of the crate's root, with what it may use beside itself.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 15] = [
     ("wire", &[]),
     ("error", &["wire"]),
     ("flow", &["error", "wire"]),
     ("filter", &["error", "flow", "wire"]),
     ("expectation", &["error", "flow", "wire"]),
-    ("text", &["error", "expectation", "flow"]),
+    ("stats", &["error", "wire"]),
+    ("timeout", &["error", "flow", "wire"]),
+    ("user_helper", &["error", "flow", "wire"]),
+    (
+        "text",
+        &["error", "expectation", "flow", "stats", "timeout"],
+    ),
     ("testing", &["error", "flow", "wire"]),
     ("transport", &["error", "testing", "wire"]),
     ("stream", &["error", "filter", "flow", "transport", "wire"]),
     (
         "request",
-        &["error", "filter", "flow", "stream", "transport", "wire"],
+        &[
+            "error",
+            "expectation",
+            "filter",
+            "flow",
+            "stats",
+            "stream",
+            "timeout",
+            "transport",
+            "user_helper",
+            "wire",
+        ],
     ),
     (
         "handle",
-        &["error", "filter", "flow", "request", "stream", "transport"],
+        &[
+            "error",
+            "expectation",
+            "filter",
+            "flow",
+            "request",
+            "stats",
+            "stream",
+            "timeout",
+            "transport",
+            "user_helper",
+        ],
     ),
     ("connection", &["error", "handle", "testing", "transport"]),
 ];

@@ -1,16 +1,19 @@
 //! How a filter is made.
 
-use ipnet::IpNet;
-
-use super::Filter;
-use super::conditions::{Conditions, Meet, NatKind, Ports};
+use super::conditions::{Conditions, NatKind};
+use super::meet::Meet;
+use super::{Filter, Ports, PrefixSet};
 use crate::error::{Error, Result};
-use crate::flow::{Family, Labels, Masked, Protocol, Status, TcpState};
+use crate::flow::{
+    DccpState, Family, Labels, Masked, Protocol, SctpState, Status, TcpState, Tuple,
+};
 
 /// A filter under construction: see [`Filter::builder`].
 ///
 /// Each method adds a condition, and a flow has to meet them all: of two of a kind the filter keeps
-/// what both allow. Conditions that exclude each other are the error of [`build`](Self::build).
+/// what both allow. Conditions that exclude each other are the error of [`build`](Self::build). A
+/// builder that begins with the conditions of a filter comes from it, by
+/// [`Filter::to_builder`].
 #[derive(Debug, Clone, Default)]
 #[must_use = "a builder is no filter before `build`"]
 pub struct FilterBuilder {
@@ -35,26 +38,39 @@ impl FilterBuilder {
         )
     }
 
-    /// The source of the original direction, `-s` with `--mask-src`: an address or a prefix. Bits
-    /// behind the prefix do not count.
-    pub fn orig_src(self, net: impl Into<IpNet>) -> Self {
-        self.narrow("orig_src", |all| &mut all.orig.src, net.into())
+    /// The source of the original direction, `-s` with `--mask-src`: an address, a prefix, or a set
+    /// of them, in which thousands are looked up as fast as a few.
+    ///
+    /// ```
+    /// # use std::net::Ipv4Addr;
+    /// # use ctnetlink::{Filter, IpNet, PrefixSet};
+    /// let client = Filter::builder().orig_src(Ipv4Addr::new(10, 0, 0, 1)).build()?;
+    /// let site = Filter::builder().orig_src("10.0.0.0/8".parse::<IpNet>()?).build()?;
+    /// let sites: PrefixSet = ["10.0.0.0/8", "fd00::/8"]
+    ///     .map(str::parse::<IpNet>)
+    ///     .into_iter()
+    ///     .collect::<Result<_, _>>()?;
+    /// let sites = Filter::builder().orig_src(sites).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn orig_src(self, addresses: impl Into<PrefixSet>) -> Self {
+        self.narrow("orig_src", |all| &mut all.orig.src, addresses.into())
     }
 
     /// The destination of the original direction, `-d` with `--mask-dst`.
-    pub fn orig_dst(self, net: impl Into<IpNet>) -> Self {
-        self.narrow("orig_dst", |all| &mut all.orig.dst, net.into())
+    pub fn orig_dst(self, addresses: impl Into<PrefixSet>) -> Self {
+        self.narrow("orig_dst", |all| &mut all.orig.dst, addresses.into())
     }
 
     /// The source of the reply direction, `-r`: where no address is translated, the destination
     /// of the original one.
-    pub fn reply_src(self, net: impl Into<IpNet>) -> Self {
-        self.narrow("reply_src", |all| &mut all.reply.src, net.into())
+    pub fn reply_src(self, addresses: impl Into<PrefixSet>) -> Self {
+        self.narrow("reply_src", |all| &mut all.reply.src, addresses.into())
     }
 
     /// The destination of the reply direction, `-q`.
-    pub fn reply_dst(self, net: impl Into<IpNet>) -> Self {
-        self.narrow("reply_dst", |all| &mut all.reply.dst, net.into())
+    pub fn reply_dst(self, addresses: impl Into<PrefixSet>) -> Self {
+        self.narrow("reply_dst", |all| &mut all.reply.dst, addresses.into())
     }
 
     /// The source port (GRE: key) of the original direction, `--sport`: a port or a range. As every
@@ -124,21 +140,61 @@ impl FilterBuilder {
         self.narrow("mark", |all| &mut all.mark, mark.into())
     }
 
-    /// The labels, in the bits that count, `-l`. `Masked::new(labels, labels)` asks for these, and
-    /// leaves the others open.
-    pub fn labels(self, labels: impl Into<Masked<Labels>>) -> Self {
-        self.narrow("labels", |all| &mut all.labels, labels.into())
+    /// The labels, in the bits that count, `-l`: `Masked::from(labels)` asks for these and no other.
+    /// Most often [`has_labels`](Self::has_labels) is meant.
+    pub fn labels(self, labels: Masked<Labels>) -> Self {
+        self.narrow("labels", |all| &mut all.labels, labels)
     }
 
-    /// The status, in the bits that count, `-u`. `Masked::new(bits, bits)` asks for these, and
-    /// leaves the others open.
-    pub fn status(self, status: impl Into<Masked<Status>>) -> Self {
-        self.narrow("status", |all| &mut all.status, status.into())
+    /// All of these labels are set, whatever others are.
+    pub fn has_labels(self, labels: Labels) -> Self {
+        self.narrow(
+            "has_labels",
+            |all| &mut all.labels,
+            Masked::new(labels, labels),
+        )
+    }
+
+    /// None of these labels is set.
+    pub fn lacks_labels(self, labels: Labels) -> Self {
+        let none = Masked::new(Labels::EMPTY, labels);
+        self.narrow("lacks_labels", |all| &mut all.labels, none)
+    }
+
+    /// The status, in the bits that count, `-u`: `Masked::from(status)` asks for these bits and no
+    /// other, which no real flow may have. Most often [`has_status`](Self::has_status) is meant.
+    pub fn status(self, status: Masked<Status>) -> Self {
+        self.narrow("status", |all| &mut all.status, status)
+    }
+
+    /// All of these status bits are set, whatever others are, `-u`.
+    pub fn has_status(self, status: Status) -> Self {
+        self.narrow(
+            "has_status",
+            |all| &mut all.status,
+            Masked::new(status, status),
+        )
+    }
+
+    /// None of these status bits is set.
+    pub fn lacks_status(self, status: Status) -> Self {
+        let none = Masked::new(Status::empty(), status);
+        self.narrow("lacks_status", |all| &mut all.status, none)
     }
 
     /// The state of a TCP flow, `--state`. It implies the protocol. Offloaded flows show none.
     pub fn tcp_state(self, state: TcpState) -> Self {
         self.narrow("tcp_state", |all| &mut all.tcp_state, state)
+    }
+
+    /// The state of an SCTP flow, `--state`. It implies the protocol.
+    pub fn sctp_state(self, state: SctpState) -> Self {
+        self.narrow("sctp_state", |all| &mut all.sctp_state, state)
+    }
+
+    /// The state of a DCCP flow (until Linux 6.16), `--state`. It implies the protocol.
+    pub fn dccp_state(self, state: DccpState) -> Self {
+        self.narrow("dccp_state", |all| &mut all.dccp_state, state)
     }
 
     /// The ends that are translated, `--src-nat`, `--dst-nat`, `--any-nat`.
@@ -158,6 +214,23 @@ impl FilterBuilder {
         self
     }
 
+    /// The helper of this name reads the flow's payload: `ftp`, `sip`, …
+    pub fn helper(self, name: impl Into<Box<str>>) -> Self {
+        self.narrow("helper", |all| &mut all.helper, name.into())
+    }
+
+    /// Another flow, its master, expected it.
+    pub fn has_master(mut self) -> Self {
+        self.conditions.has_master = true;
+        self
+    }
+
+    /// The flow of this original tuple expected it: the data flows of an FTP session, say. The
+    /// master is of its family.
+    pub fn master(self, master: Tuple) -> Self {
+        self.narrow("master", |all| &mut all.master, master)
+    }
+
     /// One at least of these filters matches. User space alone compares it.
     pub fn any_of(mut self, filters: impl IntoIterator<Item = Filter>) -> Self {
         self.conditions.any_of.push(filters.into_iter().collect());
@@ -175,9 +248,11 @@ impl FilterBuilder {
     /// # Errors
     ///
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where no flow could meet all conditions
-    /// (two families, two protocols, disjoint prefixes or ranges, …), and where one says nothing or
-    /// cannot be told: a mask without bits, an empty range, ports without a protocol that has them,
-    /// ICMP fields of another protocol, `any_of` nothing or of everything, `not` everything.
+    /// (two families, two protocols, disjoint prefixes or ranges, a value with bits outside its mask,
+    /// …), and where one says nothing or cannot be told: a mask without bits, an empty range or set of
+    /// addresses, a prefix with bits behind its length, ports without a protocol that has them, ICMP
+    /// fields of another protocol, `any_of` nothing or of everything, `not` everything. Filters in
+    /// filters in filters are refused when they are more than 32 deep.
     ///
     /// ```
     /// # use ctnetlink::{ErrorKind, Filter};
@@ -197,14 +272,35 @@ impl FilterBuilder {
         slot: fn(&mut Conditions) -> &mut Option<T>,
         new: T,
     ) -> Self {
-        let slot = slot(&mut self.conditions);
-        match slot.map_or(Some(new), |old| old.meet(new)) {
-            Some(both) => *slot = Some(both),
-            None => {
-                let refusal = format!("{name}: no flow meets both {slot:?} and {new:?}");
-                self.refusal.get_or_insert(refusal);
-            }
+        match narrowed(slot(&mut self.conditions), new) {
+            Ok(()) => {}
+            Err(why) => _ = self.refusal.get_or_insert_with(|| format!("{name}: {why}")),
         }
         self
+    }
+}
+
+/// Leaves what both the slot and the new condition allow.
+fn narrowed<T: Meet>(slot: &mut Option<T>, new: T) -> std::result::Result<(), String> {
+    if let Some(refusal) = new.refusal() {
+        return Err(refusal);
+    }
+    let both = match slot.as_ref() {
+        None => new,
+        Some(old) => old
+            .meet(&new)
+            .ok_or_else(|| format!("no flow meets both {} and {}", old.shown(), new.shown()))?,
+    };
+    *slot = Some(both);
+    Ok(())
+}
+
+impl From<Filter> for FilterBuilder {
+    /// Begins with the conditions of the filter.
+    fn from(filter: Filter) -> Self {
+        Self {
+            conditions: filter.0,
+            refusal: None,
+        }
     }
 }

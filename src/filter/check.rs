@@ -1,16 +1,15 @@
 //! What a filter may not ask.
 
-use std::net::IpAddr;
-
-use ipnet::IpNet;
-
 use super::Filter;
-use super::conditions::{Conditions, Ends, Meet, NatKind};
+use super::conditions::{Conditions, Ends, NatKind};
+use super::meet::Meet;
 use crate::error::{Error, Result};
-use crate::flow::address::plain_net;
 use crate::flow::tuple::has_ports;
-use crate::flow::{Bits, Family, Masked};
-use crate::wire::uapi::{IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP};
+use crate::flow::{Family, Protocol};
+use crate::wire::uapi::{IPPROTO_DCCP, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP, IPPROTO_TCP};
+
+/// How deep filters may be in filters: they are walked by recursion.
+pub(super) const DEPTH: usize = 32;
 
 type Check<T = ()> = std::result::Result<T, String>;
 
@@ -23,10 +22,19 @@ impl Conditions {
     }
 
     fn settle(&mut self) -> Check {
-        if self.tcp_state.is_some() {
-            imply("protocol", &mut self.protocol, IPPROTO_TCP, "tcp_state")?;
+        for (by, there, protocol) in [
+            ("tcp_state", self.tcp_state.is_some(), IPPROTO_TCP),
+            ("sctp_state", self.sctp_state.is_some(), IPPROTO_SCTP),
+            ("dccp_state", self.dccp_state.is_some(), IPPROTO_DCCP),
+        ] {
+            if there {
+                imply("protocol", &mut self.protocol, protocol, by)?;
+            }
         }
-        for (name, ends) in [("orig", &mut self.orig), ("reply", &mut self.reply)] {
+        if let Some(master) = &self.master {
+            imply("family", &mut self.family, master.family(), "master")?;
+        }
+        for (name, ends) in [("orig", &self.orig), ("reply", &self.reply)] {
             ends.settle(name, &mut self.family, self.protocol)?;
         }
         if self.icmp_type.is_some() || self.icmp_code.is_some() || self.icmp_id.is_some() {
@@ -38,9 +46,10 @@ impl Conditions {
             imply("family", &mut self.family, family, "icmp")?;
         }
         self.check_zones()?;
-        full("mark", self.mark)?;
-        full("labels", self.labels)?;
-        full("status", self.status)?;
+        sound("mark", &self.mark)?;
+        sound("labels", &self.labels)?;
+        sound("status", &self.status)?;
+        sound("helper", &self.helper)?;
         if self.any_nat && self.status.is_some_and(NatKind::is_ruled_out) {
             return Err("nat: translated, and not translated".into());
         }
@@ -62,6 +71,9 @@ impl Conditions {
     }
 
     fn check_filters(&self) -> Check {
+        if self.depth() > DEPTH {
+            return Err(format!("filters in filters, more than {DEPTH} deep"));
+        }
         for filters in &self.any_of {
             if filters.is_empty() {
                 return Err("any_of: of no filter; nothing would match".into());
@@ -79,6 +91,13 @@ impl Conditions {
         }
     }
 
+    /// How many filters are in one another here, this one counted. Each of them was checked before,
+    /// so that the recursion has an end.
+    fn depth(&self) -> usize {
+        let inner = self.any_of.iter().flatten().chain(&self.not);
+        1 + inner.map(|filter| filter.0.depth()).max().unwrap_or(0)
+    }
+
     fn excludes(&self, other: &Self) -> bool {
         fn differ<T: PartialEq>(a: Option<T>, b: Option<T>) -> bool {
             a.zip(b).is_some_and(|(a, b)| a != b)
@@ -88,15 +107,15 @@ impl Conditions {
 }
 
 impl Ends {
-    fn settle(&mut self, name: &str, family: &mut Option<Family>, protocol: Option<u8>) -> Check {
-        for net in [&mut self.src, &mut self.dst].into_iter().flatten() {
-            *net = plain_net(*net).trunc();
-            imply("family", family, family_of(net), &format!("{name} address"))?;
+    fn settle(&self, name: &str, family: &mut Option<Family>, protocol: Option<u8>) -> Check {
+        for (end, set) in [("src", &self.src), ("dst", &self.dst)] {
+            sound(&format!("{name}_{end}"), set)?;
+            if let Some(of) = set.as_ref().and_then(|set| set.family()) {
+                imply("family", family, of, &format!("{name}_{end}"))?;
+            }
         }
         for ports in self.ports() {
-            if ports.is_empty() {
-                return Err(format!("{name} port: the range is empty"));
-            }
+            sound(&format!("{name} port"), &Some(ports))?;
             if !protocol.is_some_and(has_ports) {
                 return Err(lacks(&format!("{name} port"), "ports", protocol));
             }
@@ -105,39 +124,30 @@ impl Ends {
     }
 }
 
-fn family_of(net: &IpNet) -> Family {
-    match net.addr() {
-        IpAddr::V4(_) => Family::Ipv4,
-        IpAddr::V6(_) => Family::Ipv6,
-    }
-}
-
 /// What `by` says goes into the slot, unless that says otherwise.
 fn imply<T: Meet>(name: &str, slot: &mut Option<T>, value: T, by: &str) -> Check {
-    match slot.map_or(Some(value), |old| old.meet(value)) {
-        Some(both) => {
-            *slot = Some(both);
-            Ok(())
-        }
-        None => Err(format!("{name}: {slot:?}, and by its {by} {value:?}")),
-    }
+    let both = match slot.as_ref() {
+        None => value,
+        Some(old) => old.meet(&value).ok_or_else(|| {
+            let (old, value) = (old.shown(), value.shown());
+            format!("{name}: it is {old}, and by {by} it would be {value}")
+        })?,
+    };
+    *slot = Some(both);
+    Ok(())
 }
 
 fn lacks(name: &str, what: &str, protocol: Option<u8>) -> String {
-    match protocol {
+    match protocol.map(Protocol::from) {
         Some(protocol) => format!("{name}: protocol {protocol} has no {what}"),
         None => format!("{name}: name the protocol, for not every one has {what}"),
     }
 }
 
-fn full<T: Bits>(name: &str, masked: Option<Masked<T>>) -> Check {
-    match masked {
-        Some(masked) if masked.is_void() => Err(format!(
-            "{name}: its mask has no bit, every flow would match"
-        )),
-        Some(masked) if masked.excess() != T::NONE => Err(format!(
-            "{name}: its value has bits outside the mask, no flow would match"
-        )),
-        _ => Ok(()),
+/// Refuses a condition that says nothing, or what nobody means.
+fn sound<T: Meet>(name: &str, condition: &Option<T>) -> Check {
+    match condition.as_ref().and_then(Meet::refusal) {
+        Some(why) => Err(format!("{name}: {why}")),
+        None => Ok(()),
     }
 }

@@ -11,10 +11,11 @@ use std::net::Ipv4Addr;
 use bitflags::bitflags;
 use ipnet::IpNet;
 
-use super::Filter;
-use super::conditions::{Conditions, Ends, Ports};
+use super::conditions::{Conditions, Ends};
+use super::tuple::Side;
+use super::{Filter, Ports, PrefixSet};
 use crate::flow::{Family, Masked, Status};
-use crate::wire::uapi::{EINVAL, EOPNOTSUPP, IPPROTO_TCP, IPPROTO_UDP};
+use crate::wire::uapi::{EINVAL, EOPNOTSUPP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP};
 
 bitflags! {
     /// The conditions that a request had the kernel compare.
@@ -99,19 +100,6 @@ pub(crate) struct Pushed {
     pub(super) reply: Side,
 }
 
-/// What is compared of one tuple. Everything but addresses goes with the protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Side {
-    pub(super) src: Option<Ipv4Addr>,
-    pub(super) dst: Option<Ipv4Addr>,
-    pub(super) protocol: Option<u8>,
-    pub(super) src_port: Option<u16>,
-    pub(super) dst_port: Option<u16>,
-    pub(super) icmp_type: Option<u8>,
-    pub(super) icmp_code: Option<u8>,
-    pub(super) icmp_id: Option<u16>,
-}
-
 impl Pushed {
     /// What of the filter such a kernel compares correctly in a dump of this family.
     ///
@@ -133,10 +121,7 @@ impl Pushed {
         if can.tuples && family.is_some() {
             pushed.orig = Side {
                 protocol: filter.protocol,
-                icmp_type: filter.icmp_type,
-                icmp_code: filter.icmp_code,
-                icmp_id: filter.icmp_id,
-                ..Side::new(&filter.orig, filter.protocol)
+                ..Side::new(&filter.orig, filter.protocol).with_icmp(filter)
             };
             pushed.reply = Side::new(&filter.reply, filter.protocol);
         }
@@ -183,29 +168,15 @@ impl Pushed {
 
     /// The conditions in it.
     pub(crate) fn conditions(&self) -> KernelFilter {
-        let Self { orig, reply, .. } = self;
-        let parts = [
+        let ([orig, _], [_, reply]) = (self.orig.conditions(), self.reply.conditions());
+        let whole = [
             (self.family.is_some(), KernelFilter::FAMILY),
             (self.mark.is_some(), KernelFilter::MARK),
             (self.status.is_some(), KernelFilter::STATUS),
             (self.zone.is_some(), KernelFilter::ZONE),
-            (orig.protocol.is_some(), KernelFilter::PROTOCOL),
-            (orig.src.is_some(), KernelFilter::ORIG_SRC),
-            (orig.dst.is_some(), KernelFilter::ORIG_DST),
-            (reply.src.is_some(), KernelFilter::REPLY_SRC),
-            (reply.dst.is_some(), KernelFilter::REPLY_DST),
-            (orig.src_port.is_some(), KernelFilter::ORIG_SRC_PORT),
-            (orig.dst_port.is_some(), KernelFilter::ORIG_DST_PORT),
-            (reply.src_port.is_some(), KernelFilter::REPLY_SRC_PORT),
-            (reply.dst_port.is_some(), KernelFilter::REPLY_DST_PORT),
-            (orig.icmp_type.is_some(), KernelFilter::ICMP_TYPE),
-            (orig.icmp_code.is_some(), KernelFilter::ICMP_CODE),
-            (orig.icmp_id.is_some(), KernelFilter::ICMP_ID),
         ];
-        parts
-            .into_iter()
-            .filter_map(|(there, condition)| there.then_some(condition))
-            .collect()
+        let whole = whole.into_iter().filter(|(there, _)| *there);
+        whole.fold(orig | reply, |all, (_, condition)| all | condition)
     }
 }
 
@@ -217,20 +188,34 @@ impl Side {
         let port = |ports: Option<Ports>| ports.filter(|_| compared)?.single();
         let (src_port, dst_port) = (port(ends.src_port), port(ends.dst_port));
         Self {
-            src: ends.src.and_then(single_v4),
-            dst: ends.dst.and_then(single_v4),
+            src: ends.src.as_ref().and_then(single_v4),
+            dst: ends.dst.as_ref().and_then(single_v4),
             protocol: protocol.filter(|_| src_port.or(dst_port).is_some()),
             src_port,
             dst_port,
             ..Self::default()
         }
     }
+
+    /// The fields of ICMP in the attributes of its version.
+    fn with_icmp(mut self, filter: &Conditions) -> Self {
+        let (kind, code, id) = match filter.protocol {
+            Some(IPPROTO_ICMPV6) => (
+                &mut self.icmpv6_type,
+                &mut self.icmpv6_code,
+                &mut self.icmpv6_id,
+            ),
+            _ => (&mut self.icmp_type, &mut self.icmp_code, &mut self.icmp_id),
+        };
+        (*kind, *code, *id) = (filter.icmp_type, filter.icmp_code, filter.icmp_id);
+        self
+    }
 }
 
 /// The address, where the kernel compares it: it takes no prefix, and of IPv6 it gives every flow
 /// but those of the address (5.8 to 6.18 at least).
-fn single_v4(net: IpNet) -> Option<Ipv4Addr> {
-    match net {
+fn single_v4(set: &PrefixSet) -> Option<Ipv4Addr> {
+    match set.single()? {
         IpNet::V4(net) if net.prefix_len() == 32 => Some(net.addr()),
         _ => None,
     }

@@ -1,9 +1,8 @@
 //! The filter against a flow.
 
-use ipnet::IpNet;
-
+use super::PrefixSet;
 use super::conditions::{Conditions, Ends, NatKind};
-use crate::flow::{Flow, IcmpEcho, ProtoInfo, TcpState, Tuple, Zone, ZoneDirection};
+use crate::flow::{Flow, IcmpEcho, ProtoInfo, Tuple, Zone, ZoneDirection};
 
 impl Conditions {
     pub(super) fn matches(&self, flow: &Flow) -> bool {
@@ -28,14 +27,31 @@ impl Conditions {
             && self
                 .labels
                 .is_none_or(|it| it.matches(flow.labels.unwrap_or_default()))
-            && (self.tcp_state.is_none() || self.tcp_state == tcp_state(flow))
+            && self.matches_state(flow)
             && (!self.any_nat || NatKind::is_any(flow.status))
             && (!self.has_helper || flow.helper().is_some())
+            && holds(
+                self.helper.as_deref(),
+                flow.helper().map(|helper| &*helper.name),
+            )
+            && (!self.has_master || flow.master().is_some())
+            && holds(self.master.as_ref(), flow.master())
             && self
                 .any_of
                 .iter()
                 .all(|filters| filters.iter().any(|filter| filter.matches(flow)))
             && !self.not.iter().any(|filter| filter.matches(flow))
+    }
+
+    fn matches_state(&self, flow: &Flow) -> bool {
+        let (mut tcp, mut sctp, mut dccp) = (None, None, None);
+        match &flow.protoinfo {
+            Some(ProtoInfo::Tcp(info)) => tcp = Some(info.state),
+            Some(ProtoInfo::Sctp(info)) => sctp = Some(info.state),
+            Some(ProtoInfo::Dccp(info)) => dccp = Some(info.state),
+            _ => {}
+        }
+        holds(self.tcp_state, tcp) && holds(self.sctp_state, sctp) && holds(self.dccp_state, dccp)
     }
 
     fn matches_icmp(&self, echo: Option<IcmpEcho>) -> bool {
@@ -47,9 +63,10 @@ impl Conditions {
 
 impl Ends {
     fn matches(&self, tuple: &Tuple) -> bool {
-        let within = |net: Option<IpNet>, address| net.is_none_or(|net| net.contains(&address));
-        within(self.src, tuple.src())
-            && within(self.dst, tuple.dst())
+        let within =
+            |set: &Option<PrefixSet>, address| set.as_ref().is_none_or(|set| set.contains(address));
+        within(&self.src, tuple.src())
+            && within(&self.dst, tuple.dst())
             && [
                 (self.src_port, tuple.src_port()),
                 (self.dst_port, tuple.dst_port()),
@@ -72,12 +89,5 @@ fn zones(zone: Zone) -> (u16, u16) {
         ZoneDirection::Both => (zone.id(), zone.id()),
         ZoneDirection::Orig => (zone.id(), 0),
         ZoneDirection::Reply => (0, zone.id()),
-    }
-}
-
-fn tcp_state(flow: &Flow) -> Option<TcpState> {
-    match &flow.protoinfo {
-        Some(ProtoInfo::Tcp(info)) => Some(info.state),
-        _ => None,
     }
 }

@@ -5,9 +5,10 @@ mod conditions;
 mod contradictions;
 mod decisions;
 pub(crate) mod model;
+mod sets;
 mod superset;
 
-use super::{Filter, FilterBuilder, NatKind};
+use super::{Filter, FilterBuilder, NatKind, PrefixSet};
 use crate::flow::{Flow, Tuple};
 use ipnet::IpNet;
 
@@ -16,7 +17,7 @@ fn net(text: &str) -> IpNet {
         .unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-fn on(filter: impl FnOnce(FilterBuilder) -> FilterBuilder) -> Filter {
+pub(super) fn on(filter: impl FnOnce(FilterBuilder) -> FilterBuilder) -> Filter {
     let filter = filter(Filter::builder());
     filter.build().unwrap_or_else(|error| panic!("{error}"))
 }

@@ -1,6 +1,7 @@
 //! The part of a filter that goes into a request, as attributes.
 
-use super::kernel::{Pushed, Side};
+use super::kernel::Pushed;
+use super::tuple::Side;
 use crate::flow::Flow;
 use crate::wire::attr::Writer;
 use crate::wire::uapi::*;
@@ -41,69 +42,5 @@ impl Pushed {
         for (side, _, tuple) in sides() {
             w.nest(*tuple, |w| side.write(w));
         }
-    }
-}
-
-impl Side {
-    fn is_icmpv6(&self) -> bool {
-        self.protocol == Some(IPPROTO_ICMPV6)
-    }
-
-    /// The fields that the kernel shall compare.
-    fn flags(&self) -> u32 {
-        let [kind, code, id] = match self.is_icmpv6() {
-            true => [
-                CTA_FILTER_F_CTA_PROTO_ICMPV6_TYPE,
-                CTA_FILTER_F_CTA_PROTO_ICMPV6_CODE,
-                CTA_FILTER_F_CTA_PROTO_ICMPV6_ID,
-            ],
-            false => [
-                CTA_FILTER_F_CTA_PROTO_ICMP_TYPE,
-                CTA_FILTER_F_CTA_PROTO_ICMP_CODE,
-                CTA_FILTER_F_CTA_PROTO_ICMP_ID,
-            ],
-        };
-        let fields = [
-            (self.src.is_some(), CTA_FILTER_F_CTA_IP_SRC),
-            (self.dst.is_some(), CTA_FILTER_F_CTA_IP_DST),
-            (self.protocol.is_some(), CTA_FILTER_F_CTA_PROTO_NUM),
-            (self.src_port.is_some(), CTA_FILTER_F_CTA_PROTO_SRC_PORT),
-            (self.dst_port.is_some(), CTA_FILTER_F_CTA_PROTO_DST_PORT),
-            (self.icmp_type.is_some(), kind),
-            (self.icmp_code.is_some(), code),
-            (self.icmp_id.is_some(), id),
-        ];
-        fields
-            .into_iter()
-            .filter(|(there, _)| *there)
-            .fold(0, |flags, (_, flag)| flags | flag)
-    }
-
-    fn write(&self, w: &mut Writer<'_>) {
-        if self.src.or(self.dst).is_some() {
-            w.nest(CTA_TUPLE_IP, |w| {
-                w.put_some(CTA_IP_V4_SRC, self.src.as_ref());
-                w.put_some(CTA_IP_V4_DST, self.dst.as_ref());
-            });
-        }
-        let Some(protocol) = self.protocol else {
-            return;
-        };
-        let [id, kind, code] = match self.is_icmpv6() {
-            true => [
-                CTA_PROTO_ICMPV6_ID,
-                CTA_PROTO_ICMPV6_TYPE,
-                CTA_PROTO_ICMPV6_CODE,
-            ],
-            false => [CTA_PROTO_ICMP_ID, CTA_PROTO_ICMP_TYPE, CTA_PROTO_ICMP_CODE],
-        };
-        w.nest(CTA_TUPLE_PROTO, |w| {
-            w.put(CTA_PROTO_NUM, &protocol);
-            w.put_some(CTA_PROTO_SRC_PORT, self.src_port.as_ref());
-            w.put_some(CTA_PROTO_DST_PORT, self.dst_port.as_ref());
-            w.put_some(id, self.icmp_id.as_ref());
-            w.put_some(kind, self.icmp_type.as_ref());
-            w.put_some(code, self.icmp_code.as_ref());
-        });
     }
 }

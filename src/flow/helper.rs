@@ -41,13 +41,18 @@ impl Value for Box<str> {
     }
 }
 
-/// Refuses what the kernel would take for another name, or for none.
-pub(crate) fn check_name(name: &str) -> Result<()> {
-    match name.len() {
-        _ if name.contains('\0') => Err(Error::invalid_input("helper: a NUL in its name")),
-        16.. => Err(Error::invalid_input(format!(
-            "helper: the name {name:?} is longer than 15 bytes"
-        ))),
-        _ => Ok(()),
+/// The longest name of a helper, in bytes.
+pub(crate) const HELPER_NAME: usize = 15;
+
+/// Refuses what the kernel would take for another name, or for none; `what` has the name.
+pub(crate) fn check_name(what: &str, name: &str, longest: usize) -> Result<()> {
+    if name.contains('\0') {
+        Err(Error::invalid_input(format!("{what}: a NUL in its name")))
+    } else if name.len() > longest {
+        Err(Error::invalid_input(format!(
+            "{what}: the name {name:?} is longer than {longest} bytes"
+        )))
+    } else {
+        Ok(())
     }
 }

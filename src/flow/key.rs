@@ -1,6 +1,6 @@
 //! What names one flow of the table.
 
-use super::{Flow, FlowId, NewFlow, Tuple, Zone};
+use super::{Flow, FlowId, NewFlow, Tuple, Zone, ZoneDirection};
 use crate::wire::attr::Writer;
 
 /// One direction of a flow.
@@ -84,6 +84,14 @@ impl FlowKey {
     /// The direction that the tuple is of.
     pub fn direction(&self) -> Direction {
         self.direction
+    }
+
+    /// The number of the zone that this direction's tuple is looked up in.
+    pub(crate) fn zone_id(&self) -> u16 {
+        match (self.zone.direction(), self.direction) {
+            (ZoneDirection::Orig, Direction::Reply) | (ZoneDirection::Reply, Direction::Orig) => 0,
+            _ => self.zone.id(),
+        }
     }
 
     pub(crate) fn has_id(&self) -> bool {

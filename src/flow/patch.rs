@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::accounting::seconds;
-use super::helper::check_name;
+use super::helper::{HELPER_NAME, check_name};
 use super::{
     Flow, Helper, Labels, Masked, ProtoInfo, Protocol, Rare, SeqAdj, Status, SynProxy, TcpState,
 };
@@ -180,7 +180,7 @@ impl Patch {
             }
         }
         match &self.helper {
-            Some(name) => check_name(name),
+            Some(name) => check_name("helper", name, HELPER_NAME),
             None => Ok(()),
         }
     }

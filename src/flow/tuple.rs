@@ -281,6 +281,13 @@ impl Tuple {
         })
     }
 
+    /// Are the two of one family and protocol, and have both ports, or neither?
+    pub(crate) fn has_form_of(&self, other: &Self) -> bool {
+        self.family() == other.family()
+            && self.protocol == other.protocol
+            && std::mem::discriminant(&self.detail) == std::mem::discriminant(&other.detail)
+    }
+
     /// Is it the same tuple, up to ports that one side does not have (DCCP from Linux 6.17 on)?
     pub(crate) fn agrees_with(&self, other: &Self) -> bool {
         let open = self.detail == Detail::None || other.detail == Detail::None;

@@ -140,7 +140,7 @@ async fn compares_marks(task: &Task) -> Result<bool> {
     Ok(verdict(&datagram).is_some_and(|verdict| verdict.errno == EINVAL))
 }
 
-async fn flush(task: &Task, request: Request) -> Result<()> {
+pub(super) async fn flush(task: &Task, request: Request) -> Result<()> {
     let mut walk = task.walk(request)?;
     while let Some(datagram) = walk.next().await {
         if let Some(verdict) = verdict(&datagram?) {

@@ -4,6 +4,8 @@
 pub(crate) mod bulk;
 pub(crate) mod create;
 pub(crate) mod delete;
+mod dump;
+pub(crate) mod expectation;
 pub(crate) mod flush;
 pub(crate) mod get;
 pub(crate) mod get_many;
@@ -11,7 +13,10 @@ pub(crate) mod list;
 pub(crate) mod matching;
 mod probe;
 pub(crate) mod report;
+pub(crate) mod stats;
+pub(crate) mod timeout;
 pub(crate) mod update;
+pub(crate) mod user_helper;
 
 use std::fmt;
 use std::future::Future;
@@ -26,6 +31,7 @@ use tracing::{Instrument, Span, field};
 pub use bulk::{Bulk, Change};
 pub use create::Create;
 pub use delete::Delete;
+pub use expectation::FlushExpectations;
 pub use flush::Flush;
 pub use get::Get;
 pub use get_many::GetMany;

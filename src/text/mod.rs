@@ -5,5 +5,7 @@ mod expectation;
 mod flow;
 mod label_map;
 mod nouns;
+mod stats;
+mod timeout;
 
 pub use label_map::LabelMap;

@@ -54,7 +54,10 @@ fn a_filter_lists_and_removes_the_same_on_all() {
             for (filter, met) in [
                 (Filter::builder().mark(1).zone(1), 1),
                 (Filter::builder().zone(1), 4),
-                (Filter::builder().status(Masked::new(Status::ASSURED, Status::ASSURED)), 3),
+                (
+                    Filter::builder().status(Masked::new(Status::ASSURED, Status::ASSURED)),
+                    3,
+                ),
                 (
                     Filter::builder().orig_src("fd00::1".parse::<std::net::IpAddr>().unwrap()),
                     3,

@@ -26,7 +26,10 @@ fn a_flow_from_its_create_to_its_end() {
         assert_eq!(made.use_count, Some(2));
 
         handle.set_mark(key, Masked::new(0xf0, 0xf0)).await.unwrap();
-        handle.set_labels(key, Labels::bit(3).unwrap()).await.unwrap();
+        handle
+            .set_labels(key, Labels::bit(3).unwrap())
+            .await
+            .unwrap();
         handle
             .update(key)
             .tcp_state(TcpState::FinWait)
@@ -71,7 +74,10 @@ fn many_changes_at_once() {
             .bulk((0..1000).map(|n| Change::Create(new(n))))
             .await
             .unwrap();
-        assert_eq!((report.applied, report.gone, report.failed.len()), (1000, 0, 0));
+        assert_eq!(
+            (report.applied, report.gone, report.failed.len()),
+            (1000, 0, 0)
+        );
         let marks = (0..1001).map(|n| Change::Update(udp(n).into(), Patch::new().mark(9)));
         let report = handle.bulk(marks).await.unwrap();
         assert_eq!((report.applied, report.gone), (1000, 1));
@@ -171,9 +177,15 @@ fn without_rules_there_are_no_labels() {
     run(async {
         let kernel = Kernel::new();
         let handle = kernel.connect();
-        handle.create(new(1).labels(Labels::bit(1).unwrap())).await.unwrap();
+        handle
+            .create(new(1).labels(Labels::bit(1).unwrap()))
+            .await
+            .unwrap();
         assert_eq!(kernel.flows()[0].labels, None);
-        let error = handle.set_labels(udp(1), Labels::bit(1).unwrap()).await.unwrap_err();
+        let error = handle
+            .set_labels(udp(1), Labels::bit(1).unwrap())
+            .await
+            .unwrap_err();
         assert_eq!(error.errno(), Some(28));
     });
 }

@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod beside;
 mod bulk;
 mod common;
 mod filter;
@@ -40,7 +41,8 @@ fn main() -> ExitCode {
         .chain(filter::tests())
         .chain(lanes::tests())
         .chain(matching::tests())
-        .chain(bulk::tests());
+        .chain(bulk::tests())
+        .chain(beside::tests());
     let trials = match obstacle {
         None => trials.collect(),
         Some(reason) if is_strict() => vec![Trial::test("namespaces", || Err(reason.into()))],

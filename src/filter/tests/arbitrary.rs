@@ -103,6 +103,16 @@ fn rest(mut filter: FilterBuilder, flow: &Flow, chosen: &mut Chosen, mask: u32) 
     if chosen.next() && flow.helper().is_some() {
         filter = filter.has_helper();
     }
+    if let Some(helper) = flow.helper().filter(|helper| !helper.name.is_empty()) {
+        if chosen.next() {
+            filter = filter.helper(helper.name.clone());
+        }
+    }
+    if let Some(master) = flow.master().filter(|it| it.family() == flow.family()) {
+        if chosen.next() {
+            filter = filter.has_master().master(*master);
+        }
+    }
     if chosen.next() {
         let id = match flow.zone.direction() {
             ZoneDirection::Reply => 0,
@@ -145,7 +155,7 @@ fn tuples(mut filter: FilterBuilder, flow: &Flow, chosen: &mut Chosen, mask: u32
             mask as u8 % 32
         };
         if there {
-            filter = add(filter, IpNet::new(address, bits).unwrap());
+            filter = add(filter, IpNet::new(address, bits).unwrap().trunc());
         }
     }
     if !chosen.next() {

@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::flow::{
-    Family, Helper, IcmpEcho, Labels, Masked, Rare, Status, TcpInfo, TcpState, Zone,
+    DccpInfo, DccpState, Family, Helper, IcmpEcho, Labels, Masked, ProtoInfo, Protocol, Rare,
+    SctpInfo, SctpState, Status, TcpInfo, TcpState, Zone,
 };
 
 #[track_caller]
-fn check(filter: &Filter, yes: &[Flow], no: &[Flow]) {
+pub(super) fn check(filter: &Filter, yes: &[Flow], no: &[Flow]) {
     for flow in yes {
         assert!(filter.matches(flow), "{filter:?} misses {flow:?}");
     }
@@ -67,7 +68,7 @@ fn addresses_and_prefixes() {
     for (set, text, expected) in [
         (orig_src, "10.0.0.1/32", [true, true, false]),
         (orig_src, "10.0.0.2/32", [false; 3]),
-        (orig_src, "10.0.0.9/24", [true, true, false]),
+        (orig_src, "10.0.0.0/24", [true, true, false]),
         (orig_src, "fd00::/16", [false, false, true]),
         (orig_src, "0.0.0.0/0", [true, true, false]),
         (orig_dst, "10.0.0.2/31", [true, true, false]),
@@ -84,8 +85,8 @@ fn addresses_and_prefixes() {
             "{text}"
         );
     }
-    // Of two prefixes the narrower is left; bits behind it do not count.
-    let two = on(|b| b.orig_src(net("10.0.0.77/8")).orig_src(net("10.0.0.0/16")));
+    // Of two prefixes the narrower is left.
+    let two = on(|b| b.orig_src(net("10.0.0.0/8")).orig_src(net("10.0.0.0/16")));
     assert_eq!(two, on(|b| b.orig_src(net("10.0.0.0/16"))));
     assert_eq!(two.family(), Some(Family::Ipv4));
 }
@@ -222,7 +223,7 @@ fn mark_labels_and_status() {
         &[labels(Some(bit(3) | bit(100))), labels(None)],
     );
     check(
-        &on(|b| b.labels(Labels::EMPTY)),
+        &on(|b| b.labels(Labels::EMPTY.into())),
         &[labels(None)],
         &[labels(Some(bit(127)))],
     );
@@ -232,6 +233,33 @@ fn mark_labels_and_status() {
         &assured,
         &[status(Status::ASSURED | Status::CONFIRMED)],
         &[status(Status::CONFIRMED)],
+    );
+    let answered = status(Status::ASSURED | Status::SEEN_REPLY | Status::CONFIRMED);
+    check(
+        &on(|b| b.has_status(Status::ASSURED).lacks_status(Status::SRC_NAT)),
+        std::slice::from_ref(&answered),
+        &[
+            status(Status::SEEN_REPLY),
+            status(Status::ASSURED | Status::SRC_NAT),
+        ],
+    );
+    check(
+        &on(|b| b.has_status(Status::ASSURED | Status::SEEN_REPLY)),
+        &[answered],
+        &[status(Status::SEEN_REPLY), status(Status::ASSURED)],
+    );
+    check(
+        &on(|b| b.has_labels(bit(3)).lacks_labels(bit(4) | bit(5))),
+        &[labels(Some(bit(3) | bit(100)))],
+        &[
+            labels(Some(bit(3) | bit(5))),
+            labels(Some(bit(4))),
+            labels(None),
+        ],
+    );
+    assert_eq!(
+        on(|b| b.has_status(Status::ASSURED)),
+        on(|b| b.status(Masked::new(Status::ASSURED, Status::ASSURED)))
     );
     // Two of a kind are one.
     let both = on(|b| b.mark(Masked::new(1, 3)).mark(Masked::new(9, 9)));
@@ -282,7 +310,73 @@ fn tcp_state_and_helper() {
             ..Rare::default()
         }));
     });
-    check(&on(|b| b.has_helper()), &[helped], &[tcp()]);
+    check(
+        &on(|b| b.has_helper()),
+        std::slice::from_ref(&helped),
+        &[tcp()],
+    );
+    check(
+        &on(|b| b.helper("ftp")),
+        std::slice::from_ref(&helped),
+        &[tcp()],
+    );
+    check(&on(|b| b.helper("sip")), &[], &[helped, tcp()]);
+}
+
+#[test]
+fn states_of_other_protocols() {
+    let ends = || ("10.0.0.1:1".parse().unwrap(), "10.0.0.2:2".parse().unwrap());
+    let sctp = |state| {
+        let mut flow = of(Tuple::sctp(ends().0, ends().1).unwrap());
+        let info = SctpInfo {
+            state,
+            vtag_orig: None,
+            vtag_reply: None,
+        };
+        flow.protoinfo = Some(ProtoInfo::Sctp(Box::new(info)));
+        flow
+    };
+    let open = on(|b| b.sctp_state(SctpState::Established));
+    check(
+        &open,
+        &[sctp(SctpState::Established)],
+        &[sctp(SctpState::Closed), tcp()],
+    );
+    assert_eq!(open.protocol(), Some(Protocol::SCTP));
+    let dccp = |state| {
+        let (src, dst) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+        let mut flow = of(Tuple::generic(src, dst, 33).unwrap());
+        let info = DccpInfo {
+            state,
+            role: None,
+            handshake_seq: None,
+        };
+        flow.protoinfo = Some(ProtoInfo::Dccp(Box::new(info)));
+        flow
+    };
+    let open = on(|b| b.dccp_state(DccpState::Open));
+    check(&open, &[dccp(DccpState::Open)], &[dccp(DccpState::Respond)]);
+    assert_eq!(open.protocol(), Some(Protocol::DCCP));
+}
+
+#[test]
+fn masters() {
+    let master = tcp().orig;
+    let expected = flow(|flow| {
+        flow.rare = Some(Box::new(Rare {
+            master: Some(master),
+            ..Rare::default()
+        }));
+    });
+    check(
+        &on(|b| b.has_master()),
+        std::slice::from_ref(&expected),
+        &[tcp()],
+    );
+    let data = on(|b| b.master(master));
+    check(&data, std::slice::from_ref(&expected), &[tcp()]);
+    check(&on(|b| b.master(master.inverse())), &[], &[expected]);
+    assert_eq!(data.family(), Some(Family::Ipv4));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ErrorKind;
-use crate::flow::{Family, Labels, Masked, Status, TcpState};
+use crate::flow::{DccpState, Family, Labels, Masked, SctpState, Status, TcpState};
 
 #[track_caller]
 fn refused(name: &str, filter: impl FnOnce(FilterBuilder) -> FilterBuilder) {
@@ -44,7 +44,30 @@ fn protocols() {
 #[test]
 #[allow(clippy::reversed_empty_ranges)]
 fn ranges_and_prefixes() {
-    refused("orig port", |b| b.protocol(6).orig_dst_port(9..=1));
+    refused("orig_dst_port", |b| b.protocol(6).orig_dst_port(9..=1));
+    refused("orig_dst_port", |b| b.protocol(6).orig_dst_port(..0));
+    // An empty one does not vanish in another.
+    refused("orig_dst_port", |b| {
+        b.protocol(6).orig_dst_port(1..=9).orig_dst_port(9..=1)
+    });
+    // The address of an interface is not its network, which would match more.
+    for interface in ["10.0.0.7/24", "fd00::1/64", "::ffff:10.0.0.7/120"] {
+        refused("orig_src", |b| b.orig_src(net(interface)));
+        refused("reply_dst", |b| {
+            b.reply_dst(
+                [net("10.0.0.0/8"), net(interface)]
+                    .into_iter()
+                    .collect::<PrefixSet>(),
+            )
+        });
+    }
+    refused("orig_src", |b| {
+        b.orig_src(std::iter::empty::<IpNet>().collect::<PrefixSet>())
+    });
+    refused("orig_src", |b| {
+        let nothing = std::iter::empty::<IpNet>().collect::<PrefixSet>();
+        b.orig_src(net("10.0.0.0/8")).orig_src(nothing)
+    });
     refused("orig_dst_port", |b| {
         b.protocol(6).orig_dst_port(80).orig_dst_port(443)
     });
@@ -82,8 +105,81 @@ fn masks() {
     refused("status", |b| {
         b.status(Masked::new(Status::ASSURED, Status::SEEN_REPLY))
     });
+    // One that says nothing does not vanish in another.
+    refused("has_status", |b| {
+        b.has_status(Status::ASSURED).has_status(Status::empty())
+    });
+    refused("lacks_labels", |b| b.lacks_labels(Labels::EMPTY));
+    refused("lacks_status", |b| {
+        b.has_status(Status::ASSURED).lacks_status(Status::ASSURED)
+    });
     refused("nat", |b| b.nat(NatKind::Source).nat(NatKind::None));
     refused("nat", |b| b.nat(NatKind::Any).nat(NatKind::None));
+}
+
+#[test]
+fn helpers_and_masters() {
+    refused("helper", |b| b.helper(""));
+    refused("helper", |b| b.helper("ftp").helper("sip"));
+    let of = |flow: Flow| flow.orig;
+    refused("master", |b| b.master(of(tcp())).master(of(udp6())));
+    refused("family", |b| b.family(Family::Ipv6).master(of(tcp())));
+    refused("protocol", |b| b.protocol(6).sctp_state(SctpState::Closed));
+    refused("protocol", |b| {
+        b.tcp_state(TcpState::Close).dccp_state(DccpState::Open)
+    });
+}
+
+/// As deep as a stack bears, whichever way they are nested; deeper ones are neither built nor read.
+#[test]
+fn depth() {
+    for wrap in [
+        |filter| Filter::builder().not(filter).build(),
+        |filter| Filter::builder().any_of([filter]).build(),
+    ] {
+        let mut filter = on(|b| b.mark(1));
+        for _ in 1..32 {
+            filter = wrap(filter).expect("one that is less deep");
+        }
+        #[cfg(feature = "serde")]
+        {
+            let text = serde_json::to_string(&filter).unwrap();
+            assert_eq!(serde_json::from_str::<Filter>(&text).unwrap(), filter);
+        }
+        let error = wrap(filter).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("deep"), "{error}");
+    }
+}
+
+/// No text of an error shows what `Debug` makes of a value.
+#[test]
+fn errors_are_in_plain_words() {
+    for (filter, text) in [
+        (
+            Filter::builder().family(Family::Ipv4).family(Family::Ipv6),
+            "family: no flow meets both ipv4 and ipv6",
+        ),
+        (
+            Filter::builder().protocol(17).tcp_state(TcpState::Close),
+            "protocol: it is 17, and by tcp_state it would be 6",
+        ),
+        (
+            Filter::builder().nat(NatKind::Source).nat(NatKind::None),
+            "nat: no flow meets both SRC_NAT/SRC_NAT and UNSET/SRC_NAT,DST_NAT",
+        ),
+        (
+            Filter::builder().protocol(89).orig_dst_port(1),
+            "orig port: protocol ospf has no ports",
+        ),
+        (
+            Filter::builder().orig_src(net("10.0.0.7/24")),
+            "orig_src: 10.0.0.7/24 has bits behind its length; it may mean 10.0.0.7 alone, or \
+             all of 10.0.0.0/24",
+        ),
+    ] {
+        assert_eq!(filter.build().unwrap_err().to_string(), text);
+    }
 }
 
 #[test]
@@ -123,7 +219,7 @@ fn what_is_read_is_checked_too() {
     let filter = on(|b| {
         let alternatives = [
             on(|b| b.orig_src(net("10.0.0.0/8"))),
-            on(|b| b.labels(Labels::ALL)),
+            on(|b| b.labels(Labels::ALL.into())),
         ];
         b.protocol(6)
             .orig_dst_port(1..=9)
@@ -142,9 +238,53 @@ fn what_is_read_is_checked_too() {
         r#"{"mark":{"value":1,"mask":0}}"#,
         r#"{"orig":{"dst_port":{"first":1,"last":1}}}"#,
         r#"{"protocol":6,"orig":{"dst_port":{"first":2,"last":1}}}"#,
+        r#"{"mark":{"value":16,"mask":1}}"#,
+        r#"{"status":{"value":4,"mask":2}}"#,
+        r#"{"orig":{"src":"10.0.0.7/24"}}"#,
+        r#"{"orig":{"src":[]}}"#,
+        r#"{"helper":""}"#,
         r#"{"markk":{"value":1,"mask":1}}"#,
         r#"{"any_of":[[{}]]}"#,
     ] {
         assert!(read(bad).is_err(), "{bad}");
     }
+}
+
+/// A reader without a bound of its own: values are `not` of themselves, without an end.
+#[cfg(feature = "serde")]
+#[test]
+fn what_is_read_is_not_too_deep() {
+    use serde::Deserialize;
+    use serde::de::value::{Error, MapDeserializer, SeqDeserializer};
+    use serde::de::{Deserializer, IntoDeserializer, Visitor};
+
+    struct Endless;
+
+    impl IntoDeserializer<'_> for Endless {
+        type Deserializer = Self;
+
+        fn into_deserializer(self) -> Self {
+            self
+        }
+    }
+
+    impl<'de> Deserializer<'de> for Endless {
+        type Error = Error;
+
+        fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            let not = SeqDeserializer::new([Endless].into_iter());
+            visitor.visit_map(MapDeserializer::new([("not", not)].into_iter()))
+        }
+
+        serde::forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
+            option unit unit_struct newtype_struct seq tuple tuple_struct map struct enum
+            identifier ignored_any
+        }
+    }
+
+    let error = Filter::deserialize(Endless).unwrap_err();
+    assert!(error.to_string().contains("deep"), "{error}");
+    // The bound is of one reading, not of all.
+    assert!(serde_json::from_str::<Filter>(r#"{"protocol":6}"#).is_ok());
 }

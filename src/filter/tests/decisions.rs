@@ -121,7 +121,7 @@ fn what_stays_here() {
         KernelFilter::empty(),
         on(|b| b.protocol(6).orig_dst_port(443)),
     );
-    never(KernelFilter::empty(), on(|b| b.labels(Labels::ALL)));
+    never(KernelFilter::empty(), on(|b| b.labels(Labels::ALL.into())));
     never(KernelFilter::empty(), on(|b| b.nat(NatKind::Any)));
     never(KernelFilter::empty(), on(|b| b.has_helper()));
     never(KernelFilter::empty(), on(|b| b.orig_zone(0)));

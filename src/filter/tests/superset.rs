@@ -59,7 +59,7 @@ proptest! {
                 |flow| flow.mark = Some(flow.mark.unwrap_or(0) ^ 1)),
             1 => (on(|b| b.zone(flow.zone.id())),
                 |flow| flow.zone = (flow.zone.id() ^ 1).into()),
-            _ => (on(|b| b.status(flow.status)),
+            _ => (on(|b| b.status(flow.status.into())),
                 |flow| flow.status ^= crate::flow::Status::ASSURED),
         };
         let pushed = Pushed::new(&filter, None, can);

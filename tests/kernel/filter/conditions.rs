@@ -2,8 +2,8 @@
 //! compares of it.
 
 use ctnetlink::{
-    Family, FilterBuilder, Flow, IpNet, KernelFilter, Labels, Masked, NatKind, ProtoInfo, Status,
-    TcpState, ZoneDirection,
+    Family, FilterBuilder, Flow, IpNet, KernelFilter, Labels, Masked, NatKind, PrefixSet,
+    ProtoInfo, Status, TcpState, ZoneDirection,
 };
 
 use super::population::{host, these};
@@ -114,5 +114,23 @@ pub(crate) fn all() -> Vec<Condition> {
         "no NAT", K::STATUS, |b| b.nat(NatKind::None),
             |f| !has(f, Status::SRC_NAT) && !has(f, Status::DST_NAT);
         "helper", K::empty(), |b| b.has_helper(), |f| f.helper().is_some();
+        "helper by name", K::empty(), |b| b.helper("ftp"),
+            |f| f.helper().is_some_and(|helper| &*helper.name == "ftp");
+        "status bits", K::STATUS,
+            |b| b.has_status(Status::ASSURED).lacks_status(Status::SRC_NAT | Status::DST_NAT),
+            |f| has(f, Status::ASSURED) && !has(f, Status::SRC_NAT) && !has(f, Status::DST_NAT);
+        "single labels", K::empty(), |b| b.has_labels(bit(3)).lacks_labels(bit(100)),
+            |f| f.labels.is_some_and(|labels| labels.contains(3) && !labels.contains(100));
+        "set of both families", K::empty(),
+            |b| b.orig_src(["10.0.0.3/32", "10.1.0.0/16", "fd00:1::/32"].map(net)
+                .into_iter().collect::<PrefixSet>()),
+            |f| {
+                let src = f.orig.src().to_string();
+                src == "10.0.0.3" || src.starts_with("10.1.") || src.starts_with("fd00:1:")
+            };
+        "mapped address", K::FAMILY | K::ORIG_SRC, |b| b.orig_src(net("::ffff:10.0.0.3/128")),
+            |f| f.orig.src() == host(false, 0, 3);
+        "ports from one on", TUPLE, |b| b.family(Ipv4).protocol(6).orig_src_port(10_100..),
+            |f| is(f, Ipv4, 6) && f.orig.src_port().is_some_and(|port| port >= 10_100);
     ]
 }

@@ -1,0 +1,120 @@
+//! What names one expectation.
+
+use super::{Expectation, ExpectationId, NewExpectation};
+use crate::flow::Tuple;
+use crate::wire::attr::Writer;
+use crate::wire::table::Context;
+
+/// Names one expectation: its tuple, the zone of its master, and its id where that is known.
+///
+/// Comes from an [`&Expectation`](Expectation), from a [`Tuple`] (zone 0), or from a
+/// [`&NewExpectation`](NewExpectation). The tuple is the expectation's own, as it stands in
+/// [`Expectation::tuple`](field@Expectation::tuple): the kernel's look-up also finds one whose
+/// [mask](field@Expectation::mask) lets another source pass, and what it finds is not what this names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct ExpectationKey {
+    tuple: Tuple,
+    zone: u16,
+    id: Option<ExpectationId>,
+}
+
+impl ExpectationKey {
+    /// The expectation of this tuple, of a master in zone 0.
+    pub fn new(tuple: Tuple) -> Self {
+        Self {
+            tuple,
+            zone: 0,
+            id: None,
+        }
+    }
+
+    /// Of a master in this zone. The kernel does not say the zone of what it lists: see
+    /// [`Expectation::zone`](field@Expectation::zone).
+    #[must_use]
+    pub fn zone(mut self, zone: u16) -> Self {
+        self.zone = zone;
+        self
+    }
+
+    /// That of this id alone, and none that has taken its place.
+    #[must_use]
+    pub fn id(mut self, id: ExpectationId) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// The tuple that names the expectation.
+    pub fn tuple(&self) -> &Tuple {
+        &self.tuple
+    }
+
+    /// Is it the expectation that this names?
+    pub(crate) fn names(&self, expectation: &Expectation) -> bool {
+        expectation.tuple == self.tuple && (self.id.is_none() || self.id == expectation.id)
+    }
+
+    pub(crate) fn has_id(&self) -> bool {
+        self.id.is_some()
+    }
+
+    pub(crate) fn with_id_of(self, expectation: &Expectation) -> Self {
+        Self {
+            id: expectation.id,
+            ..self
+        }
+    }
+
+    /// What was found by this key, with the zone that the kernel does not say.
+    pub(crate) fn in_zone(&self, mut found: Expectation) -> Expectation {
+        found.zone = Some(self.zone);
+        found
+    }
+
+    /// Writes tuple, zone and id.
+    pub(crate) fn encode(&self, w: &mut Writer<'_>) {
+        Expectation::tuple.put(&self.tuple, &Context::default(), w);
+        put_zone(self.zone, w);
+        Expectation::id.put_some(self.id.as_ref(), w);
+    }
+}
+
+/// Zone 0 is the one that is not said.
+pub(super) fn put_zone(zone: u16, w: &mut Writer<'_>) {
+    Expectation::zone.put_some(Some(&zone).filter(|zone| **zone != 0), w);
+}
+
+impl From<&Expectation> for ExpectationKey {
+    fn from(expectation: &Expectation) -> Self {
+        Self {
+            tuple: expectation.tuple,
+            zone: expectation.zone.unwrap_or_default(),
+            id: expectation.id,
+        }
+    }
+}
+
+impl From<&NewExpectation> for ExpectationKey {
+    /// The expectation, once it is created.
+    fn from(expectation: &NewExpectation) -> Self {
+        expectation.key()
+    }
+}
+
+impl From<Tuple> for ExpectationKey {
+    fn from(tuple: Tuple) -> Self {
+        Self::new(tuple)
+    }
+}
+
+impl From<&Tuple> for ExpectationKey {
+    fn from(tuple: &Tuple) -> Self {
+        Self::new(*tuple)
+    }
+}
+
+impl From<&Self> for ExpectationKey {
+    fn from(key: &Self) -> Self {
+        *key
+    }
+}

@@ -1,0 +1,110 @@
+//! How two conditions of a kind become one.
+
+use std::fmt;
+
+use super::display::Shown;
+use super::prefixes::behind;
+use super::{Ports, PrefixSet};
+use crate::flow::{Bits, DccpState, Family, Masked, SctpState, TcpState, Tuple};
+
+/// A condition of a kind that a filter has at most one of.
+pub(super) trait Meet: Clone {
+    /// The condition that holds where both do; `None` where that cannot be.
+    fn meet(&self, other: &Self) -> Option<Self>;
+
+    /// As it is shown in the text of an error.
+    fn shown(&self) -> String;
+
+    /// Why it says nothing, or something that nobody means.
+    fn refusal(&self) -> Option<String> {
+        None
+    }
+}
+
+macro_rules! exact {
+    ($($ty:ty),+) => {
+        $(impl Meet for $ty {
+            fn meet(&self, other: &Self) -> Option<Self> {
+                (self == other).then(|| self.clone())
+            }
+
+            fn shown(&self) -> String {
+                self.to_string()
+            }
+        })+
+    };
+}
+
+exact!(u8, u16, Family, TcpState, SctpState, DccpState, Tuple);
+
+impl Meet for Box<str> {
+    fn meet(&self, other: &Self) -> Option<Self> {
+        (self == other).then(|| self.clone())
+    }
+
+    fn shown(&self) -> String {
+        format!("{self:?}")
+    }
+
+    fn refusal(&self) -> Option<String> {
+        // Else a flow without a helper would seem to be meant.
+        self.is_empty().then(|| "the name is empty".into())
+    }
+}
+
+impl Meet for Ports {
+    fn meet(&self, other: &Self) -> Option<Self> {
+        let both = self.common(other);
+        (!both.is_empty()).then_some(both)
+    }
+
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+
+    fn refusal(&self) -> Option<String> {
+        self.is_empty()
+            .then(|| format!("the range {self} is empty"))
+    }
+}
+
+impl Meet for PrefixSet {
+    fn meet(&self, other: &Self) -> Option<Self> {
+        let both = self.common(other);
+        (!both.is_empty()).then_some(both)
+    }
+
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+
+    fn refusal(&self) -> Option<String> {
+        match self.excess() {
+            Some(net) => Some(behind(net)),
+            None if self.is_empty() => Some("the set of addresses is empty".into()),
+            None => None,
+        }
+    }
+}
+
+impl<T: Bits> Meet for Masked<T>
+where
+    for<'a> Shown<&'a Self>: fmt::Display,
+{
+    fn meet(&self, other: &Self) -> Option<Self> {
+        let agree = self.value().and(other.mask()) == other.value().and(self.mask());
+        agree.then(|| Self::new(self.value().or(other.value()), self.mask().or(other.mask())))
+    }
+
+    fn shown(&self) -> String {
+        Shown(self).to_string()
+    }
+
+    fn refusal(&self) -> Option<String> {
+        if self.excess() != T::NONE {
+            return Some("its value has bits outside the mask, and no flow would match".into());
+        }
+        self.is_void()
+            .then(|| "its mask has no bit, and every flow would match".into())
+    }
+}

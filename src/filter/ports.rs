@@ -1,0 +1,229 @@
+//! Ranges of ports.
+
+use std::fmt;
+use std::ops::{Range, RangeFrom, RangeInclusive, RangeTo, RangeToInclusive};
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+
+/// A range of ports, both ends included: from a port (`443`) or a range (`8000..=8999`, `1024..`,
+/// `..1024`).
+///
+/// As text it is `443`, `8000-8999`, `1024-` or `-1023`. A range without a port converts, and is
+/// refused by the [`build`](crate::FilterBuilder::build) of a filter.
+///
+/// ```
+/// # use ctnetlink::Ports;
+/// assert_eq!(Ports::from(1024..), "1024-65535".parse()?);
+/// assert_eq!(Ports::from(..1024).to_string(), "0-1023");
+/// assert!("9-1".parse::<Ports>().is_err());
+/// # Ok::<(), ctnetlink::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "Fields", into = "Fields"))]
+pub struct Ports {
+    first: u16,
+    last: u16,
+}
+
+impl Ports {
+    /// No port.
+    const NONE: Self = Self { first: 1, last: 0 };
+
+    /// The lowest port.
+    pub fn first(&self) -> u16 {
+        self.first
+    }
+
+    /// The highest port.
+    pub fn last(&self) -> u16 {
+        self.last
+    }
+
+    /// Is the port one of them?
+    pub fn contains(&self, port: u16) -> bool {
+        (self.first..=self.last).contains(&port)
+    }
+
+    /// Is there no port in it?
+    pub fn is_empty(&self) -> bool {
+        self.first > self.last
+    }
+
+    /// The port, where there is only one.
+    pub(super) fn single(&self) -> Option<u16> {
+        (self.first == self.last).then_some(self.first)
+    }
+
+    /// The ports in both.
+    pub(super) fn common(&self, other: &Self) -> Self {
+        Self {
+            first: self.first.max(other.first),
+            last: self.last.min(other.last),
+        }
+    }
+}
+
+impl From<u16> for Ports {
+    fn from(port: u16) -> Self {
+        Self::from(port..=port)
+    }
+}
+
+impl From<RangeInclusive<u16>> for Ports {
+    fn from(ports: RangeInclusive<u16>) -> Self {
+        let (first, last) = ports.into_inner();
+        Self { first, last }
+    }
+}
+
+impl From<Range<u16>> for Ports {
+    fn from(ports: Range<u16>) -> Self {
+        match ports.end.checked_sub(1) {
+            Some(last) => Self::from(ports.start..=last),
+            None => Self::NONE,
+        }
+    }
+}
+
+impl From<RangeFrom<u16>> for Ports {
+    fn from(ports: RangeFrom<u16>) -> Self {
+        Self::from(ports.start..=u16::MAX)
+    }
+}
+
+impl From<RangeTo<u16>> for Ports {
+    fn from(ports: RangeTo<u16>) -> Self {
+        Self::from(0..ports.end)
+    }
+}
+
+impl From<RangeToInclusive<u16>> for Ports {
+    fn from(ports: RangeToInclusive<u16>) -> Self {
+        Self::from(0..=ports.end)
+    }
+}
+
+/// `443`, or `8000-8999`.
+impl fmt::Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.single() {
+            Some(port) => write!(f, "{port}"),
+            None => write!(f, "{}-{}", self.first, self.last),
+        }
+    }
+}
+
+/// `443`, `8000-8999`, `1024-` or `-1023`. A range without a port is refused.
+impl FromStr for Ports {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        parse(text)
+            .filter(|ports| !ports.is_empty())
+            .ok_or_else(|| {
+                Error::invalid_input(format!("ports: {text:?} is no port, and no range of ports"))
+            })
+    }
+}
+
+fn parse(text: &str) -> Option<Ports> {
+    let Some((first, last)) = text.split_once('-') else {
+        return Some(Ports::from(text.parse::<u16>().ok()?));
+    };
+    if (first, last) == ("", "") {
+        return None;
+    }
+    let end = |text: &str, open| match text {
+        "" => Some(open),
+        text => text.parse().ok(),
+    };
+    Some(Ports::from(end(first, 0)?..=end(last, u16::MAX)?))
+}
+
+/// As it is serialized.
+#[cfg(feature = "serde")]
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, rename = "Ports")]
+struct Fields {
+    first: u16,
+    last: u16,
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<Fields> for Ports {
+    type Error = Error;
+
+    fn try_from(Fields { first, last }: Fields) -> Result<Self> {
+        let ports = Self { first, last };
+        match ports.is_empty() {
+            false => Ok(ports),
+            true => Err(Error::invalid_input(format!(
+                "ports: the range {ports} is empty"
+            ))),
+        }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl From<Ports> for Fields {
+    fn from(Ports { first, last }: Ports) -> Self {
+        Self { first, last }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_of_each_kind() {
+        for (ports, first, last) in [
+            (Ports::from(443), 443, 443),
+            (Ports::from(1..=9), 1, 9),
+            (Ports::from(1..9), 1, 8),
+            (Ports::from(1024..), 1024, u16::MAX),
+            (Ports::from(..1024), 0, 1023),
+            (Ports::from(..=1024), 0, 1024),
+        ] {
+            assert_eq!((ports.first(), ports.last()), (first, last));
+            assert_eq!(ports.to_string().parse::<Ports>().unwrap(), ports);
+        }
+        let nine = std::hint::black_box(9);
+        for ports in [
+            Ports::from(nine..=1),
+            Ports::from(nine..9),
+            Ports::from(..0),
+        ] {
+            assert!(ports.is_empty(), "{ports:?}");
+        }
+    }
+
+    #[test]
+    fn text() {
+        for (text, ports) in [
+            ("0", Ports::from(0)),
+            ("443", Ports::from(443)),
+            ("8000-8999", Ports::from(8000..=8999)),
+            ("1024-", Ports::from(1024..)),
+            ("-1023", Ports::from(..1024)),
+            ("7-7", Ports::from(7)),
+        ] {
+            assert_eq!(text.parse::<Ports>().unwrap(), ports, "{text}");
+        }
+        for text in ["", "-", "9-1", "65536", "1-65536", "1--2", "http", "1-2-3"] {
+            let error = text.parse::<Ports>().unwrap_err();
+            assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
+        }
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn an_empty_range_is_not_read() {
+        let read = |text| serde_json::from_str::<Ports>(text);
+        assert_eq!(read(r#"{"first":1,"last":9}"#).unwrap(), Ports::from(1..=9));
+        assert!(read(r#"{"first":9,"last":1}"#).is_err());
+        assert!(read(r#"{"first":1,"last":9,"step":2}"#).is_err());
+    }
+}

@@ -1,0 +1,216 @@
+//! The verbs of helpers in user space.
+
+use std::sync::Arc;
+
+use crate::request::{RequestFuture, user_helper};
+use crate::transport::Lanes;
+use crate::user_helper::{UserHelper, UserHelperKey};
+
+/// The way to the helpers in user space: see
+/// [`ConntrackHandle::user_helpers`](crate::ConntrackHandle::user_helpers).
+///
+/// They are the machine's, not a network namespace's. The errors of every verb are those of
+/// [`ConntrackHandle`](crate::ConntrackHandle), and
+///
+/// - [`Unsupported`](crate::ErrorKind::Unsupported) where the kernel has no helpers in user space
+///   (module `nfnetlink_cthelper`);
+/// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied) without `CAP_NET_ADMIN` in the
+///   *initial* user namespace: root of a container does not have it.
+#[derive(Debug, Clone)]
+pub struct UserHelpers {
+    lanes: Arc<Lanes>,
+}
+
+impl UserHelpers {
+    pub(crate) fn new(lanes: Arc<Lanes>) -> Self {
+        Self { lanes }
+    }
+
+    /// Lists the helpers in user space; those of the kernel are not among them.
+    ///
+    /// `nfct list helper`; `NFNL_MSG_CTHELPER_GET` (Linux 3.6) as a dump. There are as many as an
+    /// administrator has made: they come all at once.
+    ///
+    /// # Errors
+    ///
+    /// Those of every verb.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future discards the answer.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use ctnetlink::ErrorKind;
+    ///
+    /// match handle.user_helpers().list().await {
+    ///     Ok(helpers) => println!("{helpers:?}"),
+    ///     Err(error) if error.kind() == ErrorKind::Unsupported => println!("{error}"),
+    ///     Err(error) => return Err(error.into()),
+    /// }
+    /// # Ok(()) }) }
+    /// ```
+    pub fn list(&self) -> RequestFuture<Vec<UserHelper>> {
+        user_helper::list(self.lanes.clone())
+    }
+
+    /// Gets one helper; `None` where there is none of that name for those protocols.
+    ///
+    /// `nfct get helper`; `NFNL_MSG_CTHELPER_GET`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for a name that none can
+    /// have: an empty one, or one of more than 15 bytes.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future discards the answer.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use ctnetlink::{ErrorKind, Family, Protocol, UserHelperKey};
+    ///
+    /// let key = UserHelperKey::new("ftp", Family::Ipv4, Protocol::TCP);
+    /// match handle.user_helpers().get(key).await {
+    ///     Ok(helper) => println!("{helper:?}"),
+    ///     Err(error) if error.kind() == ErrorKind::Unsupported => println!("{error}"),
+    ///     Err(error) => return Err(error.into()),
+    /// }
+    /// # Ok(()) }) }
+    /// ```
+    pub fn get(&self, key: impl Into<UserHelperKey>) -> RequestFuture<Option<UserHelper>> {
+        user_helper::get(self.lanes.clone(), key.into())
+    }
+
+    /// Creates a helper; never changes one that is there.
+    ///
+    /// `nfct add helper`; `NFNL_MSG_CTHELPER_NEW`. From then on rules can give it to flows, whose
+    /// packets go to its queue.
+    ///
+    /// # Errors
+    ///
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for what no helper can
+    ///   have: see [`UserHelper`];
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where there is such a helper;
+    /// - [`Busy`](crate::ErrorKind::Busy) where the kernel has one of its own of that name.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future may leave the helper created.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use std::time::Duration;
+    /// use ctnetlink::{ErrorKind, ExpectationPolicy, Family, Protocol, UserHelper};
+    ///
+    /// let data = ExpectationPolicy::new("data", 1, Duration::from_secs(300));
+    /// let helper = UserHelper::new("ftp-x", Family::Ipv4, Protocol::TCP, [data]).queue(1);
+    /// match handle.user_helpers().create(helper).await {
+    ///     Err(error) if error.kind() == ErrorKind::Unsupported => println!("{error}"),
+    ///     Ok(()) => handle.user_helpers().flush().await?,
+    ///     Err(error) => return Err(error.into()),
+    /// }
+    /// # Ok(()) }) }
+    /// ```
+    pub fn create(&self, helper: UserHelper) -> RequestFuture<()> {
+        user_helper::create(self.lanes.clone(), helper)
+    }
+
+    /// Sets queue, state and the numbers of the policies of a helper.
+    ///
+    /// Not in nfct(8), but for `disable`. `NFNL_MSG_CTHELPER_GET` and `NFNL_MSG_CTHELPER_NEW`: the kernel
+    /// would create one that is not there, so it is looked for first.
+    ///
+    /// # Errors
+    ///
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), as of [`create`](Self::create);
+    /// - [`NotFound`](crate::ErrorKind::NotFound) where there is no such helper;
+    /// - [`Busy`](crate::ErrorKind::Busy) where number or names of the policies, or the room for private
+    ///   data, are others than it has: those never change.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future may leave the helper changed.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use std::time::Duration;
+    /// use ctnetlink::{ErrorKind, ExpectationPolicy, Family, Protocol, UserHelper};
+    ///
+    /// let data = ExpectationPolicy::new("data", 1, Duration::from_secs(300));
+    /// let helper = UserHelper::new("ftp-x", Family::Ipv4, Protocol::TCP, [data]).queue(1);
+    /// match handle.user_helpers().update(helper.enabled(false)).await {
+    ///     Err(error) if error.kind() == ErrorKind::Unsupported => println!("{error}"),
+    ///     Err(error) if error.is_not_found() => println!("there is none"),
+    ///     updated => updated?,
+    /// }
+    /// # Ok(()) }) }
+    /// ```
+    pub fn update(&self, helper: UserHelper) -> RequestFuture<()> {
+        user_helper::update(self.lanes.clone(), helper)
+    }
+
+    /// Deletes one helper.
+    ///
+    /// `nfct delete helper`; `NFNL_MSG_CTHELPER_DEL`.
+    ///
+    /// # Errors
+    ///
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for a name that none can
+    ///   have;
+    /// - [`NotFound`](crate::ErrorKind::NotFound) where there is no such helper;
+    /// - [`Busy`](crate::ErrorKind::Busy) where a rule uses it.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future may leave the helper deleted.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use ctnetlink::{ErrorKind, Family, Protocol, UserHelperKey};
+    ///
+    /// let key = UserHelperKey::new("ftp-x", Family::Ipv4, Protocol::TCP);
+    /// match handle.user_helpers().delete(key).await {
+    ///     Err(error) if error.kind() == ErrorKind::Unsupported => println!("{error}"),
+    ///     Err(error) if error.is_not_found() => println!("there is none"),
+    ///     deleted => deleted?,
+    /// }
+    /// # Ok(()) }) }
+    /// ```
+    pub fn delete(&self, key: impl Into<UserHelperKey>) -> RequestFuture<()> {
+        user_helper::delete(self.lanes.clone(), key.into())
+    }
+
+    /// Deletes all helpers in user space that no rule uses.
+    ///
+    /// `nfct flush helper`; `NFNL_MSG_CTHELPER_DEL` without a name.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`](crate::ErrorKind::Busy) where a rule uses one; the others are gone.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future may leave the helpers deleted.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use ctnetlink::ErrorKind;
+    ///
+    /// match handle.user_helpers().flush().await {
+    ///     Err(error) if error.kind() == ErrorKind::Unsupported => println!("{error}"),
+    ///     flushed => flushed?,
+    /// }
+    /// # Ok(()) }) }
+    /// ```
+    pub fn flush(&self) -> RequestFuture<()> {
+        user_helper::flush(self.lanes.clone())
+    }
+}

@@ -1,0 +1,31 @@
+//! A dump of a few objects, all at once: those of which there are as many as CPUs, or as an
+//! administrator has made.
+
+use super::Task;
+use crate::error::{Error, Result};
+use crate::transport::walk::SEQ;
+use crate::wire::attr::DecodeError;
+use crate::wire::message::{Frame, Request};
+
+/// The answers are known by the number of their request: their type may be another subsystem's.
+pub(super) async fn dump<T>(
+    task: &Task,
+    request: Request,
+    decode: impl Fn(&Frame<'_>) -> Result<T, DecodeError>,
+) -> Result<Vec<T>> {
+    let mut walk = task.walk(request)?;
+    let mut objects = Vec::new();
+    while let Some(datagram) = walk.next().await {
+        let datagram = datagram?;
+        for frame in Frame::all(&datagram).filter(|frame| frame.seq == SEQ) {
+            if let Some(verdict) = frame.verdict() {
+                return Error::check(verdict).map(|()| objects);
+            }
+            if !frame.is_control() {
+                let object = decode(&frame);
+                objects.push(object.map_err(|cause| Error::decode(cause, frame.bytes))?);
+            }
+        }
+    }
+    Err(Error::unanswered())
+}

@@ -1,0 +1,190 @@
+//! Expectations: the verbs that name one, and the flush.
+
+mod create;
+
+use std::future::IntoFuture;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) use create::create;
+
+use super::flush::flush;
+use super::{RequestFuture, Task, Verb};
+use crate::error::{Error, ErrorKind, Result};
+use crate::expectation::{Expectation, ExpectationKey, TupleMask};
+use crate::flow::helper::{HELPER_NAME, check_name};
+use crate::transport::Lanes;
+use crate::wire::message::Request;
+use crate::wire::table::Context;
+use crate::wire::uapi::*;
+
+const GET: Verb = Verb {
+    name: "expectation_get",
+    doing: "getting an expectation",
+};
+const UPDATE: Verb = Verb {
+    name: "expectation_update",
+    doing: "updating an expectation",
+};
+const DELETE: Verb = Verb {
+    name: "expectation_delete",
+    doing: "deleting an expectation",
+};
+const FLUSH: Verb = Verb {
+    name: "expectation_flush",
+    doing: "flushing the expectations",
+};
+
+/// The kernel multiplies seconds to jiffies in 32 bits, 1000 of them a second at the most: what
+/// is more would be cut to something shorter.
+const LONGEST: Duration = Duration::from_secs((u32::MAX / 1000) as u64);
+
+pub(crate) fn get(lanes: Arc<Lanes>, key: ExpectationKey) -> RequestFuture<Option<Expectation>> {
+    let family = key.tuple().family();
+    GET.run(lanes, Some(family), move |task| async move {
+        find(&task, &key).await
+    })
+}
+
+/// Sets the timeout, all that the kernel changes.
+pub(crate) fn update(
+    lanes: Arc<Lanes>,
+    key: ExpectationKey,
+    timeout: Duration,
+) -> RequestFuture<()> {
+    let family = key.tuple().family();
+    UPDATE.run(lanes, Some(family), move |task| async move {
+        check_timeout(timeout)?;
+        // An update does not look at the id, and finds by the mask.
+        find(&task, &key).await?.ok_or_else(not_found)?;
+        let updated = task.call(update_request(&key, timeout)).await;
+        updated.map(drop).map_err(gone)
+    })
+}
+
+pub(crate) fn delete(lanes: Arc<Lanes>, key: ExpectationKey) -> RequestFuture<()> {
+    let family = key.tuple().family();
+    DELETE.run(lanes, Some(family), move |task| async move {
+        let key = match key.has_id() {
+            true => key,
+            // By the tuple alone the kernel also takes one whose mask lets it pass.
+            false => {
+                let found = find(&task, &key).await?.ok_or_else(not_found)?;
+                key.with_id_of(&found)
+            }
+        };
+        task.call(delete_request(&key))
+            .await
+            .map(drop)
+            .map_err(gone)
+    })
+}
+
+/// A flush of expectations to be: see [`Expectations::flush`](crate::Expectations::flush).
+#[derive(Debug, Clone)]
+#[must_use = "nothing is sent before it is awaited"]
+pub struct FlushExpectations {
+    lanes: Arc<Lanes>,
+    helper: Option<Box<str>>,
+}
+
+impl FlushExpectations {
+    pub(crate) fn new(lanes: Arc<Lanes>) -> Self {
+        Self {
+            lanes,
+            helper: None,
+        }
+    }
+
+    /// Those of masters that have this helper alone. `CTA_EXPECT_HELP_NAME`.
+    pub fn helper(mut self, name: impl Into<Box<str>>) -> Self {
+        self.helper = Some(name.into());
+        self
+    }
+}
+
+impl IntoFuture for FlushExpectations {
+    type Output = Result<()>;
+    type IntoFuture = RequestFuture<()>;
+
+    fn into_future(self) -> RequestFuture<()> {
+        let Self { lanes, helper } = self;
+        FLUSH.run(lanes, None, move |task| async move {
+            if let Some(name) = &helper {
+                check_name("helper", name, HELPER_NAME)?;
+                if name.is_empty() {
+                    return Err(Error::invalid_input("helper: its name is empty"));
+                }
+            }
+            flush(&task, flush_request(helper)).await
+        })
+    }
+}
+
+/// The expectation that the key names, as it is now.
+async fn find(task: &Task, key: &ExpectationKey) -> Result<Option<Expectation>> {
+    match task.call(get_request(key)).await {
+        Ok(data) => {
+            let data = data.ok_or_else(Error::unanswered)?;
+            let found = Expectation::from_message(&data)?;
+            Ok(key.names(&found).then(|| key.in_zone(found)))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn not_found() -> Error {
+    gone(Error::not_found())
+}
+
+/// What the errno means where an expectation is named.
+fn gone(error: Error) -> Error {
+    match error.errno() {
+        Some(ENOENT) => error.meaning(
+            ErrorKind::NotFound,
+            "there is no such expectation: it was met, timed out, or ended with its master",
+        ),
+        Some(ETIME) => error.meaning(ErrorKind::NotFound, "the expectation is timing out"),
+        _ => error,
+    }
+}
+
+fn check_timeout(timeout: Duration) -> Result<()> {
+    match timeout > LONGEST {
+        true => Err(Error::invalid_input(format!(
+            "timeout: the kernel cannot hold more than {} s",
+            LONGEST.as_secs()
+        ))),
+        false => Ok(()),
+    }
+}
+
+fn get_request(key: &ExpectationKey) -> Request {
+    Request::new(IPCTNL_MSG_EXP_GET, 0, key.tuple().family().number()).with(|w| key.encode(w))
+}
+
+/// The tuple is always whole, and always there: without one the kernel would flush.
+fn delete_request(key: &ExpectationKey) -> Request {
+    Request::new(IPCTNL_MSG_EXP_DELETE, 0, key.tuple().family().number()).with(|w| key.encode(w))
+}
+
+/// Neither CREATE, which would create, nor EXCL, which would refuse. The kernel wants a mask and a
+/// master, and looks at neither.
+fn update_request(key: &ExpectationKey, timeout: Duration) -> Request {
+    let cx = Context::default();
+    Request::new(IPCTNL_MSG_EXP_NEW, 0, key.tuple().family().number()).with(|w| {
+        Expectation::master.put(key.tuple(), &cx, w);
+        Expectation::mask.put(&TupleMask::exact(key.tuple()), &cx, w);
+        key.encode(w);
+        Expectation::timeout.put(&timeout, &cx, w);
+    })
+}
+
+fn flush_request(helper: Option<Box<str>>) -> Request {
+    Request::new(IPCTNL_MSG_EXP_DELETE, 0, AF_UNSPEC)
+        .with(|w| Expectation::helper.put_some(helper.as_ref(), w))
+}
+
+#[cfg(test)]
+mod tests;

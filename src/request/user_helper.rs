@@ -1,0 +1,147 @@
+//! Helpers in user space: their verbs.
+
+use std::sync::Arc;
+
+use super::dump::dump;
+use super::{RequestFuture, Task, Verb};
+use crate::error::{Error, ErrorKind, Result};
+use crate::transport::Lanes;
+use crate::user_helper::{UserHelper, UserHelperKey};
+use crate::wire::message::Request;
+use crate::wire::uapi::*;
+
+macro_rules! verbs {
+    ($($verb:ident = $name:literal, $doing:literal;)+) => {
+        $(const $verb: Verb = Verb { name: $name, doing: $doing };)+
+    };
+}
+
+verbs! {
+    LIST = "user_helper_list", "listing the helpers in user space";
+    GET = "user_helper_get", "getting a helper in user space";
+    CREATE = "user_helper_create", "creating a helper in user space";
+    UPDATE = "user_helper_update", "updating a helper in user space";
+    DELETE = "user_helper_delete", "deleting a helper in user space";
+    FLUSH = "user_helper_flush", "flushing the helpers in user space";
+}
+
+pub(crate) fn list(lanes: Arc<Lanes>) -> RequestFuture<Vec<UserHelper>> {
+    LIST.run(lanes, None, |task| async move {
+        let request = Request::new(NFNL_MSG_CTHELPER_GET, NLM_F_DUMP, AF_UNSPEC);
+        dump(&task, request, UserHelper::decode)
+            .await
+            .map_err(explain)
+    })
+}
+
+pub(crate) fn get(lanes: Arc<Lanes>, key: UserHelperKey) -> RequestFuture<Option<UserHelper>> {
+    GET.run(lanes, key.family, move |task| async move {
+        key.check()?;
+        find(&task, &key).await
+    })
+}
+
+pub(crate) fn create(lanes: Arc<Lanes>, helper: UserHelper) -> RequestFuture<()> {
+    CREATE.run(lanes, helper.key.family, move |task| async move {
+        helper.check()?;
+        let created = task.call(new(NLM_F_CREATE | NLM_F_EXCL, &helper)).await;
+        created.map(drop).map_err(|error| match error.errno() {
+            Some(EBUSY) => error.meaning(
+                ErrorKind::Busy,
+                "the kernel has a helper of its own of this name for the protocol: unload its \
+                 module first (nf_conntrack_NAME)",
+            ),
+            _ => explain(error),
+        })
+    })
+}
+
+pub(crate) fn update(lanes: Arc<Lanes>, helper: UserHelper) -> RequestFuture<()> {
+    UPDATE.run(lanes, helper.key.family, move |task| async move {
+        helper.check()?;
+        // The kernel would create one that is not there.
+        find(&task, &helper.key).await?.ok_or_else(not_found)?;
+        let updated = task.call(new(0, &helper)).await;
+        updated.map(drop).map_err(|error| match error.errno() {
+            Some(EBUSY) => error.meaning(
+                ErrorKind::Busy,
+                "number and names of a helper's policies, and its room for private data, never \
+                 change: delete it and create it anew",
+            ),
+            _ => explain(error),
+        })
+    })
+}
+
+pub(crate) fn delete(lanes: Arc<Lanes>, key: UserHelperKey) -> RequestFuture<()> {
+    DELETE.run(lanes, key.family, move |task| async move {
+        key.check()?;
+        let deleted = task.call(named(NFNL_MSG_CTHELPER_DEL, &key)).await;
+        deleted.map(drop).map_err(explain)
+    })
+}
+
+pub(crate) fn flush(lanes: Arc<Lanes>) -> RequestFuture<()> {
+    FLUSH.run(lanes, None, |task| async move {
+        let request = Request::new(NFNL_MSG_CTHELPER_DEL, 0, AF_UNSPEC);
+        task.call(request).await.map(drop).map_err(explain)
+    })
+}
+
+async fn find(task: &Task, key: &UserHelperKey) -> Result<Option<UserHelper>> {
+    match task.call(named(NFNL_MSG_CTHELPER_GET, key)).await {
+        Ok(data) => {
+            let data = data.ok_or_else(Error::unanswered)?;
+            UserHelper::from_message(&data).map(Some)
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(explain(error)),
+    }
+}
+
+fn not_found() -> Error {
+    explain(Error::not_found())
+}
+
+/// What the errno means for a helper. Requests are whole: EINVAL is that of a subsystem that is
+/// not there.
+fn explain(error: Error) -> Error {
+    let (kind, words) = match error.errno() {
+        Some(ENOENT) => (
+            ErrorKind::NotFound,
+            "there is no helper in user space of this name for the protocol",
+        ),
+        Some(EEXIST) => (
+            ErrorKind::AlreadyExists,
+            "there is such a helper in user space already; an update changes it",
+        ),
+        Some(EBUSY) => (
+            ErrorKind::Busy,
+            "a rule uses the helper: remove the rule first",
+        ),
+        Some(EPERM) => (
+            ErrorKind::PermissionDenied,
+            "CAP_NET_ADMIN is needed in the initial user namespace: helpers in user space are the \
+             machine's, not a network namespace's",
+        ),
+        Some(EINVAL | EOPNOTSUPP) => (
+            ErrorKind::Unsupported,
+            "this kernel has no helpers in user space (CONFIG_NF_CT_NETLINK_HELPER, module \
+             nfnetlink_cthelper)",
+        ),
+        _ => return error,
+    };
+    error.meaning(kind, words)
+}
+
+/// Name and protocols are always there: without them a delete is a flush.
+fn named(kind: u16, key: &UserHelperKey) -> Request {
+    Request::new(kind, 0, AF_UNSPEC).with(|w| key.encode(w))
+}
+
+fn new(flags: u16, helper: &UserHelper) -> Request {
+    Request::new(NFNL_MSG_CTHELPER_NEW, flags, AF_UNSPEC).with(|w| helper.encode(w))
+}
+
+#[cfg(test)]
+mod tests;

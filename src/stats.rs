@@ -1,0 +1,91 @@
+//! Statistics: how many flows there are, and what each CPU has counted.
+
+mod counters;
+mod meter;
+
+pub use counters::{
+    CpuCounters, ExpectationCounters, ExpectationTotals, TableCounters, TableTotals,
+};
+pub use meter::StatsMeter;
+
+use crate::error::{Error, Result};
+use crate::wire::attr::DecodeError;
+use crate::wire::message::Frame;
+use crate::wire::table::Context;
+
+attributes! {
+    /// How many flows the namespace has, and how many it may have.
+    ///
+    /// `conntrack -C`; `IPCTNL_MSG_CT_GET_STATS` (Linux 3.6). `Display` is the line of `-C`.
+    #[derive(Copy)]
+    #[non_exhaustive]
+    pub struct TableStats {
+        /// The flows, with those that are dying or have expired and are yet to be collected: more
+        /// than a list has. `CTA_STATS_GLOBAL_ENTRIES`.
+        CTA_STATS_GLOBAL_ENTRIES => entries: u32,
+        /// `nf_conntrack_max`: from here on flows are dropped. Each namespace may have as many.
+        /// `CTA_STATS_GLOBAL_MAX_ENTRIES` (Linux 4.18).
+        CTA_STATS_GLOBAL_MAX_ENTRIES => max: Option<u32>,
+    }
+}
+
+impl TableStats {
+    pub(crate) fn from_message(message: &[u8]) -> Result<Self> {
+        Frame::first(message)
+            .unwrap_or(Err(DecodeError::Truncated))
+            .and_then(|frame| Self::read(frame.attributes()?, &mut Context::default()))
+            .map_err(|cause| Error::decode(cause, message))
+    }
+}
+
+/// What one CPU has counted in this namespace since the namespace is there: `C` is
+/// [`TableCounters`] or [`ExpectationCounters`].
+///
+/// `Display` is the line of `conntrack -S`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct CpuStats<C = TableCounters> {
+    /// The number of the CPU.
+    pub cpu: u16,
+    /// Its counters.
+    pub counters: C,
+}
+
+impl<C: CpuCounters> CpuStats<C> {
+    /// A CPU's counters: for programs that test what they do with them.
+    pub fn new(cpu: u16, counters: C) -> Self {
+        Self { cpu, counters }
+    }
+
+    /// The sum over all CPUs, counter by counter; `None` for one that no CPU has.
+    ///
+    /// Each CPU's counters wrap at 2³², so that of two sums the later may be the smaller: what has
+    /// been counted between two samples, a [`StatsMeter`] tells.
+    ///
+    /// ```
+    /// # use ctnetlink::CpuStats;
+    /// # fn show(stats: &[CpuStats]) {
+    /// println!("dropped: {:?}", CpuStats::total(stats).drop);
+    /// # }
+    /// ```
+    pub fn total(stats: &[Self]) -> C::Totals {
+        let mut totals = C::Totals::default();
+        for cpu in stats {
+            cpu.counters.add_since(None, &mut totals);
+        }
+        totals
+    }
+
+    /// The number of the CPU stands where other messages have nothing.
+    pub(crate) fn decode(frame: &Frame<'_>) -> Result<Self, DecodeError> {
+        let attributes = frame.attributes()?;
+        Ok(Self {
+            cpu: frame.resource()?,
+            counters: C::read_all(attributes)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! The counters of one CPU, and their sums.
+
+use crate::wire::attr::{Attributes, DecodeError};
+use crate::wire::table::Context;
+
+/// The counters that a CPU can have: [`TableCounters`] and [`ExpectationCounters`].
+pub trait CpuCounters: Copy + sealed::Sealed {
+    /// The same counters, wide enough for sums.
+    type Totals: Copy + Default + std::fmt::Debug;
+}
+
+pub(crate) mod sealed {
+    use super::{Attributes, CpuCounters, DecodeError};
+
+    /// What the crate does with counters of either kind.
+    pub trait Sealed: Sized {
+        #[doc(hidden)]
+        #[allow(private_interfaces)]
+        fn read_all(attributes: Attributes<'_>) -> Result<Self, DecodeError>;
+
+        /// Adds what was counted since the `last` sample; all of it where there is none.
+        #[doc(hidden)]
+        fn add_since(&self, last: Option<&Self>, totals: &mut Self::Totals)
+        where
+            Self: CpuCounters;
+
+        /// The counters that are there, by the names that conntrack(8) prints.
+        #[doc(hidden)]
+        fn named(&self) -> impl Iterator<Item = (&'static str, u32)>;
+    }
+}
+
+/// Declares counters: of each, doc, attribute, field and the name that conntrack(8) prints.
+macro_rules! counters {
+    (
+        $(#[$meta:meta])*
+        pub struct $name:ident;
+        $(#[$totals_meta:meta])*
+        pub struct $totals:ident;
+        $($(#[$doc:meta])* $cta:ident => $field:ident as $word:literal,)+
+    ) => {
+        attributes! {
+            $(#[$meta])*
+            #[derive(Copy, Default)]
+            #[non_exhaustive]
+            pub struct $name {
+                $($(#[$doc])* $cta => $field: Option<u32>,)+
+            }
+        }
+
+        $(#[$totals_meta])*
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+        #[non_exhaustive]
+        pub struct $totals {
+            $($(#[$doc])* pub $field: Option<u64>,)+
+        }
+
+        impl CpuCounters for $name {
+            type Totals = $totals;
+        }
+
+        impl sealed::Sealed for $name {
+            #[allow(private_interfaces)]
+            fn read_all(attributes: Attributes<'_>) -> Result<Self, DecodeError> {
+                Self::read(attributes, &mut Context::default())
+            }
+
+            fn add_since(&self, last: Option<&Self>, totals: &mut $totals) {
+                $(add(self.$field, last.and_then(|last| last.$field), &mut totals.$field);)+
+            }
+
+            fn named(&self) -> impl Iterator<Item = (&'static str, u32)> {
+                let all = [$(($word, self.$field)),+];
+                all.into_iter().filter_map(|(name, count)| Some((name, count?)))
+            }
+        }
+    };
+}
+
+/// The kernel's number wraps: the difference is right as long as it did so once at the most.
+fn add(now: Option<u32>, last: Option<u32>, total: &mut Option<u64>) {
+    if let Some(now) = now {
+        let counted = now.wrapping_sub(last.unwrap_or(0));
+        *total = Some(total.unwrap_or(0).wrapping_add(counted.into()));
+    }
+}
+
+counters! {
+    /// What a CPU has counted of the flows. A counter that the kernel did not send is `None`; each
+    /// wraps at 2³².
+    ///
+    /// `conntrack -S`; `IPCTNL_MSG_CT_GET_STATS_CPU` (Linux 3.6).
+    pub struct TableCounters;
+    /// The [`TableCounters`] of all CPUs.
+    pub struct TableTotals;
+    /// Look-ups. `CTA_STATS_SEARCHED`. Not counted since Linux 4.9.
+    CTA_STATS_SEARCHED => searched as "searched",
+    /// Look-ups that found a flow; since Linux 4.9 of those alone that a translation makes for a
+    /// tuple that is free. `CTA_STATS_FOUND`.
+    CTA_STATS_FOUND => found as "found",
+    /// Flows begun. `CTA_STATS_NEW`. Not counted since Linux 4.9.
+    CTA_STATS_NEW => new as "new",
+    /// Packets that could not be tracked. `CTA_STATS_INVALID`.
+    CTA_STATS_INVALID => invalid as "invalid",
+    /// Packets that were not to be tracked. `CTA_STATS_IGNORE`. Not sent since Linux 5.10.
+    CTA_STATS_IGNORE => ignore as "ignore",
+    /// Flows ended. `CTA_STATS_DELETE`. Not counted since Linux 4.9.
+    CTA_STATS_DELETE => delete as "delete",
+    /// Flows put on the list of the dying. `CTA_STATS_DELETE_LIST`. Not counted since Linux 4.9.
+    CTA_STATS_DELETE_LIST => delete_list as "delete_list",
+    /// Flows put into the table. `CTA_STATS_INSERT`.
+    CTA_STATS_INSERT => insert as "insert",
+    /// Flows that could not be put into it: another has their tuple. `CTA_STATS_INSERT_FAILED`.
+    CTA_STATS_INSERT_FAILED => insert_failed as "insert_failed",
+    /// Packets dropped for want of a flow: the table was full, or memory ran out, or two packets
+    /// began the same flow. `CTA_STATS_DROP`.
+    CTA_STATS_DROP => drop as "drop",
+    /// Flows that were dropped to make room for others in a full table. `CTA_STATS_EARLY_DROP`.
+    CTA_STATS_EARLY_DROP => early_drop as "early_drop",
+    /// ICMP errors that belong to no flow. `CTA_STATS_ERROR`.
+    CTA_STATS_ERROR => error as "error",
+    /// Look-ups that began anew because the table was being resized. `CTA_STATS_SEARCH_RESTART`.
+    CTA_STATS_SEARCH_RESTART => search_restart as "search_restart",
+    /// Two packets that began the same flow, and both went on. `CTA_STATS_CLASH_RESOLVE`
+    /// (Linux 5.10).
+    CTA_STATS_CLASH_RESOLVE => clash_resolve as "clash_resolve",
+    /// Flows that were not made, for their place in the table had too many.
+    /// `CTA_STATS_CHAIN_TOOLONG` (Linux 5.15).
+    CTA_STATS_CHAIN_TOOLONG => chain_toolong as "chaintoolong",
+}
+
+counters! {
+    /// What a CPU has counted of the expectations. A counter that the kernel did not send is
+    /// `None`; each wraps at 2³².
+    ///
+    /// `conntrack -S expect`; `IPCTNL_MSG_EXP_GET_STATS_CPU` (Linux 3.6).
+    pub struct ExpectationCounters;
+    /// The [`ExpectationCounters`] of all CPUs.
+    pub struct ExpectationTotals;
+    /// Flows that met an expectation. `CTA_STATS_EXP_NEW`.
+    CTA_STATS_EXP_NEW => new as "expect_new",
+    /// Expectations made. `CTA_STATS_EXP_CREATE`.
+    CTA_STATS_EXP_CREATE => create as "expect_create",
+    /// Expectations ended, whichever way. `CTA_STATS_EXP_DELETE`.
+    CTA_STATS_EXP_DELETE => delete as "expect_delete",
+}

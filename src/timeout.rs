@@ -1,0 +1,180 @@
+//! Timeout policies: how long flows that a rule picks out may be idle, state by state.
+
+mod states;
+
+use std::time::Duration;
+
+pub use states::{
+    DccpTimeouts, SctpTimeouts, SingleTimeout, TcpTimeouts, Timeouts, TwoWayTimeouts,
+};
+
+use crate::error::{Error, Result};
+use crate::flow::helper::check_name;
+use crate::flow::{Family, Protocol};
+use crate::wire::attr::{DecodeError, Writer};
+use crate::wire::message::Frame;
+use crate::wire::uapi::*;
+
+/// The longest name of a policy, in bytes.
+const NAME: usize = 31;
+
+/// The kernel multiplies seconds to jiffies in 32 bits, 1000 of them a second at the most: what
+/// is more would be cut to something shorter.
+const LONGEST: Duration = Duration::from_secs((u32::MAX / 1000) as u64);
+
+/// A timeout policy: an object with a name, that a rule gives to flows
+/// (`iptables -t raw -j CT --timeout NAME`).
+///
+/// `nfct list timeout`; `IPCTNL_MSG_TIMEOUT_GET` (Linux 3.4). `Display` is what `nfct get` prints.
+/// The `ct timeout` objects of nftables are others, and not seen here.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct TimeoutPolicy {
+    /// Its name. `CTA_TIMEOUT_NAME`.
+    pub name: Box<str>,
+    /// The family of the flows that it is for. `CTA_TIMEOUT_L3PROTO`. `None` for a number that is
+    /// neither's.
+    pub family: Option<Family>,
+    /// The timeouts, by the states of the protocol that it is for. `CTA_TIMEOUT_L4PROTO`,
+    /// `CTA_TIMEOUT_DATA`.
+    pub timeouts: Timeouts,
+    /// The kernel's references to it: 1 where no rule and no flow uses it. `CTA_TIMEOUT_USE`.
+    pub use_count: Option<u32>,
+}
+
+impl TimeoutPolicy {
+    /// A policy to create. A state that has no timeout here takes the namespace's default.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ctnetlink::{Family, TcpTimeouts, TimeoutPolicy};
+    /// let idle = TcpTimeouts::new().established(Duration::from_secs(3600));
+    /// let policy = TimeoutPolicy::new("idle", Family::Ipv4, idle);
+    /// ```
+    pub fn new(name: impl Into<Box<str>>, family: Family, timeouts: impl Into<Timeouts>) -> Self {
+        Self {
+            name: name.into(),
+            family: Some(family),
+            timeouts: timeouts.into(),
+            use_count: None,
+        }
+    }
+
+    pub(crate) fn from_message(message: &[u8]) -> Result<Self> {
+        Frame::first(message)
+            .unwrap_or(Err(DecodeError::Truncated))
+            .and_then(|frame| Self::decode(&frame))
+            .map_err(|cause| Error::decode(cause, message))
+    }
+
+    pub(crate) fn decode(frame: &Frame<'_>) -> Result<Self, DecodeError> {
+        let (mut name, mut family, mut use_count) = (None, None, None);
+        let mut attributes = frame.attributes()?;
+        while let Some(attr) = attributes.next()? {
+            match attr.kind {
+                CTA_TIMEOUT_NAME => name = Some(attr.get()?),
+                CTA_TIMEOUT_L3PROTO => family = Some(attr.get::<u16>()?),
+                CTA_TIMEOUT_USE => use_count = Some(attr.get()?),
+                _ => {}
+            }
+        }
+        let absent = |attribute| DecodeError::Missing { attribute };
+        let family = family.ok_or(absent(CTA_TIMEOUT_L3PROTO))?;
+        Ok(Self {
+            name: name.ok_or(absent(CTA_TIMEOUT_NAME))?,
+            family: [Family::Ipv4, Family::Ipv6]
+                .into_iter()
+                .find(|known| u16::from(known.number()) == family),
+            timeouts: decode_timeouts(frame)?,
+            use_count,
+        })
+    }
+
+    /// Refuses what the kernel would refuse with a bare EINVAL, or cut.
+    pub(crate) fn check(&self) -> Result<()> {
+        check_policy_name(&self.name)?;
+        if self.family.is_none() {
+            return Err(Error::invalid_input("family: there is none"));
+        }
+        check_timeouts(&self.timeouts)
+    }
+
+    /// All of it that a request can set.
+    pub(crate) fn encode(&self, w: &mut Writer<'_>) {
+        w.put(CTA_TIMEOUT_NAME, &self.name);
+        encode_timeouts(self.family, &self.timeouts, w);
+    }
+}
+
+/// The timeouts of a message: a policy's, or defaults.
+pub(crate) fn decode_timeouts(frame: &Frame<'_>) -> Result<Timeouts, DecodeError> {
+    let (mut protocol, mut data) = (None, None);
+    let mut attributes = frame.attributes()?;
+    while let Some(attr) = attributes.next()? {
+        match attr.kind {
+            CTA_TIMEOUT_L4PROTO => protocol = Some(attr.get::<u8>()?),
+            CTA_TIMEOUT_DATA => data = Some(attr),
+            _ => {}
+        }
+    }
+    let protocol = protocol.ok_or(DecodeError::Missing {
+        attribute: CTA_TIMEOUT_L4PROTO,
+    })?;
+    let mut timeouts = Timeouts::unset(protocol.into());
+    if let Some(data) = data {
+        let mut states = data.nest();
+        while let Some(attr) = states.next()? {
+            // A state that this version does not know is passed over.
+            if let Some(slot) = timeouts.slot(attr.kind) {
+                *slot = Some(attr.get()?);
+            }
+        }
+    }
+    Ok(timeouts)
+}
+
+/// Protocols and timeouts. The kernel wants a family where it looks at none.
+pub(crate) fn encode_timeouts(family: Option<Family>, timeouts: &Timeouts, w: &mut Writer<'_>) {
+    encode_protocols(family, timeouts.protocol(), w);
+    w.nest(CTA_TIMEOUT_DATA, |w| {
+        for (kind, _, timeout) in timeouts.rows() {
+            w.put_some(kind, timeout.as_ref());
+        }
+    });
+}
+
+pub(crate) fn encode_protocols(family: Option<Family>, protocol: Protocol, w: &mut Writer<'_>) {
+    let family = family.unwrap_or(Family::Ipv4).number();
+    w.put(CTA_TIMEOUT_L3PROTO, &u16::from(family));
+    w.put(CTA_TIMEOUT_L4PROTO, &protocol.number());
+}
+
+pub(crate) fn check_policy_name(name: &str) -> Result<()> {
+    check_name("timeout policy", name, NAME)?;
+    match name.is_empty() {
+        true => Err(Error::invalid_input("timeout policy: its name is empty")),
+        false => Ok(()),
+    }
+}
+
+pub(crate) fn check_timeouts(timeouts: &Timeouts) -> Result<()> {
+    if let Timeouts::Other(protocol) = timeouts {
+        return Err(Error::invalid_input(format!(
+            "timeouts: protocol {protocol} has no states of its own; Timeouts::Generic is for all \
+             such protocols"
+        )));
+    }
+    for (_, state, timeout) in timeouts.rows() {
+        if timeout.is_some_and(|timeout| timeout > LONGEST) {
+            return Err(Error::invalid_input(format!(
+                "timeouts: {state}: the kernel cannot hold more than {} s",
+                LONGEST.as_secs()
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,264 @@
+//! The states of each protocol, and how long a flow may be idle in them.
+
+use std::time::Duration;
+
+use crate::flow::Protocol;
+use crate::wire::uapi::*;
+
+/// A row of a protocol: attribute, the word that nfct(8) has for the state, and its timeout.
+pub(crate) type Row = (u16, &'static str, Option<Duration>);
+
+/// What the timeouts of every protocol can do.
+trait States {
+    fn rows(&self) -> Vec<Row>;
+    fn slot(&mut self, kind: u16) -> Option<&mut Option<Duration>>;
+}
+
+/// Declares the states of a protocol: of each, doc, attribute, field and nfct(8)'s word.
+macro_rules! states {
+    (
+        $(#[$meta:meta])*
+        pub struct $name:ident;
+        $($(#[$doc:meta])* $cta:ident => $field:ident as $word:literal,)+
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+        #[non_exhaustive]
+        pub struct $name {
+            $($(#[$doc])* pub $field: Option<Duration>,)+
+        }
+
+        impl $name {
+            /// No state has a timeout.
+            pub fn new() -> Self {
+                Self::default()
+            }
+
+            $(
+                $(#[$doc])*
+                #[must_use]
+                pub fn $field(mut self, timeout: Duration) -> Self {
+                    self.$field = Some(timeout);
+                    self
+                }
+            )+
+        }
+
+        impl States for $name {
+            fn rows(&self) -> Vec<Row> {
+                vec![$(($cta, $word, self.$field)),+]
+            }
+
+            fn slot(&mut self, kind: u16) -> Option<&mut Option<Duration>> {
+                match kind {
+                    $($cta => Some(&mut self.$field),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+states! {
+    /// The timeouts of TCP; in whole seconds, rounded up.
+    pub struct TcpTimeouts;
+    /// The first SYN was seen. `CTA_TIMEOUT_TCP_SYN_SENT`.
+    CTA_TIMEOUT_TCP_SYN_SENT => syn_sent as "SYN_SENT",
+    /// A SYN was answered. `CTA_TIMEOUT_TCP_SYN_RECV`.
+    CTA_TIMEOUT_TCP_SYN_RECV => syn_recv as "SYN_RECV",
+    /// The connection is open. `CTA_TIMEOUT_TCP_ESTABLISHED`.
+    CTA_TIMEOUT_TCP_ESTABLISHED => established as "ESTABLISHED",
+    /// One side has closed. `CTA_TIMEOUT_TCP_FIN_WAIT`.
+    CTA_TIMEOUT_TCP_FIN_WAIT => fin_wait as "FIN_WAIT",
+    /// The close was acknowledged. `CTA_TIMEOUT_TCP_CLOSE_WAIT`.
+    CTA_TIMEOUT_TCP_CLOSE_WAIT => close_wait as "CLOSE_WAIT",
+    /// Both sides have closed. `CTA_TIMEOUT_TCP_LAST_ACK`.
+    CTA_TIMEOUT_TCP_LAST_ACK => last_ack as "LAST_ACK",
+    /// Both closes were acknowledged. `CTA_TIMEOUT_TCP_TIME_WAIT`.
+    CTA_TIMEOUT_TCP_TIME_WAIT => time_wait as "TIME_WAIT",
+    /// It was reset. `CTA_TIMEOUT_TCP_CLOSE`.
+    CTA_TIMEOUT_TCP_CLOSE => close as "CLOSE",
+    /// Both sides have sent a SYN. `CTA_TIMEOUT_TCP_SYN_SENT2`.
+    CTA_TIMEOUT_TCP_SYN_SENT2 => syn_sent2 as "SYN_SENT2",
+    /// Too many packets came again. `CTA_TIMEOUT_TCP_RETRANS`.
+    CTA_TIMEOUT_TCP_RETRANS => retrans as "RETRANS",
+    /// Data is not acknowledged. `CTA_TIMEOUT_TCP_UNACK`.
+    CTA_TIMEOUT_TCP_UNACK => unacknowledged as "UNACKNOWLEDGED",
+}
+
+states! {
+    /// The timeouts of UDP, UDP-Lite and GRE; in whole seconds, rounded up.
+    pub struct TwoWayTimeouts;
+    /// Nobody has answered. `CTA_TIMEOUT_UDP_UNREPLIED`, `CTA_TIMEOUT_GRE_UNREPLIED`.
+    CTA_TIMEOUT_UDP_UNREPLIED => unreplied as "UNREPLIED",
+    /// Packets went both ways. `CTA_TIMEOUT_UDP_REPLIED`, `CTA_TIMEOUT_GRE_REPLIED`.
+    CTA_TIMEOUT_UDP_REPLIED => replied as "REPLIED",
+}
+
+states! {
+    /// The timeout of ICMP, ICMPv6 and protocols that the kernel knows nothing of; in whole
+    /// seconds, rounded up.
+    pub struct SingleTimeout;
+    /// Whatever has been seen. `CTA_TIMEOUT_ICMP_TIMEOUT`, `CTA_TIMEOUT_ICMPV6_TIMEOUT`,
+    /// `CTA_TIMEOUT_GENERIC_TIMEOUT`.
+    CTA_TIMEOUT_GENERIC_TIMEOUT => timeout as "TIMEOUT",
+}
+
+states! {
+    /// The timeouts of SCTP; in whole seconds, rounded up.
+    pub struct SctpTimeouts;
+    /// `CTA_TIMEOUT_SCTP_CLOSED`.
+    CTA_TIMEOUT_SCTP_CLOSED => closed as "CLOSED",
+    /// `CTA_TIMEOUT_SCTP_COOKIE_WAIT`.
+    CTA_TIMEOUT_SCTP_COOKIE_WAIT => cookie_wait as "COOKIE_WAIT",
+    /// `CTA_TIMEOUT_SCTP_COOKIE_ECHOED`.
+    CTA_TIMEOUT_SCTP_COOKIE_ECHOED => cookie_echoed as "COOKIE_ECHOED",
+    /// `CTA_TIMEOUT_SCTP_ESTABLISHED`.
+    CTA_TIMEOUT_SCTP_ESTABLISHED => established as "ESTABLISHED",
+    /// `CTA_TIMEOUT_SCTP_SHUTDOWN_SENT`.
+    CTA_TIMEOUT_SCTP_SHUTDOWN_SENT => shutdown_sent as "SHUTDOWN_SENT",
+    /// `CTA_TIMEOUT_SCTP_SHUTDOWN_RECD`.
+    CTA_TIMEOUT_SCTP_SHUTDOWN_RECD => shutdown_recd as "SHUTDOWN_RECD",
+    /// `CTA_TIMEOUT_SCTP_SHUTDOWN_ACK_SENT`.
+    CTA_TIMEOUT_SCTP_SHUTDOWN_ACK_SENT => shutdown_ack_sent as "SHUTDOWN_ACK_SENT",
+    /// `CTA_TIMEOUT_SCTP_HEARTBEAT_SENT` (Linux 4.3).
+    CTA_TIMEOUT_SCTP_HEARTBEAT_SENT => heartbeat_sent as "HEARTBEAT_SENT",
+}
+
+states! {
+    /// The timeouts of DCCP, which the kernel has until Linux 6.16; in whole seconds, rounded up.
+    pub struct DccpTimeouts;
+    /// `CTA_TIMEOUT_DCCP_REQUEST`.
+    CTA_TIMEOUT_DCCP_REQUEST => request as "REQUEST",
+    /// `CTA_TIMEOUT_DCCP_RESPOND`.
+    CTA_TIMEOUT_DCCP_RESPOND => respond as "RESPOND",
+    /// `CTA_TIMEOUT_DCCP_PARTOPEN`.
+    CTA_TIMEOUT_DCCP_PARTOPEN => partopen as "PARTOPEN",
+    /// `CTA_TIMEOUT_DCCP_OPEN`.
+    CTA_TIMEOUT_DCCP_OPEN => open as "OPEN",
+    /// `CTA_TIMEOUT_DCCP_CLOSEREQ`.
+    CTA_TIMEOUT_DCCP_CLOSEREQ => closereq as "CLOSEREQ",
+    /// `CTA_TIMEOUT_DCCP_CLOSING`.
+    CTA_TIMEOUT_DCCP_CLOSING => closing as "CLOSING",
+    /// `CTA_TIMEOUT_DCCP_TIMEWAIT`.
+    CTA_TIMEOUT_DCCP_TIMEWAIT => time_wait as "TIMEWAIT",
+}
+
+/// Timeouts, by the protocol that they are for. A state without one is `None`.
+///
+/// `Display` has the states and seconds in the words that `nfct add timeout` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum Timeouts {
+    /// TCP.
+    Tcp(TcpTimeouts),
+    /// UDP.
+    Udp(TwoWayTimeouts),
+    /// UDP-Lite, which the kernel has until Linux 7.2.
+    UdpLite(TwoWayTimeouts),
+    /// GRE.
+    Gre(TwoWayTimeouts),
+    /// SCTP.
+    Sctp(SctpTimeouts),
+    /// DCCP, which the kernel has until Linux 6.16.
+    Dccp(DccpTimeouts),
+    /// ICMP.
+    Icmp(SingleTimeout),
+    /// ICMPv6.
+    Icmpv6(SingleTimeout),
+    /// All protocols that the kernel knows nothing of: number 255.
+    Generic(SingleTimeout),
+    /// A protocol whose states this version does not know.
+    Other(Protocol),
+}
+
+/// The number under which the kernel has the timeout of all other protocols.
+const GENERIC: u8 = 255;
+
+/// Dispatches to what a variant holds.
+macro_rules! held {
+    ($timeouts:expr, $states:ident => $do:expr, $else:expr) => {
+        match $timeouts {
+            Self::Tcp($states) => $do,
+            Self::Udp($states) | Self::UdpLite($states) | Self::Gre($states) => $do,
+            Self::Sctp($states) => $do,
+            Self::Dccp($states) => $do,
+            Self::Icmp($states) | Self::Icmpv6($states) | Self::Generic($states) => $do,
+            Self::Other(_) => $else,
+        }
+    };
+}
+
+impl Timeouts {
+    /// Those of a protocol, none of them set. Number 255 is [`Generic`](Self::Generic).
+    pub fn unset(protocol: Protocol) -> Self {
+        match protocol.number() {
+            IPPROTO_TCP => Self::Tcp(TcpTimeouts::new()),
+            IPPROTO_UDP => Self::Udp(TwoWayTimeouts::new()),
+            IPPROTO_UDPLITE => Self::UdpLite(TwoWayTimeouts::new()),
+            IPPROTO_GRE => Self::Gre(TwoWayTimeouts::new()),
+            IPPROTO_SCTP => Self::Sctp(SctpTimeouts::new()),
+            IPPROTO_DCCP => Self::Dccp(DccpTimeouts::new()),
+            IPPROTO_ICMP => Self::Icmp(SingleTimeout::new()),
+            IPPROTO_ICMPV6 => Self::Icmpv6(SingleTimeout::new()),
+            GENERIC => Self::Generic(SingleTimeout::new()),
+            _ => Self::Other(protocol),
+        }
+    }
+
+    /// The protocol that they are for.
+    pub fn protocol(&self) -> Protocol {
+        match self {
+            Self::Tcp(_) => Protocol::TCP,
+            Self::Udp(_) => Protocol::UDP,
+            Self::UdpLite(_) => Protocol::UDPLITE,
+            Self::Gre(_) => Protocol::GRE,
+            Self::Sctp(_) => Protocol::SCTP,
+            Self::Dccp(_) => Protocol::DCCP,
+            Self::Icmp(_) => Protocol::ICMP,
+            Self::Icmpv6(_) => Protocol::ICMPV6,
+            Self::Generic(_) => Protocol::new(GENERIC),
+            Self::Other(protocol) => *protocol,
+        }
+    }
+
+    /// The states, with their timeouts, in the kernel's order, by the words of nfct(8).
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, Option<Duration>)> + use<> {
+        self.rows()
+            .into_iter()
+            .map(|(_, state, timeout)| (state, timeout))
+    }
+
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        held!(self, states => states.rows(), Vec::new())
+    }
+
+    pub(crate) fn slot(&mut self, kind: u16) -> Option<&mut Option<Duration>> {
+        held!(self, states => states.slot(kind), None)
+    }
+
+    /// These, and where one is not set that of `others`, which are of the same protocol.
+    pub(crate) fn or(mut self, others: &Self) -> Self {
+        for (kind, _, timeout) in others.rows() {
+            if let Some(slot) = self.slot(kind) {
+                *slot = slot.or(timeout);
+            }
+        }
+        self
+    }
+}
+
+macro_rules! one_protocol {
+    ($($ty:ident => $variant:ident),+) => {
+        $(impl From<$ty> for Timeouts {
+            fn from(timeouts: $ty) -> Self {
+                Self::$variant(timeouts)
+            }
+        })+
+    };
+}
+
+// The others are of more than one protocol.
+one_protocol!(TcpTimeouts => Tcp, SctpTimeouts => Sctp, DccpTimeouts => Dccp);

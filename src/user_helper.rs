@@ -1,0 +1,280 @@
+//! Helpers in user space: programs that read flows' payload for the kernel.
+
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::flow::helper::{HELPER_NAME, check_name};
+use crate::flow::{Family, Protocol};
+use crate::wire::attr::{Attribute, DecodeError, Writer};
+use crate::wire::message::Frame;
+use crate::wire::table::{Codec, Context};
+use crate::wire::uapi::*;
+
+/// A helper whose program reads packets from a queue (NFQUEUE).
+///
+/// `nfct list helper`; `NFNL_MSG_CTHELPER_GET` (Linux 3.6). It has one to four kinds of
+/// expectation, and is for one family and one protocol; the program has what it keeps with a flow
+/// in up to 32 bytes ([`Helper::info`](field@crate::Helper::info)).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct UserHelper {
+    /// What names it.
+    pub key: UserHelperKey,
+    /// The number of the queue that packets go to; where nobody listens, they pass. `NFCTH_QUEUE_NUM`.
+    pub queue: u32,
+    /// The kinds of expectation, by class. `NFCTH_POLICY`.
+    pub policies: Vec<ExpectationPolicy>,
+    /// The room for private data of a flow, in bytes. `NFCTH_PRIV_DATA_LEN`.
+    pub private_data: u32,
+    /// Is it at work? `NFCTH_STATUS`.
+    pub enabled: bool,
+}
+
+/// Names a helper: there may be one of the same name for each family and protocol.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct UserHelperKey {
+    /// Its name. `NFCTH_NAME`.
+    pub name: Box<str>,
+    /// The family of its flows. `NFCTH_TUPLE_L3PROTONUM`. `None` for a number that is neither's.
+    pub family: Option<Family>,
+    /// The protocol of its flows. `NFCTH_TUPLE_L4PROTONUM`.
+    pub protocol: Protocol,
+}
+
+attributes! {
+    /// One kind of expectation that a helper has.
+    #[non_exhaustive]
+    pub struct ExpectationPolicy {
+        /// Its name: up to 15 bytes. `NFCTH_POLICY_NAME`.
+        NFCTH_POLICY_NAME => name: Box<str>,
+        /// How many a flow may have, up to 255. `NFCTH_POLICY_EXPECT_MAX`.
+        NFCTH_POLICY_EXPECT_MAX => max: u32,
+        /// How long they wait, in whole seconds. `NFCTH_POLICY_EXPECT_TIMEOUT`.
+        NFCTH_POLICY_EXPECT_TIMEOUT => timeout: Duration,
+    }
+}
+
+plain!(Duration);
+
+/// The most that the kernel takes.
+const POLICIES: usize = 4;
+const EXPECTATIONS: u32 = 255;
+const PRIVATE_DATA: u32 = 32;
+
+impl ExpectationPolicy {
+    /// A kind of expectation: at most `max` of a flow, each for `timeout`.
+    pub fn new(name: impl Into<Box<str>>, max: u32, timeout: Duration) -> Self {
+        Self {
+            name: name.into(),
+            max,
+            timeout,
+        }
+    }
+}
+
+impl UserHelperKey {
+    /// The helper of this name, for this family and protocol.
+    pub fn new(name: impl Into<Box<str>>, family: Family, protocol: impl Into<Protocol>) -> Self {
+        Self {
+            name: name.into(),
+            family: Some(family),
+            protocol: protocol.into(),
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        check_some_name("helper", &self.name)?;
+        match self.family {
+            None => Err(Error::invalid_input("family: there is none")),
+            Some(_) => Ok(()),
+        }
+    }
+
+    pub(crate) fn encode(&self, w: &mut Writer<'_>) {
+        w.put(NFCTH_NAME, &self.name);
+        w.nest(NFCTH_TUPLE, |w| {
+            let family = self.family.map_or(AF_UNSPEC, Family::number);
+            w.put(NFCTH_TUPLE_L3PROTONUM, &u16::from(family));
+            w.put(NFCTH_TUPLE_L4PROTONUM, &self.protocol.number());
+        });
+    }
+}
+
+impl From<&UserHelper> for UserHelperKey {
+    fn from(helper: &UserHelper) -> Self {
+        helper.key.clone()
+    }
+}
+
+impl From<&Self> for UserHelperKey {
+    fn from(key: &Self) -> Self {
+        key.clone()
+    }
+}
+
+impl UserHelper {
+    /// A helper to create: at work, with queue 0 and no room for private data.
+    pub fn new(
+        name: impl Into<Box<str>>,
+        family: Family,
+        protocol: impl Into<Protocol>,
+        policies: impl IntoIterator<Item = ExpectationPolicy>,
+    ) -> Self {
+        Self {
+            key: UserHelperKey::new(name, family, protocol),
+            queue: 0,
+            policies: policies.into_iter().collect(),
+            private_data: 0,
+            enabled: true,
+        }
+    }
+
+    /// Sets the queue that packets go to.
+    #[must_use]
+    pub fn queue(mut self, queue: u32) -> Self {
+        self.queue = queue;
+        self
+    }
+
+    /// Sets the room for private data of a flow, up to 32 bytes.
+    #[must_use]
+    pub fn private_data(mut self, bytes: u32) -> Self {
+        self.private_data = bytes;
+        self
+    }
+
+    /// Says whether it is at work.
+    #[must_use]
+    pub fn enabled(mut self, enabled: bool) -> Self {
+        self.enabled = enabled;
+        self
+    }
+
+    pub(crate) fn from_message(message: &[u8]) -> Result<Self> {
+        Frame::first(message)
+            .unwrap_or(Err(DecodeError::Truncated))
+            .and_then(|frame| Self::decode(&frame))
+            .map_err(|cause| Error::decode(cause, message))
+    }
+
+    pub(crate) fn decode(frame: &Frame<'_>) -> Result<Self, DecodeError> {
+        let absent = |attribute| DecodeError::Missing { attribute };
+        let (mut name, mut protocols) = (None, None);
+        let (mut queue, mut policies, mut private_data, mut status) = (0, Vec::new(), 0, 0_u32);
+        let mut attributes = frame.attributes()?;
+        while let Some(attr) = attributes.next()? {
+            match attr.kind {
+                NFCTH_NAME => name = Some(attr.get()?),
+                NFCTH_TUPLE => protocols = Some(read_protocols(attr)?),
+                NFCTH_QUEUE_NUM => queue = attr.get()?,
+                NFCTH_POLICY => policies = read_policies(attr)?,
+                NFCTH_PRIV_DATA_LEN => private_data = attr.get()?,
+                NFCTH_STATUS => status = attr.get()?,
+                _ => {}
+            }
+        }
+        let (family, protocol) = protocols.ok_or(absent(NFCTH_TUPLE))?;
+        Ok(Self {
+            key: UserHelperKey {
+                name: name.ok_or(absent(NFCTH_NAME))?,
+                family,
+                protocol,
+            },
+            queue,
+            policies,
+            private_data,
+            enabled: status == NFCT_HELPER_STATUS_ENABLED,
+        })
+    }
+
+    /// Refuses what the kernel would refuse with a bare errno, or cut.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.key.check()?;
+        if !(1..=POLICIES).contains(&self.policies.len()) {
+            return Err(Error::invalid_input(format!(
+                "policies: a helper has one to {POLICIES}, and this {}",
+                self.policies.len()
+            )));
+        }
+        for policy in &self.policies {
+            check_some_name("policy", &policy.name)?;
+            if policy.max > EXPECTATIONS {
+                return Err(Error::invalid_input(format!(
+                    "policy: a flow has {EXPECTATIONS} expectations at the most, and {} were \
+                     asked for",
+                    policy.max
+                )));
+            }
+        }
+        if self.private_data > PRIVATE_DATA {
+            return Err(Error::invalid_input(format!(
+                "private_data: there is room for {PRIVATE_DATA} bytes at the most"
+            )));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn encode(&self, w: &mut Writer<'_>) {
+        self.key.encode(w);
+        w.put(NFCTH_QUEUE_NUM, &self.queue);
+        w.nest(NFCTH_POLICY, |w| {
+            w.put(NFCTH_POLICY_SET_NUM, &(self.policies.len() as u32));
+            for (kind, policy) in (NFCTH_POLICY_SET1..).zip(&self.policies) {
+                policy.encode(kind, &Context::default(), w);
+            }
+        });
+        w.put(NFCTH_PRIV_DATA_LEN, &self.private_data);
+        let status = match self.enabled {
+            true => NFCT_HELPER_STATUS_ENABLED,
+            false => NFCT_HELPER_STATUS_DISABLED,
+        };
+        w.put(NFCTH_STATUS, &status);
+    }
+}
+
+fn check_some_name(what: &str, name: &str) -> Result<()> {
+    check_name(what, name, HELPER_NAME)?;
+    match name.is_empty() {
+        true => Err(Error::invalid_input(format!("{what}: its name is empty"))),
+        false => Ok(()),
+    }
+}
+
+fn read_protocols(attr: Attribute<'_>) -> Result<(Option<Family>, Protocol), DecodeError> {
+    let (mut family, mut protocol) = (None, None);
+    let mut attributes = attr.nest();
+    while let Some(inner) = attributes.next()? {
+        match inner.kind {
+            NFCTH_TUPLE_L3PROTONUM => family = Some(inner.get::<u16>()?),
+            NFCTH_TUPLE_L4PROTONUM => protocol = Some(inner.get::<u8>()?),
+            _ => {}
+        }
+    }
+    let family = family.and_then(|number| {
+        let known = [Family::Ipv4, Family::Ipv6].into_iter();
+        known
+            .into_iter()
+            .find(|known| u16::from(known.number()) == number)
+    });
+    let protocol = protocol.ok_or(DecodeError::Missing {
+        attribute: NFCTH_TUPLE_L4PROTONUM,
+    })?;
+    Ok((family, protocol.into()))
+}
+
+fn read_policies(attr: Attribute<'_>) -> Result<Vec<ExpectationPolicy>, DecodeError> {
+    let mut policies = Vec::new();
+    let mut attributes = attr.nest();
+    while let Some(inner) = attributes.next()? {
+        if inner.kind != NFCTH_POLICY_SET_NUM {
+            policies.push(ExpectationPolicy::decode(inner, &mut Context::default())?);
+        }
+    }
+    Ok(policies)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,23 @@
+//! What the kernel has beside the flows: expectations, statistics, timeout policies, helpers in
+//! user space.
+
+mod expectations;
+mod stats;
+mod timeouts;
+mod traffic;
+mod user_helpers;
+
+use libtest_mimic::Trial;
+
+pub(crate) fn tests() -> Vec<Trial> {
+    [
+        expectations::tests,
+        stats::tests,
+        timeouts::tests,
+        traffic::tests,
+        user_helpers::tests,
+    ]
+    .into_iter()
+    .flat_map(|tests| tests())
+    .collect()
+}

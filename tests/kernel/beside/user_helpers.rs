@@ -1,0 +1,106 @@
+//! Helpers in user space: every verb where the kernel has them, the cure where it has not.
+
+use std::time::Duration;
+
+use ctnetlink::{ErrorKind, ExpectationPolicy, Family, Protocol, UserHelper, UserHelperKey};
+use libtest_mimic::Trial;
+
+use crate::common::connect;
+use crate::verbs::refused;
+
+pub(super) fn tests() -> Vec<Trial> {
+    crate::trials!["user_helpers":
+        every_verb_or_the_cure,
+        input_is_refused_before_anything_is_sent,
+    ]
+}
+
+fn helper(name: &str) -> UserHelper {
+    let data = ExpectationPolicy::new("data", 1, Duration::from_secs(300));
+    UserHelper::new(name, Family::Ipv4, Protocol::TCP, [data]).queue(77)
+}
+
+/// They are the machine's: the name is one that nobody else has.
+async fn every_verb_or_the_cure() {
+    let handle = connect();
+    let helpers = handle.user_helpers();
+    let wanted = helper(&format!("t{}", std::process::id() % 1_000_000));
+    match helpers.create(wanted.clone()).await {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            assert!(
+                error.to_string().contains("initial user namespace"),
+                "{error}"
+            );
+            return;
+        }
+        created => {
+            let cure = ["nfnetlink_cthelper"];
+            refused(created, ErrorKind::Unsupported, &cure);
+            refused(helpers.list().await, ErrorKind::Unsupported, &cure);
+            refused(helpers.get(&wanted).await, ErrorKind::Unsupported, &cure);
+            refused(
+                helpers.update(wanted.clone()).await,
+                ErrorKind::Unsupported,
+                &cure,
+            );
+            refused(helpers.delete(&wanted).await, ErrorKind::Unsupported, &cure);
+            refused(helpers.flush().await, ErrorKind::Unsupported, &cure);
+            return;
+        }
+    }
+    assert_eq!(
+        helpers.get(&wanted).await.expect("an answer"),
+        Some(wanted.clone())
+    );
+    assert!(helpers.list().await.expect("a list").contains(&wanted));
+    let again = helpers.create(wanted.clone()).await;
+    refused(again, ErrorKind::AlreadyExists, &["already"]);
+    let changed = wanted.clone().queue(78).enabled(false);
+    helpers.update(changed.clone()).await.expect("an update");
+    assert_eq!(
+        helpers.get(&wanted).await.expect("an answer"),
+        Some(changed)
+    );
+    let room = helpers.update(wanted.clone().private_data(8)).await;
+    refused(room, ErrorKind::Busy, &["never change"]);
+    helpers.delete(&wanted).await.expect("a delete");
+    refused(
+        helpers.delete(&wanted).await,
+        ErrorKind::NotFound,
+        &["no helper"],
+    );
+    refused(
+        helpers.update(wanted.clone()).await,
+        ErrorKind::NotFound,
+        &["no helper"],
+    );
+    assert_eq!(helpers.get(&wanted).await.expect("an answer"), None);
+}
+
+async fn input_is_refused_before_anything_is_sent() {
+    let handle = connect();
+    let helpers = handle.user_helpers();
+    let key = UserHelperKey::new("", Family::Ipv4, Protocol::TCP);
+    refused(
+        helpers.delete(&key).await,
+        ErrorKind::InvalidInput,
+        &["name is empty"],
+    );
+    refused(
+        helpers.get(&key).await,
+        ErrorKind::InvalidInput,
+        &["name is empty"],
+    );
+    let wide = helper("t").private_data(33);
+    refused(
+        helpers.create(wide.clone()).await,
+        ErrorKind::InvalidInput,
+        &["32 bytes"],
+    );
+    refused(
+        helpers.update(wide).await,
+        ErrorKind::InvalidInput,
+        &["32 bytes"],
+    );
+}
