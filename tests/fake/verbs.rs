@@ -38,7 +38,7 @@ fn a_flow_from_its_create_to_its_end() {
         let [seen]: [Flow; 1] = list(&handle).await.unwrap().try_into().unwrap();
         assert_eq!(seen.mark, Some(0xf5));
         assert_eq!(seen.labels, Some(Labels::bit(3).unwrap()));
-        assert_eq!(kernel.flows(), [seen.clone()]);
+        assert_eq!(kernel.flows(), std::slice::from_ref(&seen));
         assert_eq!(
             handle
                 .create(NewFlow::from(&seen))
@@ -120,7 +120,7 @@ fn translation_is_set_up_by_a_create_alone() {
         let kernel = Kernel::new();
         let handle = kernel.connect();
         let nat = Nat::to([192, 0, 2, 1]).port(5000);
-        handle.create(new(1).source_nat(nat.clone())).await.unwrap();
+        handle.create(new(1).source_nat(nat)).await.unwrap();
         let [flow]: [Flow; 1] = kernel.flows().try_into().unwrap();
         assert_eq!(flow.reply.dst().to_string(), "192.0.2.1");
         assert_eq!(flow.reply.dst_port(), Some(5000));
