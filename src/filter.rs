@@ -1,9 +1,11 @@
 //! Which flows: one filter for the kernel and for user space.
 
+pub(crate) mod bpf;
 mod builder;
 mod check;
 mod conditions;
 mod display;
+mod events;
 mod getters;
 pub(crate) mod kernel;
 mod matching;

@@ -1,6 +1,7 @@
 //! The handle: one method per verb.
 
 mod beside;
+mod events;
 mod many;
 
 pub use beside::{Expectations, TimeoutPolicies, UserHelpers};
@@ -163,7 +164,7 @@ impl ConntrackHandle {
     ///
     /// let tuple = Tuple::tcp("10.0.0.1:4000".parse()?, "10.0.0.2:443".parse()?)?;
     /// let flow = NewFlow::new(tuple, Duration::from_secs(600))
-    ///     .tcp_state(TcpState::Established)
+    ///     .tcp_state(TcpState::ESTABLISHED)
     ///     .mark(7);
     /// handle.create(flow).await?;
     /// assert_eq!(handle.get(tuple).await?.unwrap().mark, Some(7));

@@ -39,6 +39,8 @@
 //! | `-U` with conditions | [`handle.update_matching(Filter, Patch)`](ConntrackHandle::update_matching) |
 //! | `--load-file` | [`handle.bulk(changes)`](ConntrackHandle::bulk) |
 //! | (not there) | [`handle.get_many(keys)`](ConntrackHandle::get_many) |
+//! | `-E` with `-e -b`, and the conditions of `-L` | [`handle.events()`](ConntrackHandle::events) |
+//! | `-E expect` | [`handle.events().kinds(EventKinds::EXPECTATIONS)`](EventKinds::EXPECTATIONS) |
 //! | `-F` | [`handle.flush(Table::Conntrack)`](ConntrackHandle::flush) |
 //! | `-G -I -U -D -F expect` | [`handle.expectations()`](ConntrackHandle::expectations) |
 //! | `-C` | [`handle.stats()`](ConntrackHandle::stats) |
@@ -84,6 +86,13 @@
 //! **Loss.** What was lost is told, by [`ErrorKind::Overrun`], [`ErrorKind::Timeout`] and
 //! [`ErrorKind::Decode`]; a message that does not decode is one item of its stream, which goes on.
 //!
+//! **Events.** Each [`EventStream`] has a socket of its own, read by whoever polls the stream and by
+//! nobody else. What its queue has no room for is lost, and the stream says so: one
+//! [`Event::Overrun`] a gap, at its place, with the exact number; it goes on, and only a socket that
+//! fails ends it. Events may come twice where others listen reliably, and a change of a known flow
+//! as a new one: take each as what it says of its flow. Flows that began while nobody listened may
+//! make none: see [`handle.events()`](ConntrackHandle::events).
+//!
 //! **Filters.** What the running kernel compares correctly goes into the request, the rest is compared
 //! here, and every flow that comes is compared again: an old kernel costs time, not correctness.
 //! [`FlowStream::kernel_filtered`] tells which is which.
@@ -101,7 +110,7 @@
 //! labels are values. Unknown attributes are skipped, unknown states and status bits kept.
 //!
 //! **tracing.** Each request is a span `ctnetlink` at debug level with `verb`, `family`, `seq` and
-//! `outcome`. Nothing is logged per message.
+//! `outcome`. Events that were lost are one line a gap at warn level. Nothing is logged per message.
 //!
 //! # Runtime
 //!
@@ -132,6 +141,7 @@ mod error;
 #[macro_use]
 mod flow;
 mod connection;
+mod event;
 mod expectation;
 mod filter;
 mod handle;
@@ -147,6 +157,7 @@ mod user_helper;
 
 pub use connection::{Connection, Options, connect, new_connection};
 pub use error::{Error, ErrorKind, Result};
+pub use event::{Event, EventKinds};
 pub use expectation::{
     Expectation, ExpectationFlags, ExpectationId, ExpectationKey, ExpectationNat, NewExpectation,
     TupleMask,
@@ -156,14 +167,14 @@ pub use flow::*;
 pub use handle::{ConntrackHandle, Expectations, TimeoutPolicies, UserHelpers};
 pub use ipnet::IpNet;
 pub use request::{
-    Bulk, Change, Create, Delete, Flush, FlushExpectations, Get, GetMany, List, Report,
+    Bulk, Change, Create, Delete, Events, Flush, FlushExpectations, Get, GetMany, List, Report,
     RequestFuture, Table, Update,
 };
 pub use stats::{
     CpuCounters, CpuStats, ExpectationCounters, ExpectationTotals, StatsMeter, TableCounters,
     TableStats, TableTotals,
 };
-pub use stream::{FlowStream, FoundStream};
+pub use stream::{Backlog, EventStats, EventStream, FlowStream, FoundStream};
 pub use text::LabelMap;
 pub use timeout::{
     DccpTimeouts, SctpTimeouts, SingleTimeout, TcpTimeouts, TimeoutPolicy, Timeouts, TwoWayTimeouts,

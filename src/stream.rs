@@ -1,5 +1,6 @@
-//! Streams of flows.
+//! Streams of flows and events.
 
+pub(crate) mod events;
 pub(crate) mod found;
 
 use std::pin::Pin;
@@ -16,6 +17,7 @@ use crate::transport::Lanes;
 use crate::transport::walk::{SEQ, Walk};
 use crate::wire::message::Frame;
 
+pub use events::{Backlog, EventStats, EventStream};
 pub use found::FoundStream;
 
 /// The flows of a walk of the table, as the kernel comes to them.

@@ -73,16 +73,17 @@ impl TimeoutPolicy {
         let mut attributes = frame.attributes()?;
         while let Some(attr) = attributes.next()? {
             match attr.kind {
-                CTA_TIMEOUT_NAME => name = Some(attr.get()?),
-                CTA_TIMEOUT_L3PROTO => family = Some(attr.get::<u16>()?),
-                CTA_TIMEOUT_USE => use_count = Some(attr.get()?),
+                CTA_TIMEOUT_NAME => name = Some(within!(CTA_TIMEOUT_NAME, attr.get())?),
+                CTA_TIMEOUT_L3PROTO => {
+                    family = Some(within!(CTA_TIMEOUT_L3PROTO, attr.get::<u16>())?)
+                }
+                CTA_TIMEOUT_USE => use_count = Some(within!(CTA_TIMEOUT_USE, attr.get())?),
                 _ => {}
             }
         }
-        let absent = |attribute| DecodeError::Missing { attribute };
-        let family = family.ok_or(absent(CTA_TIMEOUT_L3PROTO))?;
+        let family = present!(CTA_TIMEOUT_L3PROTO, family)?;
         Ok(Self {
-            name: name.ok_or(absent(CTA_TIMEOUT_NAME))?,
+            name: present!(CTA_TIMEOUT_NAME, name)?,
             family: [Family::Ipv4, Family::Ipv6]
                 .into_iter()
                 .find(|known| u16::from(known.number()) == family),
@@ -113,14 +114,12 @@ pub(crate) fn decode_timeouts(frame: &Frame<'_>) -> Result<Timeouts, DecodeError
     let mut attributes = frame.attributes()?;
     while let Some(attr) = attributes.next()? {
         match attr.kind {
-            CTA_TIMEOUT_L4PROTO => protocol = Some(attr.get::<u8>()?),
+            CTA_TIMEOUT_L4PROTO => protocol = Some(within!(CTA_TIMEOUT_L4PROTO, attr.get::<u8>())?),
             CTA_TIMEOUT_DATA => data = Some(attr),
             _ => {}
         }
     }
-    let protocol = protocol.ok_or(DecodeError::Missing {
-        attribute: CTA_TIMEOUT_L4PROTO,
-    })?;
+    let protocol = present!(CTA_TIMEOUT_L4PROTO, protocol)?;
     let mut timeouts = Timeouts::unset(protocol.into());
     if let Some(data) = data {
         let mut states = data.nest();

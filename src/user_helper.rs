@@ -161,25 +161,24 @@ impl UserHelper {
     }
 
     pub(crate) fn decode(frame: &Frame<'_>) -> Result<Self, DecodeError> {
-        let absent = |attribute| DecodeError::Missing { attribute };
         let (mut name, mut protocols) = (None, None);
         let (mut queue, mut policies, mut private_data, mut status) = (0, Vec::new(), 0, 0_u32);
         let mut attributes = frame.attributes()?;
         while let Some(attr) = attributes.next()? {
             match attr.kind {
-                NFCTH_NAME => name = Some(attr.get()?),
-                NFCTH_TUPLE => protocols = Some(read_protocols(attr)?),
-                NFCTH_QUEUE_NUM => queue = attr.get()?,
-                NFCTH_POLICY => policies = read_policies(attr)?,
-                NFCTH_PRIV_DATA_LEN => private_data = attr.get()?,
-                NFCTH_STATUS => status = attr.get()?,
+                NFCTH_NAME => name = Some(within!(NFCTH_NAME, attr.get())?),
+                NFCTH_TUPLE => protocols = Some(within!(NFCTH_TUPLE, read_protocols(attr))?),
+                NFCTH_QUEUE_NUM => queue = within!(NFCTH_QUEUE_NUM, attr.get())?,
+                NFCTH_POLICY => policies = within!(NFCTH_POLICY, read_policies(attr))?,
+                NFCTH_PRIV_DATA_LEN => private_data = within!(NFCTH_PRIV_DATA_LEN, attr.get())?,
+                NFCTH_STATUS => status = within!(NFCTH_STATUS, attr.get())?,
                 _ => {}
             }
         }
-        let (family, protocol) = protocols.ok_or(absent(NFCTH_TUPLE))?;
+        let (family, protocol) = present!(NFCTH_TUPLE, protocols)?;
         Ok(Self {
             key: UserHelperKey {
-                name: name.ok_or(absent(NFCTH_NAME))?,
+                name: present!(NFCTH_NAME, name)?,
                 family,
                 protocol,
             },
@@ -248,8 +247,12 @@ fn read_protocols(attr: Attribute<'_>) -> Result<(Option<Family>, Protocol), Dec
     let mut attributes = attr.nest();
     while let Some(inner) = attributes.next()? {
         match inner.kind {
-            NFCTH_TUPLE_L3PROTONUM => family = Some(inner.get::<u16>()?),
-            NFCTH_TUPLE_L4PROTONUM => protocol = Some(inner.get::<u8>()?),
+            NFCTH_TUPLE_L3PROTONUM => {
+                family = Some(within!(NFCTH_TUPLE_L3PROTONUM, inner.get::<u16>())?)
+            }
+            NFCTH_TUPLE_L4PROTONUM => {
+                protocol = Some(within!(NFCTH_TUPLE_L4PROTONUM, inner.get::<u8>())?)
+            }
             _ => {}
         }
     }
@@ -259,9 +262,7 @@ fn read_protocols(attr: Attribute<'_>) -> Result<(Option<Family>, Protocol), Dec
             .into_iter()
             .find(|known| u16::from(known.number()) == number)
     });
-    let protocol = protocol.ok_or(DecodeError::Missing {
-        attribute: NFCTH_TUPLE_L4PROTONUM,
-    })?;
+    let protocol = present!(NFCTH_TUPLE_L4PROTONUM, protocol)?;
     Ok((family, protocol.into()))
 }
 

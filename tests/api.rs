@@ -4,13 +4,14 @@ use std::future::IntoFuture;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use ctnetlink::{
-    Bulk, Change, Connection, ConntrackHandle, CpuStats, Create, DecodeError, Delete, Error,
-    ErrorKind, Expectation, ExpectationCounters, ExpectationFlags, ExpectationKey,
-    ExpectationPolicy, Expectations, Filter, FilterBuilder, Flow, FlowKey, FlowStream, Flush,
-    FlushExpectations, FoundStream, Get, GetMany, KernelFilter, LabelMap, Labels, List, Masked,
-    Nat, NatKind, NewExpectation, NewFlow, Options, Patch, Ports, Report, RequestFuture,
-    StatsMeter, Status, TableCounters, TableStats, TimeoutPolicies, TimeoutPolicy, Timeouts, Tuple,
-    TupleMask, Update, UserHelper, UserHelperKey, UserHelpers,
+    Backlog, Bulk, Change, Connection, ConntrackHandle, CpuStats, Create, DecodeError, Delete,
+    Error, ErrorKind, Event, EventKinds, EventStats, EventStream, Events, Expectation,
+    ExpectationCounters, ExpectationFlags, ExpectationKey, ExpectationPolicy, Expectations, Filter,
+    FilterBuilder, Flow, FlowKey, FlowStream, Flush, FlushExpectations, FoundStream, Get, GetMany,
+    KernelFilter, LabelMap, Labels, List, Masked, Nat, NatKind, NewExpectation, NewFlow, Options,
+    Patch, Ports, Report, RequestFuture, StatsMeter, Status, TableCounters, TableStats,
+    TimeoutPolicies, TimeoutPolicy, Timeouts, Tuple, TupleMask, Update, UserHelper, UserHelperKey,
+    UserHelpers,
 };
 use futures::stream::{FusedStream, Stream};
 
@@ -33,6 +34,13 @@ fn futures_and_streams_travel() {
     travels::<RequestFuture<FoundStream>>();
     travels::<FoundStream>();
     stream::<FoundStream, (FlowKey, Option<Flow>)>();
+    travels::<RequestFuture<EventStream>>();
+    travels::<EventStream>();
+    stream::<EventStream, Event>();
+    plain::<Event>();
+    plain::<EventKinds>();
+    plain::<EventStats>();
+    plain::<Backlog>();
     travels::<Report>();
     travels::<Options>();
 }
@@ -63,6 +71,7 @@ fn builders_become_futures() {
         begins::<T, O>();
     }
     builder::<List, FlowStream>();
+    builder::<Events, EventStream>();
     builder::<Get, Option<Flow>>();
     builder::<Create, ()>();
     builder::<Update, ()>();
@@ -189,7 +198,7 @@ mod serde {
         same(Masked::new(Labels::bit(3).unwrap(), Labels::ALL));
         same(Status::CONFIRMED | Status::from_bits_retain(0x8000_0000));
         same(TcpFlags::BE_LIBERAL);
-        same(ProtoInfo::from(TcpState::Unknown(77)));
+        same(ProtoInfo::from(TcpState::from(77)));
         same(Nat::to(std::net::Ipv4Addr::LOCALHOST).ports(1..=9));
         same(IcmpEcho::request(7));
         same((
@@ -201,7 +210,7 @@ mod serde {
         same(
             Patch::new()
                 .mark(Masked::new(1, 3))
-                .tcp_state(TcpState::Close),
+                .tcp_state(TcpState::CLOSE),
         );
         same([
             Change::Create(NewFlow::new(tuple, Duration::from_secs(9)).mark(0)),

@@ -10,26 +10,31 @@ use std::path::{Path, PathBuf};
 use source::{rows, tokens, top_level_paths};
 
 /// Each module of the crate's root, with what it may use beside itself.
-const LAYERS: [(&str, &[&str]); 15] = [
+const LAYERS: [(&str, &[&str]); 16] = [
     ("wire", &[]),
     ("error", &["wire"]),
     ("flow", &["error", "wire"]),
-    ("filter", &["error", "flow", "wire"]),
     ("expectation", &["error", "flow", "wire"]),
+    ("event", &["error", "expectation", "flow", "wire"]),
+    ("filter", &["error", "event", "flow", "wire"]),
     ("stats", &["error", "wire"]),
     ("timeout", &["error", "flow", "wire"]),
     ("user_helper", &["error", "flow", "wire"]),
     (
         "text",
-        &["error", "expectation", "flow", "stats", "timeout"],
+        &["error", "event", "expectation", "flow", "stats", "timeout"],
     ),
     ("testing", &["error", "flow", "wire"]),
     ("transport", &["error", "testing", "wire"]),
-    ("stream", &["error", "filter", "flow", "transport", "wire"]),
+    (
+        "stream",
+        &["error", "event", "filter", "flow", "transport", "wire"],
+    ),
     (
         "request",
         &[
             "error",
+            "event",
             "expectation",
             "filter",
             "flow",
@@ -220,7 +225,7 @@ fn an_attribute_has_one_row() {
 
 #[test]
 fn rows_are_found() {
-    let text = "attributes! {\n/// What. CTA_NOT => this: u8\npub struct A { #[x] CTA_A => a: u8, }
+    let text = "attributes! {\n/// What. CTA_NOT => this: u8\npub struct A { #[x] CTA_A [mask CTA_M] => a: u8, }
                 boxed rare: R { CTA_B => b: Option<u8>, } }
                 attributes! { pub struct B { CTA_A => a: u8, } }
                 match kind { CTA_C => c(), _ => {} }";

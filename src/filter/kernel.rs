@@ -59,6 +59,10 @@ bitflags! {
         const ICMP_CODE = 1 << 14;
         /// The ICMP id.
         const ICMP_ID = 1 << 15;
+        /// One of several filters at least: in the socket filters of events alone.
+        const ANY_OF = 1 << 16;
+        /// The contrary of a filter: in the socket filters of events alone.
+        const NOT = 1 << 17;
     }
 }
 

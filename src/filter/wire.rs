@@ -17,12 +17,10 @@ impl Pushed {
     pub(crate) fn write(&self, w: &mut Writer<'_>) {
         // Value and mask always both: before 5.15 the kernel ignores a mark without its mask.
         if let Some(mark) = self.mark {
-            Flow::mark.put_some(Some(&mark.value()), w);
-            w.put(CTA_MARK_MASK, &mark.mask());
+            Flow::mark.put_masked(&mark.value(), &mark.mask(), w);
         }
         if let Some(status) = self.status {
-            Flow::status.put_some(Some(&status.value()), w);
-            w.put(CTA_STATUS_MASK, &status.mask());
+            Flow::status.put_masked(&status.value(), &status.mask(), w);
         }
         Flow::zone.put_some(self.zone.as_ref(), w);
         let sides = [

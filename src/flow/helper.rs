@@ -1,7 +1,6 @@
 //! Names that the kernel gives: helpers and security contexts.
 
 use crate::error::{Error, Result};
-use crate::wire::attr::Value;
 
 attributes! {
     /// The connection tracking helper of a flow: it reads the payload and expects further flows.
@@ -10,9 +9,9 @@ attributes! {
     #[non_exhaustive]
     pub struct Helper {
         /// Its name: `ftp`, `sip`, …
-        CTA_HELP_NAME => name: Box<str>,
+        CTA_HELP_NAME [max 15] => name: Box<str>,
         /// What a helper in user space keeps with the flow, up to 32 bytes (Linux 3.6).
-        CTA_HELP_INFO => info: Option<Box<[u8]>>,
+        CTA_HELP_INFO [max 32] => info: Option<Box<[u8]>>,
     }
 }
 
@@ -23,21 +22,26 @@ attributes! {
     #[non_exhaustive]
     pub struct SecCtx {
         /// The context in the module's words.
-        CTA_SECCTX_NAME => name: Box<str>,
+        CTA_SECCTX_NAME [max 4095] => name: Box<str>,
     }
 }
 
 plain!(Box<str>);
 
-/// A string that ends at the first NUL; names are ASCII, and what is not UTF-8 is replaced.
-impl Value for Box<str> {
-    fn read(payload: &[u8]) -> Option<Self> {
-        let text = payload.split(|byte| *byte == 0).next().unwrap_or_default();
-        Some(String::from_utf8_lossy(text).into())
+impl Helper {
+    /// A helper of this name, without data of its own.
+    pub fn new(name: impl Into<Box<str>>) -> Self {
+        Self {
+            name: name.into(),
+            info: None,
+        }
     }
-    fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.as_bytes());
-        out.push(0);
+}
+
+impl SecCtx {
+    /// A context in the module's words.
+    pub fn new(name: impl Into<Box<str>>) -> Self {
+        Self { name: name.into() }
     }
 }
 

@@ -12,21 +12,26 @@ use crate::wire::uapi::{IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_NEW};
 pub(crate) mod bits;
 pub(crate) mod accounting;
 pub(crate) mod address;
+pub(crate) mod family;
 pub(crate) mod helper;
 pub(crate) mod icmp;
 pub(crate) mod key;
+#[cfg(feature = "serde")]
+pub(crate) mod named;
 pub(crate) mod nat;
 pub(crate) mod new;
 pub(crate) mod packet;
 pub(crate) mod patch;
 pub(crate) mod protocol;
 pub(crate) mod protoinfo;
+pub(crate) mod states;
 pub(crate) mod status;
 pub(crate) mod tuple;
 pub(crate) mod zone;
 
 pub use accounting::{Counters, SeqAdj, SynProxy, Timestamp};
 pub use bits::{Bits, Labels, Masked};
+pub use family::Family;
 pub use helper::{Helper, SecCtx};
 pub use icmp::IcmpEcho;
 pub use key::{Direction, FlowKey};
@@ -34,11 +39,10 @@ pub use nat::Nat;
 pub use new::NewFlow;
 pub use patch::Patch;
 pub use protocol::Protocol;
-pub use protoinfo::{
-    DccpInfo, DccpState, ProtoInfo, SctpInfo, SctpState, TcpFlags, TcpInfo, TcpState,
-};
+pub use protoinfo::{DccpInfo, ProtoInfo, SctpInfo, TcpFlags, TcpInfo};
+pub use states::{DccpState, SctpState, TcpState};
 pub use status::Status;
-pub use tuple::{Family, Tuple};
+pub use tuple::Tuple;
 pub use zone::{Zone, ZoneDirection};
 
 attributes! {
@@ -49,19 +53,19 @@ attributes! {
     #[non_exhaustive]
     pub struct Flow {
         /// The packets of the side that began the flow, `-s` `-d`. `CTA_TUPLE_ORIG`.
-        CTA_TUPLE_ORIG => orig: Tuple,
+        CTA_TUPLE_ORIG [of Orig] => orig: Tuple,
         /// The packets that answer, `-r` `-q`. Not the inverse of `orig` where addresses are
         /// translated. `CTA_TUPLE_REPLY`.
-        CTA_TUPLE_REPLY => reply: Tuple,
+        CTA_TUPLE_REPLY [of Reply] => reply: Tuple,
         /// The zone, `-w`. `CTA_ZONE` (Linux 2.6.34), `CTA_TUPLE_ZONE` (4.3).
         CTA_ZONE => zone: Zone,
         /// What has happened to the flow, `-u`. `CTA_STATUS`.
-        CTA_STATUS => status: Status,
+        CTA_STATUS [mask CTA_STATUS_MASK] => status: Status,
         /// The time left, in whole seconds. `CTA_TIMEOUT`. `None` for offloaded flows.
         CTA_TIMEOUT => timeout: Option<Duration>,
         /// The mark, `-m`. `CTA_MARK`. A dump always has it; `None` in events, where it is 0, and
         /// on kernels without marks.
-        CTA_MARK => mark: Option<u32>,
+        CTA_MARK [mask CTA_MARK_MASK] => mark: Option<u32>,
         /// The state of the protocol, `--state`. `CTA_PROTOINFO`. `None` for protocols without
         /// one, and for offloaded flows.
         CTA_PROTOINFO => protoinfo: Option<ProtoInfo>,
@@ -72,7 +76,7 @@ attributes! {
         /// `nf_conntrack_acct` was 1 when the flow began.
         CTA_COUNTERS_REPLY => counters_reply: Option<Counters>,
         /// The labels, `-l`. `CTA_LABELS` (Linux 3.9). `None` where none is set.
-        CTA_LABELS => labels: Option<Labels>,
+        CTA_LABELS [mask CTA_LABELS_MASK] => labels: Option<Labels>,
         /// The SYN proxy's numbers. `CTA_SYNPROXY` (Linux 4.18). Zeros for flows made by a
         /// request. In the flow itself, not boxed with the rare parts: each such flow has it.
         CTA_SYNPROXY => synproxy: Option<SynProxy>,
@@ -86,21 +90,21 @@ attributes! {
     }
     boxed rare: Rare {
         /// The original tuple of the flow that expected this one. `CTA_TUPLE_MASTER`.
-        CTA_TUPLE_MASTER => master: Tuple,
+        CTA_TUPLE_MASTER => master, set_master: Tuple,
         /// The helper that reads the flow's payload. `CTA_HELP`.
-        CTA_HELP => helper: Helper,
+        CTA_HELP => helper, set_helper: Helper,
         /// When the flow began and ended. `CTA_TIMESTAMP` (Linux 2.6.39). `None` unless
         /// `nf_conntrack_timestamp` was 1 when the flow began.
-        CTA_TIMESTAMP => timestamp: Timestamp,
+        CTA_TIMESTAMP => timestamp, set_timestamp: Timestamp,
         /// When the event happened. `CTA_TIMESTAMP_EVENT` (Linux 6.14). `None` outside of events,
         /// and unless `nf_conntrack_timestamp` was 1 when the flow began.
-        CTA_TIMESTAMP_EVENT => event_timestamp: SystemTime,
+        CTA_TIMESTAMP_EVENT => event_timestamp, set_event_timestamp: SystemTime,
         /// How sequence numbers of the original direction are shifted. `CTA_SEQ_ADJ_ORIG`.
-        CTA_SEQ_ADJ_ORIG => seqadj_orig: SeqAdj,
+        CTA_SEQ_ADJ_ORIG => seqadj_orig, set_seqadj_orig: SeqAdj,
         /// How sequence numbers of the reply direction are shifted. `CTA_SEQ_ADJ_REPLY`.
-        CTA_SEQ_ADJ_REPLY => seqadj_reply: SeqAdj,
+        CTA_SEQ_ADJ_REPLY => seqadj_reply, set_seqadj_reply: SeqAdj,
         /// The security context. `CTA_SECCTX` (Linux 2.6.38).
-        CTA_SECCTX => secctx: SecCtx,
+        CTA_SECCTX => secctx, set_secctx: SecCtx,
     }
 }
 

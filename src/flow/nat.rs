@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use super::address::plain_address;
-use super::tuple::{Family, Tuple};
+use super::{Family, Tuple};
 use crate::error::{Error, Result};
 use crate::wire::attr::Writer;
 use crate::wire::uapi::*;
@@ -62,10 +62,7 @@ impl Nat {
 
     /// `end` completes "… NAT".
     pub(crate) fn check(&self, orig: &Tuple, end: &str) -> Result<()> {
-        let family = |address: IpAddr| match address {
-            IpAddr::V4(_) => Family::Ipv4,
-            IpAddr::V6(_) => Family::Ipv6,
-        };
+        let family = Family::of;
         if family(self.min) != orig.family() || family(self.max) != orig.family() {
             return Err(Error::invalid_input(format!(
                 "{end} NAT: {} is not of the flow's family",

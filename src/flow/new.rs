@@ -23,7 +23,7 @@ use crate::wire::uapi::{CTA_NAT_DST, CTA_NAT_SRC};
 /// # use ctnetlink::{NewFlow, TcpState, Tuple};
 /// let tuple = Tuple::tcp("10.0.0.1:4000".parse()?, "10.0.0.2:443".parse()?)?;
 /// let flow = NewFlow::new(tuple, Duration::from_secs(600))
-///     .tcp_state(TcpState::Established)
+///     .tcp_state(TcpState::ESTABLISHED)
 ///     .mark(7);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

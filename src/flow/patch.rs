@@ -10,7 +10,6 @@ use super::{
 use crate::error::{Error, Result};
 use crate::wire::attr::Writer;
 use crate::wire::table::Context;
-use crate::wire::uapi::{CTA_LABELS_MASK, CTA_MARK_MASK};
 
 /// The changes to make to a flow.
 ///
@@ -217,19 +216,17 @@ impl Patch {
         Flow::timeout.put_some(self.timeout.as_ref(), w);
         Flow::status.put_some(status.as_ref(), w);
         Flow::protoinfo.put_some(self.protoinfo.as_ref(), w);
-        if let Some(mark) = self.mark {
-            Flow::mark.put_some(Some(&mark.value()), w);
-            // None is a mask of all bits.
-            if mark.mask() != u32::MAX {
-                w.put(CTA_MARK_MASK, &mark.mask());
-            }
+        match self.mark {
+            // No mask is one of all bits.
+            Some(mark) if mark.mask() == u32::MAX => Flow::mark.put_some(Some(&mark.value()), w),
+            Some(mark) => Flow::mark.put_masked(&mark.value(), &mark.mask(), w),
+            None => {}
         }
         Rare::seqadj_orig.put_some(self.seqadj_orig.as_ref(), w);
         Rare::seqadj_reply.put_some(self.seqadj_reply.as_ref(), w);
         Flow::synproxy.put_some(self.synproxy.as_ref(), w);
         if let Some(labels) = self.labels {
-            Flow::labels.put_some(Some(&labels.value()), w);
-            w.put(CTA_LABELS_MASK, &labels.mask());
+            Flow::labels.put_masked(&labels.value(), &labels.mask(), w);
         }
     }
 }

@@ -20,8 +20,6 @@ use crate::wire::uapi::*;
 /// # Ok::<(), ctnetlink::Error>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(transparent))]
 pub struct Protocol(u8);
 
 /// Declares the constants, with the name that each is written with and others that are read.

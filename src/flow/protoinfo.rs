@@ -2,8 +2,8 @@
 
 use bitflags::bitflags;
 
-use super::Protocol;
 use super::bits::Masked;
+use super::{DccpState, Protocol, SctpState, TcpState};
 use crate::error::{Error, Result};
 use crate::wire::attr::{Attribute, DecodeError, Value, Writer};
 use crate::wire::table::{Codec, Context};
@@ -68,142 +68,6 @@ attributes! {
         CTA_PROTOINFO_DCCP_ROLE => role: Option<u8>,
         /// The sequence number of the handshake.
         CTA_PROTOINFO_DCCP_HANDSHAKE_SEQ => handshake_seq: Option<u64>,
-    }
-}
-
-/// Declares the states of a protocol, with the kernel's numbers and conntrack(8)'s words.
-macro_rules! states {
-    ($(#[$meta:meta])* $name:ident { $($(#[$state_meta:meta])* $state:ident = $n:literal $word:literal,)+ }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-        #[non_exhaustive]
-        pub enum $name {
-            $($(#[$state_meta])* $state,)+
-            /// A number that this version has no name for.
-            Unknown(u8),
-        }
-
-        impl $name {
-            /// The kernel's number.
-            pub fn number(self) -> u8 {
-                match self {
-                    $(Self::$state => $n,)+
-                    Self::Unknown(n) => n,
-                }
-            }
-
-            /// The word that conntrack(8) prints; `None` for a number without a name.
-            pub fn as_str(self) -> Option<&'static str> {
-                match self {
-                    $(Self::$state => Some($word),)+
-                    Self::Unknown(_) => None,
-                }
-            }
-        }
-
-        impl From<u8> for $name {
-            #[inline]
-            fn from(n: u8) -> Self {
-                match n {
-                    $($n => Self::$state,)+
-                    n => Self::Unknown(n),
-                }
-            }
-        }
-
-        impl Value for $name {
-            #[inline]
-            fn read(payload: &[u8]) -> Option<Self> {
-                u8::read(payload).map(Self::from)
-            }
-            fn write(&self, out: &mut Vec<u8>) {
-                self.number().write(out);
-            }
-        }
-
-        plain!($name);
-    };
-}
-
-states! {
-    /// The state of a TCP flow.
-    TcpState {
-        /// Made by a request, without a state.
-        #[default]
-        None = 0 "NONE",
-        /// A SYN was seen.
-        SynSent = 1 "SYN_SENT",
-        /// A SYN-ACK was seen.
-        SynRecv = 2 "SYN_RECV",
-        /// The handshake is complete.
-        Established = 3 "ESTABLISHED",
-        /// One side has sent its FIN.
-        FinWait = 4 "FIN_WAIT",
-        /// The FIN was acknowledged.
-        CloseWait = 5 "CLOSE_WAIT",
-        /// The other side has sent its FIN.
-        LastAck = 6 "LAST_ACK",
-        /// Both FINs were acknowledged.
-        TimeWait = 7 "TIME_WAIT",
-        /// A reset was seen.
-        Close = 8 "CLOSE",
-        /// SYNs were seen from both sides (`TCP_CONNTRACK_LISTEN` of old).
-        SynSent2 = 9 "SYN_SENT2",
-    }
-}
-
-states! {
-    /// The state of an SCTP flow.
-    SctpState {
-        /// Made by a request, without a state.
-        #[default]
-        None = 0 "NONE",
-        /// An INIT was seen.
-        Closed = 1 "CLOSED",
-        /// An INIT-ACK was awaited.
-        CookieWait = 2 "COOKIE_WAIT",
-        /// A COOKIE-ECHO was seen.
-        CookieEchoed = 3 "COOKIE_ECHOED",
-        /// The association stands.
-        Established = 4 "ESTABLISHED",
-        /// One side has sent a SHUTDOWN.
-        ShutdownSent = 5 "SHUTDOWN_SENT",
-        /// The other side has sent a SHUTDOWN.
-        ShutdownRecd = 6 "SHUTDOWN_RECD",
-        /// A SHUTDOWN-ACK was seen.
-        ShutdownAckSent = 7 "SHUTDOWN_ACK_SENT",
-        /// A HEARTBEAT began the flow (a second path of an association).
-        HeartbeatSent = 8 "HEARTBEAT_SENT",
-        /// The HEARTBEAT was acknowledged (older kernels).
-        HeartbeatAcked = 9 "HEARTBEAT_ACKED",
-    }
-}
-
-states! {
-    /// The state of a DCCP flow.
-    DccpState {
-        /// Made by a request, without a state.
-        #[default]
-        None = 0 "NONE",
-        /// A Request was seen.
-        Request = 1 "REQUEST",
-        /// A Response was seen.
-        Respond = 2 "RESPOND",
-        /// The handshake is all but complete.
-        PartOpen = 3 "PARTOPEN",
-        /// Data flows.
-        Open = 4 "OPEN",
-        /// The server asked to close.
-        CloseReq = 5 "CLOSEREQ",
-        /// A Close was seen.
-        Closing = 6 "CLOSING",
-        /// A Reset was seen.
-        TimeWait = 7 "TIMEWAIT",
-        /// A packet to ignore.
-        Ignore = 8 "IGNORE",
-        /// An invalid packet.
-        Invalid = 9 "INVALID",
     }
 }
 
@@ -332,7 +196,7 @@ impl ProtoInfo {
             )));
         }
         let flaw = match self {
-            Self::Tcp(info) if matches!(info.state, TcpState::Unknown(_)) => "an unknown TCP state",
+            Self::Tcp(info) if info.state.as_str().is_none() => "an unknown TCP state",
             Self::Tcp(info) if info.wscale_orig.max(info.wscale_reply) > Some(14) => {
                 "a TCP window scale is at most 14"
             }
@@ -340,15 +204,11 @@ impl ProtoInfo {
                 "a TCP window scale is set in both directions or in none"
             }
             // The kernel looks the state up in a table, before recent releases without a check.
-            Self::Sctp(info) if info.state.number() > SctpState::HeartbeatSent.number() => {
-                "an unknown SCTP state"
-            }
+            Self::Sctp(info) if info.state > SctpState::HEARTBEAT_SENT => "an unknown SCTP state",
             Self::Sctp(info) if info.vtag_orig.is_none() || info.vtag_reply.is_none() => {
                 "SCTP needs both verification tags"
             }
-            Self::Dccp(info) if matches!(info.state, DccpState::Unknown(_)) => {
-                "an unknown DCCP state"
-            }
+            Self::Dccp(info) if info.state.as_str().is_none() => "an unknown DCCP state",
             Self::Dccp(info) if info.role.is_none() => "DCCP needs the role",
             _ => return Ok(()),
         };
@@ -363,9 +223,15 @@ impl Codec for ProtoInfo {
         let mut attributes = attr.nest();
         while let Some(attr) = attributes.next()? {
             match attr.kind {
-                CTA_PROTOINFO_TCP => info = Self::Tcp(TcpInfo::decode(attr, cx)?),
-                CTA_PROTOINFO_SCTP => info = SctpInfo::decode(attr, cx)?.into(),
-                CTA_PROTOINFO_DCCP => info = DccpInfo::decode(attr, cx)?.into(),
+                CTA_PROTOINFO_TCP => {
+                    info = Self::Tcp(within!(CTA_PROTOINFO_TCP, TcpInfo::decode(attr, cx))?);
+                }
+                CTA_PROTOINFO_SCTP => {
+                    info = within!(CTA_PROTOINFO_SCTP, SctpInfo::decode(attr, cx))?.into();
+                }
+                CTA_PROTOINFO_DCCP => {
+                    info = within!(CTA_PROTOINFO_DCCP, DccpInfo::decode(attr, cx))?.into();
+                }
                 _ => {}
             }
         }

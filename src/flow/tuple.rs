@@ -4,33 +4,14 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::address::plain_address;
-use super::{IcmpEcho, Protocol};
+use super::{Family, IcmpEcho, Protocol};
 use crate::error::{Error, Result};
 use crate::wire::uapi::*;
 
+mod new;
 #[cfg(feature = "serde")]
 mod serde;
 mod wire;
-
-/// An address family of the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[cfg_attr(feature = "serde", derive(::serde::Serialize, ::serde::Deserialize))]
-pub enum Family {
-    /// IPv4, `-f ipv4`.
-    Ipv4,
-    /// IPv6, `-f ipv6`.
-    Ipv6,
-}
-
-impl Family {
-    /// The number that a message's header carries.
-    pub(crate) fn number(self) -> u8 {
-        match self {
-            Self::Ipv4 => AF_INET,
-            Self::Ipv6 => AF_INET6,
-        }
-    }
-}
 
 /// The source and destination of packets in one direction of a flow.
 ///
@@ -61,136 +42,6 @@ enum Detail {
 }
 
 impl Tuple {
-    /// A TCP tuple.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
-    ///
-    /// ```
-    /// # use ctnetlink::Tuple;
-    /// let tuple = Tuple::tcp("10.0.0.1:4000".parse()?, "10.0.0.2:443".parse()?)?;
-    /// assert_eq!(tuple.dst_port(), Some(443));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn tcp(src: SocketAddr, dst: SocketAddr) -> Result<Self> {
-        Self::with_ports(IPPROTO_TCP, src, dst)
-    }
-
-    /// A UDP tuple.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
-    pub fn udp(src: SocketAddr, dst: SocketAddr) -> Result<Self> {
-        Self::with_ports(IPPROTO_UDP, src, dst)
-    }
-
-    /// A UDP-Lite tuple.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
-    pub fn udplite(src: SocketAddr, dst: SocketAddr) -> Result<Self> {
-        Self::with_ports(IPPROTO_UDPLITE, src, dst)
-    }
-
-    /// An SCTP tuple.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
-    pub fn sctp(src: SocketAddr, dst: SocketAddr) -> Result<Self> {
-        Self::with_ports(IPPROTO_SCTP, src, dst)
-    }
-
-    /// A DCCP tuple. From Linux 6.17 on the kernel no longer knows DCCP: it ignores the ports,
-    /// and answers with a tuple that has none.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
-    pub fn dccp(src: SocketAddr, dst: SocketAddr) -> Result<Self> {
-        Self::with_ports(IPPROTO_DCCP, src, dst)
-    }
-
-    /// A GRE tuple; the keys stand where other protocols have ports: 0 and 0 for plain GRE, the
-    /// call ids for PPTP's.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
-    pub fn gre(src: IpAddr, dst: IpAddr, src_key: u16, dst_key: u16) -> Result<Self> {
-        let (src, dst) = (SocketAddr::new(src, src_key), SocketAddr::new(dst, dst_key));
-        Self::with_ports(IPPROTO_GRE, src, dst)
-    }
-
-    /// An ICMP tuple.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a type that is no query and no answer
-    /// to one: the kernel tracks nothing else.
-    pub fn icmp(src: Ipv4Addr, dst: Ipv4Addr, echo: IcmpEcho) -> Result<Self> {
-        Self::with_icmp(IPPROTO_ICMP, Addresses::V4(src, dst), echo)
-    }
-
-    /// An ICMPv6 tuple.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a type that is no query and no answer
-    /// to one: the kernel tracks nothing else.
-    pub fn icmpv6(src: Ipv6Addr, dst: Ipv6Addr, echo: IcmpEcho) -> Result<Self> {
-        Self::with_icmp(IPPROTO_ICMPV6, Addresses::V6(src, dst), echo)
-    }
-
-    /// A tuple of any other protocol, known by its addresses alone.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families,
-    /// or where the protocol is one whose tuples have ports or ICMP fields.
-    pub fn generic(src: IpAddr, dst: IpAddr, protocol: impl Into<Protocol>) -> Result<Self> {
-        let protocol = protocol.into().number();
-        match protocol {
-            // The kernel of today has no ports for DCCP, that of yesterday had.
-            _ if protocol != IPPROTO_DCCP && has_ports(protocol) => Err(Error::invalid_input(
-                format!("protocol {protocol} has ports, and this tuple none"),
-            )),
-            IPPROTO_ICMP | IPPROTO_ICMPV6 => Err(Error::invalid_input(format!(
-                "protocol {protocol} has a type, a code and an id, and this tuple none"
-            ))),
-            _ => Ok(Self {
-                addresses: Addresses::new(src, dst)?,
-                protocol,
-                detail: Detail::None,
-            }),
-        }
-    }
-
-    fn with_ports(protocol: u8, src: SocketAddr, dst: SocketAddr) -> Result<Self> {
-        Ok(Self {
-            addresses: Addresses::new(src.ip(), dst.ip())?,
-            protocol,
-            detail: Detail::Ports(src.port().to_be_bytes(), dst.port().to_be_bytes()),
-        })
-    }
-
-    fn with_icmp(protocol: u8, addresses: Addresses, echo: IcmpEcho) -> Result<Self> {
-        match echo.inverse(protocol) {
-            Some(_) => Ok(Self {
-                addresses,
-                protocol,
-                detail: Detail::Icmp(echo),
-            }),
-            None => Err(Error::invalid_input(format!(
-                "type {} of protocol {protocol} is no query, and only queries are tracked",
-                echo.kind
-            ))),
-        }
-    }
-
     /// The family of both addresses.
     pub fn family(&self) -> Family {
         match self.addresses {
@@ -213,6 +64,22 @@ impl Tuple {
             Addresses::V4(_, dst) => dst.into(),
             Addresses::V6(_, dst) => dst.into(),
         }
+    }
+
+    /// Source address and port, where the protocol has one. Not for GRE, whose keys are no ports.
+    pub fn src_socket(&self) -> Option<SocketAddr> {
+        self.socket(self.src(), self.src_port())
+    }
+
+    /// Destination address and port, where the protocol has one. Not for GRE, whose keys are no
+    /// ports.
+    pub fn dst_socket(&self) -> Option<SocketAddr> {
+        self.socket(self.dst(), self.dst_port())
+    }
+
+    fn socket(&self, address: IpAddr, port: Option<u16>) -> Option<SocketAddr> {
+        let port = port.filter(|_| self.protocol != IPPROTO_GRE)?;
+        Some(SocketAddr::new(address, port))
     }
 
     /// The source port (GRE: key), where the protocol has one.
@@ -271,7 +138,7 @@ impl Tuple {
         dst_port: u16,
     ) -> Result<Self> {
         Ok(Self {
-            addresses: Addresses::new(src, dst)?,
+            addresses: Addresses::exact(src, dst)?,
             protocol: self.protocol,
             detail: match self.detail {
                 Detail::None => Detail::None,
@@ -288,7 +155,8 @@ impl Tuple {
             && std::mem::discriminant(&self.detail) == std::mem::discriminant(&other.detail)
     }
 
-    /// Is it the same tuple, up to ports that one side does not have (DCCP from Linux 6.17 on)?
+    /// Is it the same tuple, up to ports and ICMP fields that one side does not have, because the
+    /// kernel does not know the protocol, or not over this family?
     pub(crate) fn agrees_with(&self, other: &Self) -> bool {
         let open = self.detail == Detail::None || other.detail == Detail::None;
         self.addresses == other.addresses
@@ -305,9 +173,19 @@ pub(crate) fn has_ports(protocol: u8) -> bool {
     )
 }
 
+/// Do tuples of the protocol have a type, a code and an id?
+fn has_echo(protocol: u8) -> bool {
+    matches!(protocol, IPPROTO_ICMP | IPPROTO_ICMPV6)
+}
+
 impl Addresses {
     fn new(src: IpAddr, dst: IpAddr) -> Result<Self> {
-        match (plain_address(src), plain_address(dst)) {
+        Self::exact(plain_address(src), plain_address(dst))
+    }
+
+    /// The addresses as they stand: the kernel has given them, or they are masks.
+    fn exact(src: IpAddr, dst: IpAddr) -> Result<Self> {
+        match (src, dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => Ok(Self::V4(src, dst)),
             (IpAddr::V6(src), IpAddr::V6(dst)) => Ok(Self::V6(src, dst)),
             _ => Err(Error::invalid_input(format!(

@@ -95,7 +95,7 @@ impl Row for Zone {
     }
 
     #[inline]
-    fn finish(_: (), _: u16, cx: &Context) -> Result<Self, DecodeError> {
+    fn finish(_: (), cx: &Context) -> Result<Self, DecodeError> {
         Ok(match cx {
             Context { zone: Some(id), .. } => Self::new(*id),
             Context {

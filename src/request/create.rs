@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn tcp_that_real_packets_can_use() {
         let flow = new(tuple(Tuple::tcp))
-            .tcp_state(TcpState::Established)
+            .tcp_state(TcpState::ESTABLISHED)
             .status(Status::SEEN_REPLY | Status::ASSURED);
         assert_bytes(
             &request(&flow).finish(1),
@@ -216,7 +216,7 @@ mod tests {
         let flow = new(tuple(Tuple::sctp))
             .master(tuple(Tuple::tcp))
             .protoinfo(SctpInfo {
-                state: SctpState::Established,
+                state: SctpState::ESTABLISHED,
                 vtag_orig: Some(11),
                 vtag_reply: Some(22),
             });

@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn tcp_state_leaves_flags_and_scales() {
         assert_request(
-            &Patch::new().tcp_state(TcpState::TimeWait),
+            &Patch::new().tcp_state(TcpState::TIME_WAIT),
             None,
             0x58,
             "1000 0480  0c00 0180  0500 0100 07000000",
@@ -342,7 +342,7 @@ mod tests {
         let patch = Patch::new()
             .helper("ftp")
             .protoinfo(TcpInfo {
-                state: TcpState::Established,
+                state: TcpState::ESTABLISHED,
                 wscale_orig: Some(7),
                 wscale_reply: Some(8),
                 flags_orig: Some(flags),

@@ -78,6 +78,10 @@ impl Port {
         self.error.is_some() || !self.queue.is_empty()
     }
 
+    pub(super) fn has_datagram(&self) -> bool {
+        self.error.is_none() && !self.queue.is_empty()
+    }
+
     /// Queues a datagram where there is room for it; else it is lost, and the socket told so.
     fn push(&mut self, bytes: Vec<u8>, truesize: usize) {
         let fits = self.used == 0 || self.used + truesize <= self.room;

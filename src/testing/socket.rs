@@ -1,7 +1,6 @@
 //! One socket on a fake kernel.
 
 use std::io;
-#[cfg(test)]
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -113,7 +112,6 @@ impl FakeSocket {
         })
     }
 
-    #[cfg(test)]
     /// Ready where a receive would not have to wait.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.with(|port| {
@@ -135,6 +133,16 @@ impl FakeSocket {
         self.with(|port| port.set_room(bytes));
     }
 
+    /// Beyond the limit of the system.
+    pub(crate) fn force_receive_queue(&self, bytes: usize) {
+        self.with(|port| port.room = bytes.saturating_mul(2));
+    }
+
+    /// Is a datagram the next that is received, and no error?
+    pub(crate) fn has_datagram(&self) -> bool {
+        self.with(|port| port.has_datagram())
+    }
+
     pub(crate) fn receive_queue(&self) -> usize {
         self.with(|port| port.room)
     }
@@ -144,19 +152,16 @@ impl FakeSocket {
         self.with(|port| port.send_room())
     }
 
-    #[cfg(test)]
     /// The bytes in the receive queue.
     pub(crate) fn backlog(&self) -> usize {
         self.with(|port| port.used)
     }
 
-    #[cfg(test)]
     /// The datagrams that found no room, since the socket was opened.
     pub(crate) fn drops(&self) -> u64 {
         self.with(|port| port.drops)
     }
 
-    #[cfg(test)]
     pub(crate) fn join_group(&self, group: u32) -> io::Result<()> {
         self.check_right()?;
         self.with(|port| port.groups |= bit(group));
@@ -168,7 +173,6 @@ impl FakeSocket {
         self.with(|port| port.groups &= !bit(group));
     }
 
-    #[cfg(test)]
     /// `NETLINK_NO_ENOBUFS`: what finds no room is lost without a word.
     pub(crate) fn set_no_enobufs(&self, on: bool) {
         self.with(|port| port.options.no_enobufs = on);
@@ -195,7 +199,6 @@ impl Drop for FakeSocket {
     }
 }
 
-#[cfg(test)]
 fn bit(group: u32) -> u32 {
     1_u32.checked_shl(group.wrapping_sub(1)).unwrap_or(0)
 }

@@ -1,6 +1,7 @@
 //! conntrack(8)'s wording: `Display` of the nouns, and the labels' names.
 
 mod address;
+mod event;
 mod expectation;
 mod flow;
 mod label_map;

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`control`] | requests that name one object | microseconds each: one task multiplexes them |
 //! | [`bulk`] | many requests that name one object each | 64 a send and one ACK for all; a thread of their own takes no time from others |
+//! | [`listen`] | events | they do not wait for us: a socket of its own for each reader, who alone reads it |
 //! | [`walk`] | list and flush | the kernel walks the table inside our `send` and `recv`, non-blocking or not: each walk has a thread and a socket of its own |
 //!
 //! A socket belongs for ever to the network namespace of the thread that opened it; [`netns`]
@@ -11,12 +12,14 @@
 
 pub(crate) mod bulk;
 pub(crate) mod control;
+pub(crate) mod listen;
 pub(crate) mod netns;
 mod proto;
 pub(crate) mod release;
 pub(crate) mod socket;
 mod turn;
 pub(crate) mod walk;
+mod watched;
 
 use std::time::Duration;
 
@@ -24,6 +27,7 @@ use crate::error::Result;
 use crate::wire::message::Request;
 use bulk::{Bulk, Caller, Job};
 use control::Client;
+use listen::{Listen, Listener};
 use netns::Namespace;
 use release::Release;
 use walk::Walk;
@@ -44,6 +48,12 @@ impl Lanes {
     pub(crate) fn walk(&self, request: Request) -> Result<Walk> {
         self.control.check_open()?;
         Walk::start(self.namespace.clone(), request, self.timeout)
+    }
+
+    /// Starts to listen.
+    pub(crate) fn listen(&self, listen: &Listen) -> Result<Listener> {
+        self.control.check_open()?;
+        Listener::new(self.namespace.socket()?, listen)
     }
 
     /// Starts work on a thread and a socket of its own.

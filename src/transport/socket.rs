@@ -1,8 +1,10 @@
 //! A socket of `NETLINK_NETFILTER`: options, send, receive. Every lane has one, and no other kind.
 
+pub(crate) mod listen;
 mod option;
 
 use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
@@ -43,6 +45,15 @@ impl Socket {
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn fake(kernel: &crate::testing::Kernel) -> Self {
         Self(Inner::Fake(crate::testing::FakeSocket::open(kernel)))
+    }
+
+    /// The fake's socket, where this is one.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn as_fake(&self) -> Option<&crate::testing::FakeSocket> {
+        match &self.0 {
+            Inner::Kernel(_) => None,
+            Inner::Fake(socket) => Some(socket),
+        }
     }
 
     /// The number of the socket's network namespace, `SO_NETNS_COOKIE` (Linux 5.14).
@@ -170,6 +181,17 @@ fn receive_with(socket: &Netlink, flags: i32, buffer: &mut BytesMut) -> io::Resu
         }
         // A connected socket hears the kernel alone, but for what was in its queue before.
         buffer.truncate(before);
+    }
+}
+
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        match &self.0 {
+            Inner::Kernel(socket) => socket.as_raw_fd(),
+            // It has none, and is watched without.
+            #[cfg(any(test, feature = "testing"))]
+            Inner::Fake(_) => -1,
+        }
     }
 }
 

@@ -6,22 +6,20 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::uapi::{NLA_F_NESTED, NLA_TYPE_MASK};
 
 /// Why bytes from the kernel could not be read as what they should be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+///
+/// `Display` says where: `CTA_TUPLE_ORIG > CTA_TUPLE_IP > CTA_IP_V4_SRC is missing`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DecodeError {
     /// A message or attribute says that it is longer than the bytes around it, or shorter than
     /// its own header.
     Truncated,
     /// An attribute is too short for its type.
-    TooShort {
-        /// The kernel's number of the attribute, within its nest.
-        attribute: u16,
-    },
-    /// An attribute that every flow has is not there.
-    Missing {
-        /// The kernel's number of the attribute, within its nest.
-        attribute: u16,
-    },
+    TooShort,
+    /// An attribute is longer than the kernel makes it.
+    TooLong,
+    /// An attribute that must be there is not.
+    Missing,
     /// The two addresses of a tuple are not of one family.
     MixedFamilies,
     /// The message is not about a flow.
@@ -34,24 +32,89 @@ pub enum DecodeError {
         /// The netlink type of the message.
         kind: u16,
     },
+    /// What is wrong is this attribute, or something inside it.
+    Attribute {
+        /// The kernel's name of the attribute.
+        name: &'static str,
+        /// What is wrong with it.
+        cause: Box<Self>,
+    },
+}
+
+impl DecodeError {
+    /// What is wrong, without where.
+    pub fn cause(&self) -> &Self {
+        match self {
+            Self::Attribute { cause, .. } => cause.cause(),
+            cause => cause,
+        }
+    }
+
+    /// The attributes on the way to what is wrong, the outermost first, by the kernel's names.
+    pub fn path(&self) -> impl Iterator<Item = &'static str> + '_ {
+        let mut rest = self;
+        std::iter::from_fn(move || match rest {
+            Self::Attribute { name, cause } => {
+                rest = cause;
+                Some(*name)
+            }
+            _ => None,
+        })
+    }
+
+    /// The error as one of the attribute around it.
+    #[cold]
+    pub(crate) fn inside(self, name: &'static str) -> Self {
+        Self::Attribute {
+            name,
+            cause: self.into(),
+        }
+    }
 }
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Truncated => f.write_str("a length runs past the end of the message"),
-            Self::TooShort { attribute } => write!(f, "attribute {attribute} is too short"),
-            Self::Missing { attribute } => write!(f, "attribute {attribute} is missing"),
-            Self::NoFlow { kind } => write!(f, "a message of type {kind:#06x} has no flow"),
-            Self::NoExpectation { kind } => {
+        let mut before = "";
+        for name in self.path() {
+            write!(f, "{before}{name}")?;
+            before = " > ";
+        }
+        match (self.cause(), before) {
+            (Self::TooShort, _) => f.write_str(" is too short"),
+            (Self::TooLong, _) => f.write_str(" is too long"),
+            (Self::Missing, _) => f.write_str(" is missing"),
+            (Self::Truncated, "") => f.write_str("a length runs past the end of the message"),
+            (Self::Truncated, _) => f.write_str(": a length runs past its end"),
+            (Self::MixedFamilies, "") => f.write_str("addresses of two families"),
+            (Self::MixedFamilies, _) => f.write_str(": addresses of two families"),
+            (Self::NoFlow { kind }, _) => write!(f, "a message of type {kind:#06x} has no flow"),
+            (Self::NoExpectation { kind }, _) => {
                 write!(f, "a message of type {kind:#06x} has no expectation")
             }
-            Self::MixedFamilies => f.write_str("the addresses of a tuple are of two families"),
+            // The cause is what is inside of all of these.
+            (Self::Attribute { .. }, _) => Ok(()),
         }
     }
 }
 
 impl std::error::Error for DecodeError {}
+
+/// Names the attribute in an error of what reads it.
+macro_rules! within {
+    ($name:ident, $read:expr) => {
+        $read.map_err(|cause| cause.inside(stringify!($name)))
+    };
+}
+
+/// An attribute that must be there.
+macro_rules! present {
+    ($name:ident, $value:expr) => {
+        within!(
+            $name,
+            $value.ok_or($crate::wire::attr::DecodeError::Missing)
+        )
+    };
+}
 
 /// One attribute: its type without flags, and its payload.
 #[derive(Debug, Clone, Copy)]
@@ -61,12 +124,10 @@ pub(crate) struct Attribute<'a> {
 }
 
 impl<'a> Attribute<'a> {
-    /// The payload as `T`, or the error that names this attribute.
+    /// The payload as `T`.
     #[inline]
     pub(crate) fn get<T: Value>(self) -> Result<T, DecodeError> {
-        T::read(self.payload).ok_or(DecodeError::TooShort {
-            attribute: self.kind,
-        })
+        T::read(self.payload).ok_or(DecodeError::TooShort)
     }
 
     /// The attributes inside this one.
@@ -163,13 +224,40 @@ impl Value for Ipv6Addr {
     }
 }
 
+/// The most that a value of no fixed length takes in a message: more than the kernel makes or
+/// takes, and so little that no nest of them overflows its length.
+const LONGEST: usize = 4096;
+
 /// Bytes of no fixed length: what a helper in user space keeps with a flow.
 impl Value for Box<[u8]> {
     fn read(payload: &[u8]) -> Option<Self> {
         Some(payload.into())
     }
     fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self);
+        out.extend_from_slice(&self[..self.len().min(LONGEST)]);
+    }
+}
+
+/// A string that ends at the first NUL; names are ASCII, and what is not UTF-8 is replaced.
+impl Value for Box<str> {
+    fn read(payload: &[u8]) -> Option<Self> {
+        let text = payload.split(|byte| *byte == 0).next().unwrap_or_default();
+        Some(String::from_utf8_lossy(text).into())
+    }
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.as_bytes()[..self.len().min(LONGEST)]);
+        out.push(0);
+    }
+}
+
+/// Refuses a value that is longer than the kernel makes it.
+pub(crate) fn at_most<T: AsRef<[u8]> + ?Sized>(
+    value: &Option<Box<T>>,
+    longest: usize,
+) -> Result<(), DecodeError> {
+    match value {
+        Some(value) if (**value).as_ref().len() > longest => Err(DecodeError::TooLong),
+        _ => Ok(()),
     }
 }
 
@@ -200,7 +288,7 @@ impl Writer<'_> {
         self.0.extend_from_slice(&[0; 4]);
         fill(&mut Writer(self.0));
         let len = self.0.len() - start;
-        // Every value is bounded far below 64 KiB by its type or by a check where it enters.
+        // Every value is bounded far below 64 KiB by its type.
         debug_assert!(len <= usize::from(u16::MAX));
         self.0[start..start + 2].copy_from_slice(&(len as u16).to_ne_bytes());
         self.0[start + 2..start + 4].copy_from_slice(&kind.to_ne_bytes());
@@ -274,14 +362,8 @@ mod tests {
     fn a_longer_payload_is_accepted_and_a_shorter_one_named() {
         let attr = |payload| Attribute { kind: 7, payload };
         assert_eq!(attr(&[0, 0, 1, 2, 9, 9]).get::<u32>(), Ok(0x102));
-        assert_eq!(
-            attr(&[0, 0, 1]).get::<u32>(),
-            Err(DecodeError::TooShort { attribute: 7 })
-        );
-        assert_eq!(
-            attr(&[1; 15]).get::<Ipv6Addr>(),
-            Err(DecodeError::TooShort { attribute: 7 })
-        );
+        assert_eq!(attr(&[0, 0, 1]).get::<u32>(), Err(DecodeError::TooShort));
+        assert_eq!(attr(&[1; 15]).get::<Ipv6Addr>(), Err(DecodeError::TooShort));
     }
 
     proptest! {

@@ -118,6 +118,13 @@ impl<'a> Frame<'a> {
         align4(self.bytes.len())
     }
 
+    /// The port of the program whose request an event comes from; `None` for the kernel itself.
+    #[inline]
+    pub(crate) fn port_id(&self) -> Option<u32> {
+        let bytes = self.bytes.get(12..)?.first_chunk()?;
+        Some(u32::from_ne_bytes(*bytes)).filter(|port| *port != 0)
+    }
+
     /// Does it end the answer to the request of this number?
     #[inline]
     pub(crate) fn is_verdict_of(&self, seq: u32) -> bool {

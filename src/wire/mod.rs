@@ -1,6 +1,8 @@
 //! Bytes: what goes over a netlink socket, without socket, task or runtime.
 
+#[macro_use]
 pub(crate) mod attr;
+pub(crate) mod bpf;
 pub(crate) mod message;
 #[macro_use]
 pub(crate) mod table;

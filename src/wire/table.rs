@@ -4,6 +4,13 @@ use std::marker::PhantomData;
 
 use super::attr::{Attribute, DecodeError, Value, Writer};
 
+/// The direction of a flow that a row is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Orig,
+    Reply,
+}
+
 /// What one attribute of a message says about others: the zones, which stand at the top level or
 /// inside the tuple of the one direction that they are for.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +18,23 @@ pub(crate) struct Context {
     pub(crate) zone: Option<u16>,
     pub(crate) zone_orig: Option<u16>,
     pub(crate) zone_reply: Option<u16>,
+    /// The direction that the row at hand is of, where it is a flow's.
+    pub(crate) direction: Option<Way>,
+}
+
+impl Context {
+    /// The zone inside the tuple of the row at hand.
+    pub(crate) fn zone_of_direction(&mut self) -> Option<&mut Option<u16>> {
+        match self.direction? {
+            Way::Orig => Some(&mut self.zone_orig),
+            Way::Reply => Some(&mut self.zone_reply),
+        }
+    }
+
+    /// The context for a row of this direction.
+    pub(crate) fn of(&self, direction: Option<Way>) -> Self {
+        Self { direction, ..*self }
+    }
 }
 
 /// What an attribute's payload holds: a plain value or a nest.
@@ -38,7 +62,7 @@ pub(crate) trait Row: Sized {
         attr: Attribute<'_>,
         cx: &mut Context,
     ) -> Result<(), DecodeError>;
-    fn finish(slot: Self::Slot, kind: u16, cx: &Context) -> Result<Self, DecodeError>;
+    fn finish(slot: Self::Slot, cx: &Context) -> Result<Self, DecodeError>;
     fn write(&self, kind: u16, cx: &Context, w: &mut Writer<'_>);
 }
 
@@ -51,7 +75,7 @@ impl<T: Codec> Row for Option<T> {
         Ok(())
     }
     #[inline]
-    fn finish(slot: Option<T>, _: u16, _: &Context) -> Result<Self, DecodeError> {
+    fn finish(slot: Option<T>, _: &Context) -> Result<Self, DecodeError> {
         Ok(slot)
     }
     fn write(&self, kind: u16, cx: &Context, w: &mut Writer<'_>) {
@@ -79,10 +103,9 @@ macro_rules! plain {
             #[inline]
             fn finish(
                 slot: Option<$ty>,
-                attribute: u16,
                 _: &$crate::wire::table::Context,
             ) -> Result<Self, $crate::wire::attr::DecodeError> {
-                slot.ok_or($crate::wire::attr::DecodeError::Missing { attribute })
+                slot.ok_or($crate::wire::attr::DecodeError::Missing)
             }
             fn write(
                 &self,
@@ -98,24 +121,59 @@ macro_rules! plain {
 
 plain!(u8, u32, u64, i32);
 
-/// The number of a row, with the type that it carries: lets a request write one attribute of a
-/// table without naming its number again.
-pub(crate) struct Kind<T>(u16, PhantomData<fn() -> T>);
+/// What a row says of its attribute, with the type that it carries: lets a request write one
+/// attribute of a table without naming its number again.
+pub(crate) struct Kind<T> {
+    pub(crate) number: u16,
+    pub(crate) direction: Option<Way>,
+    /// The number of the attribute's mask; 0 where it has none.
+    pub(crate) mask: u16,
+    pub(crate) carries: PhantomData<fn() -> T>,
+}
 
 impl<T: Codec> Kind<T> {
-    pub(crate) const fn new(kind: u16) -> Self {
-        Self(kind, PhantomData)
-    }
-
     pub(crate) fn put(self, value: &T, cx: &Context, w: &mut Writer<'_>) {
-        value.encode(self.0, cx, w);
+        value.encode(self.number, &cx.of(self.direction), w);
     }
 
     pub(crate) fn put_some(self, value: Option<&T>, w: &mut Writer<'_>) {
         if let Some(value) = value {
-            value.encode(self.0, &Context::default(), w);
+            self.put(value, &Context::default(), w);
         }
     }
+
+    /// Writes the value and, where its row names one, the mask.
+    pub(crate) fn put_masked(self, value: &T, mask: &T, w: &mut Writer<'_>) {
+        let cx = Context::default();
+        value.encode(self.number, &cx, w);
+        if self.mask != 0 {
+            mask.encode(self.mask, &cx, w);
+        }
+    }
+}
+
+/// What a row says in brackets behind its attribute: `[of Orig]`, the direction that it is of;
+/// `[mask CTA_MARK_MASK]`, the attribute of its mask; `[max 15]`, the bytes that it has at most.
+macro_rules! row {
+    (direction) => {
+        None
+    };
+    (direction of $direction:ident) => {
+        Some($crate::wire::table::Way::$direction)
+    };
+    (direction $($other:tt)+) => {
+        None
+    };
+    (mask mask $mask:ident) => {
+        $crate::wire::uapi::$mask
+    };
+    (mask $($other:tt)*) => {
+        0
+    };
+    (check $cta:ident, $value:expr; max $max:literal) => {
+        within!($cta, $crate::wire::attr::at_most($value, $max))?
+    };
+    (check $cta:ident, $value:expr; $($other:tt)*) => {};
 }
 
 /// The boxed rows for serde: no box where none of them is there.
@@ -159,10 +217,10 @@ macro_rules! attributes {
     (
         $(#[$meta:meta])*
         pub struct $name:ident {
-            $($(#[$field_meta:meta])* $cta:ident => $field:ident: $ty:ty,)+
+            $($(#[$field_meta:meta])* $cta:ident $([$($says:tt)+])? => $field:ident: $ty:ty,)+
         }
         $(boxed $rare:ident: $rare_ty:ident {
-            $($(#[$rare_meta:meta])* $rare_cta:ident => $rare_field:ident: $rare_field_ty:ty,)+
+            $($(#[$rare_meta:meta])* $rare_cta:ident => $rare_field:ident, $rare_set:ident: $rare_field_ty:ty,)+
         })?
     ) => {
         $(#[$meta])*
@@ -182,7 +240,12 @@ macro_rules! attributes {
         impl $name {
             $(pub(crate) const $field:
                 $crate::wire::table::Kind<<$ty as $crate::wire::table::Row>::Inner> =
-                $crate::wire::table::Kind::new($crate::wire::uapi::$cta);)+
+                $crate::wire::table::Kind {
+                    number: $crate::wire::uapi::$cta,
+                    direction: row!(direction $($($says)+)?),
+                    mask: row!(mask $($($says)+)?),
+                    carries: std::marker::PhantomData,
+                };)+
         }
 
         impl $name {
@@ -196,12 +259,16 @@ macro_rules! attributes {
                 $(let mut $rare: Option<Box<$rare_ty>> = None;)?
                 while let Some(attr) = attributes.next()? {
                     match attr.kind {
-                        $($crate::wire::uapi::$cta => <$ty as Row>::read(&mut $field, attr, cx)?,)+
+                        $($crate::wire::uapi::$cta => {
+                            cx.direction = row!(direction $($($says)+)?);
+                            within!($cta, <$ty as Row>::read(&mut $field, attr, cx))?;
+                            $(row!(check $cta, &$field; $($says)+);)?
+                        })+
                         _ => { $($rare_ty::accept(&mut $rare, attr, cx)?;)? }
                     }
                 }
                 Ok(Self {
-                    $($field: <$ty as Row>::finish($field, $crate::wire::uapi::$cta, cx)?,)+
+                    $($field: within!($cta, <$ty as Row>::finish($field, cx))?,)+
                     $($rare,)?
                 })
             }
@@ -212,7 +279,12 @@ macro_rules! attributes {
                 w: &mut $crate::wire::attr::Writer<'_>,
             ) {
                 use $crate::wire::table::Row;
-                $(<$ty as Row>::write(&self.$field, $crate::wire::uapi::$cta, cx, w);)+
+                $(<$ty as Row>::write(
+                    &self.$field,
+                    $crate::wire::uapi::$cta,
+                    &cx.of(row!(direction $($($says)+)?)),
+                    w,
+                );)+
                 $(if let Some(rare) = &self.$rare {
                     $(Row::write(&rare.$rare_field, $crate::wire::uapi::$rare_cta, cx, w);)+
                 })?
@@ -222,6 +294,14 @@ macro_rules! attributes {
                 $(#[$rare_meta])*
                 pub fn $rare_field(&self) -> Option<&$rare_field_ty> {
                     self.$rare.as_ref()?.$rare_field.as_ref()
+                }
+
+                #[doc = concat!("Sets [`", stringify!($rare_field), "`](Self::", stringify!($rare_field), "), for programs that test what they do with flows.")]
+                pub fn $rare_set(&mut self, value: impl Into<Option<$rare_field_ty>>) {
+                    let mut rare = self.$rare.take().unwrap_or_default();
+                    rare.$rare_field = value.into();
+                    // Without any of them there is no box: equal flows are equal.
+                    self.$rare = (*rare != $rare_ty::default()).then_some(rare);
                 }
             )+)?
         }
@@ -260,7 +340,12 @@ macro_rules! attributes {
             #[allow(non_upper_case_globals, dead_code)]
             impl $rare_ty {
                 $(pub(crate) const $rare_field: $crate::wire::table::Kind<$rare_field_ty> =
-                    $crate::wire::table::Kind::new($crate::wire::uapi::$rare_cta);)+
+                    $crate::wire::table::Kind {
+                        number: $crate::wire::uapi::$rare_cta,
+                        direction: None,
+                        mask: 0,
+                        carries: std::marker::PhantomData,
+                    };)+
             }
 
             impl $rare_ty {
@@ -273,7 +358,11 @@ macro_rules! attributes {
                 ) -> Result<(), $crate::wire::attr::DecodeError> {
                     match attr.kind {
                         $($crate::wire::uapi::$rare_cta => {
-                            let value = $crate::wire::table::Codec::decode(attr, cx)?;
+                            cx.direction = None;
+                            let value = within!(
+                                $rare_cta,
+                                $crate::wire::table::Codec::decode(attr, cx)
+                            )?;
                             slot.get_or_insert_default().$rare_field = Some(value);
                         })+
                         _ => {}

@@ -175,6 +175,26 @@ numbers! { u8:
 // Socket options and groups beside those that netlink-sys and nix name.
 numbers! { i32: SO_NETNS_COOKIE = 71 }
 numbers! { u32: NFNLGRP_ACCT_QUOTA = 8 }
+numbers! { i32: SO_MEMINFO = 55, NETLINK_LISTEN_ALL_NSID = 8 }
+
+// Multicast groups of events.
+numbers! { u32:
+    NFNLGRP_CONNTRACK_NEW = 1, NFNLGRP_CONNTRACK_UPDATE = 2, NFNLGRP_CONNTRACK_DESTROY = 3,
+    NFNLGRP_CONNTRACK_EXP_NEW = 4, NFNLGRP_CONNTRACK_EXP_DESTROY = 6,
+}
+
+// Classic BPF: from linux/bpf_common.h and linux/filter.h.
+numbers! { u16:
+    BPF_LD = 0x00, BPF_LDX = 0x01, BPF_ALU = 0x04, BPF_JMP = 0x05, BPF_RET = 0x06, BPF_MISC = 0x07,
+    BPF_W = 0x00, BPF_H = 0x08, BPF_B = 0x10,
+    BPF_IMM = 0x00, BPF_ABS = 0x20, BPF_IND = 0x40,
+    BPF_AND = 0x50, BPF_JA = 0x00, BPF_JEQ = 0x10, BPF_JGT = 0x20, BPF_JGE = 0x30,
+}
+// As offsets of a load: the kernel's search for an attribute, and for one inside of another.
+numbers! { u32:
+    SKF_AD_NLATTR = 0xffff_f00c, SKF_AD_NLATTR_NEST = 0xffff_f010,
+}
+numbers! { usize: BPF_MAXINSNS = 4096 }
 
 // Errno values that a ctnetlink answer can carry.
 numbers! { i32:

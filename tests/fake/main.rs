@@ -1,6 +1,7 @@
 //! The crate on a kernel in the process: without root, a netlink socket or an I/O driver, with the
 //! clock of tokio stopped.
 
+mod events;
 mod faults;
 mod packets;
 mod releases;

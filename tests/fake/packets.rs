@@ -20,12 +20,12 @@ fn the_handshake_of_tcp() {
         _ => panic!("{flow:?}"),
     };
     kernel.packet(tcp(1), 60);
-    assert_eq!(state(&only(&kernel)), TcpState::SynSent);
+    assert_eq!(state(&only(&kernel)), TcpState::SYN_SENT);
     kernel.packet(tcp(1).inverse(), 60);
-    assert_eq!(state(&only(&kernel)), TcpState::SynRecv);
+    assert_eq!(state(&only(&kernel)), TcpState::SYN_RECV);
     kernel.packet(tcp(1), 52);
     let flow = only(&kernel);
-    assert_eq!(state(&flow), TcpState::Established);
+    assert_eq!(state(&flow), TcpState::ESTABLISHED);
     assert_eq!(
         flow.status,
         Status::CONFIRMED | Status::SEEN_REPLY | Status::ASSURED

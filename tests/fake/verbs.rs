@@ -15,7 +15,7 @@ fn a_flow_from_its_create_to_its_end() {
     run(async {
         let kernel = Kernel::release("6.18").unwrap().labels(true).build();
         let handle = kernel.connect();
-        let flow = NewFlow::new(tcp(1), Duration::from_secs(600)).tcp_state(TcpState::Established);
+        let flow = NewFlow::new(tcp(1), Duration::from_secs(600)).tcp_state(TcpState::ESTABLISHED);
         handle.create(flow.mark(5).zone(7)).await.unwrap();
         assert_eq!(handle.get(tcp(1)).await.unwrap(), None, "of zone 0");
         let key = FlowKey::from(tcp(1)).zone(7);
@@ -32,7 +32,7 @@ fn a_flow_from_its_create_to_its_end() {
             .unwrap();
         handle
             .update(key)
-            .tcp_state(TcpState::FinWait)
+            .tcp_state(TcpState::FIN_WAIT)
             .await
             .unwrap();
         let [seen]: [Flow; 1] = list(&handle).await.unwrap().try_into().unwrap();

@@ -10,6 +10,7 @@ mod support;
 mod beside;
 mod bulk;
 mod common;
+mod events;
 mod filter;
 mod forger;
 mod lanes;
@@ -42,7 +43,8 @@ fn main() -> ExitCode {
         .chain(lanes::tests())
         .chain(matching::tests())
         .chain(bulk::tests())
-        .chain(beside::tests());
+        .chain(beside::tests())
+        .chain(events::tests());
     let trials = match obstacle {
         None => trials.collect(),
         Some(reason) if is_strict() => vec![Trial::test("namespaces", || Err(reason.into()))],

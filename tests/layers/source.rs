@@ -156,7 +156,9 @@ pub(crate) fn rows(tokens: &[String]) -> Vec<String> {
         found.extend(
             rest[..len]
                 .windows(2)
-                .filter(|pair| pair[0].starts_with("CTA_") && pair[1] == "=>")
+                .filter(|pair| {
+                    pair[0].starts_with("CTA_") && ["=>", "["].contains(&pair[1].as_str())
+                })
                 .map(|pair| pair[0].clone()),
         );
         rest = &rest[len..];

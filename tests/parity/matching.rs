@@ -24,7 +24,7 @@ const CASES: [Case; 14] = [
         b.protocol(6).reply_src_port(2)
     }),
     ("-p tcp --state ESTABLISHED", |b| {
-        b.tcp_state(TcpState::Established)
+        b.tcp_state(TcpState::ESTABLISHED)
     }),
     ("-f ipv6", |b| b.family(Family::Ipv6)),
     ("-w 5", |b| b.zone(5)),

@@ -22,7 +22,7 @@ pub async fn translation() {
     ] {
         for (with_source, with_destination) in [(true, false), (false, true), (true, true)] {
             let tuple = tcp_between(src, dst);
-            let mut flow = NewFlow::new(tuple, HOUR).tcp_state(TcpState::Established);
+            let mut flow = NewFlow::new(tuple, HOUR).tcp_state(TcpState::ESTABLISHED);
             let (mut reply_dst, mut reply_src) = (at(src), at(dst));
             if with_source {
                 flow = flow.source_nat(to(source));

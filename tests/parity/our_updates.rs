@@ -106,7 +106,7 @@ pub async fn tcp_state() {
     let handle = connect();
     create(
         &handle,
-        NewFlow::new(tcp(), HOUR).tcp_state(TcpState::SynSent),
+        NewFlow::new(tcp(), HOUR).tcp_state(TcpState::SYN_SENT),
     )
     .await;
     assert_eq!(got(TCP).state.as_deref(), Some("SYN_SENT"));
@@ -128,7 +128,7 @@ pub async fn everything_at_once() {
     create(
         &handle,
         NewFlow::new(tcp(), HOUR)
-            .tcp_state(TcpState::SynSent)
+            .tcp_state(TcpState::SYN_SENT)
             .helper("ftp"),
     )
     .await;
@@ -138,7 +138,7 @@ pub async fn everything_at_once() {
         .labels(Labels::from(0b110))
         .timeout(Duration::from_secs(500))
         .status(Status::SEEN_REPLY | Status::ASSURED)
-        .tcp_state(TcpState::Established)
+        .tcp_state(TcpState::ESTABLISHED)
         .await
         .expect("an update");
     let flow = same_line(&handle, tcp().into(), TCP).await;

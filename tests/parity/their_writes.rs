@@ -35,7 +35,7 @@ pub async fn create() {
     assert_eq!(flow.reply, tcp().inverse());
     assert_eq!(flow.mark, Some(0x2a));
     assert_eq!(flow.zone, Zone::default());
-    assert_eq!(state(&flow), TcpState::Established);
+    assert_eq!(state(&flow), TcpState::ESTABLISHED);
     assert!(
         flow.timeout
             .is_some_and(|timeout| timeout.as_secs().abs_diff(3600) < 60)
@@ -125,7 +125,7 @@ pub async fn update() {
     // The tool's bits outside of the mask stay, as ours do.
     assert_eq!(flow.mark, Some(0xf5));
     conntrack(&format!("-U {TCP} --state ESTABLISHED"));
-    assert_eq!(state(&get(&handle, tcp()).await), TcpState::Established);
+    assert_eq!(state(&get(&handle, tcp()).await), TcpState::ESTABLISHED);
     conntrack(&format!("-U {TCP} -t 500"));
     let timeout = get(&handle, tcp()).await.timeout.expect("a timeout");
     assert!((Duration::from_secs(400)..=Duration::from_secs(500)).contains(&timeout));

@@ -293,13 +293,16 @@ fn nat_kinds() {
 fn tcp_state_and_helper() {
     let state =
         |state: TcpState| flow(|flow| flow.protoinfo = Some(TcpInfo::liberal(state).into()));
-    let closing = on(|b| b.tcp_state(TcpState::TimeWait));
+    let closing = on(|b| b.tcp_state(TcpState::TIME_WAIT));
     check(
         &closing,
-        &[state(TcpState::TimeWait)],
-        &[state(TcpState::Established), tcp(), udp6()],
+        &[state(TcpState::TIME_WAIT)],
+        &[state(TcpState::ESTABLISHED), tcp(), udp6()],
     );
-    assert_eq!(closing, on(|b| b.tcp_state(TcpState::TimeWait).protocol(6)));
+    assert_eq!(
+        closing,
+        on(|b| b.tcp_state(TcpState::TIME_WAIT).protocol(6))
+    );
     let helped = flow(|flow| {
         let helper = Helper {
             name: "ftp".into(),
@@ -336,11 +339,11 @@ fn states_of_other_protocols() {
         flow.protoinfo = Some(ProtoInfo::Sctp(Box::new(info)));
         flow
     };
-    let open = on(|b| b.sctp_state(SctpState::Established));
+    let open = on(|b| b.sctp_state(SctpState::ESTABLISHED));
     check(
         &open,
-        &[sctp(SctpState::Established)],
-        &[sctp(SctpState::Closed), tcp()],
+        &[sctp(SctpState::ESTABLISHED)],
+        &[sctp(SctpState::CLOSED), tcp()],
     );
     assert_eq!(open.protocol(), Some(Protocol::SCTP));
     let dccp = |state| {
@@ -354,8 +357,8 @@ fn states_of_other_protocols() {
         flow.protoinfo = Some(ProtoInfo::Dccp(Box::new(info)));
         flow
     };
-    let open = on(|b| b.dccp_state(DccpState::Open));
-    check(&open, &[dccp(DccpState::Open)], &[dccp(DccpState::Respond)]);
+    let open = on(|b| b.dccp_state(DccpState::OPEN));
+    check(&open, &[dccp(DccpState::OPEN)], &[dccp(DccpState::RESPOND)]);
     assert_eq!(open.protocol(), Some(Protocol::DCCP));
 }
 

@@ -30,7 +30,7 @@ fn families() {
 #[test]
 fn protocols() {
     refused("protocol", |b| b.protocol(6).protocol(17));
-    refused("protocol", |b| b.protocol(17).tcp_state(TcpState::Close));
+    refused("protocol", |b| b.protocol(17).tcp_state(TcpState::CLOSE));
     refused("orig port", |b| b.orig_dst_port(443));
     refused("orig port", |b| b.protocol(89).orig_src_port(1));
     refused("reply port", |b| b.protocol(1).reply_src_port(1));
@@ -38,7 +38,7 @@ fn protocols() {
     refused("icmp", |b| b.protocol(6).icmp_code(0));
     // GRE's keys stand for ports, and a state names its protocol.
     on(|b| b.protocol(47).orig_dst_port(5));
-    on(|b| b.tcp_state(TcpState::Close).orig_dst_port(443));
+    on(|b| b.tcp_state(TcpState::CLOSE).orig_dst_port(443));
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn ranges_and_prefixes() {
         b.reply_src(net("::/0")).reply_src(net("0.0.0.0/0"))
     });
     refused("tcp_state", |b| {
-        b.tcp_state(TcpState::Close).tcp_state(TcpState::TimeWait)
+        b.tcp_state(TcpState::CLOSE).tcp_state(TcpState::TIME_WAIT)
     });
     refused("icmp_id", |b| b.protocol(1).icmp_id(1).icmp_id(2));
 }
@@ -124,9 +124,9 @@ fn helpers_and_masters() {
     let of = |flow: Flow| flow.orig;
     refused("master", |b| b.master(of(tcp())).master(of(udp6())));
     refused("family", |b| b.family(Family::Ipv6).master(of(tcp())));
-    refused("protocol", |b| b.protocol(6).sctp_state(SctpState::Closed));
+    refused("protocol", |b| b.protocol(6).sctp_state(SctpState::CLOSED));
     refused("protocol", |b| {
-        b.tcp_state(TcpState::Close).dccp_state(DccpState::Open)
+        b.tcp_state(TcpState::CLOSE).dccp_state(DccpState::OPEN)
     });
 }
 
@@ -161,7 +161,7 @@ fn errors_are_in_plain_words() {
             "family: no flow meets both ipv4 and ipv6",
         ),
         (
-            Filter::builder().protocol(17).tcp_state(TcpState::Close),
+            Filter::builder().protocol(17).tcp_state(TcpState::CLOSE),
             "protocol: it is 17, and by tcp_state it would be 6",
         ),
         (

@@ -144,7 +144,7 @@ fn what_stays_here() {
     pushed_since(
         TUPLES,
         protocol,
-        on(|b| b.family(Family::Ipv4).tcp_state(TcpState::Close)),
+        on(|b| b.family(Family::Ipv4).tcp_state(TcpState::CLOSE)),
     );
 }
 

@@ -7,6 +7,7 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 
+use crate::flow::tuple::has_ports;
 use crate::flow::*;
 
 pub(crate) fn flow() -> impl Strategy<Value = Flow> {
@@ -76,6 +77,8 @@ pub(super) fn tuple() -> impl Strategy<Value = Tuple> {
                     let kind = [128, 129, 139, 140][usize::from(protocol % 4)];
                     Tuple::icmpv6(src, dst, IcmpEcho::new(kind, code, a))
                 }
+                // Kernels that know the protocol's ports want them.
+                _ if has_ports(protocol) => Tuple::generic(src, dst, 89),
                 _ => Tuple::generic(src, dst, protocol).or_else(|_| Tuple::generic(src, dst, 89)),
             };
             made.expect("a tuple")

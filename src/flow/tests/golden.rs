@@ -68,7 +68,7 @@ fn tcp_of_ipv4() {
         status: Status::from_bits_retain(0x18e),
         timeout: Some(Duration::from_secs(431_999)),
         protoinfo: Some(ProtoInfo::Tcp(TcpInfo {
-            state: TcpState::Established,
+            state: TcpState::ESTABLISHED,
             wscale_orig: Some(10),
             wscale_reply: Some(10),
             flags_orig: Some(flags.into()),
@@ -135,7 +135,7 @@ fn sctp_association() {
         status: Status::CONFIRMED,
         timeout: Some(Duration::from_secs(599)),
         protoinfo: Some(ProtoInfo::from(SctpInfo {
-            state: SctpState::Established,
+            state: SctpState::ESTABLISHED,
             vtag_orig: Some(11),
             vtag_reply: Some(22),
         })),
@@ -210,7 +210,7 @@ fn rare_parts() {
         status: Status::CONFIRMED | Status::SEQ_ADJUST | Status::HELPER,
         timeout: Some(Duration::from_secs(600)),
         protoinfo: Some(ProtoInfo::Tcp(TcpInfo {
-            state: TcpState::Established,
+            state: TcpState::ESTABLISHED,
             wscale_orig: Some(7),
             wscale_reply: Some(10),
             flags_orig: Some(flags.into()),
@@ -295,7 +295,7 @@ fn events() {
     let timestamp = destroyed.timestamp().unwrap();
     assert_eq!(timestamp.start, nanos(0x18ea_b811_6398_86ba));
     assert_eq!(timestamp.stop, Some(nanos(0x18ea_b811_63a1_5029)));
-    let state_alone = ProtoInfo::from(TcpState::None);
+    let state_alone = ProtoInfo::from(TcpState::NONE);
     assert_eq!(destroyed.protoinfo, Some(state_alone));
 }
 

@@ -73,23 +73,129 @@ proptest! {
     }
 }
 
-#[test]
-fn each_attribute_that_must_be_there_is_missed_by_its_number() {
-    use crate::wire::attr::{DecodeError, Writer};
-    use crate::wire::table::Context;
-    use crate::wire::uapi::{CTA_STATUS, CTA_TUPLE_ORIG, CTA_TUPLE_REPLY};
+/// Where the bytes of a nest of attributes are, in a message; the innermost last.
+fn at(bytes: &[u8], path: &[u16]) -> usize {
+    use crate::wire::attr::align4;
+    let mut at = 20;
+    for (depth, kind) in path.iter().enumerate() {
+        loop {
+            let number = |at: usize| u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
+            if number(at + 2) & 0x3fff == *kind {
+                break;
+            }
+            at += align4(number(at).into());
+        }
+        at += if depth + 1 < path.len() { 4 } else { 0 };
+    }
+    at
+}
 
-    let tuple = Tuple::udp("[::1]:1".parse().unwrap(), "[::2]:2".parse().unwrap()).unwrap();
-    let cx = Context::default();
-    for missing in [CTA_TUPLE_ORIG, CTA_TUPLE_REPLY, CTA_STATUS] {
-        let mut bytes = Vec::new();
-        let mut w = Writer(&mut bytes);
-        Flow::orig.put_some((missing != CTA_TUPLE_ORIG).then_some(&tuple), &mut w);
-        Flow::reply.put_some((missing != CTA_TUPLE_REPLY).then_some(&tuple), &mut w);
-        let status = Status::CONFIRMED;
-        Flow::status.put_some((missing != CTA_STATUS).then_some(&status), &mut w);
-        let read = Flow::read(crate::wire::attr::Attributes(&bytes), &mut cx.clone());
-        assert_eq!(read, Err(DecodeError::Missing { attribute: missing }));
+/// The error of a message whose attribute at `path` has got another number.
+fn without(path: &[u16]) -> String {
+    let ends = ("[::1]:1".parse().unwrap(), "[::2]:2".parse().unwrap());
+    let tuple = Tuple::tcp(ends.0, ends.1).unwrap();
+    let mut flow = Flow::new(tuple, tuple.inverse());
+    flow.protoinfo = Some(TcpState::ESTABLISHED.into());
+    flow.counters_orig = Some(Counters::default());
+    let mut bytes = message(&flow);
+    let at = at(&bytes, path);
+    bytes[at + 2..at + 4].copy_from_slice(&0x0fff_u16.to_ne_bytes());
+    let error = Flow::from_message(&bytes).unwrap_err();
+    std::error::Error::source(&error).unwrap().to_string()
+}
+
+#[test]
+fn what_is_missing_is_named_with_its_place() {
+    for (path, expected) in [
+        (&[1][..], "CTA_TUPLE_ORIG is missing"),
+        (&[2], "CTA_TUPLE_REPLY is missing"),
+        (&[3], "CTA_STATUS is missing"),
+        (&[1, 1], "CTA_TUPLE_ORIG > CTA_TUPLE_IP is missing"),
+        (
+            &[2, 1, 3],
+            "CTA_TUPLE_REPLY > CTA_TUPLE_IP > CTA_IP_V6_SRC is missing",
+        ),
+        (
+            &[2, 2, 1],
+            "CTA_TUPLE_REPLY > CTA_TUPLE_PROTO > CTA_PROTO_NUM is missing",
+        ),
+        // One port of two is not none.
+        (
+            &[1, 2, 3],
+            "CTA_TUPLE_ORIG > CTA_TUPLE_PROTO > CTA_PROTO_DST_PORT is missing",
+        ),
+        (
+            &[1, 2, 2],
+            "CTA_TUPLE_ORIG > CTA_TUPLE_PROTO > CTA_PROTO_SRC_PORT is missing",
+        ),
+        (
+            &[4, 1, 1],
+            "CTA_PROTOINFO > CTA_PROTOINFO_TCP > CTA_PROTOINFO_TCP_STATE is missing",
+        ),
+        (
+            &[9, 1],
+            "CTA_COUNTERS_ORIG > CTA_COUNTERS_PACKETS is missing",
+        ),
+    ] {
+        assert_eq!(without(path), expected);
+    }
+}
+
+#[test]
+fn what_is_cut_short_is_named_with_its_place() {
+    let ends = ("[::1]:1".parse().unwrap(), "[::2]:2".parse().unwrap());
+    let tuple = Tuple::tcp(ends.0, ends.1).unwrap();
+    for (len, expected) in [
+        (
+            7_u16,
+            "CTA_TUPLE_ORIG > CTA_TUPLE_IP > CTA_IP_V6_DST is too short",
+        ),
+        (
+            2,
+            "CTA_TUPLE_ORIG > CTA_TUPLE_IP: a length runs past its end",
+        ),
+    ] {
+        let mut bytes = message(&Flow::new(tuple, tuple.inverse()));
+        let at = at(&bytes, &[1, 1, 4]);
+        bytes[at..at + 2].copy_from_slice(&len.to_ne_bytes());
+        let error = Flow::from_message(&bytes).unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap();
+        assert_eq!(cause.to_string(), expected);
+    }
+}
+
+/// The kernel's names are of 15 bytes at the most, a helper's own data of 32. What is longer is
+/// refused on the way in, and does not overflow a length on the way out.
+#[test]
+fn names_are_bounded() {
+    let ends = ("[::1]:1".parse().unwrap(), "[::2]:2".parse().unwrap());
+    let tuple = Tuple::tcp(ends.0, ends.1).unwrap();
+    let with = |name: usize, info: usize, secctx: usize| {
+        let mut helper = Helper::new("n".repeat(name));
+        helper.info = Some(vec![7; info].into());
+        let mut flow = Flow::new(tuple, tuple.inverse());
+        flow.set_helper(helper);
+        flow.set_secctx(SecCtx::new("s".repeat(secctx)));
+        flow
+    };
+    let flow = with(15, 32, 4095);
+    assert_eq!(Flow::from_message(&message(&flow)).unwrap(), flow);
+    for (flow, path) in [
+        (with(16, 0, 0), "CTA_HELP > CTA_HELP_NAME is too long"),
+        (with(30_000, 0, 0), "CTA_HELP > CTA_HELP_NAME is too long"),
+        (
+            with(70_000, 70_000, 70_000),
+            "CTA_HELP > CTA_HELP_NAME is too long",
+        ),
+        (with(1, 33, 0), "CTA_HELP > CTA_HELP_INFO is too long"),
+        (
+            with(1, 0, 70_000),
+            "CTA_SECCTX > CTA_SECCTX_NAME is too long",
+        ),
+    ] {
+        let error = Flow::from_message(&message(&flow)).unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap();
+        assert_eq!(cause.to_string(), path);
     }
 }
 

@@ -115,7 +115,7 @@ proptest! {
         let mut flow = Flow::new(tuple, tuple.inverse());
         flow.status = Status::from_bits_retain(status);
         flow.protoinfo = Some(ProtoInfo::Tcp(TcpInfo {
-            state: TcpState::Unknown(state),
+            state: TcpState::from(state),
             flags_orig: Some(TcpFlags::from_bits_retain(flags).into()),
             ..TcpInfo::default()
         }));

@@ -13,7 +13,7 @@ use crate::wire::message::Request;
 use crate::wire::uapi::IPCTNL_MSG_CT_NEW;
 
 /// The flow as a message of the kernel.
-fn message(flow: &Flow) -> Vec<u8> {
+pub(crate) fn message(flow: &Flow) -> Vec<u8> {
     Request::new(IPCTNL_MSG_CT_NEW, 0, flow.family().number())
         .with(|w| flow.write(&flow.zone.context(), w))
         .finish(1)

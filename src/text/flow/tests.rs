@@ -53,7 +53,7 @@ fn prints(flow: &Flow, line: &str) {
 fn protocols() {
     let sctp = Flow {
         protoinfo: Some(ProtoInfo::from(SctpInfo {
-            state: SctpState::Established,
+            state: SctpState::ESTABLISHED,
             vtag_orig: Some(5),
             vtag_reply: Some(6),
         })),
@@ -119,11 +119,11 @@ fn states() {
         })
     };
     for (info, word) in [
-        (TcpState::None.into(), " NONE"),
-        (TcpState::SynSent2.into(), " SYN_SENT2"),
-        (TcpState::Unknown(11).into(), " NONE"),
-        (dccp(DccpState::PartOpen), " PARTOPEN"),
-        (dccp(DccpState::Unknown(10)), " NONE"),
+        (TcpState::NONE.into(), " NONE"),
+        (TcpState::SYN_SENT2.into(), " SYN_SENT2"),
+        (TcpState::from(11).into(), " NONE"),
+        (dccp(DccpState::PARTOPEN), " PARTOPEN"),
+        (dccp(DccpState::from(10)), " NONE"),
         (ProtoInfo::Other, ""),
     ] {
         prints(
@@ -187,7 +187,7 @@ fn everything_at_once() {
     let at_second = |second| UNIX_EPOCH + Duration::from_secs(second);
     let flow = Flow {
         timeout: Some(Duration::from_secs(5)),
-        protoinfo: Some(TcpState::Established.into()),
+        protoinfo: Some(TcpState::ESTABLISHED.into()),
         counters_orig: counters(3, 4),
         counters_reply: counters(u64::MAX, 6),
         mark: Some(9),

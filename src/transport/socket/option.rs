@@ -3,7 +3,7 @@
 use nix::libc;
 use nix::sys::socket::sockopt::GetStruct;
 
-use crate::wire::uapi::SO_NETNS_COOKIE;
+use crate::wire::uapi::{SO_MEMINFO, SO_NETNS_COOKIE};
 
 /// The number of the socket's network namespace.
 #[derive(Debug, Clone, Copy)]
@@ -15,4 +15,17 @@ nix::getsockopt_impl!(
     SO_NETNS_COOKIE,
     u64,
     GetStruct<u64>
+);
+
+/// The queues of the socket in bytes, with what did not fit: `sk_meminfo` of the kernel, of which
+/// the first two and the last are of use here.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MemInfo;
+
+nix::getsockopt_impl!(
+    MemInfo,
+    libc::SOL_SOCKET,
+    SO_MEMINFO,
+    [u32; 9],
+    GetStruct<[u32; 9]>
 );

@@ -76,7 +76,7 @@ impl Expected {
             patch = patch.status(Status::SEEN_REPLY);
         }
         if let (true, Some(state)) = (is(4), &mut self.state) {
-            *state = TcpState::CloseWait;
+            *state = TcpState::CLOSE_WAIT;
             patch = patch.tcp_state(*state);
         }
         patch
@@ -113,7 +113,7 @@ fn population() -> Vec<Expected> {
         mark: n + 0x100,
         status: Status::CONFIRMED | [Status::ASSURED, Status::SEEN_REPLY][n as usize % 2],
         labels: Some(label(3) | label(127)),
-        state: (tuple.protocol() == 6).then_some(TcpState::Established),
+        state: (tuple.protocol() == 6).then_some(TcpState::ESTABLISHED),
         short: false,
     });
     flows.collect()

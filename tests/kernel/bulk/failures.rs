@@ -80,7 +80,7 @@ fn creates() -> Vec<(NewFlow, ErrorKind, &'static str)> {
         ),
         (missing().reply(udp6(1)), InvalidInput, "family"),
         (missing().master(udp6(1)), InvalidInput, "master"),
-        (missing().tcp_state(TcpState::Close), InvalidInput, "TCP"),
+        (missing().tcp_state(TcpState::CLOSE), InvalidInput, "TCP"),
         (
             NewFlow::new(udp(MISSING), Duration::MAX),
             InvalidInput,
@@ -136,7 +136,7 @@ fn updates() -> Vec<(Change, Outcome)> {
         ),
         (
             plain,
-            patch().tcp_state(TcpState::Close),
+            patch().tcp_state(TcpState::CLOSE),
             refused(InvalidInput, "protoinfo"),
         ),
         (

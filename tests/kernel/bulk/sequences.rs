@@ -72,7 +72,7 @@ fn create(dice: &mut Dice, zone: u16) -> Change {
         0 => flow.status(status(dice)),
         1 => flow.reply(udp(1).inverse()),
         2 => flow.master(tcp(1)),
-        3 => flow.tcp_state(TcpState::Established),
+        3 => flow.tcp_state(TcpState::ESTABLISHED),
         4 => flow.helper("ftp"),
         _ => flow,
     })
@@ -86,7 +86,7 @@ fn patch(dice: &mut Dice) -> Patch {
             3 => patch.labels(Masked::new(label(3), Labels::ALL)),
             4 => patch.timeout(HOUR),
             5 => patch.status(status(dice)),
-            _ => patch.tcp_state(TcpState::TimeWait),
+            _ => patch.tcp_state(TcpState::TIME_WAIT),
         };
     }
     patch

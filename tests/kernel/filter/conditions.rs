@@ -104,8 +104,8 @@ pub(crate) fn all() -> Vec<Condition> {
         "assured", K::STATUS, |b| b.status(these(Status::ASSURED)), |f| has(f, Status::ASSURED);
         "unanswered", K::STATUS, |b| b.status(Masked::new(Status::empty(), Status::SEEN_REPLY)),
             |f| !has(f, Status::SEEN_REPLY);
-        "TCP state", K::empty(), |b| b.tcp_state(TcpState::TimeWait),
-            |f| matches!(&f.protoinfo, Some(ProtoInfo::Tcp(tcp)) if tcp.state == TcpState::TimeWait);
+        "TCP state", K::empty(), |b| b.tcp_state(TcpState::TIME_WAIT),
+            |f| matches!(&f.protoinfo, Some(ProtoInfo::Tcp(tcp)) if tcp.state == TcpState::TIME_WAIT);
         "source NAT", K::STATUS, |b| b.nat(NatKind::Source), |f| has(f, Status::SRC_NAT);
         "destination NAT", K::STATUS, |b| b.nat(NatKind::Destination),
             |f| has(f, Status::DST_NAT);

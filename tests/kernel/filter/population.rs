@@ -53,7 +53,11 @@ pub(crate) fn flow(n: u16) -> NewFlow {
         flow = flow.labels(label(3) | label(100 + (n % 9) as u8));
     }
     if kind < 2 {
-        let states = [TcpState::Established, TcpState::TimeWait, TcpState::SynSent];
+        let states = [
+            TcpState::ESTABLISHED,
+            TcpState::TIME_WAIT,
+            TcpState::SYN_SENT,
+        ];
         flow = flow.tcp_state(states[usize::from(n / 3 % 3)]);
     }
     let nat = n / 5 % 4;

@@ -81,7 +81,7 @@ async fn remove() {
         &|b| b.protocol(6).orig_dst_port(443),
         &|b| b.protocol(17).reply_src_port(50..=60),
         &|b| b.labels(Masked::new(label, label)),
-        &|b| b.tcp_state(TcpState::TimeWait),
+        &|b| b.tcp_state(TcpState::TIME_WAIT),
         &|b| b.not(udp6.clone()).orig_zone(5),
     ];
     for (n, add) in conditions.into_iter().enumerate() {

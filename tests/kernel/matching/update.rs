@@ -120,10 +120,10 @@ async fn status() {
 async fn tcp_state() {
     let mut stock = Stock::new().await;
     let [by] = named(["TCP v6"]);
-    let patch = Patch::new().tcp_state(TcpState::LastAck);
+    let patch = Patch::new().tcp_state(TcpState::LAST_ACK);
     let filter = build(&[&by]).expect("a filter");
     let change = |flow: &mut Flow| match &mut flow.protoinfo {
-        Some(ProtoInfo::Tcp(info)) => info.state = TcpState::LastAck,
+        Some(ProtoInfo::Tcp(info)) => info.state = TcpState::LAST_ACK,
         other => panic!("{other:?}"),
     };
     stock
@@ -139,7 +139,7 @@ async fn several_things_at_once() {
         .mark(0x5555)
         .labels(labels)
         .status(Status::ASSURED)
-        .tcp_state(TcpState::Close)
+        .tcp_state(TcpState::CLOSE)
         .timeout(Duration::from_secs(3600));
     let filter = build(&[&by]).expect("a filter");
     let change = |flow: &mut Flow| {
@@ -149,7 +149,7 @@ async fn several_things_at_once() {
         let Some(ProtoInfo::Tcp(info)) = &mut flow.protoinfo else {
             panic!("{flow:?}");
         };
-        info.state = TcpState::Close;
+        info.state = TcpState::CLOSE;
     };
     stock
         .updated(filter, patch, by.holds, change, "several")
@@ -188,7 +188,7 @@ async fn what_fails_fails_alone() {
     let (mut tcp, others): (Vec<_>, Vec<_>) =
         matching.into_iter().partition(|it| it.orig.protocol() == 6);
     assert!(tcp.len() > 20 && others.len() > 64);
-    let patch = Patch::new().tcp_state(TcpState::FinWait).mark(5);
+    let patch = Patch::new().tcp_state(TcpState::FIN_WAIT).mark(5);
     let filter = build(&[&by]).expect("a filter");
     let report = stock.handle.update_matching(filter, patch).await;
     let report = report.expect("a report");
@@ -200,7 +200,7 @@ async fn what_fails_fails_alone() {
         let Some(ProtoInfo::Tcp(info)) = &mut flow.protoinfo else {
             panic!("{flow:?}");
         };
-        info.state = TcpState::FinWait;
+        info.state = TcpState::FIN_WAIT;
     }
     let expected = tcp.iter().chain(&others).chain(&rest);
     assert!(lasting(&listed(&stock.handle).await) == lasting(expected));

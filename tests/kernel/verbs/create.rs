@@ -39,7 +39,7 @@ async fn with_all_settings_at_once() {
             .mark(0xdead_beef)
             .labels(label(0) | label(127))
             .zone(5)
-            .tcp_state(TcpState::Established)
+            .tcp_state(TcpState::ESTABLISHED)
             .helper("ftp")
             .seqadj_orig(orig)
             .seqadj_reply(reply)

@@ -41,14 +41,18 @@ async fn tuples_that_cannot_be() {
             assert_eq!(error.errno(), None);
         }
     }
-    for protocol in [6, 17, 47, 132, 136] {
+    for (protocol, name) in [(6, "tcp"), (17, "udp")] {
         let tuple = Tuple::generic(v4(1), v4(2), protocol);
-        refused(tuple, INVALID, &[&format!("protocol {protocol}"), "ports"]);
+        refused(tuple, INVALID, &[&format!("protocol {name}"), "ports"]);
     }
-    for protocol in [1, 58] {
+    for (protocol, name) in [(1, "icmp"), (58, "icmpv6")] {
         let tuple = Tuple::generic(v4(1), v4(2), protocol);
-        refused(tuple, INVALID, &[&format!("protocol {protocol}"), "type"]);
+        refused(tuple, INVALID, &[&format!("protocol {name}"), "type"]);
+        let tuple = Tuple::new(protocol, at(v4(1), 0), at(v4(2), 0));
+        refused(tuple, INVALID, &[&format!("protocol {name}"), "type"]);
     }
+    let tuple = Tuple::new(50, at(v4(1), 4500), at(v4(2), 0));
+    refused(tuple, INVALID, &["port", "esp"]);
     let (IpAddr::V4(a), IpAddr::V4(b), IpAddr::V6(c), IpAddr::V6(d)) = (v4(1), v4(2), v6(1), v6(2))
     else {
         unreachable!("two of each");
@@ -130,15 +134,15 @@ fn bad_patches() -> Vec<(Tuple, Patch, &'static str)> {
     let scales = |orig, reply| TcpInfo {
         wscale_orig: orig,
         wscale_reply: reply,
-        ..TcpInfo::liberal(TcpState::Established)
+        ..TcpInfo::liberal(TcpState::ESTABLISHED)
     };
     let sctp = |orig, reply| SctpInfo {
-        state: SctpState::Closed,
+        state: SctpState::CLOSED,
         vtag_orig: orig,
         vtag_reply: reply,
     };
     let dccp = DccpInfo {
-        state: DccpState::Open,
+        state: DccpState::OPEN,
         role: None,
         handshake_seq: None,
     };
@@ -154,7 +158,7 @@ fn bad_patches() -> Vec<(Tuple, Patch, &'static str)> {
         ),
         (
             udp(1),
-            patch().tcp_state(TcpState::Established),
+            patch().tcp_state(TcpState::ESTABLISHED),
             "protoinfo: of TCP",
         ),
         (
@@ -165,7 +169,7 @@ fn bad_patches() -> Vec<(Tuple, Patch, &'static str)> {
         (tcp(1), patch().protoinfo(dccp), "protoinfo: of DCCP"),
         (
             association,
-            patch().tcp_state(TcpState::Close),
+            patch().tcp_state(TcpState::CLOSE),
             "protoinfo: of TCP",
         ),
         (

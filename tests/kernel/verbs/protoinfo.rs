@@ -42,7 +42,7 @@ const LIBERAL: TcpFlags = TcpFlags::BE_LIBERAL.union(TcpFlags::SACK_PERM);
 fn scaled() -> TcpInfo {
     let flags = LIBERAL | TcpFlags::WINDOW_SCALE;
     TcpInfo {
-        state: TcpState::Established,
+        state: TcpState::ESTABLISHED,
         wscale_orig: Some(7),
         wscale_reply: Some(9),
         flags_orig: Some(flags.into()),
@@ -53,14 +53,14 @@ fn scaled() -> TcpInfo {
 async fn a_created_tcp_flow_is_liberal() {
     let handle = connect();
     for (tuple, state) in [
-        (tcp(1), TcpState::Established),
-        (tcp6(1), TcpState::SynSent),
+        (tcp(1), TcpState::ESTABLISHED),
+        (tcp6(1), TcpState::SYN_SENT),
     ] {
         let info = tcp_info(&create(&handle, new(tuple).tcp_state(state)).await);
         assert_eq!((info.state, flags(info)), (state, (LIBERAL, LIBERAL)));
     }
     let info = tcp_info(&create(&handle, new(tcp(2))).await);
-    assert_eq!(info.state, TcpState::None);
+    assert_eq!(info.state, TcpState::NONE);
     assert_eq!(flags(info), (TcpFlags::empty(), TcpFlags::empty()));
 }
 
@@ -83,10 +83,10 @@ async fn every_tcp_state_can_be_set() {
 async fn a_state_leaves_flags_and_scales() {
     let handle = connect();
     create(&handle, new(tcp6(1)).protoinfo(scaled())).await;
-    let update = handle.update(tcp6(1)).tcp_state(TcpState::CloseWait);
+    let update = handle.update(tcp6(1)).tcp_state(TcpState::CLOSE_WAIT);
     update.await.expect("a state");
     let expected = TcpInfo {
-        state: TcpState::CloseWait,
+        state: TcpState::CLOSE_WAIT,
         ..scaled()
     };
     assert_eq!(tcp_info(&got(&handle, tcp6(1)).await), expected);
@@ -97,7 +97,7 @@ async fn flags_change_under_their_mask() {
     create(&handle, new(tcp(1)).protoinfo(scaled())).await;
     let changed = TcpFlags::SACK_PERM | TcpFlags::MAXACK_SET;
     let change = TcpInfo {
-        state: TcpState::Established,
+        state: TcpState::ESTABLISHED,
         flags_reply: Some(Masked::new(TcpFlags::MAXACK_SET, changed)),
         ..TcpInfo::default()
     };
@@ -114,7 +114,7 @@ async fn flags_change_under_their_mask() {
 
 async fn scales_go_with_their_flags() {
     let handle = connect();
-    create(&handle, new(tcp(1)).tcp_state(TcpState::Established)).await;
+    create(&handle, new(tcp(1)).tcp_state(TcpState::ESTABLISHED)).await;
     let scale = Masked::new(TcpFlags::WINDOW_SCALE, TcpFlags::WINDOW_SCALE);
     let change = TcpInfo {
         flags_orig: Some(scale),
@@ -126,7 +126,7 @@ async fn scales_go_with_their_flags() {
     assert_eq!(tcp_info(&got(&handle, tcp(1)).await), scaled());
     // They are there now, and can be changed alone.
     let change = TcpInfo {
-        state: TcpState::Established,
+        state: TcpState::ESTABLISHED,
         wscale_orig: Some(0),
         wscale_reply: Some(14),
         ..TcpInfo::default()
@@ -147,7 +147,7 @@ async fn sctp_has_a_state_and_two_tags() {
             vtag_reply: Some(reply),
         };
         let shown = |flow: Flow| flow.protoinfo;
-        let closed = info(SctpState::Closed, 0, 0x0102_0304);
+        let closed = info(SctpState::CLOSED, 0, 0x0102_0304);
         let flow = create(&handle, new(tuple).protoinfo(closed)).await;
         assert_eq!(shown(flow), Some(closed.into()));
         for state in (0..=8).map(SctpState::from) {
@@ -165,11 +165,11 @@ async fn a_real_connections_state_can_be_set() {
     let tcp = visible::tcp(&handle, at(Ipv4Addr::LOCALHOST.into(), 0)).await;
     let (mut pair, flow) = tcp.expect("a connection");
     let before = tcp_info(&flow);
-    assert_eq!(before.state, TcpState::Established);
-    let update = handle.update(&flow).tcp_state(TcpState::CloseWait);
+    assert_eq!(before.state, TcpState::ESTABLISHED);
+    let update = handle.update(&flow).tcp_state(TcpState::CLOSE_WAIT);
     update.await.expect("a state");
     let now = tcp_info(&got(&handle, &flow).await);
-    assert_eq!(now.state, TcpState::CloseWait);
+    assert_eq!(now.state, TcpState::CLOSE_WAIT);
     assert!(flags(now).0.contains(TcpFlags::WINDOW_SCALE));
     assert_eq!(
         (now.wscale_orig, now.wscale_reply),

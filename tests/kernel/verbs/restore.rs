@@ -113,7 +113,7 @@ async fn a_connection_with_both_goes_on() {
         let Some(ProtoInfo::Tcp(info)) = &restored.protoinfo else {
             panic!("no state in {restored:?}");
         };
-        assert_eq!(info.state, TcpState::Established);
+        assert_eq!(info.state, TcpState::ESTABLISHED);
         for _ in 0..2 {
             pass(&mut pair.client, &mut pair.server).await;
             pass(&mut pair.server, &mut pair.client).await;
@@ -160,7 +160,7 @@ async fn at_rest(handle: &ConntrackHandle) -> Flow {
 async fn a_related_flow_and_its_master() {
     let handle = connect();
     for (master, child) in [(tcp(1), udp(1)), (tcp6(1), udp6(1))] {
-        let flow = new(master).helper("ftp").tcp_state(TcpState::Established);
+        let flow = new(master).helper("ftp").tcp_state(TcpState::ESTABLISHED);
         handle.create(flow).await.expect("a master");
         handle
             .create(new(child).master(master))
@@ -186,7 +186,7 @@ async fn whatever_was_set() {
     };
     let sctp = Tuple::sctp(at(v4(1), 1), at(v4(2), 2)).expect("one family");
     let sctp_info = SctpInfo {
-        state: SctpState::Established,
+        state: SctpState::ESTABLISHED,
         vtag_orig: Some(5),
         vtag_reply: Some(6),
     };
@@ -201,7 +201,7 @@ async fn whatever_was_set() {
         new(udp6(4)).status(Status::ASSURED | Status::SEEN_REPLY | Status::FIXED_TIMEOUT),
         new(udp(5)).reply(udp(6).inverse()).mark(0),
         new(tcp6(7))
-            .tcp_state(TcpState::TimeWait)
+            .tcp_state(TcpState::TIME_WAIT)
             .seqadj_orig(adjusted),
         new(tcp(8)).seqadj_reply(adjusted).helper("ftp"),
         new(sctp).protoinfo(sctp_info),

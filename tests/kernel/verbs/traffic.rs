@@ -156,7 +156,7 @@ async fn of_tcp() {
         let Some(ProtoInfo::Tcp(info)) = flow.protoinfo else {
             panic!("no state in {flow:?}");
         };
-        assert_eq!(info.state, TcpState::Established);
+        assert_eq!(info.state, TcpState::ESTABLISHED);
         let scales = info.wscale_orig.zip(info.wscale_reply);
         assert!(scales.is_some_and(|(orig, reply)| orig <= 14 && reply <= 14));
         for flags in [info.flags_orig, info.flags_reply] {
@@ -176,9 +176,9 @@ async fn of_tcp() {
         pair.close().await.expect("to close");
         let state = |flow: &Flow| match flow.protoinfo {
             Some(ProtoInfo::Tcp(info)) => info.state,
-            _ => TcpState::None,
+            _ => TcpState::NONE,
         };
-        visible_when(&handle, tuple, |flow| state(flow) == TcpState::TimeWait).await;
+        visible_when(&handle, tuple, |flow| state(flow) == TcpState::TIME_WAIT).await;
     }
 }
 
@@ -209,7 +209,7 @@ async fn with_zones_and_marks() {
         Some(vec![127])
     );
     let info = SctpInfo {
-        state: SctpState::Closed,
+        state: SctpState::CLOSED,
         vtag_orig: Some(0),
         vtag_reply: Some(0x0102_0304),
     };

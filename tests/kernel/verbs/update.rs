@@ -109,7 +109,7 @@ fn everything() -> Patch {
         .labels(Masked::new(label(64), label(64) | label(3)))
         .timeout(Duration::from_secs(500))
         .status(Status::SEEN_REPLY | Status::ASSURED)
-        .tcp_state(TcpState::Established)
+        .tcp_state(TcpState::ESTABLISHED)
         .synproxy(SynProxy {
             isn: 1,
             its: 2,
@@ -127,7 +127,7 @@ async fn has_everything(handle: &ConntrackHandle, tuple: Tuple) {
     let Some(ProtoInfo::Tcp(info)) = flow.protoinfo else {
         panic!("no state");
     };
-    assert_eq!(info.state, TcpState::Established);
+    assert_eq!(info.state, TcpState::ESTABLISHED);
     assert_eq!(flow.synproxy.map(|numbers| numbers.tsoff), Some(3));
 }
 
@@ -142,7 +142,7 @@ async fn several_things_at_once() {
         .labels(Masked::new(label(64), label(64) | label(3)))
         .timeout(Duration::from_secs(500))
         .status(Status::SEEN_REPLY | Status::ASSURED)
-        .tcp_state(TcpState::Established)
+        .tcp_state(TcpState::ESTABLISHED)
         .synproxy(SynProxy {
             isn: 1,
             its: 2,

@@ -124,7 +124,7 @@ fn translations() -> Vec<NewFlow> {
             new(tcp(52, v6))
                 .source_nat(Nat::to(to).ports(6000..=6010))
                 .destination_nat(Nat::to(other))
-                .tcp_state(TcpState::Established)
+                .tcp_state(TcpState::ESTABLISHED)
                 .status(Status::SEEN_REPLY | Status::ASSURED),
         ]);
     }
@@ -161,7 +161,7 @@ fn settings() -> Vec<NewFlow> {
         new(tcp(69, false))
             .seqadj_orig(adjusted)
             .seqadj_reply(adjusted),
-        new(master).helper("ftp").tcp_state(TcpState::Established),
+        new(master).helper("ftp").tcp_state(TcpState::ESTABLISHED),
         new(udp(71, false)).master(master),
     ]
 }
@@ -174,7 +174,7 @@ async fn without_counters(handle: &ConntrackHandle) -> usize {
     }
     let flows = [
         new(udp(80, false)),
-        new(tcp(80, true)).tcp_state(TcpState::SynSent),
+        new(tcp(80, true)).tcp_state(TcpState::SYN_SENT),
     ];
     for flow in &flows {
         handle.create(flow.clone()).await.expect("to create a flow");

@@ -1,0 +1,269 @@
+//! What the kernel tells of the table unasked: flows that come, change and go, and what was lost.
+
+use std::time::SystemTime;
+
+use bitflags::bitflags;
+
+use crate::error::{Error, Result};
+use crate::expectation::Expectation;
+use crate::flow::Flow;
+use crate::wire::attr::DecodeError;
+use crate::wire::message::Frame;
+use crate::wire::uapi::*;
+
+bitflags! {
+    /// Kinds of events, `conntrack -E -e`: each is a multicast group of the kernel's, and what
+    /// nobody listens to is not made.
+    ///
+    /// The default is [`FLOWS`](Self::FLOWS).
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+    #[cfg_attr(feature = "serde", serde(transparent))]
+    pub struct EventKinds: u32 {
+        /// New flows, `-e NEW`. `NFNLGRP_CONNTRACK_NEW`.
+        const NEW = 1 << 0;
+        /// Changes of flows, `-e UPDATES`. `NFNLGRP_CONNTRACK_UPDATE`.
+        const UPDATE = 1 << 1;
+        /// Ends of flows, `-e DESTROY`. `NFNLGRP_CONNTRACK_DESTROY`.
+        const DESTROY = 1 << 2;
+        /// New expectations, `-E expect -e NEW`. `NFNLGRP_CONNTRACK_EXP_NEW`.
+        const EXPECT_NEW = 1 << 3;
+        /// Ends of expectations, `-E expect -e DESTROY`. `NFNLGRP_CONNTRACK_EXP_DESTROY`.
+        const EXPECT_DESTROY = 1 << 4;
+        /// All that is about flows.
+        const FLOWS = Self::NEW.bits() | Self::UPDATE.bits() | Self::DESTROY.bits();
+        /// All that is about expectations. The kernel makes no events of their changes.
+        const EXPECTATIONS = Self::EXPECT_NEW.bits() | Self::EXPECT_DESTROY.bits();
+    }
+}
+
+/// One event, or a gap between two.
+///
+/// `Display` is the line of `conntrack -E` (1.4.7), `{:#}` that of
+/// `conntrack -E -o extended,id,timestamp,userspace`; both without the name of the program, which
+/// conntrack(8) looks up by its port id. The time in front is the event's own
+/// ([`time`](Self::time)); without one there is none.
+///
+/// # What is there
+///
+/// An event has the part of the flow that it is about; what it leaves out is `None`, and stays as
+/// it was. Always there: both tuples, the zone, the status and the id.
+///
+/// | | `New` | `Update` | `Destroy` |
+/// |---|---|---|---|
+/// | timeout | yes | yes | where time is left (Linux 5.10) |
+/// | protoinfo | yes | where it changed | the state alone (Linux 5.10) |
+/// | mark | where not 0 | where not 0, or changed | where not 0 |
+/// | labels | where set | where changed, and one is set | no |
+/// | helper | yes | yes | no |
+/// | master | yes | no | no |
+/// | sequence adjustments, SYN proxy | where set | where changed | no |
+/// | counters, start and stop | no | no | yes |
+/// | use count | no | no | no |
+///
+/// # How often
+///
+/// Packets of a flow that change nothing but counters and timeout make no event; all that one
+/// packet changes makes one. An update by a request always makes one. Where another program listens
+/// [reliably](crate::Events::reliable), events can come twice, and a change as a `New` of a flow
+/// that is known: who keeps a state should take each as what it says of its flow.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum Event {
+    /// A flow came into the table: its first packet left the machine, or a request made it.
+    /// `IPCTNL_MSG_CT_NEW` with `NLM_F_CREATE`.
+    New {
+        /// The flow.
+        flow: Flow,
+        /// The netlink port id of the program whose request it was; `None` for packets.
+        port_id: Option<u32>,
+        /// The id that the listener's namespace has for the one where it happened; `None` for its
+        /// own.
+        nsid: Option<u32>,
+    },
+    /// A flow changed. `IPCTNL_MSG_CT_NEW` without `NLM_F_CREATE`.
+    Update {
+        /// The flow, with what changed.
+        flow: Flow,
+        /// The netlink port id of the program whose request it was; `None` for packets.
+        port_id: Option<u32>,
+        /// The id that the listener's namespace has for the one where it happened; `None` for its
+        /// own.
+        nsid: Option<u32>,
+    },
+    /// A flow left the table: deleted, timed out, or removed by the kernel.
+    /// `IPCTNL_MSG_CT_DELETE`.
+    ///
+    /// The kernel looks for flows that timed out now and then: this can come a minute late.
+    Destroy {
+        /// The flow, as it was at its end.
+        flow: Flow,
+        /// The netlink port id of the program whose request it was; `None` for packets and
+        /// timeouts.
+        port_id: Option<u32>,
+        /// The id that the listener's namespace has for the one where it happened; `None` for its
+        /// own.
+        nsid: Option<u32>,
+    },
+    /// A helper has read of a flow that is yet to come, or a request announced one.
+    /// `IPCTNL_MSG_EXP_NEW`.
+    ExpectNew {
+        /// The expectation.
+        expectation: Expectation,
+        /// The netlink port id of the program whose request it was; `None` for packets.
+        port_id: Option<u32>,
+        /// The id that the listener's namespace has for the one where it happened; `None` for its
+        /// own.
+        nsid: Option<u32>,
+    },
+    /// An expectation is gone: met, timed out, or removed, maybe with its master.
+    /// `IPCTNL_MSG_EXP_DELETE`.
+    ExpectDestroy {
+        /// The expectation.
+        expectation: Expectation,
+        /// The netlink port id of the program whose request it was; `None` for packets and
+        /// timeouts.
+        port_id: Option<u32>,
+        /// The id that the listener's namespace has for the one where it happened; `None` for its
+        /// own.
+        nsid: Option<u32>,
+    },
+    /// Events were lost here, because the reader was slower than they came: those before are older
+    /// than the gap, those after are younger. The stream goes on.
+    ///
+    /// Who keeps a state of the table has to list it again.
+    Overrun {
+        /// How many, as the kernel counts them. 0 where it could not so much as begin to make an
+        /// event, for lack of memory, and so counted none.
+        lost: u64,
+    },
+}
+
+impl Event {
+    /// Decodes one message of the kernel, from its netlink header on: for programs that have the
+    /// bytes from elsewhere, a capture or a socket of their own.
+    ///
+    /// # Errors
+    ///
+    /// [`Decode`](crate::ErrorKind::Decode) where the bytes are not an event's; [`Error::bytes`]
+    /// has them.
+    pub fn from_message(message: &[u8]) -> Result<Self> {
+        Frame::first(message)
+            .unwrap_or(Err(DecodeError::Truncated))
+            .and_then(|frame| Self::decode(&frame, None))
+            .map_err(|cause| Error::decode(cause, message))
+    }
+
+    /// The flow; `None` where it is not about one.
+    pub fn flow(&self) -> Option<&Flow> {
+        match self {
+            Self::New { flow, .. } | Self::Update { flow, .. } | Self::Destroy { flow, .. } => {
+                Some(flow)
+            }
+            _ => None,
+        }
+    }
+
+    /// The expectation; `None` where it is not about one.
+    pub fn expectation(&self) -> Option<&Expectation> {
+        match self {
+            Self::ExpectNew { expectation, .. } | Self::ExpectDestroy { expectation, .. } => {
+                Some(expectation)
+            }
+            _ => None,
+        }
+    }
+
+    /// The netlink port id of the program that caused it; `None` for packets, timeouts and gaps.
+    ///
+    /// `-o userspace`; the `nlmsg_pid` of the message. The first netlink socket of a process has its
+    /// process id, the others large numbers.
+    pub fn port_id(&self) -> Option<u32> {
+        match self {
+            Self::New { port_id, .. }
+            | Self::Update { port_id, .. }
+            | Self::Destroy { port_id, .. }
+            | Self::ExpectNew { port_id, .. }
+            | Self::ExpectDestroy { port_id, .. } => *port_id,
+            Self::Overrun { .. } => None,
+        }
+    }
+
+    /// The id that the listener's namespace has for the one where it happened; `None` for its own,
+    /// and for gaps.
+    pub fn nsid(&self) -> Option<u32> {
+        match self {
+            Self::New { nsid, .. }
+            | Self::Update { nsid, .. }
+            | Self::Destroy { nsid, .. }
+            | Self::ExpectNew { nsid, .. }
+            | Self::ExpectDestroy { nsid, .. } => *nsid,
+            Self::Overrun { .. } => None,
+        }
+    }
+
+    /// When it happened. `CTA_TIMESTAMP_EVENT` (Linux 6.14); `None` on older kernels, and unless
+    /// `nf_conntrack_timestamp` was 1 when the flow began.
+    pub fn time(&self) -> Option<SystemTime> {
+        self.flow()?.event_timestamp().copied()
+    }
+
+    /// Reads the event out of a message.
+    #[inline]
+    pub(crate) fn decode(frame: &Frame<'_>, nsid: Option<u32>) -> Result<Self, DecodeError> {
+        let port_id = frame.port_id();
+        match frame.kind {
+            IPCTNL_MSG_CT_NEW if frame.flags & NLM_F_CREATE != 0 => Ok(Self::New {
+                flow: Flow::decode(frame)?,
+                port_id,
+                nsid,
+            }),
+            IPCTNL_MSG_CT_NEW => Ok(Self::Update {
+                flow: Flow::decode(frame)?,
+                port_id,
+                nsid,
+            }),
+            IPCTNL_MSG_CT_DELETE => Ok(Self::Destroy {
+                flow: Flow::decode(frame)?,
+                port_id,
+                nsid,
+            }),
+            IPCTNL_MSG_EXP_NEW => Ok(Self::ExpectNew {
+                expectation: Expectation::decode(frame)?,
+                port_id,
+                nsid,
+            }),
+            IPCTNL_MSG_EXP_DELETE => Ok(Self::ExpectDestroy {
+                expectation: Expectation::decode(frame)?,
+                port_id,
+                nsid,
+            }),
+            kind => Err(DecodeError::NoFlow { kind }),
+        }
+    }
+}
+
+impl EventKinds {
+    /// The multicast groups of these kinds.
+    pub(crate) fn groups(self) -> impl Iterator<Item = u32> {
+        [
+            (Self::NEW, NFNLGRP_CONNTRACK_NEW),
+            (Self::UPDATE, NFNLGRP_CONNTRACK_UPDATE),
+            (Self::DESTROY, NFNLGRP_CONNTRACK_DESTROY),
+            (Self::EXPECT_NEW, NFNLGRP_CONNTRACK_EXP_NEW),
+            (Self::EXPECT_DESTROY, NFNLGRP_CONNTRACK_EXP_DESTROY),
+        ]
+        .into_iter()
+        .filter_map(move |(kind, group)| self.contains(kind).then_some(group))
+    }
+}
+
+impl Default for EventKinds {
+    fn default() -> Self {
+        Self::FLOWS
+    }
+}
+
+#[cfg(test)]
+mod tests;

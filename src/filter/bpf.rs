@@ -1,0 +1,327 @@
+//! A socket filter made of a [`Filter`]: the kernel then queues no event that does not match.
+//!
+//! It may let pass what does not match, for every event is compared again, and never drops what
+//! does. Of `not` it needs the contrary, a test that holds for nothing which does not match: each
+//! filter is made in one [`Sense`] or the other.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::conditions::{Conditions, Ends};
+use super::{Filter, KernelFilter, Ports};
+use crate::flow::{Bits, Family, Masked, Status};
+use crate::wire::bpf::{Instruction, Part, Test, Value};
+use crate::wire::uapi::*;
+
+/// A program, and the conditions that it compares.
+#[derive(Debug)]
+pub(crate) struct SocketFilter {
+    pub(crate) program: Vec<Instruction>,
+    pub(crate) conditions: KernelFilter,
+}
+
+/// What of a filter a test is to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sense {
+    /// Holds for all that matches.
+    May,
+    /// Holds for nothing that does not match.
+    Must,
+}
+
+impl SocketFilter {
+    /// The part of the filter that fits in one program; `None` where no part does.
+    pub(crate) fn new(filter: &Filter) -> Option<Self> {
+        let mut whole = Test::Always;
+        let mut fits = None;
+        for (condition, test) in conditions(&filter.0, Sense::May) {
+            let Some(test) = test.filter(|test| *test != Test::Always) else {
+                continue;
+            };
+            let longer = Test::all([whole.clone(), test]);
+            if let Some(program) = longer.program() {
+                whole = longer;
+                let (_, before) = fits.unwrap_or_default();
+                fits = Some((program, before | condition));
+            }
+        }
+        fits.map(|(program, conditions)| Self {
+            program,
+            conditions,
+        })
+    }
+}
+
+impl Sense {
+    fn contrary(self) -> Self {
+        match self {
+            Self::May => Self::Must,
+            Self::Must => Self::May,
+        }
+    }
+}
+
+/// The test of a whole filter.
+fn test(filter: &Filter, sense: Sense) -> Test {
+    let tests = conditions(&filter.0, sense).into_iter();
+    Test::all(tests.map(|(_, test)| {
+        test.unwrap_or(match sense {
+            Sense::May => Test::Always,
+            Sense::Must => Test::Never,
+        })
+    }))
+}
+
+/// Each condition of a filter, the cheapest first; without a test where the program cannot tell.
+fn conditions(all: &Conditions, sense: Sense) -> Vec<(KernelFilter, Option<Test>)> {
+    let mut found = Vec::new();
+    let mut add = |condition, test| found.push((condition, test));
+    if let Some(family) = all.family {
+        add(KernelFilter::FAMILY, Some(Test::Family(family.number())));
+    }
+    if let Some(mark) = all.mark {
+        add(KernelFilter::MARK, Some(number(CTA_MARK, true, mark)));
+    }
+    if let Some(status) = all.status {
+        let status = Masked::new(status.value().bits(), status.mask().bits());
+        add(
+            KernelFilter::STATUS,
+            Some(number(CTA_STATUS, false, status)),
+        );
+    }
+    if all.any_nat {
+        add(KernelFilter::STATUS, Some(any_nat()));
+    }
+    if let Some(zone) = all.zone {
+        add(KernelFilter::ZONE, Some(in_zone(zone)));
+    }
+    if let Some(protocol) = all.protocol {
+        let path = [CTA_TUPLE_ORIG, CTA_TUPLE_PROTO, CTA_PROTO_NUM];
+        let part = Part::exactly(0, BPF_B, protocol.into());
+        add(KernelFilter::PROTOCOL, Some(at(&path, part)));
+    }
+    ends(&all.orig, CTA_TUPLE_ORIG, ORIG, &mut add);
+    ends(&all.reply, CTA_TUPLE_REPLY, REPLY, &mut add);
+    icmp(all, &mut add);
+    for filters in &all.any_of {
+        let one = Test::any(filters.iter().map(|filter| test(filter, sense)));
+        add(KernelFilter::ANY_OF, Some(one));
+    }
+    for filter in &all.not {
+        let not = test(filter, sense.contrary()).contrary();
+        add(KernelFilter::NOT, Some(not));
+    }
+    if all.has_unseen() {
+        add(KernelFilter::empty(), None);
+    }
+    found
+}
+
+impl Conditions {
+    /// Is there a condition that no program compares?
+    fn has_unseen(&self) -> bool {
+        // By name, so that a new condition asks to be thought of.
+        let Self {
+            family: _,
+            protocol: _,
+            orig: _,
+            reply: _,
+            icmp_type: _,
+            icmp_code: _,
+            icmp_id: _,
+            zone: _,
+            mark: _,
+            status: _,
+            any_nat: _,
+            any_of: _,
+            not: _,
+            orig_zone,
+            reply_zone,
+            labels,
+            tcp_state,
+            sctp_state,
+            dccp_state,
+            has_helper,
+            helper,
+            has_master,
+            master,
+        } = self;
+        orig_zone.is_some()
+            || reply_zone.is_some()
+            || labels.is_some()
+            || tcp_state.is_some()
+            || sctp_state.is_some()
+            || dccp_state.is_some()
+            || *has_helper
+            || helper.is_some()
+            || *has_master
+            || master.is_some()
+    }
+}
+
+/// The conditions on a tuple: source and destination, and their ports.
+const ORIG: [KernelFilter; 4] = [
+    KernelFilter::ORIG_SRC,
+    KernelFilter::ORIG_DST,
+    KernelFilter::ORIG_SRC_PORT,
+    KernelFilter::ORIG_DST_PORT,
+];
+const REPLY: [KernelFilter; 4] = [
+    KernelFilter::REPLY_SRC,
+    KernelFilter::REPLY_DST,
+    KernelFilter::REPLY_SRC_PORT,
+    KernelFilter::REPLY_DST_PORT,
+];
+
+fn ends(
+    ends: &Ends,
+    tuple: u16,
+    [src, dst, src_port, dst_port]: [KernelFilter; 4],
+    add: &mut impl FnMut(KernelFilter, Option<Test>),
+) {
+    let addresses = [
+        (src, &ends.src, [CTA_IP_V4_SRC, CTA_IP_V6_SRC]),
+        (dst, &ends.dst, [CTA_IP_V4_DST, CTA_IP_V6_DST]),
+    ];
+    for (condition, nets, kinds) in addresses {
+        if let Some(nets) = nets {
+            let tests = nets.iter().map(|net| within(net, tuple, kinds));
+            add(condition, Some(Test::any(tests)));
+        }
+    }
+    let ports = [
+        (src_port, ends.src_port, CTA_PROTO_SRC_PORT),
+        (dst_port, ends.dst_port, CTA_PROTO_DST_PORT),
+    ];
+    for (condition, ports, kind) in ports {
+        if let Some(ports) = ports {
+            add(
+                condition,
+                Some(of_ports(ports, &[tuple, CTA_TUPLE_PROTO, kind])),
+            );
+        }
+    }
+}
+
+fn icmp(all: &Conditions, add: &mut impl FnMut(KernelFilter, Option<Test>)) {
+    let kinds = match all.protocol {
+        Some(IPPROTO_ICMPV6) => [
+            CTA_PROTO_ICMPV6_TYPE,
+            CTA_PROTO_ICMPV6_CODE,
+            CTA_PROTO_ICMPV6_ID,
+        ],
+        _ => [CTA_PROTO_ICMP_TYPE, CTA_PROTO_ICMP_CODE, CTA_PROTO_ICMP_ID],
+    };
+    let fields = [
+        (KernelFilter::ICMP_TYPE, all.icmp_type.map(u16::from), BPF_B),
+        (KernelFilter::ICMP_CODE, all.icmp_code.map(u16::from), BPF_B),
+        (KernelFilter::ICMP_ID, all.icmp_id, BPF_H),
+    ];
+    for ((condition, field, size), kind) in fields.into_iter().zip(kinds) {
+        if let Some(field) = field {
+            let part = Part::exactly(0, size, field.into());
+            add(
+                condition,
+                Some(at(&[CTA_TUPLE_ORIG, CTA_TUPLE_PROTO, kind], part)),
+            );
+        }
+    }
+}
+
+/// The number at the end of a path that every event of such a flow has.
+fn at(path: &[u16], part: Part) -> Test {
+    Test::Value(Value {
+        paths: vec![path.to_vec()],
+        or_zero: false,
+        parts: vec![part],
+    })
+}
+
+fn number(kind: u16, or_zero: bool, bits: Masked<u32>) -> Test {
+    Test::Value(Value {
+        paths: vec![vec![kind]],
+        or_zero,
+        parts: vec![Part::masked(0, BPF_W, bits.value(), bits.mask())],
+    })
+}
+
+fn any_nat() -> Test {
+    let both = Status::SRC_NAT.or(Status::DST_NAT).bits();
+    let part = Part {
+        first: 1,
+        last: u32::MAX,
+        ..Part::masked(0, BPF_W, 0, both)
+    };
+    at(&[CTA_STATUS], part)
+}
+
+/// A zone of both directions is at the top level, that of one inside its tuple, and zone 0 nowhere.
+fn in_zone(id: u16) -> Test {
+    Test::Value(Value {
+        paths: vec![
+            vec![CTA_ZONE],
+            vec![CTA_TUPLE_ORIG, CTA_TUPLE_ZONE],
+            vec![CTA_TUPLE_REPLY, CTA_TUPLE_ZONE],
+        ],
+        or_zero: true,
+        parts: vec![Part::exactly(0, BPF_H, id.into())],
+    })
+}
+
+/// An address of one family says nothing of the other's attributes: the family comes first.
+fn within(net: IpNet, tuple: u16, [v4, v6]: [u16; 2]) -> Test {
+    let (family, kind, words) = match (net.network(), net.netmask()) {
+        (IpAddr::V4(address), mask) => (
+            Family::Ipv4,
+            v4,
+            vec![(address.to_bits(), words_of(mask)[0])],
+        ),
+        (IpAddr::V6(_), mask) => (
+            Family::Ipv6,
+            v6,
+            words_of(net.network())
+                .into_iter()
+                .zip(words_of(mask))
+                .collect(),
+        ),
+    };
+    let parts: Vec<Part> = words
+        .into_iter()
+        .zip((0..).step_by(4))
+        .filter(|((_, mask), _)| *mask != 0)
+        .map(|((value, mask), at)| Part::masked(at, BPF_W, value, mask))
+        .collect();
+    let address = match parts.is_empty() {
+        true => Test::Always,
+        false => Test::Value(Value {
+            paths: vec![vec![tuple, CTA_TUPLE_IP, kind]],
+            or_zero: false,
+            parts,
+        }),
+    };
+    Test::all([Test::Family(family.number()), address])
+}
+
+/// The 32-bit words of an address, in its order.
+fn words_of(address: IpAddr) -> Vec<u32> {
+    match address {
+        IpAddr::V4(address) => vec![address.to_bits()],
+        IpAddr::V6(address) => {
+            let bits = address.to_bits();
+            [96, 64, 32, 0].map(|shift| (bits >> shift) as u32).to_vec()
+        }
+    }
+}
+
+fn of_ports(ports: Ports, path: &[u16]) -> Test {
+    let part = Part {
+        first: ports.first().into(),
+        last: ports.last().into(),
+        ..Part::masked(0, BPF_H, 0, u32::MAX)
+    };
+    at(path, part)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! What a filter may ask of events: what they carry.
+
+use super::Filter;
+use super::conditions::Conditions;
+use crate::error::{Error, Result};
+use crate::event::EventKinds;
+
+impl Filter {
+    /// Refuses conditions on what events of these kinds do not say: they would hold or not,
+    /// whatever the flow has.
+    pub(crate) fn check_events(&self, kinds: EventKinds, release: (u16, u16)) -> Result<()> {
+        match self.0.unsaid(kinds, release) {
+            Some((condition, kinds)) => Err(Error::invalid_input(format!(
+                "filter: {condition}: events of {kinds:?} do not carry it; listen to other kinds, or \
+                 get the flow"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Conditions {
+    /// A condition on what is not said, and the kinds of events that do not say it.
+    fn unsaid(&self, kinds: EventKinds, release: (u16, u16)) -> Option<(&'static str, EventKinds)> {
+        let state_of_destroy = match release >= (5, 10) {
+            true => EventKinds::empty(),
+            false => EventKinds::DESTROY,
+        };
+        let master = EventKinds::UPDATE | EventKinds::DESTROY;
+        let own = [
+            // An update says them where they changed alone.
+            (
+                "labels",
+                self.labels.is_some(),
+                EventKinds::UPDATE | EventKinds::DESTROY,
+            ),
+            ("has_helper", self.has_helper, EventKinds::DESTROY),
+            ("helper", self.helper.is_some(), EventKinds::DESTROY),
+            ("has_master", self.has_master, master),
+            ("master", self.master.is_some(), master),
+            ("tcp_state", self.tcp_state.is_some(), state_of_destroy),
+            ("sctp_state", self.sctp_state.is_some(), state_of_destroy),
+            ("dccp_state", self.dccp_state.is_some(), state_of_destroy),
+        ];
+        let own = own
+            .into_iter()
+            .filter(|(_, is_asked, silent)| *is_asked && kinds.intersects(*silent))
+            .map(|(condition, _, silent)| (condition, kinds & silent));
+        let inner = self.any_of.iter().flatten().chain(&self.not);
+        own.chain(inner.filter_map(|filter| filter.0.unsaid(kinds, release)))
+            .next()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::{Labels, Masked, TcpState};
+    use crate::{ErrorKind, FilterBuilder};
+
+    #[test]
+    fn what_events_do_not_carry_is_refused() {
+        let (new, update, destroy) = (EventKinds::NEW, EventKinds::UPDATE, EventKinds::DESTROY);
+        let labels = |filter: FilterBuilder| filter.labels(Masked::from(Labels::ALL));
+        let helper = |filter: FilterBuilder| filter.has_helper();
+        let state = |filter: FilterBuilder| filter.tcp_state(TcpState::ESTABLISHED);
+        let mark = |filter: FilterBuilder| filter.mark(1).protocol(6).zone(0);
+        let of_helper = |filter: FilterBuilder| filter.helper("ftp");
+        let expected = |filter: FilterBuilder| filter.has_master();
+        type Condition = fn(FilterBuilder) -> FilterBuilder;
+        let old = (5, 4);
+        let now = (6, 18);
+        for (condition, kinds, release, name) in [
+            (labels as Condition, new, now, None),
+            (labels, update, now, Some("labels")),
+            (labels, new | destroy, now, Some("labels")),
+            (helper, new | update, now, None),
+            (helper, destroy, now, Some("has_helper")),
+            (state, EventKinds::FLOWS, now, None),
+            (state, new | update, old, None),
+            (state, destroy, old, Some("tcp_state")),
+            (of_helper, new | update, now, None),
+            (of_helper, destroy, now, Some("helper")),
+            (expected, new, now, None),
+            (expected, update, now, Some("has_master")),
+            (expected, destroy, now, Some("has_master")),
+            (mark, EventKinds::FLOWS, old, None),
+        ] {
+            let filter = condition(Filter::builder()).build().unwrap();
+            let inside = [
+                Filter::builder().not(filter.clone()).build().unwrap(),
+                Filter::builder().any_of([filter.clone()]).build().unwrap(),
+            ];
+            for filter in inside.iter().chain([&filter]) {
+                match (filter.check_events(kinds, release), name) {
+                    (Ok(()), None) => {}
+                    (Err(error), Some(name)) => {
+                        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+                        assert!(error.to_string().contains(name), "{error}");
+                    }
+                    (other, _) => panic!("{other:?}: {filter:?} of {kinds:?}, {name:?}"),
+                }
+            }
+        }
+    }
+}

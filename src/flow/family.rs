@@ -1,0 +1,33 @@
+//! The address families of the table.
+
+use std::net::IpAddr;
+
+use crate::wire::uapi::{AF_INET, AF_INET6};
+
+/// An address family of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(::serde::Serialize, ::serde::Deserialize))]
+pub enum Family {
+    /// IPv4, `-f ipv4`.
+    Ipv4,
+    /// IPv6, `-f ipv6`.
+    Ipv6,
+}
+
+impl Family {
+    /// That of an address.
+    pub(crate) fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::Ipv4,
+            IpAddr::V6(_) => Self::Ipv6,
+        }
+    }
+
+    /// The number that a message's header carries.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Ipv4 => AF_INET,
+            Self::Ipv6 => AF_INET6,
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! How a tuple is made.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::{Addresses, Detail, Tuple, has_echo, has_ports};
+use crate::error::{Error, Result};
+use crate::flow::{IcmpEcho, Protocol};
+
+impl Tuple {
+    /// A TCP tuple.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
+    ///
+    /// ```
+    /// # use ctnetlink::Tuple;
+    /// let tuple = Tuple::tcp("10.0.0.1:4000".parse()?, "10.0.0.2:443".parse()?)?;
+    /// assert_eq!(tuple.dst_port(), Some(443));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn tcp(src: SocketAddr, dst: SocketAddr) -> Result<Self> {
+        Self::with_ports(Protocol::TCP, src, dst)
+    }
+
+    /// A UDP tuple.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
+    pub fn udp(src: SocketAddr, dst: SocketAddr) -> Result<Self> {
+        Self::with_ports(Protocol::UDP, src, dst)
+    }
+
+    /// A UDP-Lite tuple. From Linux 7.3 on the kernel does not know UDP-Lite: see
+    /// [`generic`](Self::generic).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
+    pub fn udplite(src: SocketAddr, dst: SocketAddr) -> Result<Self> {
+        Self::with_ports(Protocol::UDPLITE, src, dst)
+    }
+
+    /// An SCTP tuple.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
+    pub fn sctp(src: SocketAddr, dst: SocketAddr) -> Result<Self> {
+        Self::with_ports(Protocol::SCTP, src, dst)
+    }
+
+    /// A DCCP tuple. From Linux 6.17 on the kernel does not know DCCP: it ignores the ports, and
+    /// answers with a tuple that has none.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
+    pub fn dccp(src: SocketAddr, dst: SocketAddr) -> Result<Self> {
+        Self::with_ports(Protocol::DCCP, src, dst)
+    }
+
+    /// A GRE tuple; the keys stand where other protocols have ports: 0 and 0 for plain GRE, the
+    /// call ids for PPTP's.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
+    pub fn gre(src: IpAddr, dst: IpAddr, src_key: u16, dst_key: u16) -> Result<Self> {
+        let (src, dst) = (SocketAddr::new(src, src_key), SocketAddr::new(dst, dst_key));
+        Self::with_ports(Protocol::GRE, src, dst)
+    }
+
+    /// An ICMP tuple.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a type that is no query and no answer
+    /// to one: the kernel tracks nothing else.
+    pub fn icmp(src: Ipv4Addr, dst: Ipv4Addr, echo: IcmpEcho) -> Result<Self> {
+        Self::with_icmp(Protocol::ICMP, Addresses::V4(src, dst), echo)
+    }
+
+    /// An ICMPv6 tuple.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a type that is no query and no answer
+    /// to one: the kernel tracks nothing else; and for IPv4-mapped addresses, which have no
+    /// ICMPv6.
+    pub fn icmpv6(src: Ipv6Addr, dst: Ipv6Addr, echo: IcmpEcho) -> Result<Self> {
+        if let Some(mapped) = [src, dst]
+            .into_iter()
+            .find(|it| it.to_ipv4_mapped().is_some())
+        {
+            return Err(Error::invalid_input(format!(
+                "{mapped} is an address of IPv4, which has no ICMPv6"
+            )));
+        }
+        Self::with_icmp(Protocol::ICMPV6, Addresses::V6(src, dst), echo)
+    }
+
+    /// A tuple of any protocol whose tuples have ports, or nothing but addresses; ports of 0 are
+    /// none for the latter.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families,
+    /// where a port is named and the protocol has none, and for ICMP and ICMPv6, which have
+    /// [constructors](Self::icmp) of their own.
+    ///
+    /// ```
+    /// # use ctnetlink::{Protocol, Tuple};
+    /// let (src, dst) = ("10.0.0.1:4000".parse()?, "10.0.0.2:443".parse()?);
+    /// assert_eq!(Tuple::new("tcp".parse::<Protocol>()?, src, dst)?, Tuple::tcp(src, dst)?);
+    /// assert!(Tuple::new(Protocol::ESP, src, dst).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn new(protocol: impl Into<Protocol>, src: SocketAddr, dst: SocketAddr) -> Result<Self> {
+        let protocol = protocol.into();
+        if has_ports(protocol.number()) {
+            return Self::with_ports(protocol, src, dst);
+        }
+        if (src.port(), dst.port()) != (0, 0) && !has_echo(protocol.number()) {
+            return Err(Error::invalid_input(format!(
+                "a port, but protocol {protocol} has none"
+            )));
+        }
+        Self::generic(src.ip(), dst.ip(), protocol)
+    }
+
+    /// A tuple known by its addresses alone, of a protocol that the kernel does not look into.
+    ///
+    /// A kernel that is built without SCTP, GRE, UDP-Lite (gone in Linux 7.3) or DCCP (gone in
+    /// 6.17) keeps no ports of theirs: such a tuple is one without, and a flow is found by either.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families,
+    /// or where every kernel knows the protocol's ports or ICMP fields: TCP, UDP, ICMP, ICMPv6.
+    pub fn generic(src: IpAddr, dst: IpAddr, protocol: impl Into<Protocol>) -> Result<Self> {
+        let protocol = protocol.into();
+        match protocol {
+            Protocol::TCP | Protocol::UDP => Err(Error::invalid_input(format!(
+                "protocol {protocol} has ports, and this tuple none"
+            ))),
+            Protocol::ICMP | Protocol::ICMPV6 => Err(Error::invalid_input(format!(
+                "protocol {protocol} has a type, a code and an id, and this tuple none"
+            ))),
+            _ => Ok(Self {
+                addresses: Addresses::new(src, dst)?,
+                protocol: protocol.number(),
+                detail: Detail::None,
+            }),
+        }
+    }
+
+    fn with_ports(protocol: Protocol, src: SocketAddr, dst: SocketAddr) -> Result<Self> {
+        Ok(Self {
+            addresses: Addresses::new(src.ip(), dst.ip())?,
+            protocol: protocol.number(),
+            detail: Detail::Ports(src.port().to_be_bytes(), dst.port().to_be_bytes()),
+        })
+    }
+
+    fn with_icmp(protocol: Protocol, addresses: Addresses, echo: IcmpEcho) -> Result<Self> {
+        match echo.inverse(protocol.number()) {
+            Some(_) => Ok(Self {
+                addresses,
+                protocol: protocol.number(),
+                detail: Detail::Icmp(echo),
+            }),
+            None => Err(Error::invalid_input(format!(
+                "type {} of protocol {protocol} is no query, and only queries are tracked",
+                echo.kind
+            ))),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The verb that listens.
+
+use super::ConntrackHandle;
+use crate::request::Events;
+
+impl ConntrackHandle {
+    /// Listens to what happens in the table, as a stream.
+    ///
+    /// `conntrack -E`, with [`kinds`](Events::kinds) `-e`, with [`filter`](Events::filter) `-p`,
+    /// `-s`, `-m` and the others, with [`receive_buffer`](Events::receive_buffer) `-b`; the groups
+    /// `NFNLGRP_CONNTRACK_NEW`, `_UPDATE` and `_DESTROY`. Each stream has a socket of its own, which
+    /// its reader alone reads; it hears what happens from the moment that this future is done. What
+    /// is lost is told, where it is lost and how much: see [`EventStream`](crate::EventStream).
+    ///
+    /// # Which flows
+    ///
+    /// `net.netfilter.nf_conntrack_events` says which flows of a namespace make events: with 1, those
+    /// that begin while it is 1; with 2 (the default from Linux 5.19 on), those that begin while
+    /// anybody on the host listens; with 0, none. A flow that began before never makes any, not even
+    /// at its end. To follow a whole table, set it to 1 at boot. Rules can choose kinds for a flow
+    /// (`ct event set`).
+    ///
+    /// # Errors
+    ///
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput) for no kinds, and for a filter on what
+    ///   events of the kinds do not carry;
+    /// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied) without `CAP_NET_ADMIN`, or for
+    ///   [`all_namespaces`](Events::all_namespaces) without `CAP_NET_BROADCAST`.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future or the stream closes the socket.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use std::time::Duration;
+    /// use ctnetlink::{Event, EventKinds, Filter, NewFlow, Tuple};
+    /// use futures::TryStreamExt;
+    ///
+    /// let dns = Filter::builder().protocol(17).orig_dst_port(53).build()?;
+    /// let kinds = EventKinds::NEW | EventKinds::DESTROY;
+    /// let mut events = handle.events().kinds(kinds).filter(dns).await?;
+    ///
+    /// let tuple = Tuple::udp("10.0.0.1:5000".parse()?, "10.0.0.2:53".parse()?)?;
+    /// handle.create(NewFlow::new(tuple, Duration::from_secs(60))).await?;
+    /// while let Some(event) = events.try_next().await? {
+    ///     match event {
+    ///         Event::New { flow, .. } => {
+    ///             println!("began: {flow}");
+    ///             # assert_eq!(flow.orig, tuple);
+    ///             # break;
+    ///         }
+    ///         Event::Destroy { flow, .. } => println!("ended: {flow}"),
+    ///         Event::Overrun { lost } => println!("{lost} events were lost"),
+    ///         other => println!("{other}"),
+    ///     }
+    /// }
+    /// # Ok(()) }) }
+    /// ```
+    pub fn events(&self) -> Events {
+        Events::new(self.lanes.clone())
+    }
+}

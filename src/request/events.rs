@@ -1,0 +1,150 @@
+//! Events: a socket that listens, as a stream.
+
+use std::future::IntoFuture;
+use std::sync::Arc;
+
+use super::{RequestFuture, Verb};
+use crate::error::{Error, Result};
+use crate::event::EventKinds;
+use crate::filter::Filter;
+use crate::filter::bpf::SocketFilter;
+use crate::stream::EventStream;
+use crate::transport::Lanes;
+use crate::transport::listen::Listen;
+
+const EVENTS: Verb = Verb {
+    name: "events",
+    doing: "listening to events",
+};
+
+/// Asked for where nothing is: room for 13 107 events.
+const RECEIVE_BUFFER: usize = 8 * 1024 * 1024;
+
+/// A stream of events to be: see [`ConntrackHandle::events`](crate::ConntrackHandle::events).
+#[derive(Debug, Clone)]
+#[must_use = "nothing is heard before it is awaited"]
+pub struct Events {
+    lanes: Arc<Lanes>,
+    kinds: EventKinds,
+    filter: Filter,
+    receive_buffer: usize,
+    reliable: bool,
+    all_namespaces: bool,
+}
+
+impl Events {
+    pub(crate) fn new(lanes: Arc<Lanes>) -> Self {
+        Self {
+            lanes,
+            kinds: EventKinds::default(),
+            filter: Filter::default(),
+            receive_buffer: RECEIVE_BUFFER,
+            reliable: false,
+            all_namespaces: false,
+        }
+    }
+
+    /// The kinds of events, `-e`; without it, [`EventKinds::FLOWS`]. What is not asked for is not
+    /// made, unless others listen to it.
+    pub fn kinds(mut self, kinds: EventKinds) -> Self {
+        self.kinds = kinds;
+        self
+    }
+
+    /// The events of flows that match alone, `-p`, `-s`, `-m` and the others; of two filters the
+    /// later one counts.
+    ///
+    /// The kernel drops what does not match before it takes room in the queue: by a socket filter
+    /// (classic BPF, on every kernel), made of family, protocol, addresses with their prefixes, ports
+    /// and ranges, ICMP fields, zone, mark and status under their masks, and of
+    /// [`any_of`](crate::FilterBuilder::any_of) and [`not`](crate::FilterBuilder::not) over them, as
+    /// far as 4096 instructions go. [`EventStream::kernel_filtered`] tells what it compares; every
+    /// event that comes is compared again, and what no program can compare is compared here alone.
+    ///
+    /// A filter goes by what the event says of its flow: an absent mark is 0, an absent zone is 0,
+    /// and an update without a [`tcp_state`](crate::FilterBuilder::tcp_state) is one that did not
+    /// change it, in no state. Where events of a kind never say it, asking for it is refused:
+    /// labels and a master of [`UPDATE`](EventKinds::UPDATE) and [`DESTROY`](EventKinds::DESTROY), a
+    /// helper of `DESTROY`, and before Linux 5.10 the state of `DESTROY`.
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.filter = filter;
+        self
+    }
+
+    /// Asks for this many bytes of queue, `-b`; the kernel doubles the number. The default is 8 MiB:
+    /// 13 107 events of 1280 bytes each as the kernel counts them, 65 ms at 200 000 a second.
+    ///
+    /// Beyond `net.core.rmem_max` it takes `CAP_NET_ADMIN` in the initial user namespace (it is
+    /// `SO_RCVBUFFORCE`); without that right, the limit is what is granted:
+    /// [`EventStream::receive_buffer`]. The kernel takes memory for what waits, not for what may.
+    pub fn receive_buffer(mut self, bytes: usize) -> Self {
+        self.receive_buffer = bytes;
+        self
+    }
+
+    /// Has the kernel send again what this stream had no room for.
+    ///
+    /// `NETLINK_BROADCAST_ERROR` and `NETLINK_NO_ENOBUFS`. The end of each flow arrives, in the end:
+    /// until it does, the kernel keeps the flow in the table of the dying, which counts towards
+    /// `nf_conntrack_max`; a reader that has stopped can fill the table. New flows and changes are
+    /// merged: one that had no room comes with the next event of its flow, under that one's kind or
+    /// as `New`. All other listeners of the host get again what is sent again.
+    ///
+    /// Losses are still told and counted, one by one as they happen and not as one gap: an
+    /// [`Overrun`](crate::Event::Overrun) comes where the queue is next empty, or has been read once
+    /// through.
+    ///
+    /// For accounting, listen to [`DESTROY`](EventKinds::DESTROY) alone, reliably, and to the other
+    /// kinds with another stream.
+    pub fn reliable(mut self) -> Self {
+        self.reliable = true;
+        self
+    }
+
+    /// Hears other network namespaces too: all for which the connection's has an id
+    /// (`ip netns set NAME ID`, `RTM_NEWNSID`).
+    ///
+    /// `NETLINK_LISTEN_ALL_NSID`. [`Event::nsid`](crate::Event::nsid) is that id; events of the
+    /// connection's own namespace have none. Namespaces without an id are not heard: give them one.
+    /// It takes `CAP_NET_BROADCAST` in the user namespaces that own the connection's namespace and
+    /// each of the others. Requests still go to the connection's own namespace.
+    pub fn all_namespaces(mut self) -> Self {
+        self.all_namespaces = true;
+        self
+    }
+}
+
+impl IntoFuture for Events {
+    type Output = Result<EventStream>;
+    type IntoFuture = RequestFuture<EventStream>;
+
+    fn into_future(self) -> RequestFuture<EventStream> {
+        let family = self.filter.family();
+        EVENTS.run(self.lanes.clone(), family, move |task| async move {
+            let Self { kinds, filter, .. } = self;
+            if kinds.groups().next().is_none() {
+                return Err(Error::invalid_input("kinds: there is none to listen to"));
+            }
+            if !filter.is_empty() && kinds.intersects(EventKinds::EXPECTATIONS) {
+                return Err(Error::invalid_input(
+                    "filter: it is one of flows, and kinds has expectations: listen to them with \
+                     another stream",
+                ));
+            }
+            let release = task.lanes.release;
+            filter.check_events(kinds, (release.0, release.1))?;
+            let (program, by_kernel) = match SocketFilter::new(&filter) {
+                Some(filter) => (Some(filter.program), filter.conditions),
+                None => Default::default(),
+            };
+            let listener = task.lanes.listen(&Listen {
+                groups: kinds.groups().collect(),
+                program,
+                receive_buffer: self.receive_buffer,
+                reliable: self.reliable,
+                all_namespaces: self.all_namespaces,
+            })?;
+            Ok(EventStream::new(listener, filter, by_kernel))
+        })
+    }
+}

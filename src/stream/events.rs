@@ -1,0 +1,190 @@
+//! The stream of events.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use futures_core::{FusedStream, Stream};
+use tokio::task::coop::consume_budget;
+
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::filter::{Filter, KernelFilter};
+use crate::transport::listen::{Heard, Listener};
+use crate::wire::message::Frame;
+
+/// The events of a table, in the order in which the kernel sent them, and each gap at its place.
+///
+/// The reader alone reads the socket: nothing runs in between, and a stream that is not polled
+/// costs the socket's queue and nothing more. What that has no room for is lost:
+/// [`Event::Overrun`] says how many, and the stream goes on. Nothing else is ever left out: what
+/// came and what was lost add up to what was sent ([`stats`](Self::stats)).
+///
+/// A message that does not decode is one `Err` item of kind
+/// [`Decode`](crate::ErrorKind::Decode), with its bytes; the stream goes on. Only a socket that
+/// fails, or a runtime that shuts down, ends it: that error is the last item.
+///
+/// However many events wait, a poll hands over a part of them only, so that other tasks of the
+/// runtime have their turn (tokio's cooperative budget).
+///
+/// It has a socket of its own: it outlives the [`Connection`](crate::Connection), and has to be
+/// polled in the runtime in which it was opened.
+///
+/// # Cancellation
+///
+/// `next()` is cancel-safe: an event is never lost between two calls. Dropping the stream closes its
+/// socket.
+#[derive(Debug)]
+#[must_use = "streams do nothing unless polled"]
+pub struct EventStream {
+    listener: Listener,
+    /// `None` for all: a stream without a filter shall not pay for one.
+    filter: Option<Filter>,
+    by_kernel: KernelFilter,
+    stats: EventStats,
+    done: bool,
+}
+
+/// What an [`EventStream`] has handed over so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct EventStats {
+    /// Events that came, also those that the filter then dropped here, and those that did not
+    /// decode. Events that the kernel's part of the filter dropped are not among them.
+    pub received: u64,
+    /// Events that were lost, as the kernel counts them: the sum of all
+    /// [`Overrun`](Event::Overrun)s.
+    pub lost: u64,
+    /// How many gaps there were.
+    pub overruns: u64,
+    /// How many messages did not decode.
+    pub decode_errors: u64,
+}
+
+/// How full the queue of an [`EventStream`]'s socket is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Backlog {
+    /// The bytes that wait, as the kernel counts them: some 1280 an event.
+    pub used: usize,
+    /// The bytes that it has room for.
+    pub room: usize,
+}
+
+impl EventStream {
+    pub(crate) fn new(listener: Listener, filter: Filter, by_kernel: KernelFilter) -> Self {
+        Self {
+            listener,
+            filter: Some(filter).filter(|filter| !filter.is_empty()),
+            by_kernel,
+            stats: EventStats::default(),
+            done: false,
+        }
+    }
+
+    /// What it has handed over so far.
+    pub fn stats(&self) -> EventStats {
+        self.stats
+    }
+
+    /// How full the socket's queue is. `SO_MEMINFO`.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](crate::ErrorKind::Io) where the socket failed.
+    pub fn backlog(&self) -> Result<Backlog> {
+        let queue = self.listener.queue();
+        let queue = queue.map_err(|cause| Error::io("reading the state of a socket", cause))?;
+        Ok(Backlog {
+            used: queue.used,
+            room: queue.room,
+        })
+    }
+
+    /// The room of the socket's queue in bytes, as granted: twice what was asked for, unless that
+    /// was beyond the limit of the system.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](crate::ErrorKind::Io) where the socket failed.
+    pub fn receive_buffer(&self) -> Result<usize> {
+        self.backlog().map(|backlog| backlog.room)
+    }
+
+    /// The conditions that the kernel compares before it queues an event.
+    ///
+    /// It depends on the filter alone: see [`Events::filter`](crate::Events::filter).
+    pub fn kernel_filtered(&self) -> KernelFilter {
+        self.by_kernel
+    }
+
+    fn lost(&mut self, lost: u32) -> Event {
+        let lost = u64::from(lost);
+        self.stats.lost += lost;
+        self.stats.overruns += 1;
+        tracing::warn!(lost, "events were lost");
+        Event::Overrun { lost }
+    }
+
+    #[cold]
+    fn failed(&self, error: Error) -> Poll<Option<Result<Event>>> {
+        Poll::Ready(Some(Err(error.while_("listening to events"))))
+    }
+}
+
+impl Stream for EventStream {
+    type Item = Result<Event>;
+
+    #[inline]
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Event>>> {
+        let this = self.get_mut();
+        while !this.done {
+            ready!(pin!(consume_budget()).poll(cx));
+            let (datagram, nsid) = match ready!(this.listener.poll_next(cx)) {
+                Ok(Heard::Datagram(datagram, nsid)) => (datagram, nsid),
+                Ok(Heard::Lost(lost)) => return Poll::Ready(Some(Ok(this.lost(lost)))),
+                Err(cause) => {
+                    this.done = true;
+                    return this.failed(Error::io("receiving", cause));
+                }
+            };
+            // The kernel sends each event as a datagram.
+            let event = match Frame::first(datagram) {
+                Some(Ok(frame)) if frame.is_control() => continue,
+                Some(Ok(frame)) => Event::decode(&frame, nsid),
+                Some(Err(cause)) => Err(cause),
+                None => continue,
+            };
+            this.stats.received += 1;
+            match event {
+                Ok(event)
+                    if this
+                        .filter
+                        .as_ref()
+                        .is_none_or(|filter| wanted(filter, &event)) =>
+                {
+                    return Poll::Ready(Some(Ok(event)));
+                }
+                Ok(_) => {}
+                Err(cause) => {
+                    let error = Error::decode(cause, datagram);
+                    this.stats.decode_errors += 1;
+                    return this.failed(error);
+                }
+            }
+        }
+        Poll::Ready(None)
+    }
+}
+
+impl FusedStream for EventStream {
+    fn is_terminated(&self) -> bool {
+        self.done
+    }
+}
+
+fn wanted(filter: &Filter, event: &Event) -> bool {
+    event.flow().is_none_or(|flow| filter.matches(flow))
+}

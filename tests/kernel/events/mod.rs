@@ -1,0 +1,88 @@
+//! Events: every one, in order, and how many were lost.
+
+mod cancel;
+mod exact;
+mod filter;
+mod kinds;
+mod namespaces;
+mod reliable;
+mod runtime;
+
+use std::time::Duration;
+
+use ctnetlink::{Change, ConntrackHandle, Event, EventKinds, EventStream, Patch};
+use futures::StreamExt;
+use libtest_mimic::Trial;
+use tokio::time::timeout;
+
+use crate::common::{new, udp};
+
+pub(crate) fn tests() -> Vec<Trial> {
+    [
+        cancel::tests,
+        exact::tests,
+        filter::tests,
+        kinds::tests,
+        namespaces::tests,
+        reliable::tests,
+        runtime::tests,
+    ]
+    .into_iter()
+    .flat_map(|tests| tests())
+    .collect()
+}
+
+/// What the kernel grants where nobody asks: room for 166 events.
+const SMALL: usize = 212_992;
+/// How many events that is.
+const FIT: u32 = 166;
+
+async fn next(events: &mut EventStream) -> Event {
+    let next = timeout(Duration::from_secs(30), events.next()).await;
+    let next = next.unwrap_or_else(|_| panic!("no event after {:?}", events.stats()));
+    next.expect("the stream goes on").expect("an event")
+}
+
+/// A stream of changes with a small queue, and a flow to change.
+async fn changes(handle: &ConntrackHandle) -> EventStream {
+    handle.create(new(1)).await.expect("a flow");
+    let events = handle.events().kinds(EventKinds::UPDATE);
+    let events = events.receive_buffer(SMALL / 2).await.expect("a stream");
+    assert_eq!(events.receive_buffer().expect("a size"), SMALL);
+    events
+}
+
+/// Changes the flow of [`changes`]: marks it with each of these numbers, and each makes an event.
+async fn mark(handle: &ConntrackHandle, marks: std::ops::RangeInclusive<u32>) {
+    let many = u64::from(marks.end() - marks.start() + 1);
+    let change = |mark| Change::Update(udp(1).into(), Patch::new().mark(mark));
+    let report = handle.bulk(marks.map(change)).await.expect("a report");
+    assert_eq!(report.applied, many, "{report:?}");
+}
+
+/// The marks of the flow, in the order of their events: each follows the one before, or a gap that
+/// is just as wide.
+#[derive(Debug, Default)]
+struct Order {
+    last: u32,
+    lost: u32,
+}
+
+impl Order {
+    fn take(&mut self, event: &Event) {
+        match event {
+            Event::Update { flow, .. } => {
+                let mark = flow.mark.expect("a mark");
+                assert_eq!(mark, self.last + self.lost + 1, "{self:?}");
+                (self.last, self.lost) = (mark, 0);
+            }
+            Event::Overrun { lost } => self.lost += u32::try_from(*lost).expect("a number"),
+            other => panic!("{other}"),
+        }
+    }
+
+    /// All that were heard of or are known to be lost.
+    fn sent(&self) -> u32 {
+        self.last + self.lost
+    }
+}
