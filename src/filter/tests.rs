@@ -5,6 +5,7 @@ mod conditions;
 mod contradictions;
 mod decisions;
 pub(crate) mod model;
+mod parts;
 mod sets;
 mod superset;
 

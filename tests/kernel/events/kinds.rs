@@ -43,7 +43,7 @@ async fn a_life() {
     let tuple = tuple.expect("one family");
     let label = Labels::bit(3).expect("a label");
     let flow = NewFlow::new(tuple, Duration::from_secs(600))
-        .tcp_state(TcpState::Established)
+        .tcp_state(TcpState::ESTABLISHED)
         .zone(Zone::new(5))
         .mark(7);
     handle.create(flow).await.expect("a flow");
