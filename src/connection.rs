@@ -233,7 +233,7 @@ pub async fn connect() -> Result<ConntrackHandle> {
 #[cfg(any(test, feature = "testing"))]
 impl Kernel {
     /// A handle to this kernel. Its connection runs on the current tokio runtime, which needs time
-    /// (`enable_time`) but no I/O, and may be paused (`start_paused`).
+    /// (`enable_time`) but no I/O.
     ///
     /// [`Options::kernel`] opens one with other options.
     ///

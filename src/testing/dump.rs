@@ -2,6 +2,7 @@
 
 use super::filter::Filter;
 use super::machine::{Machine, Message, Outcome, frame, netfilter};
+use super::port::Port;
 use crate::wire::uapi::*;
 
 const NLM_F_DUMP_FILTERED: u16 = 0x20;
@@ -105,6 +106,11 @@ impl Machine {
                 port.dump = Some(dump);
             }
             self.answer_dump(number, datagram, truesize);
+            // What comes behind the next needs a next, which nobody would ask for.
+            let held = self.ports.get(&number).is_some_and(Port::holds_back);
+            if held {
+                return self.step_dump(number);
+            }
         }
         Ok(())
     }

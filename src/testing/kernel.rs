@@ -83,8 +83,8 @@ impl Kernel {
 
     /// Orders a fault for the `nth` datagram of requests from now on; 0 is the next.
     ///
-    /// Requests of one name that wait together leave together, as one datagram; a walk of the table
-    /// is one of its own.
+    /// Requests that wait together leave together, as one datagram; that of a walk of the table is one
+    /// of its own.
     pub fn on_request(&self, nth: u64, fault: RequestFault) {
         self.with(|machine| machine.faults.on_request(nth, fault));
     }

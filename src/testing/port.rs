@@ -78,6 +78,11 @@ impl Port {
         self.error.is_some() || !self.queue.is_empty()
     }
 
+    /// Is there a datagram that comes behind the next?
+    pub(super) fn holds_back(&self) -> bool {
+        self.late.is_some()
+    }
+
     pub(super) fn has_datagram(&self) -> bool {
         self.error.is_none() && !self.queue.is_empty()
     }

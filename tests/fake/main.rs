@@ -1,5 +1,4 @@
-//! The crate on a kernel in the process: without root, a netlink socket or an I/O driver, with the
-//! clock of tokio stopped.
+//! The crate on a kernel in the process: without root, a netlink socket or an I/O driver.
 
 mod events;
 mod faults;
@@ -15,11 +14,10 @@ use ctnetlink::testing::Kernel;
 use ctnetlink::{ConntrackHandle, Flow, NewFlow, Options, Table, Tuple};
 use futures::TryStreamExt;
 
-/// Runs a test on a runtime that has nothing but a clock, which stands still.
+/// Runs a test on a runtime that has nothing but a clock.
 fn run<F: Future<Output = ()>>(test: F) {
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
-        .start_paused(false)
         .build()
         .expect("a runtime")
         .block_on(test);
