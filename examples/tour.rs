@@ -49,7 +49,11 @@ async fn tour() -> Result {
     handle.flush(Table::Conntrack).family(Family::Ipv6).await?;
     show(&handle, "flush: of IPv6; IPv4 stays").await?;
     handle.flush(Table::Conntrack).await?;
-    show(&handle, "flush: of everything").await
+    show(&handle, "flush: of everything").await?;
+
+    let preflight = handle.preflight().await?;
+    println!("\npreflight: what is missing here, and the cure\n{preflight}");
+    Ok(())
 }
 
 async fn show(handle: &ConntrackHandle, title: &str) -> Result {

@@ -9,11 +9,11 @@ use crate::error::Result;
 use crate::handle::ConntrackHandle;
 #[cfg(any(test, feature = "testing"))]
 use crate::testing::Kernel;
-use crate::transport::Lanes;
 use crate::transport::control::{self, Lane};
 use crate::transport::netns::{Namespace, NetworkNamespace};
 use crate::transport::release::Release;
 use crate::transport::socket::Socket;
+use crate::transport::{Lanes, Pool};
 
 /// The request timeout where none is set.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -134,7 +134,7 @@ impl Options {
         if let Some(bytes) = self.receive_buffer {
             socket.set_receive_queue(bytes)?;
         }
-        Ok(self.open(namespace, socket, release))
+        self.open(namespace, socket, release)
     }
 
     /// The namespace, a first socket in it, and the release of its kernel.
@@ -155,16 +155,17 @@ impl Options {
         namespace: Namespace,
         socket: Socket,
         release: Release,
-    ) -> (Connection, ConntrackHandle) {
-        let (lane, client) = control::open(socket);
+    ) -> Result<(Connection, ConntrackHandle)> {
+        let (lane, client) = control::open(socket)?;
         let lanes = Lanes {
             control: client,
+            pool: Pool::new(),
             namespace,
             release,
             timeout: self.timeout,
             receive_buffer: self.receive_buffer,
         };
-        (Connection(lane), ConntrackHandle::new(lanes))
+        Ok((Connection(lane), ConntrackHandle::new(lanes)))
     }
 
     /// Opens the connection, spawns it on the current tokio runtime, and makes a first request, which
@@ -233,7 +234,7 @@ pub async fn connect() -> Result<ConntrackHandle> {
 #[cfg(any(test, feature = "testing"))]
 impl Kernel {
     /// A handle to this kernel. Its connection runs on the current tokio runtime, which needs time
-    /// (`enable_time`) but no I/O.
+    /// (`enable_time`) but no I/O, and may be paused (`start_paused`).
     ///
     /// [`Options::kernel`] opens one with other options.
     ///
@@ -242,9 +243,13 @@ impl Kernel {
     /// Where there is no tokio runtime, or one without time.
     pub fn connect(&self) -> ConntrackHandle {
         let namespace = Namespace::fake(self);
-        let (connection, handle) = Options::new().open(namespace, Socket::fake(self), self.into());
-        connection.spawn();
-        handle
+        match Options::new().open(namespace, Socket::fake(self), self.into()) {
+            Ok((connection, handle)) => {
+                connection.spawn();
+                handle
+            }
+            Err(error) => unreachable!("the sizes of queues in the process can be read: {error}"),
+        }
     }
 }
 

@@ -134,6 +134,17 @@ impl Error {
         Self::new(ErrorKind::Closed, "the connection is closed")
     }
 
+    /// No answer, for the connection takes no request: nobody polls it.
+    pub(crate) fn unattended(timeout: std::time::Duration) -> Self {
+        Self::new(
+            ErrorKind::Timeout,
+            format!(
+                "not sent within {timeout:?}: the Connection is not being polled; spawn it, and see \
+                 that nothing blocks its thread"
+            ),
+        )
+    }
+
     pub(crate) fn timeout(after: std::time::Duration) -> Self {
         Self::new(
             ErrorKind::Timeout,

@@ -47,6 +47,7 @@
 //! | `-S`, `-S expect` | [`handle.cpu_stats()`](ConntrackHandle::cpu_stats), [`Expectations::cpu_stats`] |
 //! | `nfct list`, `get`, `add`, … `timeout` | [`handle.timeouts()`](ConntrackHandle::timeouts) |
 //! | `nfct list`, `get`, `add`, … `helper` | [`handle.user_helpers()`](ConntrackHandle::user_helpers) |
+//! | (not there) | [`handle.preflight()`](ConntrackHandle::preflight): what is missing here, and the cure |
 //! | `-s -d -p --sport --dport` | [`Tuple`], [`FlowKey`] |
 //! | `-r -q` | [`FlowKey::reply`], [`NewFlow::reply`] |
 //! | `-w` | [`Zone`], [`FlowKey::zone`], [`NewFlow::zone`] |
@@ -145,6 +146,7 @@ mod event;
 mod expectation;
 mod filter;
 mod handle;
+mod preflight;
 mod request;
 mod stats;
 mod stream;
@@ -166,6 +168,7 @@ pub use filter::{Filter, FilterBuilder, KernelFilter, NatKind, Ports, PrefixSet}
 pub use flow::*;
 pub use handle::{ConntrackHandle, Expectations, TimeoutPolicies, UserHelpers};
 pub use ipnet::IpNet;
+pub use preflight::{Check, Facts, Finding, Preflight, Severity};
 pub use request::{
     Bulk, Change, Create, Delete, Events, Flush, FlushExpectations, Get, GetMany, List, Report,
     RequestFuture, Table, Update,

@@ -2,29 +2,28 @@
 
 pub(crate) mod events;
 pub(crate) mod found;
+mod items;
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use futures_core::{FusedStream, Stream};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::filter::{Filter, KernelFilter};
 use crate::flow::{Family, Flow};
-use crate::transport::Lanes;
-use crate::transport::walk::{SEQ, Walk};
+use crate::wire::attr::DecodeError;
 use crate::wire::message::Frame;
 
 pub use events::{Backlog, EventStats, EventStream};
 pub use found::FoundStream;
+pub(crate) use items::{Item, Items};
 
 /// The flows of a walk of the table, as the kernel comes to them.
 ///
 /// There is no snapshot: a flow that comes or goes during the walk may be seen or not, and one
-/// may be seen twice. The kernel waits for the reader: two datagrams wait, and the thread
-/// has two more in its hands, some 400 flows, however slow the reader is.
+/// may be seen twice. The kernel waits for the reader: some 1200 flows are read ahead at the most,
+/// however slow the reader is, and a reader that rests keeps a socket and no thread.
 ///
 /// A message that does not decode is one `Err` item of kind
 /// [`Decode`](crate::ErrorKind::Decode), with its bytes; the stream goes on. An error that ends
@@ -33,21 +32,12 @@ pub use found::FoundStream;
 /// # Cancellation
 ///
 /// `next()` is cancel-safe: a flow is never lost between two calls. Dropping the stream ends the
-/// walk: its thread and socket are gone as soon as the kernel hands over the datagrams that it is
-/// at.
+/// walk: its socket is gone as soon as the kernel hands over the datagram that it is at.
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct FlowStream {
-    walk: Walk,
-    datagram: Bytes,
-    /// Where in the datagram the next message begins.
-    at: usize,
+    items: Items<Flow>,
     wanted: Wanted,
-    done: bool,
-    /// Opens the text of an error.
-    doing: &'static str,
-    /// Keeps the connection open.
-    _lanes: Arc<Lanes>,
 }
 
 /// The flows of a walk that the stream hands over.
@@ -69,38 +59,15 @@ impl FlowStream {
         self.wanted.by_kernel
     }
 
-    /// Waits for the first datagram, so that an error that the kernel gives at once is the
-    /// caller's and not an item.
-    pub(crate) async fn open(
-        lanes: Arc<Lanes>,
-        mut walk: Walk,
-        wanted: Wanted,
-        doing: &'static str,
-    ) -> Result<Self> {
-        let datagram = walk
-            .next()
-            .await
-            .unwrap_or_else(|| Err(Error::unanswered()))?;
-        if let Some(Ok(frame)) = Frame::first(&datagram) {
-            if let Some(verdict) = frame.verdict().filter(|_| frame.seq == SEQ) {
-                Error::check(verdict)?;
-            }
-        }
-        Ok(Self {
-            walk,
-            datagram,
-            at: 0,
-            wanted,
-            done: false,
-            doing,
-            _lanes: lanes,
-        })
+    pub(crate) fn new(items: Items<Flow>, wanted: Wanted) -> Self {
+        Self { items, wanted }
     }
+}
 
-    /// An error as an item.
-    #[cold]
-    fn failed(&self, error: Error) -> Poll<Option<Result<Flow>>> {
-        Poll::Ready(Some(Err(error.while_(self.doing))))
+impl Item for Flow {
+    #[inline]
+    fn decode(frame: &Frame<'_>) -> Result<Self, DecodeError> {
+        Self::decode(frame)
     }
 }
 
@@ -129,72 +96,31 @@ impl Wanted {
 impl Stream for FlowStream {
     type Item = Result<Flow>;
 
-    /// In one piece, so that a flow is written where the caller wants it, and not passed on and on:
-    /// each copy of its 232 bytes takes a tenth of what decoding it does.
     #[inline]
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Flow>>> {
-        let this = self.get_mut();
-        while !this.done {
-            let rest = this.datagram.get(this.at..).unwrap_or_default();
-            let frame = match Frame::first(rest) {
-                Some(Ok(frame)) => frame,
-                Some(Err(cause)) => {
-                    let error = Error::decode(cause, rest);
-                    this.at = this.datagram.len();
-                    return this.failed(error);
-                }
-                None => {
-                    match ready!(this.walk.poll_next(cx)) {
-                        Some(Ok(datagram)) => (this.datagram, this.at) = (datagram, 0),
-                        end => {
-                            this.done = true;
-                            let error = end.and_then(Result::err);
-                            return this.failed(error.unwrap_or_else(Error::unanswered));
-                        }
-                    }
-                    continue;
-                }
-            };
-            this.at += frame.stride();
-            if frame.seq != SEQ {
-                continue;
-            }
-            if let Some(verdict) = frame.verdict() {
-                this.done = true;
-                match Error::check(verdict) {
-                    Ok(()) => break,
-                    Err(error) => return this.failed(error),
-                }
-            }
-            if frame.is_control() {
-                continue;
-            }
-            match Flow::decode(&frame) {
-                Ok(flow) if this.wanted.has(&flow) => return Poll::Ready(Some(Ok(flow))),
-                Ok(_) => {}
-                Err(cause) => {
-                    let error = Error::decode(cause, frame.bytes);
-                    return this.failed(error);
-                }
-            }
-        }
-        Poll::Ready(None)
+        let Self { items, wanted } = self.get_mut();
+        items.poll_next(cx, |flow| wanted.has(flow))
     }
 }
 
 impl FusedStream for FlowStream {
     fn is_terminated(&self) -> bool {
-        self.done
+        self.items.are_done()
     }
 }
 
 #[cfg(all(test, target_endian = "little"))]
 mod tests {
+    use std::sync::Arc;
     use std::task::Waker;
 
+    use bytes::BytesMut;
+
     use super::*;
-    use crate::ErrorKind;
+    use crate::transport::Lanes;
+    use crate::transport::walk::{SEQ, Walk};
     use crate::wire::golden::{bytes, reply};
+    use crate::{Error, ErrorKind};
 
     const DONE: &str = "14000000 0300 0200 01000000 00000000 00000000";
 
@@ -205,25 +131,15 @@ mod tests {
     }
 
     fn items(datagrams: Vec<Vec<u8>>) -> Vec<Result<Flow>> {
-        let walk = Walk::of(
-            datagrams
-                .into_iter()
-                .map(|bytes| Ok(bytes.into()))
-                .collect(),
-        );
-        let mut stream = FlowStream {
-            walk,
-            datagram: Bytes::new(),
-            at: 0,
-            wanted: Wanted {
-                family: None,
-                filter: None,
-                by_kernel: KernelFilter::empty(),
-            },
-            done: false,
-            doing: "listing",
-            _lanes: Arc::new(Lanes::of_nobody()),
+        let walk = Walk::of(datagrams.into_iter().map(Ok).collect());
+        let lanes = Arc::new(Lanes::of_nobody());
+        let items = Items::open(lanes, walk, BytesMut::new(), "listing").expect("items");
+        let wanted = Wanted {
+            family: None,
+            filter: None,
+            by_kernel: KernelFilter::empty(),
         };
+        let mut stream = FlowStream::new(items, wanted);
         let mut cx = Context::from_waker(Waker::noop());
         let mut items = Vec::new();
         while let Poll::Ready(Some(item)) = Pin::new(&mut stream).poll_next(&mut cx) {

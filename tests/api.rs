@@ -7,11 +7,11 @@ use ctnetlink::{
     Backlog, Bulk, Change, Connection, ConntrackHandle, CpuStats, Create, DecodeError, Delete,
     Error, ErrorKind, Event, EventKinds, EventStats, EventStream, Events, Expectation,
     ExpectationCounters, ExpectationFlags, ExpectationKey, ExpectationPolicy, Expectations, Filter,
-    FilterBuilder, Flow, FlowKey, FlowStream, Flush, FlushExpectations, FoundStream, Get, GetMany,
-    KernelFilter, LabelMap, Labels, List, Masked, Nat, NatKind, NewExpectation, NewFlow, Options,
-    Patch, Ports, Report, RequestFuture, StatsMeter, Status, TableCounters, TableStats,
-    TimeoutPolicies, TimeoutPolicy, Timeouts, Tuple, TupleMask, Update, UserHelper, UserHelperKey,
-    UserHelpers,
+    FilterBuilder, Finding, Flow, FlowKey, FlowStream, Flush, FlushExpectations, FoundStream, Get,
+    GetMany, KernelFilter, LabelMap, Labels, List, Masked, Nat, NatKind, NewExpectation, NewFlow,
+    Options, Patch, Ports, Preflight, Report, RequestFuture, StatsMeter, Status, TableCounters,
+    TableStats, TimeoutPolicies, TimeoutPolicy, Timeouts, Tuple, TupleMask, Update, UserHelper,
+    UserHelperKey, UserHelpers,
 };
 use futures::stream::{FusedStream, Stream};
 
@@ -95,6 +95,8 @@ fn nouns_are_plain_data() {
     plain::<ExpectationFlags>();
     plain::<TupleMask>();
     plain::<TableStats>();
+    plain::<Preflight>();
+    plain::<Finding>();
     plain::<CpuStats>();
     plain::<CpuStats<ExpectationCounters>>();
     plain::<TimeoutPolicy>();
@@ -233,6 +235,7 @@ mod serde {
         let data = ExpectationPolicy::new("data", 1, Duration::from_secs(3));
         same(UserHelper::new("h", Family::Ipv4, 6, [data]));
         same(CpuStats::new(3, TableCounters::default()));
+        same(Preflight::new(ctnetlink::Facts::default()));
         let nat = Nat::to(std::net::Ipv6Addr::LOCALHOST);
         same(NewFlow::new(tuple, Duration::from_millis(1)).source_nat(nat));
         let mut flow = Flow::new(tuple, tuple.inverse());

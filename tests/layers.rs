@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use source::{rows, tokens, top_level_paths};
 
 /// Each module of the crate's root, with what it may use beside itself.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     ("wire", &[]),
     ("error", &["wire"]),
     ("flow", &["error", "wire"]),
@@ -20,9 +20,18 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("stats", &["error", "wire"]),
     ("timeout", &["error", "flow", "wire"]),
     ("user_helper", &["error", "flow", "wire"]),
+    ("preflight", &["filter", "stats"]),
     (
         "text",
-        &["error", "event", "expectation", "flow", "stats", "timeout"],
+        &[
+            "error",
+            "event",
+            "expectation",
+            "flow",
+            "preflight",
+            "stats",
+            "timeout",
+        ],
     ),
     ("testing", &["error", "flow", "wire"]),
     ("transport", &["error", "testing", "wire"]),
@@ -38,6 +47,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
             "expectation",
             "filter",
             "flow",
+            "preflight",
             "stats",
             "stream",
             "timeout",
@@ -53,6 +63,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
             "expectation",
             "filter",
             "flow",
+            "preflight",
             "request",
             "stats",
             "stream",

@@ -38,7 +38,7 @@ impl IntoFuture for Create {
         let family = self.flow.orig().family();
         CREATE.run(self.lanes, Some(family), move |task| async move {
             self.flow.check()?;
-            let Err(error) = task.call(request(&self.flow)).await else {
+            let Err(error) = task.call_about(self.flow.orig(), request(&self.flow)).await else {
                 return Ok(());
             };
             let found = match explained_by_flow(&error) {

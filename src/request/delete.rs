@@ -3,13 +3,13 @@
 use std::future::IntoFuture;
 use std::sync::Arc;
 
-use super::get::find;
+use super::get::{self, after_look, found, named};
 use super::{RequestFuture, Verb};
 use crate::error::{Error, Result};
 use crate::flow::FlowKey;
 use crate::transport::Lanes;
 use crate::wire::message::Request;
-use crate::wire::uapi::IPCTNL_MSG_CT_DELETE;
+use crate::wire::uapi::{IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_GET};
 
 pub(super) const DELETE: Verb = Verb {
     name: "delete",
@@ -37,15 +37,18 @@ impl IntoFuture for Delete {
     fn into_future(self) -> RequestFuture<()> {
         let family = self.key.tuple().family();
         DELETE.run(self.lanes, Some(family), move |task| async move {
-            let key = match self.key.has_id() {
-                true => self.key,
+            let key = self.key;
+            let work = match key.has_id() {
+                true => request(&key).into(),
                 // By the tuple alone the kernel also takes a flow whose other direction it is.
-                false => match find(&task, &self.key).await? {
-                    Some(flow) => FlowKey::from(&flow),
-                    None => return Err(Error::not_found()),
-                },
+                false => after_look(get::request(&key, IPCTNL_MSG_CT_GET), move |reply| {
+                    Error::check(reply.verdict.clone())?;
+                    let flow = found(reply)?.ok_or_else(Error::unanswered)?;
+                    let flow = named(&key, flow).ok_or_else(Error::not_found)?;
+                    Ok(Some(request(&FlowKey::from(&flow))))
+                }),
             };
-            task.call(request(&key)).await.map(drop)
+            task.call_about(key.tuple(), work).await.map(drop)
         })
     }
 }

@@ -1,9 +1,11 @@
 //! A dump of a few objects, all at once: those of which there are as many as CPUs, or as an
 //! administrator has made.
 
+use std::future::poll_fn;
+
 use super::Task;
 use crate::error::{Error, Result};
-use crate::transport::walk::SEQ;
+use crate::transport::walk::{SEQ, is_deferral};
 use crate::wire::attr::DecodeError;
 use crate::wire::message::{Frame, Request};
 
@@ -13,11 +15,11 @@ pub(super) async fn dump<T>(
     request: Request,
     decode: impl Fn(&Frame<'_>) -> Result<T, DecodeError>,
 ) -> Result<Vec<T>> {
-    let mut walk = task.walk(request)?;
+    let (mut walk, mut datagram) = task.walk(request).await?;
     let mut objects = Vec::new();
-    while let Some(datagram) = walk.next().await {
-        let datagram = datagram?;
-        for frame in Frame::all(&datagram).filter(|frame| frame.seq == SEQ) {
+    loop {
+        let frames = Frame::all(&datagram).filter(|frame| frame.seq == SEQ && !is_deferral(frame));
+        for frame in frames {
             if let Some(verdict) = frame.verdict() {
                 return Error::check(verdict).map(|()| objects);
             }
@@ -26,6 +28,8 @@ pub(super) async fn dump<T>(
                 objects.push(object.map_err(|cause| Error::decode(cause, frame.bytes))?);
             }
         }
+        poll_fn(|cx| walk.poll_next(cx, &mut datagram))
+            .await
+            .unwrap_or_else(|| Err(Error::unanswered()))?;
     }
-    Err(Error::unanswered())
 }

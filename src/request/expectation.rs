@@ -8,7 +8,6 @@ use std::time::Duration;
 
 pub(crate) use create::create;
 
-use super::flush::flush;
 use super::{RequestFuture, Task, Verb};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expectation::{Expectation, ExpectationKey, TupleMask};
@@ -116,7 +115,7 @@ impl IntoFuture for FlushExpectations {
                     return Err(Error::invalid_input("helper: its name is empty"));
                 }
             }
-            flush(&task, flush_request(helper)).await
+            task.flush(flush_request(helper)).await
         })
     }
 }

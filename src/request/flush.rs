@@ -12,7 +12,7 @@ use crate::flow::Family;
 use crate::transport::Lanes;
 use crate::transport::release::Release;
 use crate::transport::walk::SEQ;
-use crate::wire::message::{Frame, Request, Verdict};
+use crate::wire::message::{Frame, Request};
 use crate::wire::uapi::*;
 
 const FLUSH: Verb = Verb {
@@ -135,24 +135,10 @@ fn probe_of_marks() -> Request {
 }
 
 async fn compares_marks(task: &Task) -> Result<bool> {
-    let first = task.walk(probe_of_marks())?.next().await;
-    let datagram = first.unwrap_or_else(|| Err(Error::unanswered()))?;
-    Ok(verdict(&datagram).is_some_and(|verdict| verdict.errno == EINVAL))
-}
-
-pub(super) async fn flush(task: &Task, request: Request) -> Result<()> {
-    let mut walk = task.walk(request)?;
-    while let Some(datagram) = walk.next().await {
-        if let Some(verdict) = verdict(&datagram?) {
-            return Error::check(verdict);
-        }
-    }
-    Err(Error::unanswered())
-}
-
-fn verdict(datagram: &[u8]) -> Option<Verdict> {
-    let mut ends = Frame::all(datagram).filter(|frame| frame.is_verdict_of(SEQ));
-    ends.next()?.verdict()
+    let (_, first) = task.walk(probe_of_marks()).await?;
+    let mut verdicts = Frame::all(&first).filter(|frame| frame.is_verdict_of(SEQ));
+    let verdict = verdicts.next().and_then(|frame| frame.verdict());
+    Ok(verdict.is_some_and(|verdict| verdict.errno == EINVAL))
 }
 
 /// Flushes by the filter. `false`, and nothing is removed, where this kernel does not compare it.
@@ -160,7 +146,7 @@ async fn try_flush(task: &Task, request: Request, marks: bool) -> Result<bool> {
     if marks && !compares_marks(task).await? {
         return Ok(false);
     }
-    match flush(task, request).await {
+    match task.flush(request).await {
         Ok(()) => Ok(true),
         Err(error) if matches!(error.errno(), Some(EINVAL | EOPNOTSUPP)) => Ok(false),
         Err(error) => Err(error),
@@ -177,10 +163,8 @@ impl IntoFuture for Flush {
             .or(self.filter.as_ref().and_then(Filter::family));
         FLUSH.run_for_long(self.lanes.clone(), family, move |task| async move {
             let done = match self.plan(task.lanes.release)? {
-                Plan::Flush(request) => task.in_time(flush(&task, request)).await.map(|()| true),
-                Plan::Try { request, marks } => {
-                    task.in_time(try_flush(&task, request, marks)).await
-                }
+                Plan::Flush(request) => task.flush(request).await.map(|()| true),
+                Plan::Try { request, marks } => try_flush(&task, request, marks).await,
                 Plan::OneByOne => Ok(false),
             };
             if done? {

@@ -7,6 +7,7 @@ use super::{RequestFuture, Task, Verb};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flow::{Flow, FlowKey};
 use crate::transport::Lanes;
+use crate::transport::queue::{Reply, Step, Steps, Work};
 use crate::wire::message::Request;
 use crate::wire::uapi::*;
 
@@ -48,25 +49,65 @@ impl IntoFuture for Get {
     fn into_future(self) -> RequestFuture<Option<Flow>> {
         let family = self.key.tuple().family();
         GET.run(self.lanes, Some(family), move |task| async move {
-            match find(&task, &self.key).await? {
-                // The kernel takes a flow of this tuple for it that the key does not name: its
-                // counters are not ours to lose, so it is looked at first.
-                Some(_) if self.zero_counters => {
-                    read(&task, &self.key, IPCTNL_MSG_CT_GET_CTRZERO).await
-                }
-                flow => Ok(flow),
+            match self.zero_counters {
+                true => read(&task, &self.key, zero(self.key)).await,
+                false => find(&task, &self.key).await,
             }
         })
     }
 }
 
-/// The flow that the key names, as it is now.
-pub(super) async fn find(task: &Task, key: &FlowKey) -> Result<Option<Flow>> {
-    read(task, key, IPCTNL_MSG_CT_GET).await
+/// The kernel takes a flow of this tuple for it that the key does not name: its counters are not ours
+/// to lose, so it is looked at first.
+fn zero(key: FlowKey) -> Work {
+    let look = request(&key, IPCTNL_MSG_CT_GET);
+    after_look(look, move |reply| {
+        let flow = found(reply)?;
+        let flow = flow.and_then(|flow| named(&key, flow));
+        Ok(flow.map(|_| request(&key, IPCTNL_MSG_CT_GET_CTRZERO)))
+    })
 }
 
-async fn read(task: &Task, key: &FlowKey, kind: u16) -> Result<Option<Flow>> {
-    let data = match task.call(request(key, kind)).await {
+/// A look at a flow, and, as it shows, a request on it. Where that is `None` the look's answer is all
+/// there is.
+pub(super) fn after_look(
+    look: Request,
+    then: impl FnOnce(&Reply) -> Result<Option<Request>> + Send + 'static,
+) -> Work {
+    struct Look<F>(Option<F>);
+
+    impl<F: FnOnce(&Reply) -> Result<Option<Request>> + Send> Steps for Look<F> {
+        fn next(&mut self, reply: Reply) -> Step {
+            let then = self.0.take().map(|then| then(&reply));
+            match then {
+                Some(Ok(Some(request))) => Step::Send(request),
+                Some(Err(error)) => Step::Done(Err(error)),
+                Some(Ok(None)) | None => Step::Done(Ok(reply)),
+            }
+        }
+    }
+
+    Work {
+        request: look,
+        steps: Some(Box::new(Look(Some(then)))),
+    }
+}
+
+/// The flow that an answer has.
+pub(super) fn found(reply: &Reply) -> Result<Option<Flow>> {
+    match &reply.data {
+        Some(data) if reply.verdict.errno == 0 => Flow::from_message(data).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// The flow that the key names, as it is now.
+pub(super) async fn find(task: &Task, key: &FlowKey) -> Result<Option<Flow>> {
+    read(task, key, request(key, IPCTNL_MSG_CT_GET).into()).await
+}
+
+async fn read(task: &Task, key: &FlowKey, work: Work) -> Result<Option<Flow>> {
+    let data = match task.call_about(key.tuple(), work).await {
         Ok(data) => data.ok_or_else(Error::unanswered)?,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),

@@ -12,7 +12,7 @@ use crate::flow::FlowKey;
 use crate::stream::FoundStream;
 use crate::stream::found::Window;
 use crate::transport::Lanes;
-use crate::transport::bulk::{Bulk as Lane, Caller};
+use crate::transport::bulk::{Bulk as Lane, Caller, WINDOW};
 
 const GET_MANY: Verb = Verb {
     name: "get_many",
@@ -43,9 +43,9 @@ impl IntoFuture for GetMany {
             let work = move |lane: &mut Lane, caller: &mut Caller| {
                 // It says that the thread has begun: the first key may be long in coming.
                 let _ = sender.blocking_send(Window::new());
-                let mut keys = Vec::with_capacity(lane.window());
+                let mut keys = Vec::with_capacity(WINDOW);
                 loop {
-                    source.fill(lane.window(), caller, &mut keys);
+                    source.fill(WINDOW, caller, &mut keys);
                     if keys.is_empty() {
                         return;
                     }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::filter::kernel::{Capabilities, Pushed};
 use crate::flow::Family;
-use crate::stream::{FlowStream, Wanted};
+use crate::stream::{FlowStream, Items, Wanted};
 use crate::transport::Lanes;
 use crate::transport::release::Release;
 use crate::wire::message::Request;
@@ -107,13 +107,16 @@ impl IntoFuture for List {
 
     fn into_future(self) -> RequestFuture<FlowStream> {
         let family = self.family.or(self.filter.family());
-        LIST.run(self.lanes.clone(), family, move |task| async move {
+        LIST.run_for_long(self.lanes.clone(), family, move |task| async move {
             let family = one_family(self.family, &self.filter)?;
             let mut pushed = pushed(self.table, family, &self.filter, task.lanes.release);
             loop {
-                let walk = task.walk(request(self.table, family, &pushed))?;
                 let wanted = Wanted::new(family, self.filter.clone(), pushed.conditions());
-                let opened = FlowStream::open(task.lanes.clone(), walk, wanted, LIST.doing).await;
+                let walk = task.walk(request(self.table, family, &pushed)).await;
+                let opened = walk.and_then(|(walk, first)| {
+                    let items = Items::open(task.lanes.clone(), walk, first, LIST.doing)?;
+                    Ok(FlowStream::new(items, wanted))
+                });
                 let errno = opened.as_ref().err().and_then(Error::errno);
                 match errno.and_then(|errno| pushed.after_refusal(errno)) {
                     Some(less) => pushed = less,

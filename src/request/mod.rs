@@ -3,6 +3,7 @@
 
 pub(crate) mod bulk;
 pub(crate) mod create;
+mod deadline;
 pub(crate) mod delete;
 mod dump;
 pub(crate) mod events;
@@ -12,6 +13,7 @@ pub(crate) mod get;
 pub(crate) mod get_many;
 pub(crate) mod list;
 pub(crate) mod matching;
+pub(crate) mod preflight;
 mod probe;
 pub(crate) mod report;
 pub(crate) mod stats;
@@ -20,17 +22,19 @@ pub(crate) mod update;
 pub(crate) mod user_helper;
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tracing::{Instrument, Span, field};
 
 pub use bulk::{Bulk, Change};
 pub use create::Create;
+use deadline::InTime;
 pub use delete::Delete;
 pub use events::Events;
 pub use expectation::FlushExpectations;
@@ -43,8 +47,9 @@ pub use report::Report;
 pub use update::Update;
 
 use crate::error::{Error, Result};
-use crate::flow::Family;
+use crate::flow::{Family, Tuple};
 use crate::transport::Lanes;
+use crate::transport::queue::{Subject, Work};
 use crate::transport::walk::{SEQ, Walk};
 use crate::wire::message::Request;
 
@@ -99,8 +104,9 @@ impl Verb {
         F: Future<Output = Result<T>> + Send,
     {
         self.run_for_long(lanes, family, move |task| {
-            let timeout = task.lanes.timeout;
-            in_time(timeout, work(task))
+            let lanes = task.lanes.clone();
+            let began = Instant::now();
+            InTime::new(lanes, move || Some(began), work(task))
         })
     }
 
@@ -139,29 +145,63 @@ impl Verb {
     }
 }
 
-async fn in_time<T>(timeout: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::time::timeout(timeout, work)
-        .await
-        .unwrap_or_else(|_| Err(Error::timeout(timeout)))
-}
-
 impl Task {
-    /// Fails work that takes longer than a request may.
-    async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        in_time(self.lanes.timeout, work).await
-    }
-
     /// Sends a request that names one object; its data is what came before the kernel's consent.
     async fn call(&self, request: Request) -> Result<Option<Bytes>> {
-        let reply = self.lanes.control.call(request).await?;
+        self.reply(request.into(), None).await
+    }
+
+    /// [`call`](Self::call), for a request about the flow of this tuple: those about the same one are
+    /// sent in the order of their first polls.
+    async fn call_about(&self, tuple: &Tuple, work: impl Into<Work>) -> Result<Option<Bytes>> {
+        self.reply(work.into(), Some(subject(tuple))).await
+    }
+
+    async fn reply(&self, work: Work, about: Option<Subject>) -> Result<Option<Bytes>> {
+        let reply = self.lanes.control.call(work, about).await?;
         self.span.record("seq", reply.seq);
         Error::check(reply.verdict)?;
         Ok(reply.data)
     }
 
-    /// Starts a walk of the table.
-    fn walk(&self, request: Request) -> Result<Walk> {
+    /// Starts a walk, and waits for its first datagram: an error that the kernel gives at once is the
+    /// caller's, and no item.
+    async fn walk(&self, request: Request) -> Result<(Walk, BytesMut)> {
         self.span.record("seq", SEQ);
-        self.lanes.walk(request)
+        let mut walk = self.lanes.walk(request)?;
+        let mut first = BytesMut::new();
+        let begun = walk.begun();
+        let opened = poll_fn(|cx| walk.poll_next(cx, &mut first));
+        let opened = InTime::new(self.lanes.clone(), move || begun.get(), async {
+            opened.await.unwrap_or_else(|| Err(Error::unanswered()))
+        });
+        opened.await?;
+        Ok((walk, first))
     }
+
+    /// Flushes.
+    async fn flush(&self, request: Request) -> Result<()> {
+        self.span.record("seq", SEQ);
+        let mut flush = self.lanes.flush(request)?;
+        let begun = flush.begun();
+        let done = poll_fn(|cx| flush.poll(cx));
+        InTime::new(self.lanes.clone(), move || begun.get(), done).await
+    }
+}
+
+/// The same for both directions. The order of requests is all that hangs on it: it is cheap, and
+/// two flows between the same ends may share one.
+fn subject(tuple: &Tuple) -> Subject {
+    let end = |address: IpAddr, port: Option<u16>| {
+        let address = match address {
+            IpAddr::V4(address) => u64::from(address.to_bits()),
+            IpAddr::V6(address) => (address.to_bits() as u64) ^ (address.to_bits() >> 64) as u64,
+        };
+        (address ^ u64::from(port.unwrap_or(0)) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    };
+    let (src, dst) = (
+        end(tuple.src(), tuple.src_port()),
+        end(tuple.dst(), tuple.dst_port()),
+    );
+    Subject(src.wrapping_add(dst))
 }

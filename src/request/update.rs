@@ -1,18 +1,24 @@
 //! Update: changes a flow that is in the table; never creates one.
 
+mod status;
+
 use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::get::find;
+use super::get::{self, find};
 use super::{RequestFuture, Task, Verb};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flow::{
     Flow, FlowKey, Labels, Masked, Patch, ProtoInfo, SeqAdj, Status, SynProxy, TcpState,
 };
 use crate::transport::Lanes;
+use crate::transport::queue::Work;
 use crate::wire::message::Request;
-use crate::wire::uapi::{EBUSY, ENOSPC, EOPNOTSUPP, EPERM, IPCTNL_MSG_CT_NEW};
+use crate::wire::uapi::{EBUSY, ENOSPC, EOPNOTSUPP, EPERM, IPCTNL_MSG_CT_GET, IPCTNL_MSG_CT_NEW};
+
+use status::SetStatus;
+pub(super) use status::{outrun, whole};
 
 pub(super) const UPDATE: Verb = Verb {
     name: "update",
@@ -131,33 +137,16 @@ impl IntoFuture for Update {
     }
 }
 
-/// Sends the changes. The kernel wants a status whole, with the bits that the flow has already;
-/// where packets set one in between, it says EBUSY.
+/// Sends the changes.
 async fn apply(task: &Task, key: &FlowKey, patch: &Patch) -> Result<()> {
-    let Some(wanted) = patch.wanted_status() else {
-        return task.call(request(key, patch, None)).await.map(drop);
+    let work = match patch.wanted_status() {
+        None => request(key, patch, None).into(),
+        Some(wanted) => Work {
+            request: get::request(key, IPCTNL_MSG_CT_GET),
+            steps: Some(Box::new(SetStatus::new(*key, patch.clone(), wanted))),
+        },
     };
-    let mut before = None;
-    loop {
-        let flow = find(task, key).await?.ok_or_else(Error::not_found)?;
-        let status = whole(flow.status, wanted);
-        match task.call(request(key, patch, Some(status))).await {
-            Err(error) if outrun(&error, before, flow.status) => before = Some(flow.status),
-            result => return result.map(drop),
-        }
-    }
-}
-
-/// Did a packet set a bit since the status was read? The kernel then says EBUSY; so it does where
-/// the status is at rest and the change is not allowed. Packets only ever set bits: there is an
-/// end to it.
-pub(super) fn outrun(error: &Error, before: Option<Status>, current: Status) -> bool {
-    error.errno() == Some(EBUSY) && before != Some(current)
-}
-
-/// What to send so that `wanted` is set: all that is set, CONFIRMED, and never DYING.
-pub(super) fn whole(current: Status, wanted: Status) -> Status {
-    (current | wanted | Status::CONFIRMED) - Status::DYING
+    task.call_about(key.tuple(), work).await.map(drop)
 }
 
 pub(super) fn request(key: &FlowKey, patch: &Patch, status: Option<Status>) -> Request {
@@ -214,34 +203,9 @@ pub(super) fn explain(patch: &Patch, found: Option<Result<Option<Flow>>>, error:
 
 #[cfg(all(test, target_endian = "little"))]
 mod tests {
-    #[test]
-    fn a_status_is_read_again_for_as_long_as_it_changes() {
-        let busy = Error::check(Verdict::of(EBUSY)).unwrap_err();
-        let gone = Error::not_found();
-        let (old, new) = (Status::CONFIRMED, Status::CONFIRMED | Status::SEEN_REPLY);
-        assert!(outrun(&busy, None, old));
-        assert!(outrun(&busy, Some(old), new));
-        assert!(!outrun(&busy, Some(new), new));
-        assert!(!outrun(&gone, None, old));
-    }
-
-    #[test]
-    fn a_status_is_sent_whole() {
-        let flow = Status::EXPECTED | Status::CONFIRMED | Status::SEEN_REPLY | Status::DYING;
-        assert_eq!(
-            whole(flow, Status::ASSURED),
-            Status::EXPECTED | Status::CONFIRMED | Status::SEEN_REPLY | Status::ASSURED
-        );
-        assert_eq!(
-            whole(Status::empty(), Status::ASSURED),
-            Status::CONFIRMED | Status::ASSURED
-        );
-    }
-
     use super::*;
     use crate::flow::{TcpFlags, TcpInfo, Tuple};
     use crate::wire::golden::{assert_bytes, bytes};
-    use crate::wire::message::Verdict;
 
     /// The headers of a message of this length, and the tuple of the flow.
     fn assert_request(patch: &Patch, status: Option<Status>, len: u8, changes: &str) {

@@ -21,6 +21,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let runtime = tokio::runtime::Builder::new_current_thread()
 //!     .enable_time()
+//!     .start_paused(true)
 //!     .build()?;
 //! runtime.block_on(async {
 //!     let kernel = Kernel::new();

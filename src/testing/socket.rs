@@ -147,7 +147,6 @@ impl FakeSocket {
         self.with(|port| port.room)
     }
 
-    #[cfg(test)]
     pub(crate) fn send_queue(&self) -> usize {
         self.with(|port| port.send_room())
     }

@@ -10,8 +10,6 @@
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::iter::Peekable;
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -22,53 +20,27 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
+pub(crate) use super::answers::Answer;
+use super::answers::{Acks, silence};
 use super::netns::Namespace;
+use super::pool::Pool;
 use super::socket::Socket;
+pub(crate) use super::window::MOST as WINDOW;
+use super::window::Window;
 use crate::error::{Error, Result};
 use crate::wire::message::datagram::Datagram;
 use crate::wire::message::{Frame, Request, Verdict};
-use crate::wire::uapi::{ENOBUFS, EPERM};
-
-/// Requests in a send: with an ACK on the last, 1.1 million marks a second, and no more with more.
-const BATCH: usize = 64;
-
-/// What an answer may take of the receive queue: 832 bytes for an error, more for a large flow.
-const ANSWER: usize = 2048;
+use crate::wire::uapi::{EMSGSIZE, ENOBUFS};
 
 /// A socket for many requests a send.
 #[derive(Debug)]
 pub(crate) struct Bulk {
     socket: Socket,
-    window: usize,
+    window: Window,
     /// The number of the last request.
     seq: u32,
     datagram: Datagram,
     received: BytesMut,
-}
-
-/// What became of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// The kernel did it.
-    Done,
-    /// The kernel refused it.
-    Refused(Verdict),
-    /// It has not reached the kernel.
-    Unsent(i32),
-    /// The answer was lost: the kernel may have done it or not.
-    Lost,
-}
-
-impl Answer {
-    /// Success, or what is known of the failure.
-    pub(crate) fn into_result(self) -> Result<()> {
-        match self {
-            Self::Done => Ok(()),
-            Self::Refused(verdict) => Err(Error::refused(verdict)),
-            Self::Unsent(errno) => Err(Error::unsent(errno)),
-            Self::Lost => Err(Error::overrun()),
-        }
-    }
 }
 
 impl Bulk {
@@ -78,7 +50,7 @@ impl Bulk {
             socket.set_receive_queue(bytes)?;
         }
         Ok(Self {
-            window: (socket.receive_queue()? / ANSWER).clamp(1, BATCH),
+            window: Window::of(&socket)?,
             socket,
             seq: 0,
             datagram: Datagram::default(),
@@ -86,34 +58,56 @@ impl Bulk {
         })
     }
 
-    /// How many requests may leave in one send: as many as the receive queue has room for answers.
-    pub(crate) fn window(&self) -> usize {
-        self.window
-    }
-
     /// Puts a request into the next send.
     pub(crate) fn push(&mut self, request: Request) {
         self.datagram.push(request);
     }
 
-    /// Sends what was put in as one datagram, and tells what became of each, in their order. `data`
-    /// gets what they asked for, by their index.
+    /// Sends what was put in, as one datagram where both queues have room for that, and tells what
+    /// became of each, in their order. `data` gets what they asked for, by their index.
     pub(crate) fn exchange(&mut self, mut data: impl FnMut(usize, &Frame<'_>)) -> Answers {
         let count = self.datagram.len();
-        if count == 0 {
-            return Answers::all(0, Answer::Lost);
+        let mut answers = Vec::with_capacity(count);
+        while answers.len() < count {
+            let from = answers.len();
+            self.window.clear();
+            let window = &mut self.window;
+            let rest = self.datagram.from(from);
+            let fit = rest
+                .take_while(|(data, len)| window.admits(*data, *len))
+                .count();
+            self.exchange_some(from, fit, &mut answers, &mut data);
         }
+        self.datagram.clear();
+        answers.into_iter()
+    }
+
+    /// Sends so many requests of the datagram, and appends what became of them.
+    fn exchange_some(
+        &mut self,
+        from: usize,
+        count: usize,
+        answers: &mut Vec<Answer>,
+        data: &mut impl FnMut(usize, &Frame<'_>),
+    ) {
         // A number is never 0, which events carry.
         if self.seq > u32::MAX / 2 {
             self.seq = 0;
         }
         let first = self.seq + 1;
         self.seq += count as u32;
-        let sent = self.socket.send(self.datagram.finish(first));
-        self.datagram.clear();
-        match sent {
-            Ok(()) => self.receive(first, count, &mut data),
-            Err(cause) => Answers::all(count, Answer::Unsent(cause.raw_os_error().unwrap_or(0))),
+        match self.socket.send(self.datagram.finish(from, count, first)) {
+            Ok(()) => self.receive(first, count, answers, &mut |index, frame| {
+                data(from + index, frame);
+            }),
+            Err(cause) => match cause.raw_os_error().unwrap_or(0) {
+                EMSGSIZE if count > 1 => {
+                    let half = count / 2;
+                    self.exchange_some(from, half, answers, data);
+                    self.exchange_some(from + half, count - half, answers, data);
+                }
+                errno => answers.extend(std::iter::repeat_n(Answer::Unsent(errno), count)),
+            },
         }
     }
 
@@ -123,13 +117,14 @@ impl Bulk {
         self.exchange(|_, _| {}).next().unwrap_or(Answer::Lost)
     }
 
-    /// Takes up the answers to so many requests from `first` on.
+    /// Takes up the answers to so many requests from `first` on, and appends what they mean.
     fn receive(
         &mut self,
         first: u32,
         count: usize,
-        data: &mut impl FnMut(usize, &Frame<'_>),
-    ) -> Answers {
+        answers: &mut Vec<Answer>,
+        data: &mut dyn FnMut(usize, &Frame<'_>),
+    ) {
         let mut verdicts: Vec<(usize, Verdict)> = Vec::new();
         let mut overran = false;
         while verdicts.last().is_none_or(|(index, _)| index + 1 < count) {
@@ -139,6 +134,7 @@ impl Bulk {
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => break,
                 // Said once; what came before is still in the queue.
                 Err(cause) if cause.raw_os_error() == Some(ENOBUFS) => overran = true,
+                Err(cause) if cause.raw_os_error() == Some(EMSGSIZE) => overran = true,
                 Err(_) => {
                     overran = true;
                     break;
@@ -154,58 +150,27 @@ impl Bulk {
                 }
             }
         }
-        Answers::of(count, verdicts, overran)
+        judge(count, verdicts, overran, answers);
     }
 }
 
-/// What became of the requests of a send, one by one in their order.
-#[derive(Debug)]
-pub(crate) struct Answers {
-    indices: Range<usize>,
-    /// What was said of some, in their order.
-    verdicts: Peekable<IntoIter<(usize, Verdict)>>,
-    /// What it means that nothing was said.
-    silence: Answer,
-}
+/// What became of requests, in their order.
+pub(crate) type Answers = IntoIter<Answer>;
 
-impl Answers {
-    fn all(count: usize, silence: Answer) -> Self {
-        Self {
-            indices: 0..count,
-            verdicts: Vec::new().into_iter().peekable(),
-            silence,
-        }
-    }
-
-    /// `overran` says that an answer was lost.
-    fn of(count: usize, verdicts: Vec<(usize, Verdict)>, overran: bool) -> Self {
-        let complete = verdicts.last().is_some_and(|(last, _)| last + 1 == count);
-        let silence = match verdicts.first() {
-            // Where one was lost, the silence of any may be that.
-            _ if overran => Answer::Lost,
-            _ if complete => Answer::Done,
-            // Without the right the kernel answers the first alone, and does none.
-            Some((0, verdict)) if verdict.errno == EPERM => Answer::Refused(verdict.clone()),
-            _ => Answer::Lost,
+/// Appends what the verdicts mean, and the silence about the others. `overran` says that an answer was
+/// lost.
+fn judge(count: usize, verdicts: Vec<(usize, Verdict)>, overran: bool, answers: &mut Vec<Answer>) {
+    let is_complete = verdicts.last().is_some_and(|(last, _)| last + 1 == count);
+    let first = verdicts.first().filter(|(index, _)| *index == 0);
+    let first = first.map(|(_, verdict)| verdict);
+    let silence = silence(Acks::Last, first, is_complete, overran);
+    let from = answers.len();
+    answers.extend(std::iter::repeat_n(silence, count));
+    for (index, verdict) in verdicts {
+        answers[from + index] = match verdict.errno {
+            0 => Answer::Done,
+            _ => Answer::Refused(verdict),
         };
-        Self {
-            verdicts: verdicts.into_iter().peekable(),
-            ..Self::all(count, silence)
-        }
-    }
-}
-
-impl Iterator for Answers {
-    type Item = Answer;
-
-    fn next(&mut self) -> Option<Answer> {
-        let index = self.indices.next()?;
-        let said = self.verdicts.next_if(|(said, _)| *said == index);
-        Some(match said {
-            Some((_, verdict)) if verdict.errno != 0 => Answer::Refused(verdict),
-            Some(_) => Answer::Done,
-            None => self.silence.clone(),
-        })
     }
 }
 
@@ -228,6 +193,7 @@ pub(crate) struct Caller {
 
 impl<T: Send + 'static> Job<T> {
     pub(super) fn start(
+        pool: &Pool,
         namespace: Namespace,
         receive_queue: Option<usize>,
         work: impl FnOnce(&mut Bulk, &mut Caller) -> T + Send + 'static,
@@ -238,21 +204,19 @@ impl<T: Send + 'static> Job<T> {
             gone,
             runtime: Handle::current(),
         };
-        let run = move || {
+        let run = move |thread: Result<()>| {
+            thread?;
             // What the caller gave to be called may use its runtime.
             let runtime = caller.runtime.clone();
             let _runtime = runtime.enter();
             let mut bulk = Bulk::open(&namespace, receive_queue)?;
             Ok(work(&mut bulk, &mut caller))
         };
-        std::thread::Builder::new()
-            .name("ctnetlink-bulk".into())
-            .spawn(move || {
-                // The work runs the caller's iterator: its panic is the caller's.
-                let ended = catch_unwind(AssertUnwindSafe(run));
-                let _ = sender.send(ended);
-            })
-            .map_err(|cause| Error::io("starting a thread", cause))?;
+        pool.spawn("ctnetlink-bulk", move |thread| {
+            // The work runs the caller's iterator: its panic is the caller's.
+            let ended = catch_unwind(AssertUnwindSafe(|| run(thread)));
+            let _ = sender.send(ended);
+        })?;
         Ok(Self {
             result,
             _wanted: wanted,
@@ -298,12 +262,14 @@ impl Caller {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::uapi::{EEXIST, ENOENT};
+    use crate::wire::uapi::{EEXIST, ENOENT, EPERM};
 
     fn judged(errnos: &[Option<i32>], overran: bool) -> Vec<Answer> {
         let said = |(index, errno): (usize, &Option<i32>)| Some((index, Verdict::of((*errno)?)));
         let verdicts = errnos.iter().enumerate().filter_map(said).collect();
-        Answers::of(errnos.len(), verdicts, overran).collect()
+        let mut answers = Vec::new();
+        judge(errnos.len(), verdicts, overran, &mut answers);
+        answers
     }
 
     fn refused(errno: i32) -> Answer {

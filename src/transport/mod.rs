@@ -4,22 +4,27 @@
 //! |---|---|---|
 //! | [`control`] | requests that name one object | microseconds each: one task multiplexes them |
 //! | [`bulk`] | many requests that name one object each | 64 a send and one ACK for all; a thread of their own takes no time from others |
+//! | [`walk`] | dumps | the kernel walks the table inside our `recv`, non-blocking or not: each has a socket of its own, and a thread of the [`pool`] while it is read |
+//! | [`flush`](mod@flush) | flush | the kernel walks inside our `send`, and holds its lock: a thread of its own, in [`turn`] with the control lanes |
 //! | [`listen`] | events | they do not wait for us: a socket of its own for each reader, who alone reads it |
-//! | [`walk`] | list and flush | the kernel walks the table inside our `send` and `recv`, non-blocking or not: each walk has a thread and a socket of its own |
 //!
 //! A socket belongs for ever to the network namespace of the thread that opened it; [`netns`]
 //! opens each in the namespace that the connection was made for.
 
+pub(crate) mod answers;
 pub(crate) mod bulk;
 pub(crate) mod control;
+pub(crate) mod flush;
 pub(crate) mod listen;
 pub(crate) mod netns;
-mod proto;
+mod pool;
+pub(crate) mod queue;
 pub(crate) mod release;
 pub(crate) mod socket;
 mod turn;
 pub(crate) mod walk;
 mod watched;
+mod window;
 
 use std::time::Duration;
 
@@ -27,8 +32,10 @@ use crate::error::Result;
 use crate::wire::message::Request;
 use bulk::{Bulk, Caller, Job};
 use control::Client;
+use flush::Flush;
 use listen::{Listen, Listener};
 use netns::Namespace;
+pub(crate) use pool::Pool;
 use release::Release;
 use walk::Walk;
 
@@ -36,6 +43,7 @@ use walk::Walk;
 #[derive(Debug)]
 pub(crate) struct Lanes {
     pub(crate) control: Client,
+    pub(crate) pool: Pool,
     pub(crate) namespace: Namespace,
     pub(crate) release: Release,
     pub(crate) timeout: Duration,
@@ -47,7 +55,23 @@ impl Lanes {
     /// Starts a walk of the table.
     pub(crate) fn walk(&self, request: Request) -> Result<Walk> {
         self.control.check_open()?;
-        Walk::start(self.namespace.clone(), request, self.timeout)
+        Walk::start(&self.pool, self.namespace.clone(), request, self.timeout)
+    }
+
+    /// Starts a flush.
+    pub(crate) fn flush(&self, request: Request) -> Result<Flush> {
+        self.control.check_open()?;
+        Flush::start(&self.pool, self.namespace.clone(), request, self.timeout)
+    }
+
+    /// Is a thread at work that requests wait for?
+    pub(crate) fn are_busy(&self) -> bool {
+        turn::is_flushing() || self.pool.is_busy()
+    }
+
+    /// Does a request wait for a connection that nobody polls?
+    pub(crate) fn are_unattended(&self) -> bool {
+        self.control.has_unsent() && !turn::is_flushing()
     }
 
     /// Starts to listen.
@@ -62,17 +86,26 @@ impl Lanes {
         work: impl FnOnce(&mut Bulk, &mut Caller) -> T + Send + 'static,
     ) -> Result<Job<T>> {
         self.control.check_open()?;
-        Job::start(self.namespace.clone(), self.receive_buffer, work)
+        Job::start(
+            &self.pool,
+            self.namespace.clone(),
+            self.receive_buffer,
+            work,
+        )
     }
 }
 
 #[cfg(test)]
 impl Lanes {
-    /// Lanes that lead nowhere.
+    /// Lanes that nobody polls.
     pub(crate) fn of_nobody() -> Self {
+        let (namespace, socket) = Namespace::current().expect("this thread's namespace");
+        let (lane, control) = control::open(socket).expect("a lane");
+        std::mem::forget(lane);
         Self {
-            control: Client::of_nobody(),
-            namespace: Namespace::current().expect("this thread's namespace").0,
+            control,
+            pool: Pool::new(),
+            namespace,
             release: Release(6, 18),
             timeout: Duration::from_secs(1),
             receive_buffer: None,

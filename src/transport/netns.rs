@@ -171,6 +171,22 @@ impl Namespace {
             )),
         }
     }
+
+    /// Does work that depends on the namespace of the thread: here where the current thread is
+    /// there, else on a thread of its own.
+    pub(crate) fn within<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
+        let Inner { identity, entry } = match &self.0 {
+            Place::Kernel(inner) => &**inner,
+            #[cfg(any(test, feature = "testing"))]
+            Place::Fake(_) => return Ok(work()),
+        };
+        match entry {
+            Some(entry) if Identity::of(&Socket::open()?)? != *identity => {
+                entry.enter_and(|| Ok(work()))
+            }
+            _ => Ok(work()),
+        }
+    }
 }
 
 impl Identity {

@@ -22,6 +22,9 @@ use crate::wire::uapi::*;
 /// at most 32 448 bytes; a smaller buffer later would truncate one.
 pub(crate) const RECEIVE: usize = 32 * 1024;
 
+/// What the kernel keeps of a send queue for itself (netlink_sendmsg).
+const SEND_OVERHEAD: usize = 32;
+
 /// A socket, bound, connected to the kernel, and blocking.
 #[derive(Debug)]
 pub(crate) struct Socket(Inner);
@@ -125,6 +128,17 @@ impl Socket {
                 .map_err(|errno| Error::io("reading the receive buffer", errno.into())),
             #[cfg(any(test, feature = "testing"))]
             Inner::Fake(socket) => Ok(socket.receive_queue()),
+        }
+    }
+
+    /// The bytes that one datagram may have.
+    pub(crate) fn send_queue(&self) -> Result<usize> {
+        match &self.0 {
+            Inner::Kernel(socket) => getsockopt(socket, sockopt::SndBuf)
+                .map(|bytes| bytes.saturating_sub(SEND_OVERHEAD))
+                .map_err(|errno| Error::io("reading the send buffer", errno.into())),
+            #[cfg(any(test, feature = "testing"))]
+            Inner::Fake(socket) => Ok(socket.send_queue()),
         }
     }
 

@@ -1,110 +1,153 @@
-//! Who may speak to the kernel.
+//! Flushes, and the control lanes that they would hold up.
 //!
-//! The kernel takes one ctnetlink request of the host at a time (`nfnl_lock`): while a flush, or
-//! the first datagram of a dump, walks the table, any other request waits *inside* its `send`. The
-//! control lane sends on a reactor thread, which must not sit there for as long as this program's
-//! own walks take: it waits for its turn as a task. What other programs do it cannot know.
+//! The kernel takes one ctnetlink request of the host at a time (`nfnl_lock`), and a flush holds the
+//! lock for as long as it walks: any other request waits *inside* its `send`. A control lane sends
+//! on a reactor thread, which must not sit there: while a flush of this program is under way it waits
+//! as a task. Of other programs it cannot know.
+//!
+//! All of this is a courtesy. Nobody waits for a lock that is not to be had, as it may be in a child
+//! of `fork`, where the thread that held it does not exist: then the kernel's own lock decides.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use std::{process, thread};
 
-/// Held by whoever sends.
-static KERNEL: Mutex<()> = Mutex::new(());
-
-/// Walks stand in a line of their own, so that a control lane waits for one of them as a rule.
-static WALKS: Mutex<()> = Mutex::new(());
-
-static LANES: Mutex<Waiting> = Mutex::new(Waiting {
-    lanes: 0,
-    wakers: Vec::new(),
-});
-static NONE_WAITS: Condvar = Condvar::new();
-
-/// How long a walk lets the lanes go first that waited for the one before. A lane takes
-/// microseconds, but its reactor may be busy with other tasks; one that nobody polls must not hold
-/// up the walks of the program.
+/// How long a flush lets those go first that waited for the one before, and those that are sending.
+/// They take microseconds, but their reactor may be busy with other tasks; one that nobody polls
+/// must not hold up the flushes of the program.
 const COURTESY: Duration = Duration::from_millis(20);
 
-/// The control lanes that have something to send and may not.
-struct Waiting {
-    lanes: usize,
-    wakers: Vec<Waker>,
+/// How often a lane tries for the lock. It is held for a few instructions at a time.
+const TRIES: usize = 1000;
+
+/// Is a flush under way? A lane that finds none has no lock to take.
+static FLUSHING: AtomicBool = AtomicBool::new(false);
+
+/// Lanes that are sending.
+static SENDING: AtomicUsize = AtomicUsize::new(0);
+
+static LINE: Mutex<Line> = Mutex::new(Line {
+    process: 0,
+    waiting: Vec::new(),
+});
+static CHANGED: Condvar = Condvar::new();
+
+struct Line {
+    /// Whose it is: a child of `fork` inherits what its parent had under way.
+    process: u32,
+    /// The lanes that have something to send and may not, each once.
+    waiting: Vec<(u64, Waker)>,
 }
 
-/// The right to send, until dropped.
-pub(super) struct Turn {
-    kernel: Option<MutexGuard<'static, ()>>,
-    _line: Option<MutexGuard<'static, ()>>,
-}
+/// A flush's right to walk, until dropped.
+pub(super) struct Flushing(());
 
-/// Waits until this thread may send its walk; `None` if by then nobody wants it any more.
-pub(super) fn of_walk(unwanted: impl Fn() -> bool) -> Option<Turn> {
-    let line = lock(&WALKS);
-    if unwanted() {
-        return None;
+/// Waits until this thread may flush; `None` if by then nobody wants it any more.
+pub(super) fn of_flush(is_unwanted: impl Fn() -> bool) -> Option<Flushing> {
+    let Some(mut line) = lock() else {
+        return Some(Flushing(()));
+    };
+    let mut since = Instant::now();
+    loop {
+        let others = FLUSHING.load(Ordering::SeqCst);
+        if others {
+            since = Instant::now();
+        }
+        if !others && (line.waiting.is_empty() || since.elapsed() >= COURTESY) {
+            break;
+        }
+        let woken = CHANGED.wait_timeout(line, COURTESY);
+        line = woken.unwrap_or_else(PoisonError::into_inner).0;
+        if is_unwanted() {
+            return None;
+        }
     }
-    let waiting = NONE_WAITS.wait_timeout_while(lock(&LANES), COURTESY, |lanes| lanes.lanes > 0);
-    drop(waiting);
-    let kernel = lock(&KERNEL);
-    (!unwanted()).then(|| Turn {
-        kernel: Some(kernel),
-        _line: Some(line),
-    })
+    FLUSHING.store(true, Ordering::SeqCst);
+    drop(line);
+    let flushing = Flushing(());
+    let since = Instant::now();
+    while SENDING.load(Ordering::SeqCst) > 0 && since.elapsed() < COURTESY {
+        thread::yield_now();
+    }
+    (!is_unwanted()).then_some(flushing)
 }
 
-impl Drop for Turn {
+impl Drop for Flushing {
     fn drop(&mut self) {
-        self.kernel = None;
+        let line = lock();
+        FLUSHING.store(false, Ordering::SeqCst);
+        let wakers = line.as_ref().map(|line| line.waiting.clone());
+        drop(line);
+        CHANGED.notify_all();
         // A waker may do anything, a lane's end among it: not under the lock.
-        let wakers = std::mem::take(&mut lock(&LANES).wakers);
-        wakers.into_iter().for_each(Waker::wake);
+        for (_, waker) in wakers.into_iter().flatten() {
+            waker.wake();
+        }
     }
 }
 
-/// A control lane's place: counted while it waits.
-#[derive(Default)]
+/// Is a flush of this program under way?
+pub(super) fn is_flushing() -> bool {
+    FLUSHING.load(Ordering::SeqCst)
+}
+
+/// A control lane's place in the line.
+#[derive(Debug)]
 pub(super) struct Place {
+    number: u64,
     waits: bool,
 }
 
+/// A lane's right to send, until dropped.
+pub(super) struct Sending(());
+
 impl Place {
+    pub(super) fn new() -> Self {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
+        Self {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            waits: false,
+        }
+    }
+
     /// Waits until this lane may send a datagram.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
-        if let Some(turn) = self.try_take() {
-            return Poll::Ready(turn);
-        }
-        let mut lanes = lock(&LANES);
-        if !lanes.wakers.iter().any(|known| known.will_wake(cx.waker())) {
-            lanes.wakers.push(cx.waker().clone());
-        }
-        lanes.lanes += usize::from(!self.waits);
-        self.waits = true;
-        drop(lanes);
-        // Whoever held it may have gone before the waker was there.
-        self.try_take().map_or(Poll::Pending, Poll::Ready)
-    }
-
-    fn try_take(&mut self) -> Option<Turn> {
-        let kernel = match KERNEL.try_lock() {
-            Ok(kernel) => kernel,
-            Err(TryLockError::Poisoned(kernel)) => kernel.into_inner(),
-            Err(TryLockError::WouldBlock) => return None,
-        };
-        self.leave();
-        Some(Turn {
-            kernel: Some(kernel),
-            _line: None,
-        })
-    }
-
-    fn leave(&mut self) {
-        if std::mem::take(&mut self.waits) {
-            let mut lanes = lock(&LANES);
-            lanes.lanes -= 1;
-            if lanes.lanes == 0 {
-                NONE_WAITS.notify_one();
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Sending> {
+        loop {
+            if let Some(sending) = try_send() {
+                self.leave();
+                return Poll::Ready(sending);
             }
+            let Some(mut line) = lock() else {
+                SENDING.fetch_add(1, Ordering::SeqCst);
+                return Poll::Ready(Sending(()));
+            };
+            // It may have ended before the lock was there.
+            if !FLUSHING.load(Ordering::SeqCst) {
+                continue;
+            }
+            let waker = cx.waker().clone();
+            match line
+                .waiting
+                .iter_mut()
+                .find(|(number, _)| *number == self.number)
+            {
+                Some((_, known)) => *known = waker,
+                None => line.waiting.push((self.number, waker)),
+            }
+            self.waits = true;
+            return Poll::Pending;
+        }
+    }
+
+    /// Leaves the line.
+    pub(super) fn leave(&mut self) {
+        if std::mem::take(&mut self.waits) {
+            if let Some(mut line) = lock() {
+                line.waiting.retain(|(number, _)| *number != self.number);
+            }
+            CHANGED.notify_all();
         }
     }
 }
@@ -115,15 +158,46 @@ impl Drop for Place {
     }
 }
 
-/// Nothing here is left half done by a panic.
-fn lock<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// Says that it sends before it looks, as a flush says that it flushes before it looks: one of the
+/// two sees the other.
+fn try_send() -> Option<Sending> {
+    SENDING.fetch_add(1, Ordering::SeqCst);
+    let sending = Sending(());
+    (!FLUSHING.load(Ordering::SeqCst)).then_some(sending)
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        SENDING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// The line; `None` where the lock is not to be had. In a child of `fork` it begins anew.
+fn lock() -> Option<MutexGuard<'static, Line>> {
+    for _ in 0..TRIES {
+        let mut line = match LINE.try_lock() {
+            Ok(line) => line,
+            // Nothing here is left half done by a panic.
+            Err(TryLockError::Poisoned(line)) => line.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                thread::yield_now();
+                continue;
+            }
+        };
+        let process = process::id();
+        if line.process != process {
+            line.process = process;
+            line.waiting.clear();
+            FLUSHING.store(false, Ordering::SeqCst);
+        }
+        return Some(line);
+    }
+    None
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
 
     use super::*;
@@ -137,35 +211,49 @@ mod tests {
         }
     }
 
+    fn waiting() -> usize {
+        lock().unwrap().waiting.len()
+    }
+
+    /// One test, for what it looks at is the process's.
     #[test]
-    fn a_lane_waits_for_a_walk_as_a_task() {
+    fn lanes_wait_for_a_flush_as_tasks() {
+        let mut place = Place::new();
+        let mut noop = Context::from_waker(Waker::noop());
+        assert!(place.poll(&mut noop).is_ready());
+
+        let flush = of_flush(|| false).expect("it is wanted");
+        let all: Vec<_> = (0..10_000).map(|_| Arc::new(Wakes::default())).collect();
+        for wakes in &all {
+            let waker = Waker::from(Arc::clone(wakes));
+            assert!(place.poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        assert_eq!(waiting(), 1, "however often it was polled");
+        drop(flush);
+        let woken = all.iter().map(|wakes| wakes.0.load(Ordering::SeqCst));
+        let woken: Vec<_> = woken.collect();
+        assert_eq!(woken.iter().sum::<usize>(), 1);
+        assert_eq!(woken.last(), Some(&1), "the last to poll");
+        assert!(place.poll(&mut noop).is_ready());
+        assert_eq!(waiting(), 0);
+
+        // One that gives up, or is gone, is not waited for.
+        let flush = of_flush(|| false).expect("it is wanted");
+        assert!(place.poll(&mut noop).is_pending());
+        drop(place);
+        assert_eq!(waiting(), 0);
+        drop(flush);
+
+        // A flush that is given up wakes those who waited for it.
+        let mut place = Place::new();
+        let flush = of_flush(|| false).expect("it is wanted");
         let wakes = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&wakes));
-        let mut cx = Context::from_waker(&waker);
-        let mut place = Place::default();
-
-        let walk = of_walk(|| false).expect("it is wanted");
-        for _ in 0..3 {
-            assert!(place.poll(&mut cx).is_pending());
-        }
-        assert_eq!(lock(&LANES).lanes, 1);
-        assert_eq!(wakes.0.load(Ordering::SeqCst), 0);
-        drop(walk);
-        assert_eq!(
-            wakes.0.load(Ordering::SeqCst),
-            1,
-            "once, however often it was polled"
-        );
-        assert!(place.poll(&mut cx).is_ready());
-        assert_eq!(lock(&LANES).lanes, 0);
-
-        // One that gives up is not waited for.
-        let walk = of_walk(|| false).expect("it is wanted");
-        assert!(place.poll(&mut cx).is_pending());
-        drop(place);
-        assert_eq!(lock(&LANES).lanes, 0);
-        drop(walk);
-        assert!(of_walk(|| true).is_none());
-        assert!(of_walk(|| false).is_some());
+        assert!(place.poll(&mut Context::from_waker(&waker)).is_pending());
+        let next = thread::spawn(|| of_flush(|| true).is_none());
+        drop(flush);
+        assert!(wakes.0.load(Ordering::SeqCst) > 0);
+        assert!(next.join().unwrap());
+        assert!(place.poll(&mut noop).is_ready());
     }
 }

@@ -48,6 +48,22 @@ impl Request {
         self.0
     }
 
+    /// The requests of a datagram.
+    pub(crate) fn all(datagram: &[u8]) -> Vec<Self> {
+        let frames = Frame::all(datagram);
+        frames.map(|frame| Self(frame.bytes.to_vec())).collect()
+    }
+
+    /// The length of the message, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Does the kernel answer with an object before its verdict?
+    pub(crate) fn expects_data(&self) -> bool {
+        expects_data(self.kind())
+    }
+
     /// The netlink type of the message.
     pub(crate) fn kind(&self) -> u16 {
         u16::from_ne_bytes([self.0[4], self.0[5]])
@@ -62,6 +78,12 @@ impl Request {
     pub(crate) fn body(&self) -> &[u8] {
         &self.0[NLMSGHDR..]
     }
+}
+
+/// Does the kernel answer a request of this type with an object? To create, update and delete has the
+/// same numbers in every subsystem.
+fn expects_data(kind: u16) -> bool {
+    !matches!(kind & 0xff, MSG_NEW | MSG_DELETE)
 }
 
 /// One message of a received datagram.

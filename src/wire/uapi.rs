@@ -35,6 +35,9 @@ numbers! { u8: AF_UNSPEC = 0, AF_INET = 2, AF_INET6 = 10 }
 numbers! { u8: NFNETLINK_V0 = 0, NFNETLINK_V1 = 1 }
 
 // Messages of NFNL_SUBSYS_CTNETLINK: subsystem << 8 | message.
+// Message numbers that all subsystems here share.
+numbers! { u16: MSG_NEW = 0, MSG_DELETE = 2 }
+
 numbers! { u16:
     IPCTNL_MSG_CT_NEW = 0x0100, IPCTNL_MSG_CT_GET = 0x0101, IPCTNL_MSG_CT_DELETE = 0x0102,
     IPCTNL_MSG_CT_GET_CTRZERO = 0x0103, IPCTNL_MSG_CT_GET_STATS_CPU = 0x0104,
@@ -154,6 +157,17 @@ numbers! { u16:
     NFCTH_POLICY_NAME = 1, NFCTH_POLICY_EXPECT_MAX = 2, NFCTH_POLICY_EXPECT_TIMEOUT = 3,
 }
 numbers! { u32: NFCT_HELPER_STATUS_DISABLED = 0, NFCT_HELPER_STATUS_ENABLED = 1 }
+
+// Of NFNL_SUBSYS_HOOK, from nfnetlink_hook.h, and the first place where packets pass.
+numbers! { u16: NFNL_MSG_HOOK_GET = 0x0c00 }
+numbers! { u16: NFNLA_HOOK_HOOKNUM = 1, NFNLA_HOOK_FUNCTION_NAME = 4 }
+numbers! { u32: NF_INET_PRE_ROUTING = 0 }
+
+// Of NFNL_SUBSYS_NFTABLES, from nf_tables.h and nf_tables_compat.h.
+numbers! { u16: NFT_MSG_GETRULE = 0x0a07 }
+numbers! { u16: NFTA_RULE_EXPRESSIONS = 4, NFTA_LIST_ELEM = 1, NFTA_EXPR_NAME = 1, NFTA_EXPR_DATA = 2 }
+numbers! { u16: NFTA_CT_KEY = 2, NFTA_CT_SREG = 4, NFTA_MATCH_NAME = 1 }
+numbers! { u32: NFT_CT_LABELS = 13 }
 
 // Statistics.
 numbers! { u16:

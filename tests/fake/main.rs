@@ -14,10 +14,11 @@ use ctnetlink::testing::Kernel;
 use ctnetlink::{ConntrackHandle, Flow, NewFlow, Options, Table, Tuple};
 use futures::TryStreamExt;
 
-/// Runs a test on a runtime that has nothing but a clock.
+/// Runs a test on a runtime that has nothing but a clock, which stands still.
 fn run<F: Future<Output = ()>>(test: F) {
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
+        .start_paused(true)
         .build()
         .expect("a runtime")
         .block_on(test);

@@ -11,7 +11,7 @@ use super::source::Source;
 use crate::error::{Error, Result};
 use crate::flow::{Flow, FlowId, Status};
 use crate::request::{Report, create, delete, update};
-use crate::transport::bulk::{Answer, Bulk as Lane, Caller};
+use crate::transport::bulk::{Answer, Bulk as Lane, Caller, WINDOW};
 use crate::wire::message::Request;
 use crate::wire::uapi::ENOENT;
 
@@ -36,7 +36,7 @@ impl<'a> Worker<'a> {
         caller: &mut Caller,
         on_progress: &mut dyn FnMut(&Report) -> ControlFlow<()>,
     ) {
-        let room = self.reader.0.window();
+        let room = WINDOW;
         let mut changes = Vec::with_capacity(room);
         loop {
             source.fill(room, caller, &mut changes);

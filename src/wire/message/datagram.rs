@@ -1,6 +1,8 @@
 //! Many requests in one send.
 
-use super::{NLMSGHDR, Request};
+use std::ops::Range;
+
+use super::{NLMSGHDR, Request, expects_data};
 use crate::wire::uapi::NLM_F_ACK;
 
 /// Requests that leave together: the kernel takes them one after the other, and an error of one
@@ -30,22 +32,37 @@ impl Datagram {
         self.starts.len()
     }
 
-    /// Numbers the requests from `first` on: the bytes to send. The last alone is to be
-    /// acknowledged: the others are silent where they succeed.
-    pub(crate) fn finish(&mut self, first: u32) -> &[u8] {
-        let last = self.starts.len().saturating_sub(1);
-        for (index, (start, seq)) in self.starts.iter().zip(first..).enumerate() {
+    /// The requests from this one on: their lengths, and whether the kernel answers with data.
+    pub(crate) fn from(&self, from: usize) -> impl Iterator<Item = (bool, usize)> {
+        (from..self.len()).map(|index| {
+            let bytes = &self.bytes[self.range(index, 1)];
+            let kind = u16::from_ne_bytes([bytes[4], bytes[5]]);
+            (expects_data(kind), bytes.len())
+        })
+    }
+
+    /// Where so many requests from this one on stand.
+    fn range(&self, from: usize, count: usize) -> Range<usize> {
+        let end = self.starts.get(from + count).copied();
+        self.starts[from]..end.unwrap_or(self.bytes.len())
+    }
+
+    /// Numbers `count` requests, beginning with the one at `from`, from `first` on: the bytes to send.
+    /// The last alone is to be acknowledged: the others are silent where they succeed.
+    pub(crate) fn finish(&mut self, from: usize, count: usize, first: u32) -> &[u8] {
+        let starts = &self.starts[from..from + count];
+        for (index, (start, seq)) in starts.iter().zip(first..).enumerate() {
             // Whole headers: a request is never shorter.
             let header = &mut self.bytes[*start..*start + NLMSGHDR];
             header[8..12].copy_from_slice(&seq.to_ne_bytes());
             let flags = u16::from_ne_bytes([header[6], header[7]]);
-            let flags = match index == last {
+            let flags = match index + 1 == count {
                 true => flags | NLM_F_ACK,
                 false => flags & !NLM_F_ACK,
             };
             header[6..8].copy_from_slice(&flags.to_ne_bytes());
         }
-        &self.bytes
+        &self.bytes[self.range(from, count)]
     }
 }
 
@@ -67,10 +84,15 @@ mod tests {
         }
         assert_eq!(datagram.len(), 3);
         assert_bytes(
-            datagram.finish(7),
+            datagram.finish(0, 3, 7),
             "1c000000 0001 0100 07000000 00000000  02 00 0000  0800 0800 00000000
              1c000000 0001 0100 08000000 00000000  02 00 0000  0800 0800 00000001
              1c000000 0001 0500 09000000 00000000  02 00 0000  0800 0800 00000002",
+        );
+        // A part of it.
+        assert_bytes(
+            datagram.finish(1, 1, 9),
+            "1c000000 0001 0500 09000000 00000000  02 00 0000  0800 0800 00000001",
         );
     }
 }

@@ -146,7 +146,6 @@ async fn dropped_in_the_midst() {
         )
         .await;
         assert_eq!(count::threads_named(BULK), 1);
-        assert_eq!(count::threads_named(WALK), 1);
         task.abort();
         assert!(task.await.expect_err("aborted").is_cancelled());
         drop(go_on);
@@ -195,7 +194,7 @@ async fn every_drop<T: std::fmt::Debug>(
             found.unwrap_or_else(|error| panic!("after {polls} polls, {drop:?}: {error}"));
             if let Some(result) = outcome {
                 result.expect("success");
-                assert!(polls >= 2, "{polls} polls");
+                assert!(polls >= 1, "{polls} polls");
                 break;
             }
         }

@@ -179,7 +179,10 @@ fn read(mut datagram: &[u8], messages: &mut Vec<Message>) {
         let (message, rest) = datagram.split_at(padded(len).min(datagram.len()));
         datagram = rest;
         let mut attributes = Vec::new();
-        let mut left = &message[20..];
+        // A header alone asks for nothing.
+        let Some(mut left) = message.get(20..) else {
+            continue;
+        };
         while left.len() >= 4 {
             let len = number(left);
             attributes.push((number(&left[2..]) & 0x3fff, len));

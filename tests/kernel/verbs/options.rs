@@ -151,7 +151,7 @@ async fn a_request_has_a_timeout() {
     // The connection is not polled: nobody answers.
     let (_connection, handle) = options.new_connection().expect("a connection");
     let got = handle.get(udp(1)).await;
-    let names = ["getting a flow", "50ms", "may have taken effect"];
+    let names = ["getting a flow", "50ms", "not being polled"];
     let error = refused(got, ErrorKind::Timeout, &names);
     assert!(error.is_timeout());
     assert_eq!(error.errno(), None);

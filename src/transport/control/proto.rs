@@ -4,8 +4,8 @@
 use std::convert::Infallible;
 use std::fmt::Debug;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -15,8 +15,8 @@ use netlink_packet_core::{
 use netlink_proto::NetlinkMessageCodec;
 use netlink_sys::{AsyncSocket, Socket as RawSocket, SocketAddr};
 
-use super::socket::Socket;
 use crate::error::Error;
+use crate::transport::socket::Socket;
 use crate::wire::attr::align4;
 use crate::wire::message::{Frame, Request, Verdict};
 use crate::wire::uapi::*;
@@ -139,10 +139,16 @@ struct Inner {
     socket: Socket,
     /// Datagrams that must be in the receive queue.
     expected: AtomicU32,
-    /// The errno of a send that failed: no answer will come to what was in it.
-    unsent: AtomicI32,
+    /// The datagram whose send failed, and the errno: no answer will come to what is in it.
+    unsent: Mutex<Option<(i32, Vec<u8>)>>,
     /// The errno of the receive that failed for good.
     failure: AtomicI32,
+}
+
+impl Inner {
+    fn unsent(&self) -> MutexGuard<'_, Option<(i32, Vec<u8>)>> {
+        self.unsent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl ControlSocket {
@@ -150,19 +156,14 @@ impl ControlSocket {
         Self(Arc::new(Inner {
             socket,
             expected: AtomicU32::new(0),
-            unsent: AtomicI32::new(0),
+            unsent: Mutex::new(None),
             failure: AtomicI32::new(0),
         }))
     }
 
-    #[expect(dead_code, reason = "the window rule asks it")]
-    pub(super) fn socket(&self) -> &Socket {
-        &self.0.socket
-    }
-
-    /// The errno of the last send, once, if it failed.
-    pub(super) fn take_unsent(&self) -> Option<i32> {
-        Some(self.0.unsent.swap(0, Ordering::Relaxed)).filter(|errno| *errno != 0)
+    /// The last datagram, once, if its send failed, with the errno.
+    pub(super) fn take_unsent(&self) -> Option<(i32, Vec<u8>)> {
+        self.0.unsent().take()
     }
 
     /// Why netlink-proto gave up.
@@ -194,6 +195,8 @@ impl ControlSocket {
                 (Poll::Ready(Ok(())), expected - 1)
             }
             Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => (Poll::Pending, 0),
+            // It is lost, and whoever it was for is told that nothing came.
+            Err(cause) if cause.raw_os_error() == Some(EMSGSIZE) => return self.receive(buffer),
             Err(cause) => {
                 let left = match cause.raw_os_error() {
                     // Much may be left in the queue, and all of it counts: to be read to its end.
@@ -237,13 +240,14 @@ impl AsyncSocket for ControlSocket {
         datagram: &[u8],
         _: &SocketAddr,
     ) -> Poll<io::Result<usize>> {
+        *self.0.unsent() = None;
         match self.0.socket.send(datagram) {
             Ok(()) => self.expect_answers_to(datagram),
             // To netlink-proto the failure of one send would be the end of the connection. EAGAIN
             // is one as well: what goes to the kernel never waits in a queue.
             Err(cause) => {
                 let errno = cause.raw_os_error().unwrap_or(EINVAL);
-                self.0.unsent.store(errno, Ordering::Relaxed);
+                *self.0.unsent() = Some((errno, datagram.to_vec()));
             }
         }
         Poll::Ready(Ok(datagram.len()))

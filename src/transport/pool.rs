@@ -1,0 +1,240 @@
+//! Threads for work that would hold a reactor thread: a few, begun as they are needed.
+
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+/// Where there are more processors than this, more walks at a time gain nothing: the kernel's hash
+/// table is one.
+const MOST: usize = 8;
+
+/// How long a thread without work stays: from one walk to the next that a program makes.
+const IDLE: Duration = Duration::from_millis(20);
+
+/// The kernel walks, and decoding is the reader's.
+const STACK: usize = 128 * 1024;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The threads of a connection. Each job is short: what waits for its reader, or for the caller's
+/// code, gives its thread back, or has one of its own ([`Pool::spawn`]).
+#[derive(Clone, Debug)]
+pub(crate) struct Pool(Arc<Owner>);
+
+/// A pool, while it lasts.
+pub(super) struct WeakPool(Weak<Owner>);
+
+impl WeakPool {
+    pub(super) fn upgrade(&self) -> Option<Pool> {
+        self.0.upgrade().map(Pool)
+    }
+}
+
+/// Ends the threads when the last clone is gone; they do not keep it.
+#[derive(Debug)]
+struct Owner(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    work: Condvar,
+    most: usize,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    threads: usize,
+    idle: usize,
+    /// Jobs under way, on these threads and on those of their own.
+    busy: usize,
+    closed: bool,
+}
+
+impl Pool {
+    pub(crate) fn new() -> Self {
+        let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self(Arc::new(Owner(Arc::new(Shared {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            most: processors.clamp(1, MOST),
+        }))))
+    }
+
+    /// Runs a job on one of the threads, after those that wait already.
+    pub(super) fn run(&self, job: impl FnOnce() + Send + 'static) -> Result<()> {
+        let shared = &self.0.0;
+        let mut state = shared.lock();
+        state.jobs.push_back(Box::new(job));
+        if state.idle > 0 {
+            shared.work.notify_one();
+            return Ok(());
+        }
+        if state.threads == shared.most {
+            return Ok(());
+        }
+        let theirs = Arc::clone(shared);
+        let begun = thread::Builder::new()
+            .name("ctnetlink-walk".into())
+            .stack_size(STACK)
+            .spawn(move || theirs.work());
+        match begun {
+            Ok(_) => state.threads += 1,
+            // Those that are there come to it.
+            Err(_) if state.threads > 0 => {}
+            Err(cause) => {
+                state.jobs.pop_back();
+                return Err(Error::io("starting a thread", cause));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a job on a thread of its own, which another begins: to begin one takes longer than a
+    /// reactor thread should be held for many. Where that fails the job is told, on the other.
+    pub(super) fn spawn(
+        &self,
+        name: &'static str,
+        job: impl FnOnce(Result<()>) + Send + 'static,
+    ) -> Result<()> {
+        let shared = Arc::clone(&self.0.0);
+        self.run(move || {
+            let busy = Busy::new(shared);
+            let job = Arc::new(Mutex::new(Some(job)));
+            let theirs = Arc::clone(&job);
+            let begun = thread::Builder::new().name(name.into()).spawn(move || {
+                let _busy = busy;
+                if let Some(job) = take(&theirs) {
+                    job(Ok(()));
+                }
+            });
+            if let Err(cause) = begun {
+                if let Some(job) = take(&job) {
+                    job(Err(Error::io("starting a thread", cause)));
+                }
+            }
+        })
+    }
+
+    /// For a job that is to be followed by another, and must not keep the threads.
+    pub(super) fn downgrade(&self) -> WeakPool {
+        WeakPool(Arc::downgrade(&self.0))
+    }
+
+    /// Is a thread at work, or about to be?
+    pub(super) fn is_busy(&self) -> bool {
+        let state = self.0.0.lock();
+        state.busy > 0 || !state.jobs.is_empty()
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.work.notify_all();
+    }
+}
+
+impl Shared {
+    /// Nothing here is left half done by a panic.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a thread does, from its beginning to its end.
+    fn work(self: Arc<Self>) {
+        let mut state = self.lock();
+        loop {
+            if let Some(job) = state.jobs.pop_front() {
+                drop(state);
+                let busy = Busy::new(Arc::clone(&self));
+                job();
+                drop(busy);
+                state = self.lock();
+                continue;
+            }
+            if state.closed {
+                break;
+            }
+            state.idle += 1;
+            let waited = self.work.wait_timeout(state, IDLE);
+            let (woken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            state.idle -= 1;
+            if timeout.timed_out() && state.jobs.is_empty() {
+                break;
+            }
+        }
+        state.threads -= 1;
+    }
+}
+
+fn take<T>(place: &Mutex<Option<T>>) -> Option<T> {
+    place.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// Counts a job for as long as it is under way.
+struct Busy(Arc<Shared>);
+
+impl Busy {
+    fn new(shared: Arc<Shared>) -> Self {
+        shared.lock().busy += 1;
+        Self(shared)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.lock().busy -= 1;
+    }
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("waiting", &self.jobs.len())
+            .field("threads", &self.threads)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+
+    #[test]
+    fn a_thousand_jobs_have_a_few_threads() {
+        let pool = Pool::new();
+        let (sender, receiver) = sync_channel(1000);
+        for n in 0..1000 {
+            let sender = sender.clone();
+            pool.run(move || sender.send((n, thread::current().id())).unwrap())
+                .unwrap();
+        }
+        let done: Vec<_> = receiver.iter().take(1000).collect();
+        let threads: std::collections::HashSet<_> = done.iter().map(|(_, id)| *id).collect();
+        assert!(threads.len() <= pool.0.0.most, "{}", threads.len());
+        let mut jobs: Vec<_> = done.iter().map(|(n, _)| *n).collect();
+        jobs.sort_unstable();
+        assert_eq!(jobs, (0..1000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn jobs_that_wait_are_done_when_it_is_gone() {
+        let pool = Pool::new();
+        let (sender, receiver) = sync_channel(100);
+        for _ in 0..100 {
+            let sender = sender.clone();
+            pool.spawn("one-of-a-hundred", move |_| sender.send(()).unwrap())
+                .unwrap();
+        }
+        drop((pool, sender));
+        assert_eq!(receiver.iter().count(), 100);
+    }
+}
