@@ -170,8 +170,8 @@ pub use handle::{ConntrackHandle, Expectations, TimeoutPolicies, UserHelpers};
 pub use ipnet::IpNet;
 pub use preflight::{Check, Facts, Finding, Preflight, Severity};
 pub use request::{
-    Bulk, Change, Create, Delete, Events, Flush, FlushExpectations, Get, GetMany, List, Report,
-    RequestFuture, Table, Update,
+    Bulk, Change, Create, Delete, Events, Flush, FlushExpectations, Get, GetMany, List, Outcome,
+    Report, RequestFuture, Table, Update,
 };
 pub use stats::{
     CpuCounters, CpuStats, ExpectationCounters, ExpectationTotals, StatsMeter, TableCounters,

@@ -173,6 +173,11 @@ impl NewFlow {
         self.master.is_some()
     }
 
+    /// What names its master, which is in the same zone.
+    pub(crate) fn master_key(&self) -> Option<super::FlowKey> {
+        Some(super::FlowKey::orig(self.master?).zone(self.zone))
+    }
+
     pub(crate) fn has_helper(&self) -> bool {
         self.settings.sets_helper()
     }
@@ -238,6 +243,12 @@ impl NewFlow {
             .wanted_status()
             .map(|status| status | Status::CONFIRMED);
         self.settings.encode(status, w);
+    }
+}
+
+impl From<Flow> for NewFlow {
+    fn from(flow: Flow) -> Self {
+        Self::from(&flow)
     }
 }
 

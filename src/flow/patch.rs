@@ -173,7 +173,7 @@ impl Patch {
             let refused = status.difference(Status::SETTABLE | Status::CONFIRMED);
             if !refused.is_empty() || status.is_empty() {
                 return Err(Error::invalid_input(format!(
-                    "status: {refused:?} cannot be set; name only the bits to add, of {:?}",
+                    "status: {refused} cannot be set; name only the bits to add, of {}",
                     Status::SETTABLE
                 )));
             }
@@ -182,6 +182,25 @@ impl Patch {
             Some(name) => check_name("helper", name, HELPER_NAME),
             None => Ok(()),
         }
+    }
+
+    /// The changes that the kernel makes before the one of this name, as it makes them.
+    pub(crate) fn made_before(&self, name: &str) -> Vec<&'static str> {
+        let all = [
+            ("helper", self.helper.is_some()),
+            ("timeout", self.timeout.is_some()),
+            ("status", self.status.is_some()),
+            ("protoinfo", self.protoinfo.is_some()),
+            ("mark", self.mark.is_some()),
+            ("seqadj_orig", self.seqadj_orig.is_some()),
+            ("seqadj_reply", self.seqadj_reply.is_some()),
+            ("synproxy", self.synproxy.is_some()),
+            ("labels", self.labels.is_some()),
+        ];
+        let before = all.into_iter().take_while(|(other, _)| *other != name);
+        before
+            .filter_map(|(other, there)| there.then_some(other))
+            .collect()
     }
 
     /// Has a flow that was made with this the mark, the status, the state and the helper for it?

@@ -166,31 +166,37 @@ pub(super) fn explained_by_flow(patch: &Patch, error: &Error) -> bool {
 /// looked for.
 pub(super) fn explain(patch: &Patch, found: Option<Result<Option<Flow>>>, error: Error) -> Error {
     match error.errno() {
-        Some(ENOSPC) if patch.sets_labels() => error.meaning(
-            ErrorKind::LabelsUnavailable,
-            "the flow has no room for labels: when it was made, no rule of the namespace used \
+        Some(ENOSPC) if patch.sets_labels() => error
+            .meaning(
+                ErrorKind::LabelsUnavailable,
+                "the flow has no room for labels: when it was made, no rule of the namespace used \
              them; add one (nft: `ct label set 0` in any chain, hooked or not), and flows made \
              from then on have it",
-        ),
+            )
+            .after(&patch.made_before("labels")),
         Some(EBUSY) if patch.sets_helper() => error.meaning(
             ErrorKind::Busy,
             "a flow's helper cannot be replaced by another, set again once it was taken away, \
              or changed on a flow that was expected",
         ),
-        Some(EBUSY) if patch.wanted_status().is_some() => error.meaning(
-            ErrorKind::Busy,
-            "the flow is dying, or its status changed each time it was read",
-        ),
+        Some(EBUSY) if patch.wanted_status().is_some() => error
+            .meaning(
+                ErrorKind::Busy,
+                "the flow is dying, or its status changed each time it was read",
+            )
+            .after(&patch.made_before("status")),
         Some(EOPNOTSUPP) if patch.sets_helper() => error.meaning(
             ErrorKind::Unsupported,
             "the flow was made without a helper, and none can be added; or the kernel has none \
              of that name for it",
         ),
         Some(EPERM) if patch.sets_timeout() => match found {
-            Some(Ok(Some(flow))) if flow.status.contains(Status::FIXED_TIMEOUT) => error.meaning(
-                ErrorKind::PermissionDenied,
-                "the flow's timeout is fixed (FIXED_TIMEOUT), and cannot be changed",
-            ),
+            Some(Ok(Some(flow))) if flow.status.contains(Status::FIXED_TIMEOUT) => error
+                .meaning(
+                    ErrorKind::PermissionDenied,
+                    "the flow's timeout is fixed (FIXED_TIMEOUT), and cannot be changed",
+                )
+                .after(&patch.made_before("timeout")),
             Some(_) => error,
             None => error.meaning(
                 ErrorKind::PermissionDenied,
