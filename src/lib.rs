@@ -134,6 +134,7 @@
 //! | feature | gives |
 //! |---|---|
 //! | `serde` | `Serialize` and `Deserialize` for the nouns, [`NewFlow`], [`Patch`] and [`Filter`] |
+//! | `testing` | `testing::Kernel`: a connection tracking table in the process, to test programs on |
 
 #[macro_use]
 mod wire;
@@ -149,6 +150,8 @@ mod preflight;
 mod request;
 mod stats;
 mod stream;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod text;
 mod timeout;
 mod transport;
