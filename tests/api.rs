@@ -6,12 +6,13 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use ctnetlink::{
     Backlog, Bulk, Change, Connection, ConntrackHandle, CpuStats, Create, DecodeError, Delete,
     Error, ErrorKind, Event, EventKinds, EventStats, EventStream, Events, Expectation,
-    ExpectationCounters, ExpectationFlags, ExpectationKey, ExpectationPolicy, Expectations, Filter,
-    FilterBuilder, Finding, Flow, FlowKey, FlowStream, Flush, FlushExpectations, FoundStream, Get,
-    GetMany, KernelFilter, LabelMap, Labels, List, Masked, Nat, NatKind, NewExpectation, NewFlow,
-    Options, Patch, Ports, Preflight, Report, RequestFuture, StatsMeter, Status, TableCounters,
-    TableStats, TimeoutPolicies, TimeoutPolicy, Timeouts, Tuple, TupleMask, Update, UserHelper,
-    UserHelperKey, UserHelpers,
+    ExpectationCounters, ExpectationFlags, ExpectationKey, ExpectationPolicy, ExpectationStream,
+    Expectations, Filter, FilterBuilder, Finding, Flow, FlowKey, FlowStream, Flush,
+    FlushExpectations, FoundStream, Get, GetMany, KernelFilter, LabelMap, Labels, List,
+    ListExpectations, Masked, Nat, NatKind, NewExpectation, NewFlow, Options, Patch, Ports,
+    Preflight, Report, RequestFuture, StatsMeter, Status, TableCounters, TableStats,
+    TimeoutPolicies, TimeoutPolicy, Timeouts, Tuple, TupleMask, Update, UserHelper, UserHelperKey,
+    UserHelpers,
 };
 use futures::stream::{FusedStream, Stream};
 
@@ -30,6 +31,8 @@ fn futures_and_streams_travel() {
     travels::<RequestFuture<FlowStream>>();
     travels::<FlowStream>();
     stream::<FlowStream, Flow>();
+    travels::<ExpectationStream>();
+    stream::<ExpectationStream, Expectation>();
     travels::<RequestFuture<Report>>();
     travels::<RequestFuture<FoundStream>>();
     travels::<FoundStream>();
@@ -78,6 +81,7 @@ fn builders_become_futures() {
     builder::<Delete, ()>();
     builder::<Flush, ()>();
     builder::<FlushExpectations, ()>();
+    builder::<ListExpectations, ExpectationStream>();
     // They have an iterator or a stream, which need not be cloned or shared.
     begins::<Bulk, Report>();
     begins::<GetMany, FoundStream>();
