@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use source::{rows, tokens, top_level_paths};
 
 /// Each module of the crate's root, with what it may use beside itself.
-const LAYERS: [(&str, &[&str]); 15] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     ("wire", &[]),
     ("error", &["wire"]),
     ("flow", &["error", "wire"]),
@@ -20,14 +20,32 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ("stats", &["error", "wire"]),
     ("timeout", &["error", "flow", "wire"]),
     ("user_helper", &["error", "flow", "wire"]),
+    ("preflight", &["filter", "stats"]),
     (
         "text",
-        &["error", "event", "expectation", "flow", "stats", "timeout"],
+        &[
+            "error",
+            "event",
+            "expectation",
+            "flow",
+            "preflight",
+            "stats",
+            "timeout",
+        ],
     ),
-    ("transport", &["error", "wire"]),
+    ("testing", &["error", "flow", "wire"]),
+    ("transport", &["error", "testing", "wire"]),
     (
         "stream",
-        &["error", "event", "filter", "flow", "transport", "wire"],
+        &[
+            "error",
+            "event",
+            "expectation",
+            "filter",
+            "flow",
+            "transport",
+            "wire",
+        ],
     ),
     (
         "request",
@@ -37,6 +55,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
             "expectation",
             "filter",
             "flow",
+            "preflight",
             "stats",
             "stream",
             "timeout",
@@ -52,6 +71,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
             "expectation",
             "filter",
             "flow",
+            "preflight",
             "request",
             "stats",
             "stream",
@@ -60,7 +80,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
             "user_helper",
         ],
     ),
-    ("connection", &["error", "handle", "transport"]),
+    ("connection", &["error", "handle", "testing", "transport"]),
 ];
 
 /// A line more asks for two files.

@@ -9,7 +9,8 @@ pub use timeouts::TimeoutPolicies;
 pub use user_helpers::UserHelpers;
 
 use super::ConntrackHandle;
-use crate::request::{RequestFuture, stats};
+use crate::preflight::Preflight;
+use crate::request::{RequestFuture, preflight, stats};
 use crate::stats::{CpuStats, TableStats};
 
 impl ConntrackHandle {
@@ -76,5 +77,36 @@ impl ConntrackHandle {
     /// ```
     pub fn cpu_stats(&self) -> RequestFuture<Vec<CpuStats>> {
         stats::cpu_stats(self.lanes.clone())
+    }
+
+    /// Looks at what is missing on this machine, and says the cure: why the table is empty, flows
+    /// have no counters, labels cannot be set, events do not come.
+    ///
+    /// It asks the kernel, and reads settings from `/proc` where that is there, on a thread of its
+    /// own. It changes nothing; the kernel may load the modules that it is asked for. What cannot be
+    /// known here is `None` in the [facts](field@Preflight::facts), and no error: nor is a missing right.
+    ///
+    /// # Errors
+    ///
+    /// Those of every verb that are no answers of the kernel's: see [`ConntrackHandle`].
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future discards what was found.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use ctnetlink::{Check, Severity};
+    ///
+    /// let preflight = handle.preflight().await?;
+    /// println!("{preflight}");
+    /// assert!(preflight.severity() < Severity::Error);
+    /// let counters = preflight.finding(Check::Accounting).unwrap();
+    /// println!("{}: {:?}", counters.text, counters.cure);
+    /// # Ok(()) }) }
+    /// ```
+    pub fn preflight(&self) -> RequestFuture<Preflight> {
+        preflight::preflight(self.lanes.clone())
     }
 }

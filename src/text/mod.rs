@@ -6,6 +6,7 @@ mod expectation;
 mod flow;
 mod label_map;
 mod nouns;
+mod preflight;
 mod stats;
 mod timeout;
 

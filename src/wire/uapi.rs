@@ -158,6 +158,17 @@ numbers! { u16:
 }
 numbers! { u32: NFCT_HELPER_STATUS_DISABLED = 0, NFCT_HELPER_STATUS_ENABLED = 1 }
 
+// Of NFNL_SUBSYS_HOOK, from nfnetlink_hook.h, and the first place where packets pass.
+numbers! { u16: NFNL_MSG_HOOK_GET = 0x0c00 }
+numbers! { u16: NFNLA_HOOK_HOOKNUM = 1, NFNLA_HOOK_FUNCTION_NAME = 4 }
+numbers! { u32: NF_INET_PRE_ROUTING = 0 }
+
+// Of NFNL_SUBSYS_NFTABLES, from nf_tables.h and nf_tables_compat.h.
+numbers! { u16: NFT_MSG_GETRULE = 0x0a07 }
+numbers! { u16: NFTA_RULE_EXPRESSIONS = 4, NFTA_LIST_ELEM = 1, NFTA_EXPR_NAME = 1, NFTA_EXPR_DATA = 2 }
+numbers! { u16: NFTA_CT_KEY = 2, NFTA_CT_SREG = 4, NFTA_MATCH_NAME = 1 }
+numbers! { u32: NFT_CT_LABELS = 13 }
+
 // Statistics.
 numbers! { u16:
     CTA_STATS_SEARCHED = 1, CTA_STATS_FOUND = 2, CTA_STATS_NEW = 3, CTA_STATS_INVALID = 4,

@@ -1,6 +1,6 @@
-//! Parity with conntrack(8): what one side writes, the other shows, in the same words.
+//! Parity with conntrack(8) and nfct(8): what one side writes, the other shows, in the same words.
 //!
-//! Each test runs on a thread of its own in a fresh network namespace. Without the tool, or where
+//! Each test runs on a thread of its own in a fresh network namespace. Without the tools, or where
 //! no namespace can be made, the tests are skipped; `CTNETLINK_TEST_STRICT=1` makes that a failure.
 
 // In a test binary nothing is reachable from outside.
@@ -9,6 +9,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod beside;
+mod events;
 mod flows;
 mod matching;
 mod names;
@@ -59,6 +61,9 @@ fn trials(obstacle: Option<String>) -> Vec<Trial> {
         table::nouns_equal_the_xml,
         table::text_equals_the_listing,
         table::labels_go_by_the_same_names,
+        events::lines_equal_the_tools,
+        events::plain_lines_equal_the_tools,
+        events::nouns_equal_the_xml,
         our_updates::mark,
         our_updates::labels,
         our_updates::timeout,
@@ -81,6 +86,12 @@ fn trials(obstacle: Option<String>) -> Vec<Trial> {
         their_writes::labels,
         their_writes::delete,
         their_writes::flush,
+        beside::lines_of_expectations,
+        beside::their_expectations,
+        beside::statistics,
+        beside::timeout_policies,
+        beside::their_timeout_policies,
+        beside::default_timeouts,
     ]
 }
 

@@ -1,16 +1,32 @@
-//! conntrack(8), run in the network namespace of this thread.
+//! conntrack(8) and nfct(8), run in the network namespace of this thread.
 
 use std::env;
 use std::process::{Command, Output};
 
 use crate::shown::Shown;
 
-/// Says what stands in the way of running the tool.
+const CONNTRACK: &str = "conntrack";
+const NFCT: &str = "nfct";
+
+/// Says what stands in the way of running the tools.
 pub fn installed() -> Result<(), String> {
-    command("--version")
-        .output()
-        .map(drop)
-        .map_err(|error| format!("conntrack(8) is not installed: {error}"))
+    for (program, version) in [(CONNTRACK, "--version"), (NFCT, "version list")] {
+        let started = command(program, version).output();
+        started.map_err(|error| format!("{program}(8) is not installed: {error}"))?;
+    }
+    Ok(())
+}
+
+/// Runs nfct(8); it must succeed. Gives what it printed.
+#[track_caller]
+pub fn nfct(arguments: &str) -> String {
+    let output = command(NFCT, arguments).output().expect("to start nfct(8)");
+    assert!(
+        output.status.success(),
+        "nfct {arguments}: {}",
+        stderr(&output)
+    );
+    String::from_utf8(output.stdout).expect("UTF-8 from nfct(8)")
 }
 
 /// Runs the tool; it must succeed. Gives what it printed.
@@ -59,13 +75,13 @@ pub fn got(key: &str) -> Shown {
 }
 
 fn run(arguments: &str) -> Output {
-    command(arguments)
+    command(CONNTRACK, arguments)
         .output()
         .expect("to start conntrack(8), which was there before")
 }
 
-fn command(arguments: &str) -> Command {
-    let mut command = Command::new("conntrack");
+pub fn command(program: &str, arguments: &str) -> Command {
+    let mut command = Command::new(program);
     let path = env::var("PATH").unwrap_or_default();
     // Where distributions put it, and where a user's PATH may not lead.
     command.env("PATH", format!("{path}:/usr/sbin:/sbin"));

@@ -2,6 +2,7 @@
 //! user space.
 
 mod expectations;
+mod preflight;
 mod stats;
 mod timeouts;
 mod traffic;
@@ -12,6 +13,7 @@ use libtest_mimic::Trial;
 pub(crate) fn tests() -> Vec<Trial> {
     [
         expectations::tests,
+        preflight::tests,
         stats::tests,
         timeouts::tests,
         traffic::tests,

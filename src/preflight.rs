@@ -1,0 +1,157 @@
+//! Preflight: what is missing on this machine, and the cure.
+
+mod judge;
+
+use crate::filter::KernelFilter;
+use crate::stats::TableStats;
+
+/// What was found on this machine: see [`ConntrackHandle::preflight`](crate::ConntrackHandle::preflight).
+///
+/// `Display` is for people: a line a finding, the worst first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Preflight {
+    /// What the kernel says; what it does not say is `None`.
+    pub facts: Facts,
+    /// What follows: one of every [`Check`].
+    pub findings: Vec<Finding>,
+}
+
+/// What the kernel says of itself and of the handle's network namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Facts {
+    /// The kernel's release: 6.18. What cannot be read is 0.0.
+    pub release: (u16, u16),
+    /// Are requests allowed?
+    pub allowed: Option<bool>,
+    /// Is the program in the initial user namespace?
+    pub initial_user_namespace: Option<bool>,
+    /// Is ctnetlink there?
+    pub ctnetlink: Option<bool>,
+    /// Are timeout policies there (cttimeout)?
+    pub cttimeout: Option<bool>,
+    /// Are helpers in user space there (cthelper)?
+    pub cthelper: Option<bool>,
+    /// Is `nf_conntrack`'s hook registered for IPv4? `None` where the kernel lacks nfnetlink_hook.
+    pub tracks_ipv4: Option<bool>,
+    /// Is `nf_conntrack`'s hook registered for IPv6? `None` where the kernel lacks nfnetlink_hook.
+    pub tracks_ipv6: Option<bool>,
+    /// How many flows there are, and may be.
+    pub stats: Option<TableStats>,
+    /// Does a rule of nftables set labels? Rules of iptables-legacy are not seen.
+    pub labels: Option<bool>,
+    /// `nf_conntrack_acct`: do new flows have counters?
+    pub accounting: Option<bool>,
+    /// `nf_conntrack_timestamp`: do new flows have timestamps?
+    pub timestamps: Option<bool>,
+    /// `nf_conntrack_events`: 0 never, 1 always, 2 of flows that begin while somebody listens.
+    pub events: Option<u8>,
+    /// `net.core.rmem_max`: the largest receive queue, in bytes.
+    pub rmem_max: Option<u64>,
+    /// `nf_conntrack_buckets`: the size of the table, of all namespaces.
+    pub buckets: Option<u64>,
+    /// `nf_conntrack_tcp_be_liberal`: does a TCP packet outside of the window belong to its flow?
+    pub tcp_be_liberal: Option<bool>,
+    /// `nf_conntrack_tcp_loose`: is a TCP flow picked up in the middle?
+    pub tcp_loose: Option<bool>,
+    /// What of a filter the kernel compares in a list.
+    pub list_filter: KernelFilter,
+    /// What of a filter the kernel compares in a flush.
+    pub flush_filter: KernelFilter,
+}
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Finding {
+    /// What was looked at.
+    pub check: Check,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is so, in words.
+    pub text: String,
+    /// What to do about it, where there is something.
+    pub cure: Option<String>,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum Severity {
+    /// As it should be.
+    Ok,
+    /// Something to know: a request may do less than it is asked for.
+    Note,
+    /// What most programs want will not happen.
+    Warning,
+    /// Nothing works.
+    Error,
+}
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum Check {
+    /// The right to ask, and the user namespace that it is from.
+    Right,
+    /// ctnetlink.
+    Ctnetlink,
+    /// Timeout policies.
+    CtTimeout,
+    /// Helpers in user space.
+    CtHelper,
+    /// Whether flows of IPv4 are tracked at all.
+    TrackingIpv4,
+    /// Whether flows of IPv6 are tracked at all.
+    TrackingIpv6,
+    /// Counters of new flows.
+    Accounting,
+    /// Timestamps of new flows.
+    Timestamps,
+    /// Events.
+    Events,
+    /// Room for labels in new flows.
+    Labels,
+    /// The receive queue that events want.
+    ReceiveBuffer,
+    /// Flows against the limit.
+    Limit,
+    /// Flows against the size of the table.
+    Buckets,
+    /// How strictly TCP is followed.
+    TcpLiberal,
+    /// Whether TCP is picked up in the middle.
+    TcpLoose,
+    /// What the kernel compares of a filter.
+    Filters,
+    /// The kernel's release, and what follows.
+    Kernel,
+}
+
+impl Preflight {
+    /// The findings that follow from the facts.
+    pub fn new(facts: Facts) -> Self {
+        let findings = judge::findings(&facts);
+        Self { facts, findings }
+    }
+
+    /// The finding of a check.
+    pub fn finding(&self, check: Check) -> Option<&Finding> {
+        self.findings.iter().find(|finding| finding.check == check)
+    }
+
+    /// The worst of the findings.
+    pub fn severity(&self) -> Severity {
+        let severities = self.findings.iter().map(|finding| finding.severity);
+        severities.max().unwrap_or(Severity::Ok)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,328 @@
+//! What follows from the facts.
+
+use super::{Check, Facts, Finding, Severity};
+use crate::filter::KernelFilter;
+
+/// Entries against the limit, in percent, from which on a program should know.
+const NEAR: u64 = 90;
+
+/// Flows a bucket: the kernel's own default is one, and each more lengthens every look-up.
+const CROWDED: u64 = 4;
+
+/// The receive queue that events ask for.
+const EVENTS_WANT: u64 = 8 * 1024 * 1024;
+
+type Verdict = (Severity, String, Option<String>);
+
+pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
+    let empty = facts.stats.map(|stats| stats.entries == 0);
+    [
+        (Check::Right, right(facts)),
+        (Check::Ctnetlink, ctnetlink(facts.ctnetlink)),
+        (
+            Check::CtTimeout,
+            subsystem(facts.cttimeout, "timeout policies", "nfnetlink_cttimeout"),
+        ),
+        (
+            Check::CtHelper,
+            subsystem(
+                facts.cthelper,
+                "helpers in user space",
+                "nfnetlink_cthelper",
+            ),
+        ),
+        (
+            Check::TrackingIpv4,
+            tracking("IPv4", facts.tracks_ipv4, empty),
+        ),
+        (
+            Check::TrackingIpv6,
+            tracking("IPv6", facts.tracks_ipv6, empty),
+        ),
+        (
+            Check::Accounting,
+            switch(facts.accounting, "counters", "nf_conntrack_acct"),
+        ),
+        (
+            Check::Timestamps,
+            switch(facts.timestamps, "timestamps", "nf_conntrack_timestamp"),
+        ),
+        (Check::Events, events(facts.events)),
+        (Check::Labels, labels(facts.labels)),
+        (Check::ReceiveBuffer, receive_buffer(facts.rmem_max)),
+        (Check::Limit, limit(facts)),
+        (Check::Buckets, buckets(facts)),
+        (Check::TcpLiberal, tcp_liberal(facts.tcp_be_liberal)),
+        (Check::TcpLoose, tcp_loose(facts.tcp_loose)),
+        (Check::Filters, filters(facts)),
+        (Check::Kernel, kernel(facts.release)),
+    ]
+    .into_iter()
+    .map(|(check, (severity, text, cure))| Finding {
+        check,
+        severity,
+        text,
+        cure,
+    })
+    .collect()
+}
+
+fn ok(text: impl Into<String>) -> Verdict {
+    (Severity::Ok, text.into(), None)
+}
+
+fn note(text: impl Into<String>, cure: Option<&str>) -> Verdict {
+    (Severity::Note, text.into(), cure.map(str::to_owned))
+}
+
+fn warning(text: impl Into<String>, cure: &str) -> Verdict {
+    (Severity::Warning, text.into(), Some(cure.into()))
+}
+
+fn unreadable(setting: &str) -> Verdict {
+    note(format!("{setting} cannot be read: not known"), None)
+}
+
+fn right(facts: &Facts) -> Verdict {
+    match (facts.allowed, facts.initial_user_namespace) {
+        (Some(false), _) => (
+            Severity::Error,
+            "requests are not allowed: CAP_NET_ADMIN is lacking in the user namespace that owns \
+             the network namespace"
+                .into(),
+            Some(
+                "run as root, give the program CAP_NET_ADMIN (setcap, systemd's \
+                 AmbientCapabilities), or run it in namespaces of its own (unshare -Urn)"
+                    .into(),
+            ),
+        ),
+        (None, _) => note("whether requests are allowed is not known", None),
+        (Some(true), Some(false)) => note(
+            "requests are allowed, in a user namespace that is not the machine's: the limit and \
+             the size of the table, and helpers in user space, are for the machine's root alone",
+            None,
+        ),
+        (Some(true), _) => ok("requests are allowed"),
+    }
+}
+
+fn ctnetlink(there: Option<bool>) -> Verdict {
+    match there {
+        Some(true) => ok("the kernel has ctnetlink"),
+        Some(false) => (
+            Severity::Error,
+            "the kernel has no ctnetlink".into(),
+            Some("load the module nf_conntrack_netlink (CONFIG_NF_CT_NETLINK)".into()),
+        ),
+        None => note("whether the kernel has ctnetlink is not known", None),
+    }
+}
+
+fn subsystem(there: Option<bool>, what: &str, module: &str) -> Verdict {
+    match there {
+        Some(true) => ok(format!("the kernel has {what}")),
+        Some(false) => note(
+            format!("the kernel has no {what}"),
+            Some(&format!(
+                "load the module {module}, where the kernel was built with it"
+            )),
+        ),
+        None => note(format!("whether the kernel has {what} is not known"), None),
+    }
+}
+
+fn tracking(family: &str, tracks: Option<bool>, empty: Option<bool>) -> Verdict {
+    let cure = "add a rule that needs connection tracking, such as nft 'add table inet t; add chain \
+                inet t c { type filter hook prerouting priority 0; }; add rule inet t c ct state \
+                invalid counter'";
+    match (tracks, empty) {
+        (Some(true), _) => ok(format!("{family} is tracked")),
+        (Some(false), _) => warning(
+            format!(
+                "{family} is not tracked: no rule of the namespace needs connection tracking, and \
+                 no packet begins a flow"
+            ),
+            cure,
+        ),
+        (None, Some(false)) => note(
+            format!(
+                "whether {family} is tracked cannot be seen (the kernel has no nfnetlink_hook); \
+                 there are flows"
+            ),
+            None,
+        ),
+        (None, _) => warning(
+            format!(
+                "there are no flows, and whether {family} is tracked cannot be seen (the kernel \
+                 has no nfnetlink_hook): perhaps no rule of the namespace needs connection tracking"
+            ),
+            cure,
+        ),
+    }
+}
+
+fn switch(on: Option<bool>, what: &str, setting: &str) -> Verdict {
+    match on {
+        Some(true) => ok(format!("new flows have {what} ({setting} is 1)")),
+        Some(false) => note(
+            format!("flows have no {what} ({setting} is 0)"),
+            Some(&format!(
+                "sysctl -w net.netfilter.{setting}=1; flows that begin then have them"
+            )),
+        ),
+        None => unreadable(setting),
+    }
+}
+
+fn events(mode: Option<u8>) -> Verdict {
+    match mode {
+        Some(0) => warning(
+            "there are no events (nf_conntrack_events is 0)",
+            "sysctl -w net.netfilter.nf_conntrack_events=1; flows that begin then have events",
+        ),
+        Some(1) => ok("every flow has events (nf_conntrack_events is 1)"),
+        Some(2) => note(
+            "flows that began before anybody listened have no events (nf_conntrack_events is 2)",
+            Some(
+                "for events of every flow: sysctl -w net.netfilter.nf_conntrack_events=1, before \
+                 they begin",
+            ),
+        ),
+        Some(other) => note(
+            format!("nf_conntrack_events is {other}: not known here"),
+            None,
+        ),
+        None => unreadable("nf_conntrack_events"),
+    }
+}
+
+fn labels(set: Option<bool>) -> Verdict {
+    match set {
+        Some(true) => ok("new flows have room for labels: a rule sets them"),
+        Some(false) => note(
+            "no rule of nftables sets labels, so that flows have no room for any (rules of \
+             iptables-legacy are not seen)",
+            Some(
+                "nft 'add table inet l; add chain inet l c; add rule inet l c ct label set 0': the \
+                 chain need not be hooked; flows that begin then have room",
+            ),
+        ),
+        None => note(
+            "whether a rule sets labels is not known: no nftables here",
+            None,
+        ),
+    }
+}
+
+fn receive_buffer(rmem_max: Option<u64>) -> Verdict {
+    match rmem_max {
+        Some(bytes) if bytes < EVENTS_WANT => note(
+            format!(
+                "net.core.rmem_max is {bytes}, and events want a receive queue of {EVENTS_WANT} \
+                 bytes: without the right to go beyond, more events are lost in a burst"
+            ),
+            Some(&format!("sysctl -w net.core.rmem_max={EVENTS_WANT}")),
+        ),
+        Some(bytes) => ok(format!("net.core.rmem_max is {bytes}: enough for events")),
+        None => unreadable("net.core.rmem_max"),
+    }
+}
+
+fn limit(facts: &Facts) -> Verdict {
+    let Some((entries, max)) = facts
+        .stats
+        .and_then(|stats| Some((stats.entries, stats.max?)))
+    else {
+        return note("how many flows there may be is not known", None);
+    };
+    let text = format!("{entries} flows of {max} that there may be (nf_conntrack_max)");
+    match u64::from(entries) * 100 >= u64::from(max) * NEAR {
+        true => warning(
+            format!("{text}: packets of new flows are dropped when it is reached"),
+            "raise net.netfilter.nf_conntrack_max and nf_conntrack_buckets with it, or lower the \
+             timeouts (handle.timeouts().set_defaults)",
+        ),
+        false => ok(text),
+    }
+}
+
+fn buckets(facts: &Facts) -> Verdict {
+    let Some(buckets) = facts.buckets else {
+        return unreadable("nf_conntrack_buckets");
+    };
+    let entries = facts.stats.map_or(0, |stats| stats.entries);
+    let text = format!("{entries} flows in a table of {buckets} places (nf_conntrack_buckets)");
+    match u64::from(entries) > buckets.saturating_mul(CROWDED) {
+        true => warning(
+            format!("{text}: look-ups are slow, and new flows may be refused"),
+            "raise net.netfilter.nf_conntrack_buckets in the machine's own network namespace",
+        ),
+        false => ok(text),
+    }
+}
+
+fn tcp_liberal(liberal: Option<bool>) -> Verdict {
+    match liberal {
+        Some(true) => note(
+            "TCP packets outside of the window count as their flow's \
+             (nf_conntrack_tcp_be_liberal is 1)",
+            None,
+        ),
+        Some(false) => ok("TCP packets outside of the window are invalid"),
+        None => unreadable("nf_conntrack_tcp_be_liberal"),
+    }
+}
+
+fn tcp_loose(loose: Option<bool>) -> Verdict {
+    match loose {
+        Some(true) => ok("TCP connections are picked up in the middle"),
+        Some(false) => note(
+            "TCP connections that began before they were tracked are invalid \
+             (nf_conntrack_tcp_loose is 0)",
+            None,
+        ),
+        None => unreadable("nf_conntrack_tcp_loose"),
+    }
+}
+
+fn filters(facts: &Facts) -> Verdict {
+    let names = |filter: KernelFilter| {
+        let names = filter
+            .iter_names()
+            .map(|(name, _)| name)
+            .collect::<Vec<_>>();
+        names.join(", ")
+    };
+    ok(format!(
+        "the kernel compares in a list: {}; in a flush: {}. The rest is compared here",
+        names(facts.list_filter),
+        names(facts.flush_filter),
+    ))
+}
+
+fn kernel(release: (u16, u16)) -> Verdict {
+    let (major, minor) = release;
+    let text = format!("Linux {major}.{minor}");
+    if release < (4, 19) {
+        return warning(
+            format!("{text}: older than the oldest that is supported"),
+            "Linux 4.19 or later",
+        );
+    }
+    let mut follows = Vec::new();
+    for (from, what) in [
+        ((5, 10), "clash_resolve is counted"),
+        ((5, 15), "chain_toolong is counted"),
+        ((6, 14), "events have the time at which they happened"),
+        ((6, 17), "DCCP has no ports"),
+        ((7, 3), "UDP-Lite has no ports"),
+    ] {
+        if release >= from {
+            follows.push(what);
+        }
+    }
+    match follows.is_empty() {
+        true => ok(text),
+        false => ok(format!("{text}: {}", follows.join("; "))),
+    }
+}
