@@ -14,7 +14,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// One pointer wide. Ask [`kind`](Self::kind) for what to do, [`errno`](Self::errno) for what the
 /// kernel said; the text names what was asked, what was answered and, where one is known, the
-/// cure.
+/// cure. The text is whole: what a system call said is in it, and not in a
+/// [`source`](std::error::Error::source) besides. `Debug`, which a program shows whose `main` returns
+/// the error, is the text and the kind.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -24,7 +26,10 @@ struct Inner {
     detail: Cow<'static, str>,
     errno: Option<i32>,
     ext_ack: Option<ExtAck>,
-    source: Option<Box<dyn error::Error + Send + Sync>>,
+    /// What a system call or a decoder said; the text ends with it.
+    cause: Option<Box<dyn error::Error + Send + Sync>>,
+    /// Was a part of the change made before the part that failed?
+    partial: bool,
     bytes: Option<Box<[u8]>>,
 }
 
@@ -85,6 +90,19 @@ impl Error {
         self.0.bytes.as_deref()
     }
 
+    /// What a message that could not be decoded lacks, or has wrong.
+    pub fn decode_error(&self) -> Option<&DecodeError> {
+        self.0.cause.as_ref()?.downcast_ref()
+    }
+
+    /// Was a part of an update made before the part that failed? The text says which.
+    ///
+    /// The kernel makes the changes of an update one after the other, and those before the one that
+    /// fails stay. Where it does not tell which one failed, this is `false`.
+    pub fn is_partial(&self) -> bool {
+        self.0.partial
+    }
+
     /// Is the flow gone, or was it never there?
     pub fn is_not_found(&self) -> bool {
         self.kind() == ErrorKind::NotFound
@@ -117,7 +135,8 @@ impl Error {
             detail: detail.into(),
             errno: None,
             ext_ack: None,
-            source: None,
+            cause: None,
+            partial: false,
             bytes: None,
         }))
     }
@@ -148,7 +167,7 @@ impl Error {
     pub(crate) fn timeout(after: std::time::Duration) -> Self {
         Self::new(
             ErrorKind::Timeout,
-            format!("no answer within {after:?}; the request may have taken effect"),
+            format!("no answer within {after:?}; what was to be changed may have been"),
         )
     }
 
@@ -200,7 +219,7 @@ impl Error {
         bytes: &[u8],
     ) -> Self {
         let mut error = Self::new(ErrorKind::Decode, detail);
-        error.0.source = Some(Box::new(cause));
+        error.0.cause = Some(Box::new(cause));
         error.0.bytes = Some(bytes.into());
         error
     }
@@ -214,7 +233,7 @@ impl Error {
         };
         let mut error = Self::new(kind, doing);
         error.0.errno = cause.raw_os_error();
-        error.0.source = Some(Box::new(cause));
+        error.0.cause = Some(Box::new(cause));
         error
     }
 
@@ -274,6 +293,17 @@ impl Error {
         self.0.detail = detail.into();
         self
     }
+
+    /// Says which changes of an update were made before the one that failed.
+    pub(crate) fn after(mut self, made: &[&str]) -> Self {
+        if !made.is_empty() {
+            self.0.partial = true;
+            let made = made.join(", ");
+            let detail = format!("{}; made before it, and kept: {made}", self.0.detail);
+            self.0.detail = detail.into();
+        }
+        self
+    }
 }
 
 impl fmt::Display for Error {
@@ -283,90 +313,55 @@ impl fmt::Display for Error {
             write!(f, "{}: ", inner.asked)?;
         }
         f.write_str(&inner.detail)?;
-        if let (Some(errno), None) = (inner.errno, &inner.source) {
+        if let (Some(errno), None) = (inner.errno, &inner.cause) {
             write!(f, " ({})", io::Error::from_raw_os_error(errno))?;
         }
         if let Some(words) = self.ext_ack() {
             write!(f, "; the kernel says: {words}")?;
         }
-        if let Some(source) = &inner.source {
-            write!(f, ": {source}")?;
+        if let Some(cause) = &inner.cause {
+            write!(f, ": {cause}")?;
         }
         Ok(())
     }
 }
 
+/// The text, and the kind: `marking a flow: the flow is not in the table (…) [NotFound]`.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("kind", &self.0.kind)
-            .field("errno", &self.0.errno)
-            .field("text", &format_args!("{self}"))
-            .finish()
+        write!(f, "{self} [{:?}]", self.kind())
     }
 }
 
-impl error::Error for Error {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        self.0.source.as_deref().map(|source| source as _)
+impl error::Error for Error {}
+
+/// For functions that give [`io::Result`]: the kind of I/O error that says the same, or that of the
+/// errno; the error is inside ([`io::Error::get_ref`]).
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let errno = || {
+            error
+                .errno()
+                .map(|errno| Self::from_raw_os_error(errno).kind())
+        };
+        let kind = match error.kind() {
+            ErrorKind::InvalidInput => io::ErrorKind::InvalidInput,
+            ErrorKind::NotFound => io::ErrorKind::NotFound,
+            ErrorKind::AlreadyExists => io::ErrorKind::AlreadyExists,
+            ErrorKind::PermissionDenied => io::ErrorKind::PermissionDenied,
+            ErrorKind::Unsupported | ErrorKind::LabelsUnavailable => io::ErrorKind::Unsupported,
+            ErrorKind::Busy => io::ErrorKind::ResourceBusy,
+            ErrorKind::TableFull => io::ErrorKind::OutOfMemory,
+            ErrorKind::Timeout => io::ErrorKind::TimedOut,
+            ErrorKind::Closed => io::ErrorKind::NotConnected,
+            ErrorKind::Decode => io::ErrorKind::InvalidData,
+            ErrorKind::Overrun | ErrorKind::Io | ErrorKind::Kernel => {
+                errno().unwrap_or(io::ErrorKind::Other)
+            }
+        };
+        Self::new(kind, error)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_errno_has_a_kind_and_its_number() {
-        for (errno, kind) in [
-            (uapi::EPERM, ErrorKind::PermissionDenied),
-            (uapi::ENOENT, ErrorKind::NotFound),
-            (uapi::ETIME, ErrorKind::NotFound),
-            (uapi::EEXIST, ErrorKind::AlreadyExists),
-            (uapi::EBUSY, ErrorKind::Busy),
-            (uapi::ENOMEM, ErrorKind::TableFull),
-            (uapi::EOPNOTSUPP, ErrorKind::Unsupported),
-            (uapi::EINVAL, ErrorKind::Kernel),
-            (12345, ErrorKind::Kernel),
-        ] {
-            let error = Error::check(Verdict::of(errno)).unwrap_err();
-            assert_eq!(error.kind(), kind);
-            assert_eq!(error.errno(), Some(errno));
-        }
-        assert!(Error::check(Verdict::of(0)).is_ok());
-    }
-
-    #[test]
-    fn the_text_says_what_was_asked_and_what_was_answered() {
-        let ext_ack = Some(ExtAck {
-            message: Some("Attribute failed policy validation".into()),
-        });
-        let verdict = Verdict {
-            ext_ack,
-            ..Verdict::of(uapi::ERANGE)
-        };
-        let error = Error::refused(verdict).while_("marking a flow");
-        assert_eq!(error.ext_ack(), Some("Attribute failed policy validation"));
-        assert_eq!(
-            error.to_string(),
-            "marking a flow: the kernel took the request for malformed \
-             (Numerical result out of range (os error 34)); \
-             the kernel says: Attribute failed policy validation"
-        );
-    }
-
-    #[test]
-    fn what_was_not_sent_is_not_lost() {
-        assert_eq!(Error::unsent(uapi::ENOBUFS).kind(), ErrorKind::Io);
-        assert_eq!(Error::overrun().kind(), ErrorKind::Overrun);
-        let denied = Error::io("opening", io::Error::from_raw_os_error(uapi::EACCES));
-        assert!(denied.is_permission_denied());
-    }
-
-    #[test]
-    fn a_message_that_does_not_decode_is_kept() {
-        let error = Error::decode(DecodeError::Truncated, &[1, 2, 3]);
-        assert_eq!(error.bytes(), Some(&[1, 2, 3][..]));
-        assert!(error::Error::source(&error).is_some());
-    }
-}
+mod tests;

@@ -5,8 +5,9 @@ use futures_util::StreamExt;
 
 use super::ConntrackHandle;
 use crate::filter::Filter;
-use crate::flow::{FlowKey, Patch};
+use crate::flow::{Flow, FlowKey, NewFlow, Patch};
 use crate::request::bulk::source::Source;
+use crate::request::restore::MastersFirst;
 use crate::request::{Bulk, Change, GetMany, matching};
 
 impl ConntrackHandle {
@@ -97,14 +98,15 @@ impl ConntrackHandle {
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
     /// # fn main() { in_namespace(async |handle| {
-    /// use ctnetlink::{Change, Patch, Table};
-    /// use futures::StreamExt;
+    /// use ctnetlink::{Change, Tuple};
+    /// use futures::SinkExt;
     ///
-    /// // Gives each flow half of the time that it has left.
-    /// let flows = handle.list(Table::Conntrack).await?;
-    /// let changes = flows.filter_map(async |flow| {
-    ///     let flow = flow.ok()?;
-    ///     Some(Change::Update((&flow).into(), Patch::new().timeout(flow.timeout? / 2)))
+    /// // Some task finds out which flows are to go.
+    /// let (mut found, changes) = futures::channel::mpsc::channel(64);
+    /// tokio::spawn(async move {
+    ///     let tuple = Tuple::udp("10.0.0.1:5000".parse()?, "10.0.0.2:53".parse()?)?;
+    ///     found.send(Change::delete(tuple)).await?;
+    ///     Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
     /// });
     /// let report = handle.bulk_stream(changes).await?;
     /// println!("{report}");
@@ -113,6 +115,93 @@ impl ConntrackHandle {
     pub fn bulk_stream(&self, changes: impl Stream<Item = Change> + Send + 'static) -> Bulk {
         let changes = changes.map(Ok);
         Bulk::new(self.lanes.clone(), Source::stream(changes))
+    }
+
+    /// Creates flows that were listed before, masters before the flows that they expected.
+    ///
+    /// `conntrack -L -o save`, and `conntrack -R`; `IPCTNL_MSG_CT_NEW`. It is a
+    /// [`bulk`](Self::bulk) of creates, of each [`Flow`](crate::Flow) or [`NewFlow`], in another
+    /// order: a flow whose master is not in the table is refused, and a list shows flows in any order.
+    /// Flows with a master are kept in memory until the others are made. Flows that are in the table
+    /// already count as [`exists`](field@crate::Report::exists), so that it can be done again.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`bulk`](Self::bulk). A flow whose master has ended is a failure of the report,
+    /// [`NotFound`](crate::ErrorKind::NotFound).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`bulk`](Self::bulk).
+    ///
+    /// # Panics
+    ///
+    /// The future, where the iterator does.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use ctnetlink::Table;
+    /// use futures::TryStreamExt;
+    ///
+    /// let saved: Vec<_> = handle.list(Table::Conntrack).await?.try_collect().await?;
+    /// handle.flush(Table::Conntrack).await?;
+    /// let report = handle.restore(saved).await?;
+    /// println!("{report}");
+    /// # Ok(()) }) }
+    /// ```
+    pub fn restore<T: Into<NewFlow> + 'static>(
+        &self,
+        flows: impl IntoIterator<Item = T, IntoIter: Send + 'static>,
+    ) -> Bulk {
+        let flows = MastersFirst::new(flows.into_iter().map(Into::into));
+        Bulk::new(self.lanes.clone(), Source::iter(flows.map(Change::Create)))
+    }
+
+    /// Changes the flows that match, each as `decide` says; `None` leaves a flow as it is. An empty
+    /// filter is all flows.
+    ///
+    /// One walk of the table and one bulk request, however many answers there are: a gateway with a
+    /// thousand prefixes need not list a thousand times. The changes need not be of the flow that
+    /// was found. A [`Change::delete`] of it removes that flow alone, as
+    /// [`delete_matching`](Self::delete_matching) does.
+    ///
+    /// `decide` is called on the thread of the request, in this runtime.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`list`](Self::list) and [`bulk`](Self::bulk). An error in the midst of the list is
+    /// the report's: [`Report::incomplete`](crate::Report::incomplete).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`bulk`](Self::bulk).
+    ///
+    /// # Panics
+    ///
+    /// The future, where `decide` does.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use ctnetlink::{Change, Filter, Patch};
+    ///
+    /// // Gives each flow half of the time that it has left.
+    /// let report = handle
+    ///     .change_matching(Filter::default(), |flow| {
+    ///         let half = flow.timeout? / 2;
+    ///         Some(Change::update(flow, Patch::new().timeout(half)))
+    ///     })
+    ///     .await?;
+    /// report.into_result()?;
+    /// # Ok(()) }) }
+    /// ```
+    pub fn change_matching(
+        &self,
+        filter: Filter,
+        decide: impl FnMut(&Flow) -> Option<Change> + Send + 'static,
+    ) -> Bulk {
+        matching::change(self.lanes.clone(), filter, decide)
     }
 
     /// Deletes the flows that match.

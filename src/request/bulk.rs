@@ -5,14 +5,14 @@ pub(crate) mod source;
 mod worker;
 
 use std::fmt;
-use std::future::IntoFuture;
+use std::future::{Future, IntoFuture};
 use std::ops::ControlFlow;
+use std::pin::Pin;
 use std::sync::Arc;
 
-use super::matching::Matching;
-use super::{Report, RequestFuture, Verb};
+use super::{Change, Outcome, Report, RequestFuture, Verb};
 use crate::error::Result;
-use crate::flow::{FlowKey, NewFlow, Patch};
+use crate::filter::KernelFilter;
 use crate::transport::Lanes;
 use crate::transport::bulk::{Bulk as Lane, Caller};
 use source::Source;
@@ -23,45 +23,44 @@ const BULK: Verb = Verb {
     doing: "changing flows",
 };
 
-/// One change of many: see [`ConntrackHandle::bulk`](crate::ConntrackHandle::bulk).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[non_exhaustive]
-pub enum Change {
-    /// Creates a flow, as [`create`](crate::ConntrackHandle::create) does.
-    Create(NewFlow),
-    /// Changes a flow, as [`update`](crate::ConntrackHandle::update) does.
-    Update(FlowKey, Patch),
-    /// Deletes a flow, as [`delete`](crate::ConntrackHandle::delete) does.
-    Delete(FlowKey),
-}
-
-impl Change {
-    /// The flow that it is about.
-    pub fn key(&self) -> FlowKey {
-        match self {
-            Self::Create(flow) => FlowKey::from(flow),
-            Self::Update(key, _) | Self::Delete(key) => *key,
-        }
-    }
-}
-
-/// Changes to be made: see [`ConntrackHandle::bulk`](crate::ConntrackHandle::bulk).
+/// Changes to be made: `.await` gives a [`Report`], and `.into_future()` the future of it to spawn.
+///
+/// See [`ConntrackHandle::bulk`](crate::ConntrackHandle::bulk).
 #[must_use = "nothing is sent before it is awaited"]
 pub struct Bulk {
     lanes: Arc<Lanes>,
     verb: Verb,
     changes: Changes,
-    on_progress: OnProgress,
+    watch: Watch,
 }
 
 /// What is to be changed.
 pub(super) enum Changes {
     These(Source<Change>),
-    Matching(Box<Matching>),
+    /// What a list finds, which begins with the request.
+    Listed(Box<dyn FnOnce(Arc<Lanes>) -> Listing + Send>),
 }
 
-type OnProgress = Box<dyn FnMut(&Report) -> ControlFlow<()> + Send>;
+/// The changes of a list, and what of its filter the kernel compares.
+pub(super) type Listing =
+    Pin<Box<dyn Future<Output = Result<(Source<Change>, KernelFilter)>> + Send>>;
+
+/// Who watches.
+struct Watch {
+    progress: Box<OnProgress>,
+    item: Option<Box<OnItem>>,
+}
+
+type OnProgress = dyn FnMut(&Report) -> ControlFlow<()> + Send;
+type OnItem = dyn FnMut(&Change, Outcome<'_>) + Send;
+
+impl Watch {
+    fn item(&mut self, change: &Change, outcome: Outcome<'_>) {
+        if let Some(item) = &mut self.item {
+            item(change, outcome);
+        }
+    }
+}
 
 impl Bulk {
     pub(crate) fn new(lanes: Arc<Lanes>, changes: Source<Change>) -> Self {
@@ -73,8 +72,43 @@ impl Bulk {
             lanes,
             verb,
             changes,
-            on_progress: Box::new(|_| ControlFlow::Continue(())),
+            watch: Watch {
+                progress: Box::new(|_| ControlFlow::Continue(())),
+                item: None,
+            },
         }
+    }
+
+    /// Calls `watch` with each change and what became of it, in their order: which flows were deleted,
+    /// say.
+    ///
+    /// A flow that was found by a list is named by its key. It runs on the thread of the bulk request,
+    /// which waits for it, and in the caller's runtime.
+    ///
+    /// # Panics
+    ///
+    /// The future of the bulk request, where `watch` does.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use ctnetlink::{Filter, Outcome};
+    ///
+    /// let (deleted, keys) = std::sync::mpsc::channel();
+    /// let report = handle
+    ///     .delete_matching(Filter::builder().mark(7).build()?)
+    ///     .on_item(move |change, outcome| match outcome {
+    ///         Outcome::Applied => _ = deleted.send(change.key()),
+    ///         Outcome::Failed(error) => eprintln!("{change}: {error}"),
+    ///         _ => {}
+    ///     })
+    ///     .await?;
+    /// assert_eq!(keys.iter().count() as u64, report.applied);
+    /// # Ok(()) }) }
+    /// ```
+    pub fn on_item(mut self, watch: impl FnMut(&Change, Outcome<'_>) + Send + 'static) -> Self {
+        self.watch.item = Some(Box::new(watch));
+        self
     }
 
     /// Calls `watch` with the report so far, after each send and after changes that are not sent for
@@ -111,7 +145,7 @@ impl Bulk {
         mut self,
         watch: impl FnMut(&Report) -> ControlFlow<()> + Send + 'static,
     ) -> Self {
-        self.on_progress = Box::new(watch);
+        self.watch.progress = Box::new(watch);
         self
     }
 }
@@ -125,16 +159,20 @@ impl IntoFuture for Bulk {
             lanes,
             verb,
             changes,
-            mut on_progress,
+            watch,
         } = self;
         verb.run_for_long(lanes, None, move |task| async move {
-            let changes = match changes {
-                Changes::These(changes) => changes,
-                Changes::Matching(matching) => matching.changes(task.lanes.clone()).await?,
+            let (changes, kernel_filtered) = match changes {
+                Changes::These(changes) => (changes, None),
+                Changes::Listed(list) => {
+                    let (changes, by_kernel) = list(task.lanes.clone()).await?;
+                    (changes, Some(by_kernel))
+                }
             };
             let work = move |lane: &mut Lane, caller: &mut Caller| {
-                let mut worker = Worker::new(lane);
-                worker.work(changes, caller, &mut on_progress);
+                let mut worker = Worker::new(lane, watch);
+                worker.report.kernel_filtered = kernel_filtered;
+                worker.work(changes, caller);
                 worker.report
             };
             task.lanes.bulk(work)?.await

@@ -83,7 +83,7 @@ impl Flush {
     fn plan(&self, release: Release) -> Result<Plan> {
         if self.table != Table::Conntrack {
             return Err(Error::invalid_input(format!(
-                "table: the kernel flushes none but Conntrack, and {:?} was asked for",
+                "table: the kernel flushes none but Conntrack, and not {:?}",
                 self.table
             )));
         }

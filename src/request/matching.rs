@@ -1,13 +1,14 @@
 //! Matching: what a list finds is changed, flow by flow.
 
+use std::future::ready;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
 
-use super::Verb;
 use super::bulk::source::Source;
-use super::bulk::{Bulk, Change, Changes};
+use super::bulk::{Bulk, Changes, Listing};
 use super::list::{List, Table};
+use super::{Change, Verb};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::flow::{Family, Flow, FlowKey, Patch};
@@ -22,39 +23,40 @@ const UPDATE_MATCHING: Verb = Verb {
     doing: "updating the flows that match",
 };
 
-/// The flows that match, and what becomes of each.
-pub(super) struct Matching {
-    filter: Filter,
-    family: Option<Family>,
-    /// `None` deletes.
-    patch: Option<Patch>,
+const CHANGE_MATCHING: Verb = Verb {
+    name: "change_matching",
+    doing: "changing the flows that match",
+};
+
+/// The changes of the flows that match, as a list finds them.
+fn listed(
+    lanes: Arc<Lanes>,
+    verb: Verb,
+    list: impl FnOnce(Arc<Lanes>) -> Result<List> + Send + 'static,
+    mut decide: impl FnMut(&Flow) -> Option<Change> + Send + 'static,
+) -> Bulk {
+    let list = move |lanes| -> Listing {
+        Box::pin(async move {
+            let flows = list(lanes)?.await?;
+            let by_kernel = flows.kernel_filtered();
+            // An error of the list is one of the changes: the report tells it.
+            let changes = flows.filter_map(move |flow| {
+                ready(match flow {
+                    Ok(flow) => decide(&flow).map(|change| Ok(sharpen(change, &flow))),
+                    Err(error) => Some(Err(error)),
+                })
+            });
+            Ok((Source::stream(changes), by_kernel))
+        })
+    };
+    Bulk::of(lanes, verb, Changes::Listed(Box::new(list)))
 }
 
-impl Matching {
-    /// The changes, as a list finds their flows.
-    pub(super) async fn changes(self, lanes: Arc<Lanes>) -> Result<Source<Change>> {
-        self.check()?;
-        let list = List::new(lanes, Table::Conntrack).filter(self.filter);
-        let flows = match self.family {
-            Some(family) => list.family(family).await?,
-            None => list.await?,
-        };
-        let patch = self.patch;
-        Ok(Source::stream(flows.map(move |flow| {
-            let flow = flow?;
-            Ok(match &patch {
-                Some(patch) => Change::Update(FlowKey::from(&flow), patch.clone()),
-                None => Change::Delete(exact(&flow)),
-            })
-        })))
-    }
-
-    fn check(&self) -> Result<()> {
-        match &self.patch {
-            Some(patch) => patch.check_values(),
-            None if self.filter.is_empty() && self.family.is_none() => Err(empty()),
-            None => Ok(()),
-        }
+/// A delete of the flow that was found is one of that flow alone.
+fn sharpen(change: Change, flow: &Flow) -> Change {
+    match change {
+        Change::Delete(key) if key == FlowKey::from(flow) => Change::Delete(exact(flow)),
+        change => change,
     }
 }
 
@@ -75,29 +77,39 @@ pub(super) fn empty() -> Error {
 }
 
 pub(crate) fn delete(lanes: Arc<Lanes>, filter: Filter, family: Option<Family>) -> Bulk {
-    let matching = Matching {
-        filter,
-        family,
-        patch: None,
+    let list = move |lanes| {
+        if filter.is_empty() && family.is_none() {
+            return Err(empty());
+        }
+        let list = List::new(lanes, Table::Conntrack).filter(filter);
+        Ok(match family {
+            Some(family) => list.family(family),
+            None => list,
+        })
     };
-    Bulk::of(
-        lanes,
-        DELETE_MATCHING,
-        Changes::Matching(Box::new(matching)),
-    )
+    listed(lanes, DELETE_MATCHING, list, |flow| {
+        Some(Change::delete(flow))
+    })
 }
 
 pub(crate) fn update(lanes: Arc<Lanes>, filter: Filter, patch: Patch) -> Bulk {
-    let matching = Matching {
-        filter,
-        family: None,
-        patch: Some(patch),
+    let checked = patch.check_values();
+    let list = move |lanes| {
+        checked?;
+        Ok(List::new(lanes, Table::Conntrack).filter(filter))
     };
-    Bulk::of(
-        lanes,
-        UPDATE_MATCHING,
-        Changes::Matching(Box::new(matching)),
-    )
+    listed(lanes, UPDATE_MATCHING, list, move |flow| {
+        Some(Change::update(flow, patch.clone()))
+    })
+}
+
+pub(crate) fn change(
+    lanes: Arc<Lanes>,
+    filter: Filter,
+    decide: impl FnMut(&Flow) -> Option<Change> + Send + 'static,
+) -> Bulk {
+    let list = move |lanes| Ok(List::new(lanes, Table::Conntrack).filter(filter));
+    listed(lanes, CHANGE_MATCHING, list, decide)
 }
 
 #[cfg(test)]

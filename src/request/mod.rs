@@ -2,6 +2,7 @@
 //! for it.
 
 pub(crate) mod bulk;
+mod change;
 pub(crate) mod create;
 mod deadline;
 pub(crate) mod delete;
@@ -16,6 +17,7 @@ pub(crate) mod matching;
 pub(crate) mod preflight;
 mod probe;
 pub(crate) mod report;
+pub(crate) mod restore;
 pub(crate) mod stats;
 pub(crate) mod timeout;
 pub(crate) mod update;
@@ -32,18 +34,19 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use tracing::{Instrument, Span, field};
 
-pub use bulk::{Bulk, Change};
+pub use bulk::Bulk;
+pub use change::Change;
 pub use create::Create;
 use deadline::InTime;
 pub use delete::Delete;
 pub use events::Events;
-pub use expectation::FlushExpectations;
+pub use expectation::{FlushExpectations, ListExpectations};
 pub use flush::Flush;
 pub use get::Get;
 pub use get_many::GetMany;
 pub use list::{List, Table};
 pub(crate) use probe::probe;
-pub use report::Report;
+pub use report::{Outcome, Report};
 pub use update::Update;
 
 use crate::error::{Error, Result};

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::error::{Error, Result};
+use crate::filter::KernelFilter;
 use crate::flow::FlowKey;
 
 /// What became of the changes of a bulk request.
@@ -18,11 +19,20 @@ pub struct Report {
     pub applied: u64,
     /// Updates and deletes of flows that are not in the table.
     pub gone: u64,
+    /// Creates of flows that are in the table already, as they were to be made or otherwise. Where
+    /// another flow uses one of their tuples, it is a failure.
+    pub exists: u64,
     /// The changes that failed, in their order, with the reason: the first [`KEPT`](Self::KEPT). The
     /// key is the one that was asked for; of a flow that matched, for a delete, its reply tuple.
     pub failed: Vec<(FlowKey, Error)>,
     /// The number of all changes that failed.
     pub failed_total: u64,
+    /// The updates among them of which a part was made: see [`Error::is_partial`].
+    pub partial: u64,
+    /// The conditions that the kernel was asked to compare in the list that
+    /// [`delete_matching`](crate::ConntrackHandle::delete_matching) and its like go by; `None` where
+    /// there is no list.
+    pub kernel_filtered: Option<KernelFilter>,
     /// Why flows that match may have been left out: the first error of the list that
     /// [`delete_matching`](crate::ConntrackHandle::delete_matching) and
     /// [`update_matching`](crate::ConntrackHandle::update_matching) go by.
@@ -35,10 +45,11 @@ impl Report {
 
     /// The number of changes that the report is of.
     pub fn done(&self) -> u64 {
-        self.applied + self.gone + self.failed_total
+        self.applied + self.gone + self.exists + self.failed_total
     }
 
-    /// Is all done that was asked for? A flow that is gone is no failure.
+    /// Is all done that was asked for? A flow that is gone is no failure, nor is one to create that
+    /// is there already.
     ///
     /// # Errors
     ///
@@ -55,15 +66,39 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { applied, gone, .. } = self;
-        write!(
-            f,
-            "{applied} applied, {gone} gone, {} failed",
-            self.failed_total
-        )?;
+        write!(f, "{applied} applied, {gone} gone, ")?;
+        if self.exists > 0 {
+            write!(f, "{} there already, ", self.exists)?;
+        }
+        write!(f, "{} failed", self.failed_total)?;
+        if self.partial > 0 {
+            write!(f, " ({} of them in part applied)", self.partial)?;
+        }
         match &self.incomplete {
             Some(error) => write!(f, ", incomplete: {error}"),
             None => Ok(()),
         }
+    }
+}
+
+/// What became of one change: see [`Bulk::on_item`](crate::Bulk::on_item).
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Outcome<'a> {
+    /// It was made.
+    Applied,
+    /// The flow to change or delete is not in the table.
+    Gone,
+    /// The flow to create is in the table already.
+    Exists,
+    /// It failed.
+    Failed(&'a Error),
+}
+
+impl Outcome<'_> {
+    /// Was the change made?
+    pub fn is_applied(&self) -> bool {
+        matches!(self, Self::Applied)
     }
 }
 
@@ -89,6 +124,16 @@ mod tests {
         };
         assert_eq!(some().to_string(), "3 applied, 1 gone, 0 failed");
         assert!(some().into_result().is_ok());
+        let there = Report {
+            exists: 2,
+            ..some()
+        };
+        assert_eq!(there.done(), 6);
+        assert_eq!(
+            there.to_string(),
+            "3 applied, 1 gone, 2 there already, 0 failed"
+        );
+        assert!(there.into_result().is_ok());
         let mut report = some();
         report.failed = vec![(key(), Error::closed()), (key(), Error::overrun())];
         report.failed_total = 2;

@@ -101,7 +101,7 @@ fn without(path: &[u16]) -> String {
     let at = at(&bytes, path);
     bytes[at + 2..at + 4].copy_from_slice(&0x0fff_u16.to_ne_bytes());
     let error = Flow::from_message(&bytes).unwrap_err();
-    std::error::Error::source(&error).unwrap().to_string()
+    error.decode_error().unwrap().to_string()
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn what_is_cut_short_is_named_with_its_place() {
         let at = at(&bytes, &[1, 1, 4]);
         bytes[at..at + 2].copy_from_slice(&len.to_ne_bytes());
         let error = Flow::from_message(&bytes).unwrap_err();
-        let cause = std::error::Error::source(&error).unwrap();
+        let cause = error.decode_error().unwrap();
         assert_eq!(cause.to_string(), expected);
     }
 }
@@ -194,7 +194,7 @@ fn names_are_bounded() {
         ),
     ] {
         let error = Flow::from_message(&message(&flow)).unwrap_err();
-        let cause = std::error::Error::source(&error).unwrap();
+        let cause = error.decode_error().unwrap();
         assert_eq!(cause.to_string(), path);
     }
 }

@@ -3,39 +3,35 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 use std::iter;
-use std::ops::ControlFlow;
 
-use super::Change;
+use super::Watch;
 use super::reader::Reader;
 use super::source::Source;
 use crate::error::{Error, Result};
 use crate::flow::{Flow, FlowId, Status};
-use crate::request::{Report, create, delete, update};
+use crate::request::{Change, Outcome, Report, create, delete, update};
 use crate::transport::bulk::{Answer, Bulk as Lane, Caller, WINDOW};
 use crate::wire::message::Request;
-use crate::wire::uapi::ENOENT;
+use crate::wire::uapi::{EEXIST, ENOENT};
 
 /// Makes changes, and keeps the report of them.
 pub(super) struct Worker<'a> {
     reader: Reader<'a>,
     pub(super) report: Report,
+    watch: Watch,
 }
 
 impl<'a> Worker<'a> {
-    pub(super) fn new(lane: &'a mut Lane) -> Self {
+    pub(super) fn new(lane: &'a mut Lane, watch: Watch) -> Self {
         Self {
             reader: Reader(lane),
             report: Report::default(),
+            watch,
         }
     }
 
-    /// Makes the changes, until their end, until nobody wants the report, or as `on_progress` says.
-    pub(super) fn work(
-        &mut self,
-        mut source: Source<Change>,
-        caller: &mut Caller,
-        on_progress: &mut dyn FnMut(&Report) -> ControlFlow<()>,
-    ) {
+    /// Makes the changes, until their end, until nobody wants the report, or as whoever watches says.
+    pub(super) fn work(&mut self, mut source: Source<Change>, caller: &mut Caller) {
         let room = WINDOW;
         let mut changes = Vec::with_capacity(room);
         loop {
@@ -53,7 +49,7 @@ impl<'a> Worker<'a> {
                         return;
                     }
                     run = &run[self.apply(run)..];
-                    if on_progress(&self.report).is_break() {
+                    if (self.watch.progress)(&self.report).is_break() {
                         return;
                     }
                 }
@@ -80,14 +76,20 @@ impl<'a> Worker<'a> {
             })
             .collect();
         let mut answers = self.reader.0.exchange(|_, _| {});
-        for (index, (change, prepared)) in run.iter().zip(prepared).enumerate() {
+        let answered = prepared.into_iter().map(|prepared| {
+            let seen = prepared?;
+            Ok((seen, answers.next().unwrap_or(Answer::Lost)))
+        });
+        let answered: Vec<_> = answered.collect();
+        let clashes = self.clashes(run, &answered);
+        for (index, (change, answered)) in run.iter().zip(answered).enumerate() {
             let later = &run[index + 1..];
-            let result = match prepared {
-                Ok(seen) => {
-                    let answer = answers.next().unwrap_or(Answer::Lost);
-                    // The usual failure needs no error made for it.
-                    if is_gone(change, &answer) {
-                        self.report.gone += 1;
+            let result = match answered {
+                Ok((seen, answer)) => {
+                    // The usual failures need no error made for them.
+                    let usual = usual(change, &answer);
+                    if let Some(outcome) = usual.filter(|_| !clashes.contains(&index)) {
+                        self.count(change, outcome);
                         continue;
                     }
                     self.settle(change, seen, answer, later)
@@ -97,6 +99,30 @@ impl<'a> Worker<'a> {
             self.note(change, result, later);
         }
         run.len()
+    }
+
+    /// The creates that were refused for another flow, which uses one of their tuples: a look at all
+    /// that were refused, in one send, does not find theirs.
+    fn clashes(&mut self, run: &[Change], answered: &[Result<(Seen, Answer)>]) -> HashSet<usize> {
+        let refused: Vec<usize> = (0..run.len())
+            .filter(|index| {
+                let usual = answered[*index]
+                    .as_ref()
+                    .ok()
+                    .and_then(|(_, answer)| usual(&run[*index], answer));
+                matches!(usual, Some(Outcome::Exists))
+                    && !is_deleted(&run[*index], &run[index + 1..])
+            })
+            .collect();
+        if refused.is_empty() {
+            return HashSet::new();
+        }
+        let keys: Vec<_> = refused.iter().map(|index| run[*index].key()).collect();
+        let looks = self.reader.read(&keys).into_iter();
+        let clashes = refused.into_iter().zip(looks);
+        clashes
+            .filter_map(|(index, look)| matches!(look, Ok(None)).then_some(index))
+            .collect()
     }
 
     /// The first of these changes, one of a flow, and their flows.
@@ -173,19 +199,44 @@ impl<'a> Worker<'a> {
 
     /// Takes the result into the report. `later` are the changes that were made since.
     fn note(&mut self, change: &Change, result: Result<()>, later: &[Change]) {
-        let Err(error) = result else {
-            self.report.applied += 1;
-            return;
+        let is_create = matches!(change, Change::Create(_));
+        let error = match result {
+            Ok(()) => return self.count(change, Outcome::Applied),
+            Err(error) if error.is_not_found() && !is_create => {
+                return self.count(change, Outcome::Gone);
+            }
+            Err(error)
+                if error.is_already_exists()
+                    && is_create
+                    && !matches!(self.reader.one(&change.key()), Ok(None)) =>
+            {
+                return self.count(change, Outcome::Exists);
+            }
+            Err(error) => error,
         };
-        if error.is_not_found() && !matches!(change, Change::Create(_)) {
-            self.report.gone += 1;
-            return;
-        }
-        self.report.failed_total += 1;
-        if self.report.failed.len() < Report::KEPT {
-            let error = self.explain(change, error, later);
+        let is_kept = self.report.failed.len() < Report::KEPT;
+        let error = match is_kept {
+            true => self.explain(change, error, later),
+            false => error,
+        };
+        self.count(change, Outcome::Failed(&error));
+        if is_kept {
             self.report.failed.push((change.key(), error));
         }
+    }
+
+    fn count(&mut self, change: &Change, outcome: Outcome<'_>) {
+        let report = &mut self.report;
+        match outcome {
+            Outcome::Applied => report.applied += 1,
+            Outcome::Gone => report.gone += 1,
+            Outcome::Exists => report.exists += 1,
+            Outcome::Failed(error) => {
+                report.failed_total += 1;
+                report.partial += u64::from(error.is_partial());
+            }
+        }
+        self.watch.item(change, outcome);
     }
 
     /// What the errno means for this change, by a look at the flow if it is as it was.
@@ -219,10 +270,26 @@ fn looks_first(change: &Change) -> bool {
     }
 }
 
-/// Does the kernel say that the flow to change or delete is not in the table?
-fn is_gone(change: &Change, answer: &Answer) -> bool {
-    !matches!(change, Change::Create(_))
-        && matches!(answer, Answer::Refused(verdict) if verdict.errno == ENOENT)
+/// Does the kernel say that the flow to change or delete is not in the table, or that the one to
+/// create is?
+fn usual(change: &Change, answer: &Answer) -> Option<Outcome<'static>> {
+    let Answer::Refused(verdict) = answer else {
+        return None;
+    };
+    match (verdict.errno, change) {
+        (EEXIST, Change::Create(_)) => Some(Outcome::Exists),
+        (ENOENT, Change::Update(..) | Change::Delete(_)) => Some(Outcome::Gone),
+        _ => None,
+    }
+}
+
+/// Is the flow deleted by a later change?
+fn is_deleted(change: &Change, later: &[Change]) -> bool {
+    let is_delete = |later: &&Change| matches!(later, Change::Delete(_));
+    let deletes = later.iter().filter(is_delete);
+    deletes
+        .map(std::slice::from_ref)
+        .any(|delete| is_followed(change, delete))
 }
 
 /// Is a later change of the same flow?

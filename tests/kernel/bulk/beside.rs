@@ -114,7 +114,7 @@ async fn many_at_once() {
         let report = report.expect("a report");
         assert_eq!((report.gone, report.done()), (10, 160), "{report:?}");
         applied += report.applied;
-        failed += report.failed_total;
+        failed += report.exists;
     }
     // Half of the flows are two bulks' to create, and one of them comes too late.
     assert_eq!((applied, failed), (2050, 950));

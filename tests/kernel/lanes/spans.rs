@@ -201,7 +201,7 @@ async fn a_request_for_many_flows_is_a_span() {
     are(&notes, [("bulk", "ok")]);
     let again = futures::stream::iter((0..300).map(create));
     let again = handle.bulk_stream(again).await.expect("a report");
-    assert_eq!(again.failed_total, 300);
+    assert_eq!((again.exists, again.failed_total), (300, 0));
     are(&notes, [("bulk", "ok")]);
     let found = handle.get_many((0..300).map(udp)).await;
     drop(found.expect("a stream"));

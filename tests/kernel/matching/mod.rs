@@ -2,6 +2,7 @@
 //! and no other.
 
 mod cancel;
+mod change;
 mod delete;
 mod elsewhere;
 mod flush;
@@ -21,6 +22,7 @@ use crate::filter::truth::{ids, release, table};
 pub(crate) fn tests() -> Vec<Trial> {
     [
         cancel::tests,
+        change::tests,
         delete::tests,
         elsewhere::tests,
         flush::tests,
