@@ -70,8 +70,9 @@ impl Pool {
         let shared = &self.0.0;
         let mut state = shared.lock();
         state.jobs.push_back(Box::new(job));
-        if state.idle > 0 {
-            shared.work.notify_one();
+        shared.work.notify_one();
+        // A thread that was woken for another job is idle until it runs.
+        if state.idle >= state.jobs.len() {
             return Ok(());
         }
         if state.threads == shared.most {
