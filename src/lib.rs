@@ -110,8 +110,10 @@
 //! **Absent and zero.** An attribute that the kernel did not send is `None`; mark 0, timeout 0 and no
 //! labels are values. Unknown attributes are skipped, unknown states and status bits kept.
 //!
-//! **tracing.** Each request is a span `ctnetlink` at debug level with `verb`, `family`, `seq` and
-//! `outcome`. Events that were lost are one line a gap at warn level. Nothing is logged per message.
+//! **tracing.** Each request is a span `ctnetlink` at debug level with what it is about (`verb`,
+//! `netns`, `family`, `key`, `filter`), what the kernel compared (`kernel_filtered`), the `report` of
+//! many changes and the `outcome`. It ends in one event, with the time that it took, so that
+//! `RUST_LOG=ctnetlink=debug` shows a line a request. Events that were lost are one line a gap at warn level. Nothing is logged per message.
 //!
 //! # Runtime
 //!

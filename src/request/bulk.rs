@@ -175,7 +175,9 @@ impl IntoFuture for Bulk {
                 worker.work(changes, caller);
                 worker.report
             };
-            task.lanes.bulk(work)?.await
+            let report = task.lanes.bulk(work)?.await?;
+            task.show("report", &report);
+            Ok(report)
         })
     }
 }

@@ -162,6 +162,9 @@ impl IntoFuture for Flush {
             .family
             .or(self.filter.as_ref().and_then(Filter::family));
         FLUSH.run_for_long(self.lanes.clone(), family, move |task| async move {
+            if let Some(filter) = &self.filter {
+                task.show("filter", filter);
+            }
             let done = match self.plan(task.lanes.release)? {
                 Plan::Flush(request) => task.flush(request).await.map(|()| true),
                 Plan::Try { request, marks } => try_flush(&task, request, marks).await,

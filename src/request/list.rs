@@ -112,6 +112,8 @@ impl IntoFuture for List {
             let mut pushed = pushed(self.table, family, &self.filter, task.lanes.release);
             loop {
                 let wanted = Wanted::new(family, self.filter.clone(), pushed.conditions());
+                task.show("filter", &self.filter);
+                task.show("kernel_filtered", &pushed.conditions().shown());
                 let walk = task.walk(request(self.table, family, &pushed)).await;
                 let opened = walk.and_then(|(walk, first)| {
                     let items = Items::open(task.lanes.clone(), walk, first, LIST.doing)?;

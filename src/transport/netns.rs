@@ -90,6 +90,13 @@ struct Entry {
 }
 
 impl Namespace {
+    /// A number for it, as logs tell: the kernel's, or that of its file.
+    pub(crate) fn number(&self) -> u64 {
+        match self.0.identity {
+            Identity::Cookie(number) | Identity::File(_, number) => number,
+        }
+    }
+
     /// The namespace of the current thread, and a first socket in it.
     pub(crate) fn current() -> Result<(Self, Socket)> {
         let socket = Socket::open()?;

@@ -100,12 +100,14 @@ fn at(span: &Id) -> usize {
 }
 
 impl Notes {
-    /// The spans since the last look: all of them must be a request's, and nothing else be noted.
+    /// The spans since the last look: all of them must be a request's, with one event at its end.
     fn take(&self) -> Vec<Fields> {
         let Noted { spans, events, .. } = std::mem::take(&mut *self.0.lock().unwrap());
-        assert!(events.is_empty(), "{events:?}");
+        // Each ends in one.
+        assert_eq!(events.len(), spans.len(), "{events:?}");
         for span in &spans {
             assert_eq!(span["name"], "ctnetlink", "{span:?}");
+            assert_eq!(span["netns"], spans[0]["netns"], "{span:?}");
         }
         spans
     }
@@ -135,6 +137,8 @@ async fn a_request_is_a_span() {
     handle.create(new(1)).await.expect("a flow");
     let first = one(&notes, "create", Some("ipv4"), "ok");
     handle.get(udp(1)).await.expect("an answer");
+    let key = notes.0.lock().unwrap().spans[0]["key"].clone();
+    assert_eq!(key, udp(1).to_string());
     assert_eq!(one(&notes, "get", Some("ipv4"), "ok"), first + 1);
     handle.set_mark(udp(1), 7).await.expect("a mark");
     one(&notes, "set_mark", Some("ipv4"), "ok");
@@ -225,6 +229,15 @@ async fn a_request_by_a_filter_is_a_span_with_that_of_its_list() {
     let patch = Patch::new().mark(0);
     let updated = handle.update_matching(mark(), patch.clone()).await;
     assert_eq!(updated.expect("a report").applied, 100);
+    {
+        let noted = notes.0.lock().unwrap();
+        let [update, list] = &noted.spans[..] else {
+            panic!("{:?}", noted.spans);
+        };
+        assert_eq!(update["report"], "100 applied, 0 gone, 0 failed");
+        assert_eq!(list["filter"], "mark=0x0");
+        assert_eq!(list["kernel_filtered"], "MARK");
+    }
     are(&notes, [("update_matching", "ok"), ("list", "ok")]);
     let deleted = handle.delete_matching(on(|b| b.mark(1))).await;
     assert_eq!(deleted.expect("a report").applied, 0);
