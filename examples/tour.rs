@@ -6,7 +6,7 @@
 mod support;
 
 use ctnetlink::{ConntrackHandle, Family, Labels, Masked, Table, Tuple};
-use futures::TryStreamExt;
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use support::{namespace, nft, visible};
 
 type Result = std::result::Result<(), Box<dyn std::error::Error + Send + Sync>>;
@@ -23,6 +23,7 @@ async fn tour() -> Result {
     println!("nftables: rules that make the kernel track, with room for labels; then traffic");
     let _rules = [nft::track()?, nft::labels()?];
     let handle = ctnetlink::connect().await?;
+    let mut events = handle.events().await?;
     let (v4, v6) = ("127.0.0.1".parse()?, "::1".parse()?);
     let (tcp, _) = visible::tcp(&handle, (v4, 0).into()).await?;
     let _tcp6 = visible::tcp(&handle, (v6, 0).into()).await?;
@@ -50,6 +51,13 @@ async fn tour() -> Result {
     show(&handle, "flush: of IPv6; IPv4 stays").await?;
     handle.flush(Table::Conntrack).await?;
     show(&handle, "flush: of everything").await?;
+
+    println!("\nevents: what the tour did, as the kernel told of it");
+    while let Some(event) = events.next().now_or_never().flatten().transpose()? {
+        println!("  {event}");
+    }
+    let stats = events.stats();
+    println!("  {} received, {} lost", stats.received, stats.lost);
 
     let preflight = handle.preflight().await?;
     println!("\npreflight: what is missing here, and the cure\n{preflight}");

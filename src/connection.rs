@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::handle::ConntrackHandle;
+#[cfg(any(test, feature = "testing"))]
+use crate::testing::Kernel;
 use crate::transport::control::{self, Lane};
 use crate::transport::netns::{Namespace, NetworkNamespace};
 use crate::transport::release::Release;
+use crate::transport::socket::Socket;
 use crate::transport::{Lanes, Pool};
 
 /// The request timeout where none is set.
@@ -28,6 +31,16 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 #[must_use = "requests are answered only while the connection is polled: spawn it"]
 pub struct Connection(Lane);
+
+impl Connection {
+    fn spawn(self) {
+        tokio::spawn(async move {
+            if let Err(error) = self.await {
+                tracing::error!(%error, "the connection ended");
+            }
+        });
+    }
+}
 
 impl Future for Connection {
     type Output = Result<()>;
@@ -56,6 +69,8 @@ pub struct Options {
     namespace: Option<NetworkNamespace>,
     timeout: Duration,
     receive_buffer: Option<usize>,
+    #[cfg(any(test, feature = "testing"))]
+    kernel: Option<Kernel>,
 }
 
 impl Options {
@@ -65,6 +80,8 @@ impl Options {
             namespace: None,
             timeout: TIMEOUT,
             receive_buffer: None,
+            #[cfg(any(test, feature = "testing"))]
+            kernel: None,
         }
     }
 
@@ -74,6 +91,13 @@ impl Options {
     /// namespace. Entering another namespace needs `CAP_SYS_ADMIN`.
     pub fn network_namespace(mut self, namespace: impl Into<NetworkNamespace>) -> Self {
         self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// The table of a kernel in the process, instead of the machine's. Feature `testing`.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn kernel(mut self, kernel: &Kernel) -> Self {
+        self.kernel = Some(kernel.clone());
         self
     }
 
@@ -104,21 +128,40 @@ impl Options {
     /// `CAP_NET_ADMIN` over the namespace or may not enter it,
     /// [`Unsupported`](crate::ErrorKind::Unsupported) where the kernel lacks nfnetlink,
     /// [`Io`](crate::ErrorKind::Io) where there is no such namespace, or a socket cannot be opened.
-    pub fn new_connection(self) -> Result<(Connection, ConntrackHandle)> {
-        let (namespace, socket) = match self.namespace {
-            Some(namespace) => Namespace::open(namespace)?,
-            None => Namespace::current()?,
-        };
+    pub fn new_connection(mut self) -> Result<(Connection, ConntrackHandle)> {
+        let (namespace, socket, release) = self.place()?;
         socket.check_right()?;
         if let Some(bytes) = self.receive_buffer {
             socket.set_receive_queue(bytes)?;
         }
+        self.open(namespace, socket, release)
+    }
+
+    /// The namespace, a first socket in it, and the release of its kernel.
+    fn place(&mut self) -> Result<(Namespace, Socket, Release)> {
+        #[cfg(any(test, feature = "testing"))]
+        if let Some(kernel) = &self.kernel {
+            return Ok((Namespace::fake(kernel), Socket::fake(kernel), kernel.into()));
+        }
+        let (namespace, socket) = match self.namespace.take() {
+            Some(namespace) => Namespace::open(namespace)?,
+            None => Namespace::current()?,
+        };
+        Ok((namespace, socket, Release::running()?))
+    }
+
+    fn open(
+        self,
+        namespace: Namespace,
+        socket: Socket,
+        release: Release,
+    ) -> Result<(Connection, ConntrackHandle)> {
         let (lane, client) = control::open(socket)?;
         let lanes = Lanes {
             control: client,
             pool: Pool::new(),
             namespace,
-            release: Release::running()?,
+            release,
             timeout: self.timeout,
             receive_buffer: self.receive_buffer,
         };
@@ -142,11 +185,7 @@ impl Options {
     /// Where there is no tokio runtime, or one without time (`enable_time`, `enable_all`).
     pub async fn connect(self) -> Result<ConntrackHandle> {
         let (connection, handle) = self.new_connection()?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::error!(%error, "the connection ended");
-            }
-        });
+        connection.spawn();
         handle.probe().await?;
         Ok(handle)
     }
@@ -190,4 +229,34 @@ pub fn new_connection() -> Result<(Connection, ConntrackHandle)> {
 /// Where there is no tokio runtime, or one without time.
 pub async fn connect() -> Result<ConntrackHandle> {
     Options::new().connect().await
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl Kernel {
+    /// A handle to this kernel. Its connection runs on the current tokio runtime, which needs time
+    /// (`enable_time`) but no I/O, and may be paused (`start_paused`).
+    ///
+    /// [`Options::kernel`] opens one with other options.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no tokio runtime, or one without time.
+    pub fn connect(&self) -> ConntrackHandle {
+        let namespace = Namespace::fake(self);
+        match Options::new().open(namespace, Socket::fake(self), self.into()) {
+            Ok((connection, handle)) => {
+                connection.spawn();
+                handle
+            }
+            Err(error) => unreachable!("the sizes of queues in the process can be read: {error}"),
+        }
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl From<&Kernel> for Release {
+    fn from(kernel: &Kernel) -> Self {
+        let (major, minor) = kernel.version();
+        Self(major, minor)
+    }
 }

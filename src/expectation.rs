@@ -40,7 +40,7 @@ attributes! {
         /// How the expected flow will be translated. `CTA_EXPECT_NAT` (Linux 3.3).
         CTA_EXPECT_NAT => nat: Option<ExpectationNat>,
         /// The time left, in whole seconds. `CTA_EXPECT_TIMEOUT`.
-        CTA_EXPECT_TIMEOUT => timeout: Option<Duration>,
+        CTA_EXPECT_TIMEOUT => timeout: Option<Duration> as "crate::flow::text::seconds" default,
         /// The kernel's id of it. `CTA_EXPECT_ID`.
         CTA_EXPECT_ID => id: Option<ExpectationId>,
         /// What it is. `CTA_EXPECT_FLAGS`.
@@ -49,10 +49,10 @@ attributes! {
         /// `CTA_EXPECT_CLASS` (Linux 3.3).
         CTA_EXPECT_CLASS => class: u32,
         /// The helper of the master. `CTA_EXPECT_HELP_NAME`. `None` where it has been taken away.
-        CTA_EXPECT_HELP_NAME => helper: Option<Box<str>>,
+        CTA_EXPECT_HELP_NAME [max 15] => helper: Option<Box<str>>,
         /// The kernel's function that the expected flow begins with, such as `nat-follow-master`.
         /// `CTA_EXPECT_FN` (Linux 3.3). `None` where there is none, or none that has a name.
-        CTA_EXPECT_FN => function: Option<Box<str>>,
+        CTA_EXPECT_FN [max 255] => function: Option<Box<str>>,
         /// The zone of the master. `CTA_EXPECT_ZONE`. The kernel takes it and never sends it: it
         /// is here where it was asked for by one: of a master, or by its key.
         CTA_EXPECT_ZONE => zone: Option<u16>,

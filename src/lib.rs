@@ -42,7 +42,7 @@
 //! | `-E` with `-e -b`, and the conditions of `-L` | [`handle.events()`](ConntrackHandle::events) |
 //! | `-E expect` | [`handle.events().kinds(EventKinds::EXPECTATIONS)`](EventKinds::EXPECTATIONS) |
 //! | `-F` | [`handle.flush(Table::Conntrack)`](ConntrackHandle::flush) |
-//! | `-G -I -U -D -F expect` | [`handle.expectations()`](ConntrackHandle::expectations) |
+//! | `-L -G -I -U -D -F expect` | [`handle.expectations()`](ConntrackHandle::expectations) |
 //! | `-C` | [`handle.stats()`](ConntrackHandle::stats) |
 //! | `-S`, `-S expect` | [`handle.cpu_stats()`](ConntrackHandle::cpu_stats), [`Expectations::cpu_stats`] |
 //! | `nfct list`, `get`, `add`, … `timeout` | [`handle.timeouts()`](ConntrackHandle::timeouts) |
@@ -136,6 +136,7 @@
 //! | feature | gives |
 //! |---|---|
 //! | `serde` | `Serialize` and `Deserialize` for the nouns, [`NewFlow`], [`Patch`] and [`Filter`] |
+//! | `testing` | `testing::Kernel`: a connection tracking table in the process, to test programs on |
 
 #[macro_use]
 mod wire;
@@ -151,6 +152,8 @@ mod preflight;
 mod request;
 mod stats;
 mod stream;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod text;
 mod timeout;
 mod transport;
@@ -169,14 +172,14 @@ pub use handle::{ConntrackHandle, Expectations, TimeoutPolicies, UserHelpers};
 pub use ipnet::IpNet;
 pub use preflight::{Check, Facts, Finding, Preflight, Severity};
 pub use request::{
-    Bulk, Change, Create, Delete, Events, Flush, FlushExpectations, Get, GetMany, List, Outcome,
-    Report, RequestFuture, Table, Update,
+    Bulk, Change, Create, Delete, Events, Flush, FlushExpectations, Get, GetMany, List,
+    ListExpectations, Outcome, Report, RequestFuture, Table, Update,
 };
 pub use stats::{
     CpuCounters, CpuStats, ExpectationCounters, ExpectationTotals, StatsMeter, TableCounters,
     TableStats, TableTotals,
 };
-pub use stream::{Backlog, EventStats, EventStream, FlowStream, FoundStream};
+pub use stream::{Backlog, EventStats, EventStream, ExpectationStream, FlowStream, FoundStream};
 pub use text::LabelMap;
 pub use timeout::{
     DccpTimeouts, SctpTimeouts, SingleTimeout, TcpTimeouts, TimeoutPolicy, Timeouts, TwoWayTimeouts,

@@ -1,6 +1,7 @@
 //! Streams of flows and events.
 
 pub(crate) mod events;
+pub(crate) mod expectations;
 pub(crate) mod found;
 mod items;
 
@@ -16,6 +17,7 @@ use crate::wire::attr::DecodeError;
 use crate::wire::message::Frame;
 
 pub use events::{Backlog, EventStats, EventStream};
+pub use expectations::ExpectationStream;
 pub use found::FoundStream;
 pub(crate) use items::{Item, Items};
 

@@ -6,12 +6,13 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use ctnetlink::{
     Backlog, Bulk, Change, Connection, ConntrackHandle, CpuStats, Create, DecodeError, Delete,
     Error, ErrorKind, Event, EventKinds, EventStats, EventStream, Events, Expectation,
-    ExpectationCounters, ExpectationFlags, ExpectationKey, ExpectationPolicy, Expectations, Filter,
-    FilterBuilder, Finding, Flow, FlowKey, FlowStream, Flush, FlushExpectations, FoundStream, Get,
-    GetMany, KernelFilter, LabelMap, Labels, List, Masked, Nat, NatKind, NewExpectation, NewFlow,
-    Options, Patch, Ports, Preflight, Report, RequestFuture, StatsMeter, Status, TableCounters,
-    TableStats, TimeoutPolicies, TimeoutPolicy, Timeouts, Tuple, TupleMask, Update, UserHelper,
-    UserHelperKey, UserHelpers,
+    ExpectationCounters, ExpectationFlags, ExpectationKey, ExpectationPolicy, ExpectationStream,
+    Expectations, Filter, FilterBuilder, Finding, Flow, FlowKey, FlowStream, Flush,
+    FlushExpectations, FoundStream, Get, GetMany, KernelFilter, LabelMap, Labels, List,
+    ListExpectations, Masked, Nat, NatKind, NewExpectation, NewFlow, Options, Patch, Ports,
+    Preflight, Report, RequestFuture, StatsMeter, Status, TableCounters, TableStats,
+    TimeoutPolicies, TimeoutPolicy, Timeouts, Tuple, TupleMask, Update, UserHelper, UserHelperKey,
+    UserHelpers,
 };
 use futures::stream::{FusedStream, Stream};
 
@@ -30,6 +31,8 @@ fn futures_and_streams_travel() {
     travels::<RequestFuture<FlowStream>>();
     travels::<FlowStream>();
     stream::<FlowStream, Flow>();
+    travels::<ExpectationStream>();
+    stream::<ExpectationStream, Expectation>();
     travels::<RequestFuture<Report>>();
     travels::<RequestFuture<FoundStream>>();
     travels::<FoundStream>();
@@ -78,6 +81,7 @@ fn builders_become_futures() {
     builder::<Delete, ()>();
     builder::<Flush, ()>();
     builder::<FlushExpectations, ()>();
+    builder::<ListExpectations, ExpectationStream>();
     // They have an iterator or a stream, which need not be cloned or shared.
     begins::<Bulk, Report>();
     begins::<GetMany, FoundStream>();
@@ -146,6 +150,48 @@ fn a_flow_is_small() {
     assert_eq!(size_of::<Tuple>(), 39);
 }
 
+/// What can be set can be read again.
+#[test]
+fn what_was_set_can_be_read() {
+    let tuple = Tuple::udp("10.0.0.1:1".parse().unwrap(), "10.0.0.2:2".parse().unwrap()).unwrap();
+    let label = |n| Labels::bit(n).unwrap();
+    let nat = Nat::to(std::net::Ipv4Addr::LOCALHOST).ports(1..=9);
+    assert_eq!(nat.get_ports(), Some(1..=9));
+    assert_eq!(
+        nat.get_addresses(),
+        "127.0.0.1".parse().unwrap()..="127.0.0.1".parse().unwrap()
+    );
+    let flow = NewFlow::new(tuple, std::time::Duration::from_secs(9))
+        .zone(5)
+        .master(tuple)
+        .helper("ftp")
+        .source_nat(nat)
+        .mark(7);
+    assert_eq!((flow.get_zone().id(), flow.get_master()), (5, Some(&tuple)));
+    assert_eq!(flow.get_reply(), &tuple.inverse());
+    assert_eq!(flow.get_mark(), Some(&7.into()));
+    assert_eq!(
+        (flow.get_source_nat(), flow.get_destination_nat()),
+        (Some(&nat), None)
+    );
+    assert_eq!(flow.get_timeout(), Some(&std::time::Duration::from_secs(9)));
+    let bare = flow.without_helper().without_master();
+    assert_eq!((bare.get_helper(), bare.get_master()), (None, None));
+
+    let patch = Patch::new()
+        .labels(label(1))
+        .add_labels(label(2))
+        .remove_labels(label(1));
+    assert_eq!(patch.get_labels(), Some(&label(2).into()));
+    let patch = Patch::new().add_labels(label(3)).remove_labels(label(4));
+    let both = Masked::new(label(3), label(3) | label(4));
+    assert_eq!(patch.get_labels(), Some(&both));
+
+    let key = FlowKey::reply(tuple).zone(7);
+    assert_eq!((key.get_zone().id(), key.get_id()), (7, None));
+    assert!(FlowKey::orig(tuple) < key);
+}
+
 #[cfg(feature = "serde")]
 mod serde {
     use super::*;
@@ -172,6 +218,7 @@ mod serde {
     fn what_the_kernel_sent_survives() {
         let replies = include_str!("golden/replies.txt");
         let (mut seen, mut expectations) = (0, 0);
+        let mut lines = String::new();
         for line in replies.lines().filter(|line| !line.starts_with('#')) {
             let Some((_, text)) = line.split_once(' ') else {
                 continue;
@@ -184,11 +231,24 @@ mod serde {
             if let Ok(flow) = Flow::from_message(&bytes(text)) {
                 same(FlowKey::from(&flow));
                 same(flow.id.unwrap());
-                same(flow);
+                lines.push_str(&serde_json::to_string(&flow).unwrap());
+                lines.push('\n');
+                same(flow.clone());
+                // As kernels are set up: without counters, times and what helpers add.
+                let mut usual = flow;
+                (usual.counters_orig, usual.counters_reply) = (None, None);
+                usual.set_timestamp(None);
+                usual.set_event_timestamp(None);
+                if usual.helper().is_none() && usual.master().is_none() {
+                    let text = serde_json::to_string(&usual).unwrap();
+                    assert!(text.len() <= 450, "{}: {text}", text.len());
+                }
                 seen += 1;
             }
         }
         assert_eq!((seen, expectations), (17, 8));
+        // The format is a public one: programs read it.
+        assert_eq!(lines, include_str!("golden/flows.jsonl"));
     }
 
     #[test]
@@ -241,6 +301,53 @@ mod serde {
         let mut flow = Flow::new(tuple, tuple.inverse());
         flow.timeout = Some(Duration::from_secs(7));
         same(flow);
+    }
+
+    /// What cannot be built cannot be read, and nothing that is to be sent is passed over.
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        fn refused<T: DeserializeOwned + std::fmt::Debug>(text: &str) {
+            let read = serde_json::from_str::<T>(text);
+            assert!(read.is_err(), "{text}: {read:?}");
+        }
+        refused::<Patch>(r#"{"tiemout":5}"#);
+        refused::<NewFlow>(
+            r#"{"orig":{"protocol":"udp","src":"::1","dst":"::2","src_port":1,"dst_port":2},"makr":1}"#,
+        );
+        refused::<FlowKey>(
+            r#"{"tuple":{"protocol":"udp","src":"::1","dst":"::2","src_port":1,"dst_port":2},"zoen":1}"#,
+        );
+        refused::<Tuple>(r#"{"protocol":"udp","src":"::1","dst":"::2","sport":1,"dport":2}"#);
+        refused::<Tuple>(r#"{"protocol":"udp","src":"::1","dst":"::2","src_port":1}"#);
+        refused::<Tuple>(r#"{"protocol":"udp","src":"::1","dst":"10.0.0.1"}"#);
+        refused::<Tuple>(r#"{"protocol":"udp","src":"::1","dst":"::2","family":"ipv4"}"#);
+        refused::<Masked<u32>>(r#"{"value":1,"maks":1}"#);
+        refused::<Nat>(r#"{"min":"10.0.0.2","max":"10.0.0.1","ports":null}"#);
+        refused::<Nat>(r#"{"min":"10.0.0.2","max":"::1","ports":null}"#);
+        refused::<Nat>(r#"{"min":"10.0.0.2","max":"10.0.0.2","ports":[9,1]}"#);
+        refused::<Labels>("[128]");
+        refused::<Status>(r#"["ASURED"]"#);
+        refused::<TcpState>("256");
+        refused::<ctnetlink::Timestamp>(r#"{"start":"2026-13-01T00:00:00Z"}"#);
+        let zero: Zone = serde_json::from_str(r#"{"id":0,"direction":"orig"}"#).unwrap();
+        assert_eq!(zero, Zone::default());
+    }
+
+    /// Written as people write it.
+    #[test]
+    fn requests_are_pleasant() {
+        let text = r#"{"orig":{"protocol":6,"src":"::ffff:10.0.0.1","dst":"10.0.0.2","src_port":1,"dst_port":2},"zone":5,"protoinfo":{"tcp":{"state":"established"}},"timeout":1.5,"mark":7,"labels":{"value":[3],"mask":[3,4]}}"#;
+        let tuple = Tuple::tcp("10.0.0.1:1".parse().unwrap(), "10.0.0.2:2".parse().unwrap());
+        let flow = NewFlow::new(tuple.unwrap(), Duration::from_millis(1500))
+            .zone(5)
+            .protoinfo(TcpState::ESTABLISHED)
+            .mark(7)
+            .add_labels(Labels::bit(3).unwrap())
+            .remove_labels(Labels::bit(4).unwrap());
+        assert_eq!(serde_json::from_str::<NewFlow>(text).unwrap(), flow);
+        let patch = Patch::new().mark(1).timeout(Duration::from_secs(9));
+        let text = serde_json::to_string(&patch).unwrap();
+        assert_eq!(text, r#"{"timeout":9,"mark":1}"#);
     }
 
     /// Whoever writes it by hand gets what is inside the mask alone written, and what is outside

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use source::{rows, tokens, top_level_paths};
 
 /// Each module of the crate's root, with what it may use beside itself.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     ("wire", &[]),
     ("error", &["wire"]),
     ("flow", &["error", "wire"]),
@@ -33,10 +33,19 @@ const LAYERS: [(&str, &[&str]); 16] = [
             "timeout",
         ],
     ),
-    ("transport", &["error", "wire"]),
+    ("testing", &["error", "flow", "wire"]),
+    ("transport", &["error", "testing", "wire"]),
     (
         "stream",
-        &["error", "event", "filter", "flow", "transport", "wire"],
+        &[
+            "error",
+            "event",
+            "expectation",
+            "filter",
+            "flow",
+            "transport",
+            "wire",
+        ],
     ),
     (
         "request",
@@ -71,7 +80,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
             "user_helper",
         ],
     ),
-    ("connection", &["error", "handle", "transport"]),
+    ("connection", &["error", "handle", "testing", "transport"]),
 ];
 
 /// A line more asks for two files.

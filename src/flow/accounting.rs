@@ -27,9 +27,9 @@ attributes! {
     #[non_exhaustive]
     pub struct Timestamp {
         /// When the first packet was accepted, or the flow created; with nanoseconds.
-        CTA_TIMESTAMP_START => start: SystemTime,
+        CTA_TIMESTAMP_START => start: SystemTime as "crate::flow::text::start",
         /// When the flow ended: in destroy events alone.
-        CTA_TIMESTAMP_STOP => stop: Option<SystemTime>,
+        CTA_TIMESTAMP_STOP => stop: Option<SystemTime> as "crate::flow::text::stamp" default,
     }
 }
 

@@ -19,8 +19,6 @@ use crate::wire::attr::Value;
 /// assert_eq!(Masked::new(0x05, 0x0f).apply(0xf0), 0xf5);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Masked<T> {
     /// As it was given.
     value: T,
@@ -65,6 +63,12 @@ impl<T: Bits> Masked<T> {
     /// any would match nothing, and is refused.
     pub fn excess(&self) -> T {
         self.value.and(self.mask.not())
+    }
+
+    /// The value as it was given, bits outside the mask too.
+    #[cfg(feature = "serde")]
+    pub(crate) fn given(&self) -> T {
+        self.value
     }
 
     /// The bits that count.
@@ -146,7 +150,6 @@ impl Bits for u32 {
 /// `-l`, `--label-add`, `--label-del`, `-o labels`; `CTA_LABELS` (Linux 3.9). Names for them are a
 /// matter of user space (`/etc/connlabel.conf`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Labels([u8; 16]);
 
 impl Labels {

@@ -5,7 +5,9 @@ use crate::wire::uapi::{IPPROTO_ICMP, IPPROTO_ICMPV6};
 /// The fields by which ICMP and ICMPv6 queries are tracked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct IcmpEcho {
+    #[cfg_attr(feature = "serde", serde(rename = "type"))]
     pub(super) kind: u8,
     pub(super) code: u8,
     /// As bytes, as ports are in a [`Tuple`](super::Tuple).

@@ -6,6 +6,7 @@ use crate::wire::attr::Writer;
 /// One direction of a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum Direction {
     /// That of the side that began.
     Orig,
@@ -29,8 +30,7 @@ pub enum Direction {
 /// let key = FlowKey::reply(seen).zone(5);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FlowKey {
     tuple: Tuple,
     direction: Direction,
@@ -92,6 +92,16 @@ impl FlowKey {
             (ZoneDirection::Orig, Direction::Reply) | (ZoneDirection::Reply, Direction::Orig) => 0,
             _ => self.zone.id(),
         }
+    }
+
+    /// The zone.
+    pub fn get_zone(&self) -> Zone {
+        self.zone
+    }
+
+    /// The id, where it is known.
+    pub fn get_id(&self) -> Option<FlowId> {
+        self.id
     }
 
     pub(crate) fn has_id(&self) -> bool {

@@ -10,6 +10,8 @@ use crate::wire::uapi::{IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_NEW};
 
 #[macro_use]
 pub(crate) mod bits;
+#[macro_use]
+mod settings;
 pub(crate) mod accounting;
 pub(crate) mod address;
 pub(crate) mod family;
@@ -24,8 +26,12 @@ pub(crate) mod packet;
 pub(crate) mod patch;
 pub(crate) mod protocol;
 pub(crate) mod protoinfo;
+#[cfg(feature = "serde")]
+mod requests;
 pub(crate) mod states;
 pub(crate) mod status;
+#[cfg(feature = "serde")]
+pub(crate) mod text;
 pub(crate) mod tuple;
 pub(crate) mod zone;
 
@@ -58,11 +64,11 @@ attributes! {
         /// translated. `CTA_TUPLE_REPLY`.
         CTA_TUPLE_REPLY [of Reply] => reply: Tuple,
         /// The zone, `-w`. `CTA_ZONE` (Linux 2.6.34), `CTA_TUPLE_ZONE` (4.3).
-        CTA_ZONE => zone: Zone,
+        CTA_ZONE => zone: Zone as "crate::flow::text::zone" default,
         /// What has happened to the flow, `-u`. `CTA_STATUS`.
         CTA_STATUS [mask CTA_STATUS_MASK] => status: Status,
         /// The time left, in whole seconds. `CTA_TIMEOUT`. `None` for offloaded flows.
-        CTA_TIMEOUT => timeout: Option<Duration>,
+        CTA_TIMEOUT => timeout: Option<Duration> as "crate::flow::text::seconds" default,
         /// The mark, `-m`. `CTA_MARK`. A dump always has it; `None` in events, where it is 0, and
         /// on kernels without marks.
         CTA_MARK [mask CTA_MARK_MASK] => mark: Option<u32>,
@@ -98,7 +104,7 @@ attributes! {
         CTA_TIMESTAMP => timestamp, set_timestamp: Timestamp,
         /// When the event happened. `CTA_TIMESTAMP_EVENT` (Linux 6.14). `None` outside of events,
         /// and unless `nf_conntrack_timestamp` was 1 when the flow began.
-        CTA_TIMESTAMP_EVENT => event_timestamp, set_event_timestamp: SystemTime,
+        CTA_TIMESTAMP_EVENT => event_timestamp, set_event_timestamp: SystemTime as "crate::flow::text::stamp",
         /// How sequence numbers of the original direction are shifted. `CTA_SEQ_ADJ_ORIG`.
         CTA_SEQ_ADJ_ORIG => seqadj_orig, set_seqadj_orig: SeqAdj,
         /// How sequence numbers of the reply direction are shifted. `CTA_SEQ_ADJ_REPLY`.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use super::address::plain_address;
-use super::{Family, Tuple};
+use super::{Family, Protocol, Tuple};
 use crate::error::{Error, Result};
 use crate::wire::attr::Writer;
 use crate::wire::uapi::*;
@@ -16,6 +16,7 @@ use crate::wire::uapi::*;
 /// and [`Status`](crate::Status).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "Fields", into = "Fields"))]
 pub struct Nat {
     min: IpAddr,
     max: IpAddr,
@@ -38,6 +39,16 @@ impl Nat {
         }
     }
 
+    /// The addresses: one, or a range.
+    pub fn get_addresses(&self) -> RangeInclusive<IpAddr> {
+        self.min..=self.max
+    }
+
+    /// The ports, where any were named.
+    pub fn get_ports(&self) -> Option<RangeInclusive<u16>> {
+        self.ports.map(|(min, max)| min..=max)
+    }
+
     /// To this address as it stands: the kernel has given it.
     pub(super) fn exactly(address: IpAddr) -> Self {
         Self {
@@ -47,7 +58,7 @@ impl Nat {
         }
     }
 
-    /// To this port (ICMP: id, GRE: key).
+    /// To this port (ICMP: id). Not for GRE: the kernel does not heed a key that is named.
     #[must_use]
     pub fn port(self, port: u16) -> Self {
         self.ports(port..=port)
@@ -78,6 +89,11 @@ impl Nat {
                 "{end} NAT: the range is empty"
             )));
         }
+        if self.ports.is_some() && orig.protocol() == Protocol::GRE {
+            return Err(Error::invalid_input(format!(
+                "{end} NAT: a key, and the kernel translates the keys of GRE by none that is named"
+            )));
+        }
         if self.ports.is_some() && orig.src_port().is_none() && orig.icmp_echo().is_none() {
             return Err(Error::invalid_input(format!(
                 "{end} NAT: a port, but protocol {} has none",
@@ -105,5 +121,40 @@ impl Nat {
                 });
             }
         });
+    }
+}
+
+/// For serde: what was not checked yet.
+#[cfg(feature = "serde")]
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields {
+    min: IpAddr,
+    max: IpAddr,
+    ports: Option<(u16, u16)>,
+}
+
+#[cfg(feature = "serde")]
+impl From<Nat> for Fields {
+    fn from(nat: Nat) -> Self {
+        let Nat { min, max, ports } = nat;
+        Self { min, max, ports }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<Fields> for Nat {
+    type Error = Error;
+
+    fn try_from(fields: Fields) -> Result<Self> {
+        let nat = Self {
+            ports: fields.ports,
+            ..Self::to_any(fields.min..=fields.max)
+        };
+        let one_family = Family::of(nat.min) == Family::of(nat.max);
+        match one_family && nat.min <= nat.max && fields.ports.is_none_or(|(min, max)| min <= max) {
+            true => Ok(nat),
+            false => Err(Error::invalid_input("NAT: the range is empty")),
+        }
     }
 }

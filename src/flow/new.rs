@@ -3,10 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{
-    Flow, Labels, Nat, Patch, ProtoInfo, Rare, SeqAdj, Status, SynProxy, TcpInfo, TcpState, Tuple,
-    Zone,
-};
+use super::{Flow, Nat, Patch, Rare, Status, TcpInfo, Tuple, Zone};
 use crate::error::{Error, Result};
 use crate::wire::attr::Writer;
 use crate::wire::uapi::{CTA_NAT_DST, CTA_NAT_SRC};
@@ -28,22 +25,41 @@ use crate::wire::uapi::{CTA_NAT_DST, CTA_NAT_SRC};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[must_use = "a flow is not made before it is sent"]
 pub struct NewFlow {
-    orig: Tuple,
-    reply: Tuple,
-    zone: Zone,
-    master: Option<Tuple>,
-    source_nat: Option<Nat>,
-    destination_nat: Option<Nat>,
-    settings: Patch,
+    pub(super) orig: Tuple,
+    pub(super) reply: Tuple,
+    pub(super) zone: Zone,
+    pub(super) master: Option<Tuple>,
+    pub(super) source_nat: Option<Nat>,
+    pub(super) destination_nat: Option<Nat>,
+    pub(super) settings: Patch,
 }
 
 /// The timeout of a flow that is restored from one without a timeout (an offloaded one): the
 /// kernel's for a UDP flow that nobody answered.
 const UNKNOWN_TIMEOUT: Duration = Duration::from_secs(30);
 
+settings! {
+    setters! {
+        NewFlow;
+        /// Sets the state of a TCP flow, `--state`, with [`TcpInfo::liberal`] flags: the kernel
+        /// does not know the flow's window.
+        tcp_state = TcpInfo::liberal;
+    }
+}
+
+settings! { getters! { NewFlow; } }
+
 impl NewFlow {
+    fn settings(&self) -> &Patch {
+        &self.settings
+    }
+
+    fn settings_mut(&mut self) -> &mut Patch {
+        &mut self.settings
+    }
+
     /// A flow whose replies come back untranslated, in zone 0.
     ///
     /// With a timeout of zero it expires at once: the kernel accepts it, and it is not found.
@@ -61,103 +77,71 @@ impl NewFlow {
 
     /// Sets the reply tuple, `-r` `-q`, where it is not the inverse of the original. That alone
     /// translates nothing.
-    #[must_use]
     pub fn reply(mut self, reply: Tuple) -> Self {
         self.reply = reply;
         self
     }
 
     /// Sets the zone, `-w`.
-    #[must_use]
     pub fn zone(mut self, zone: impl Into<Zone>) -> Self {
         self.zone = zone.into();
         self
     }
 
-    /// Sets the mark, `-m`.
-    #[must_use]
-    pub fn mark(mut self, mark: u32) -> Self {
-        self.settings = self.settings.mark(mark);
-        self
-    }
-
-    /// Sets the labels, `-l`. Where no rule of the namespace uses labels the kernel makes the
-    /// flow without them, and does not say so.
-    #[must_use]
-    pub fn labels(mut self, labels: Labels) -> Self {
-        self.settings = self.settings.labels(labels);
-        self
-    }
-
-    /// Sets status bits, `-u`.
-    #[must_use]
-    pub fn status(mut self, status: Status) -> Self {
-        self.settings = self.settings.status(status);
-        self
-    }
-
-    /// Sets the state of a TCP flow, `--state`, with [`TcpInfo::liberal`] flags: the kernel does
-    /// not know the flow's window.
-    #[must_use]
-    pub fn tcp_state(self, state: TcpState) -> Self {
-        self.protoinfo(TcpInfo::liberal(state))
-    }
-
-    /// Sets the state of the flow's protocol.
-    #[must_use]
-    pub fn protoinfo(mut self, protoinfo: impl Into<ProtoInfo>) -> Self {
-        self.settings = self.settings.protoinfo(protoinfo);
-        self
-    }
-
-    /// Sets the helper.
-    #[must_use]
-    pub fn helper(mut self, name: impl Into<Box<str>>) -> Self {
-        self.settings = self.settings.helper(name);
-        self
-    }
-
     /// Makes it a flow that the one of this original tuple expected. The master must be in the
     /// table, in the same zone.
-    #[must_use]
     pub fn master(mut self, master: Tuple) -> Self {
         self.master = Some(master);
         self
     }
 
     /// Translates the source, `--src-nat`.
-    #[must_use]
     pub fn source_nat(mut self, nat: Nat) -> Self {
         self.source_nat = Some(nat);
         self
     }
 
     /// Translates the destination, `--dst-nat`.
-    #[must_use]
     pub fn destination_nat(mut self, nat: Nat) -> Self {
         self.destination_nat = Some(nat);
         self
     }
 
-    /// Sets how sequence numbers of the original direction are shifted.
-    #[must_use]
-    pub fn seqadj_orig(mut self, seqadj: SeqAdj) -> Self {
-        self.settings = self.settings.seqadj_orig(seqadj);
+    /// Without a helper: where a [`&Flow`](Flow) had one that the kernel at hand lacks.
+    pub fn without_helper(mut self) -> Self {
+        self.settings.helper = None;
         self
     }
 
-    /// Sets how sequence numbers of the reply direction are shifted.
-    #[must_use]
-    pub fn seqadj_reply(mut self, seqadj: SeqAdj) -> Self {
-        self.settings = self.settings.seqadj_reply(seqadj);
+    /// Without a master: where a [`&Flow`](Flow) had one that is not in the table.
+    pub fn without_master(mut self) -> Self {
+        self.master = None;
         self
     }
 
-    /// Sets the SYN proxy's numbers.
-    #[must_use]
-    pub fn synproxy(mut self, synproxy: SynProxy) -> Self {
-        self.settings = self.settings.synproxy(synproxy);
-        self
+    /// The reply tuple: the inverse of the original, unless it was set.
+    pub fn get_reply(&self) -> &Tuple {
+        &self.reply
+    }
+
+    /// The zone.
+    pub fn get_zone(&self) -> Zone {
+        self.zone
+    }
+
+    /// The original tuple of the master.
+    pub fn get_master(&self) -> Option<&Tuple> {
+        self.master.as_ref()
+    }
+
+    /// The translation of the source.
+    pub fn get_source_nat(&self) -> Option<&Nat> {
+        self.source_nat.as_ref()
+    }
+
+    /// The translation of the destination.
+    pub fn get_destination_nat(&self) -> Option<&Nat> {
+        self.destination_nat.as_ref()
     }
 
     /// The original tuple.

@@ -1,119 +1,61 @@
 //! What a write sets in a flow.
 
-use std::time::Duration;
-
 use super::accounting::seconds;
 use super::helper::{HELPER_NAME, check_name};
-use super::{
-    Flow, Helper, Labels, Masked, ProtoInfo, Protocol, Rare, SeqAdj, Status, SynProxy, TcpState,
-};
+use super::{Flow, Helper, Labels, Masked, ProtoInfo, Protocol, Rare, Status};
 use crate::error::{Error, Result};
 use crate::wire::attr::Writer;
 use crate::wire::table::Context;
 
-/// The changes to make to a flow.
-///
-/// The kernel applies them in this order, stops at the first that fails and keeps those before:
-/// helper, timeout, status, protoinfo, mark, sequence adjustment, SYN proxy, labels.
-///
-/// ```
-/// # use ctnetlink::{Labels, Masked, Patch};
-/// let patch = Patch::new().mark(Masked::new(0x10, 0xf0)).labels(Labels::bit(3)?);
-/// # Ok::<(), ctnetlink::Error>(())
-/// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Patch {
-    helper: Option<Box<str>>,
-    timeout: Option<Duration>,
-    status: Option<Status>,
-    protoinfo: Option<ProtoInfo>,
-    mark: Option<Masked<u32>>,
-    seqadj_orig: Option<SeqAdj>,
-    seqadj_reply: Option<SeqAdj>,
-    synproxy: Option<SynProxy>,
-    labels: Option<Masked<Labels>>,
+settings! {
+    settings_struct! {
+        /// The changes to make to a flow.
+        ///
+        /// The kernel applies them in this order, stops at the first that fails and keeps those before:
+        /// helper, timeout, status, protoinfo, mark, sequence adjustment, SYN proxy, labels.
+        ///
+        /// ```
+        /// # use ctnetlink::{Labels, Masked, Patch};
+        /// let patch = Patch::new().mark(Masked::new(0x10, 0xf0)).labels(Labels::bit(3)?);
+        /// # Ok::<(), ctnetlink::Error>(())
+        /// ```
+        #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+        #[must_use = "a patch changes nothing before it is sent"]
+        Patch;
+    }
 }
 
+settings! {
+    setters! {
+        Patch;
+        /// Sets the state of a TCP flow, `--state`; its flags and scales stay.
+        tcp_state = ProtoInfo::from;
+    }
+}
+
+settings! { getters! { Patch; } }
+
 impl Patch {
+    fn settings(&self) -> &Self {
+        self
+    }
+
+    fn settings_mut(&mut self) -> &mut Self {
+        self
+    }
+
     /// No change yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets the mark, in the bits that count, `-m VALUE/MASK`. `CTA_MARK`, `CTA_MARK_MASK`
-    /// (Linux 3.5).
-    #[must_use]
-    pub fn mark(mut self, mark: impl Into<Masked<u32>>) -> Self {
-        self.mark = Some(mark.into());
-        self
-    }
-
-    /// Sets the labels, in the bits that count, `--label-add` `--label-del`. `CTA_LABELS`,
-    /// `CTA_LABELS_MASK` (Linux 3.9).
-    #[must_use]
-    pub fn labels(mut self, labels: impl Into<Masked<Labels>>) -> Self {
-        self.labels = Some(labels.into());
-        self
-    }
-
-    /// Sets the time left, `-t`; a fraction of a second counts as a whole one. `CTA_TIMEOUT`.
-    /// The kernel cuts it at 2³¹ ticks (99 days at 250 Hz). The flow's next packet sets it anew,
-    /// unless [`Status::FIXED_TIMEOUT`] is set.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
-
-    /// Sets status bits, `-u`: those to add, for none is ever cleared. `CTA_STATUS`. What can be
-    /// added is [`SEEN_REPLY`](Status::SEEN_REPLY), [`ASSURED`](Status::ASSURED),
-    /// [`FIXED_TIMEOUT`](Status::FIXED_TIMEOUT) and [`HELPER`](Status::HELPER).
-    #[must_use]
-    pub fn status(mut self, status: Status) -> Self {
-        self.status = Some(status);
-        self
-    }
-
-    /// Sets the state of a TCP flow, `--state`; its flags and scales stay.
-    #[must_use]
-    pub fn tcp_state(self, state: TcpState) -> Self {
-        self.protoinfo(state)
-    }
-
-    /// Sets the state of the flow's protocol. `CTA_PROTOINFO`.
-    #[must_use]
-    pub fn protoinfo(mut self, protoinfo: impl Into<ProtoInfo>) -> Self {
-        self.protoinfo = Some(protoinfo.into());
-        self
-    }
-
-    /// Sets the helper; an empty name takes it away, for ever. `CTA_HELP`.
-    #[must_use]
-    pub fn helper(mut self, name: impl Into<Box<str>>) -> Self {
-        self.helper = Some(name.into());
-        self
-    }
-
-    /// Sets how sequence numbers of the original direction are shifted. `CTA_SEQ_ADJ_ORIG`.
-    #[must_use]
-    pub fn seqadj_orig(mut self, seqadj: SeqAdj) -> Self {
-        self.seqadj_orig = Some(seqadj);
-        self
-    }
-
-    /// Sets how sequence numbers of the reply direction are shifted. `CTA_SEQ_ADJ_REPLY`.
-    #[must_use]
-    pub fn seqadj_reply(mut self, seqadj: SeqAdj) -> Self {
-        self.seqadj_reply = Some(seqadj);
-        self
-    }
-
-    /// Sets the SYN proxy's numbers. `CTA_SYNPROXY` (Linux 4.18).
-    #[must_use]
-    pub fn synproxy(mut self, synproxy: SynProxy) -> Self {
-        self.synproxy = Some(synproxy);
-        self
+    /// Gives these labels this value, whatever was set of others before.
+    pub(crate) fn change_labels(&mut self, value: Labels, labels: Labels) {
+        let before = self
+            .labels
+            .unwrap_or(Masked::new(Labels::EMPTY, Labels::EMPTY));
+        let after = Masked::new(value, labels).apply(before.value());
+        self.labels = Some(Masked::new(after, before.mask() | labels));
     }
 
     /// Is there nothing to change?

@@ -14,6 +14,7 @@ use crate::wire::uapi::*;
 /// `CTA_PROTOINFO`. UDP, ICMP, GRE and generic flows have none, nor have offloaded ones.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum ProtoInfo {
     /// TCP.
@@ -74,8 +75,6 @@ attributes! {
 bitflags! {
     /// What the kernel knows of one direction of a TCP flow: `IP_CT_TCP_FLAG_*`.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
-    #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-    #[cfg_attr(feature = "serde", serde(transparent))]
     pub struct TcpFlags: u8 {
         /// The sender offered window scaling.
         const WINDOW_SCALE = 0x01;

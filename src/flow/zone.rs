@@ -8,7 +8,6 @@ use crate::wire::table::{Codec, Context, Row};
 /// `-w`, `--orig-zone`, `--reply-zone`; `CTA_ZONE` (Linux 2.6.34), `CTA_TUPLE_ZONE` (4.3). Zone 0,
 /// the default, is that of every flow that no rule puts elsewhere; the kernel does not send it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Zone {
     id: u16,
     direction: ZoneDirection,
@@ -17,6 +16,7 @@ pub struct Zone {
 /// The directions of a flow that a zone holds for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum ZoneDirection {
     /// Both: the tuples of other zones may equal this flow's.
     #[default]
@@ -108,6 +108,11 @@ impl Row for Zone {
             } => Self::reply(*id),
             _ => Self::default(),
         })
+    }
+
+    #[cfg(feature = "serde")]
+    fn is_absent(&self) -> bool {
+        *self == Self::default()
     }
 
     /// The tuples write the zone of one direction.

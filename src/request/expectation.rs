@@ -1,12 +1,14 @@
 //! Expectations: the verbs that name one, and the flush.
 
 mod create;
+mod list;
 
 use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use create::create;
+pub use list::ListExpectations;
 
 use super::{RequestFuture, Task, Verb};
 use crate::error::{Error, ErrorKind, Result};

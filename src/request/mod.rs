@@ -40,7 +40,7 @@ pub use create::Create;
 use deadline::InTime;
 pub use delete::Delete;
 pub use events::Events;
-pub use expectation::FlushExpectations;
+pub use expectation::{FlushExpectations, ListExpectations};
 pub use flush::Flush;
 pub use get::Get;
 pub use get_many::GetMany;

@@ -61,7 +61,9 @@ fn compared(status: bool, zone: bool, tuples: bool) -> KernelFilter {
     filter.set(KernelFilter::STATUS, status);
     filter.set(KernelFilter::ZONE, zone);
     if tuples {
-        filter |= KernelFilter::all() - KernelFilter::STATUS - KernelFilter::ZONE;
+        // No list compares filters in filters.
+        let nested = KernelFilter::ANY_OF | KernelFilter::NOT;
+        filter |= KernelFilter::all() - KernelFilter::STATUS - KernelFilter::ZONE - nested;
     }
     filter
 }

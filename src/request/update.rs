@@ -4,14 +4,11 @@ mod status;
 
 use std::future::IntoFuture;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::get::{self, find};
 use super::{RequestFuture, Task, Verb};
 use crate::error::{Error, ErrorKind, Result};
-use crate::flow::{
-    Flow, FlowKey, Labels, Masked, Patch, ProtoInfo, SeqAdj, Status, SynProxy, TcpState,
-};
+use crate::flow::{Flow, FlowKey, Labels, Masked, Patch, ProtoInfo, Status};
 use crate::transport::Lanes;
 use crate::transport::queue::Work;
 use crate::wire::message::Request;
@@ -43,45 +40,19 @@ pub struct Update {
     patch: Patch,
 }
 
-/// The setters of [`Patch`], for an update by the piece.
-macro_rules! setters {
-    ($($(#[$meta:meta])* $setter:ident($ty:ty);)+) => {
-        impl Update {
-            $(
-                $(#[$meta])*
-                pub fn $setter(mut self, value: $ty) -> Self {
-                    self.patch = self.patch.$setter(value);
-                    self
-                }
-            )+
-        }
-    };
-}
-
-setters! {
-    /// See [`Patch::mark`].
-    mark(impl Into<Masked<u32>>);
-    /// See [`Patch::labels`].
-    labels(impl Into<Masked<Labels>>);
-    /// See [`Patch::timeout`].
-    timeout(Duration);
-    /// See [`Patch::status`].
-    status(Status);
-    /// See [`Patch::tcp_state`].
-    tcp_state(TcpState);
-    /// See [`Patch::protoinfo`].
-    protoinfo(impl Into<ProtoInfo>);
-    /// See [`Patch::helper`].
-    helper(impl Into<Box<str>>);
-    /// See [`Patch::seqadj_orig`].
-    seqadj_orig(SeqAdj);
-    /// See [`Patch::seqadj_reply`].
-    seqadj_reply(SeqAdj);
-    /// See [`Patch::synproxy`].
-    synproxy(SynProxy);
+settings! {
+    setters! {
+        Update;
+        /// Sets the state of a TCP flow, `--state`; its flags and scales stay.
+        tcp_state = ProtoInfo::from;
+    }
 }
 
 impl Update {
+    fn settings_mut(&mut self) -> &mut Patch {
+        &mut self.patch
+    }
+
     pub(crate) fn new(lanes: Arc<Lanes>, key: FlowKey) -> Self {
         Self {
             lanes,
@@ -210,7 +181,9 @@ pub(super) fn explain(patch: &Patch, found: Option<Result<Option<Flow>>>, error:
 #[cfg(all(test, target_endian = "little"))]
 mod tests {
     use super::*;
-    use crate::flow::{TcpFlags, TcpInfo, Tuple};
+    use std::time::Duration;
+
+    use crate::flow::{SeqAdj, SynProxy, TcpFlags, TcpInfo, TcpState, Tuple};
     use crate::wire::golden::{assert_bytes, bytes};
 
     /// The headers of a message of this length, and the tuple of the flow.

@@ -1,6 +1,7 @@
 //! The names of labels.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::{fs, io};
 
 use crate::error::{Error, Result};
@@ -13,7 +14,7 @@ use crate::flow::Labels;
 ///
 /// ```
 /// # use ctnetlink::{LabelMap, Labels};
-/// let map = LabelMap::parse("0 eth0-in\n1 eth0-out\n")?;
+/// let map = LabelMap::parse("0 eth0-in\n1 eth0-out\n");
 /// assert_eq!(map.name(1), Some("eth0-out"));
 /// assert_eq!(map.labels(["eth0-in", "eth0-out"])?, Labels::from(0b11));
 /// # Ok::<(), ctnetlink::Error>(())
@@ -21,7 +22,7 @@ use crate::flow::Labels;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LabelMap(BTreeMap<u8, Box<str>>);
 
-/// Where conntrack(8) and nft(8) look, then where iptables once did.
+/// Where conntrack(8) and iptables look, then where nft(8) does by its manual.
 const PATHS: [&str; 2] = ["/etc/xtables/connlabel.conf", "/etc/connlabel.conf"];
 
 impl LabelMap {
@@ -31,39 +32,39 @@ impl LabelMap {
     ///
     /// # Errors
     ///
-    /// [`Io`](crate::ErrorKind::Io) where neither can be read, else those of
-    /// [`parse`](Self::parse).
+    /// [`Io`](crate::ErrorKind::Io) where neither can be read.
     pub fn load() -> Result<Self> {
-        let (path, text) = read(&PATHS)?;
-        Self::parse(&text).map_err(|error| Error::invalid_input(format!("{path}: {error}")))
+        read(&PATHS).map(|(_, text)| Self::parse(&text))
+    }
+
+    /// Reads another file: nft(8) also takes the `connlabel.conf` of its include path, most often
+    /// `/etc/nftables`.
+    ///
+    /// It blocks for as long as reading a small file takes.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](crate::ErrorKind::Io) where it cannot be read.
+    pub fn from_path(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref().display().to_string();
+        read(&[&path]).map(|(_, text)| Self::parse(&text))
     }
 
     /// Reads the text of a `connlabel.conf`: on each line the number of a label, 0 to 127, and
     /// its name; `#` begins a comment. Of two names for one label, or two labels of one name,
-    /// the first counts.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a line that is something else.
-    /// conntrack(8) passes over such lines.
-    pub fn parse(text: &str) -> Result<Self> {
+    /// the first counts. A line that is something else is passed over, as conntrack(8) does.
+    pub fn parse(text: &str) -> Self {
         let mut map = Self::default();
-        for (index, line) in text.lines().enumerate() {
+        for line in text.lines() {
             let line = line.split('#').next().unwrap_or_default().trim();
-            if line.is_empty() {
-                continue;
-            }
             let Some((bit, name)) = parse_line(line) else {
-                return Err(Error::invalid_input(format!(
-                    "line {}: {line:?} is not a label from 0 to 127 and its name",
-                    index + 1
-                )));
+                continue;
             };
             if map.bit(name).is_none() {
                 map.0.entry(bit).or_insert_with(|| name.into());
             }
         }
-        Ok(map)
+        map
     }
 
     /// The name of label `bit`.
@@ -136,7 +137,7 @@ mod tests {
     #[test]
     fn lines_are_a_number_and_a_name() {
         let text = "# c\n0 zero\n1\tone\n\n  2   two  \n3 three # why\n4 a b\r\n0x10 hex\n127 last";
-        let map = LabelMap::parse(text).unwrap();
+        let map = LabelMap::parse(text);
         let all: Vec<_> = (0..=255)
             .filter_map(|bit| Some((bit, map.name(bit)?)))
             .collect();
@@ -158,35 +159,47 @@ mod tests {
 
     #[test]
     fn the_first_of_two_counts() {
-        let map = LabelMap::parse("1 a\n1 b\n2 a\n").unwrap();
-        assert_eq!(map, LabelMap::parse("1 a").unwrap());
+        let map = LabelMap::parse("1 a\n1 b\n2 a\n");
+        assert_eq!(map, LabelMap::parse("1 a"));
     }
 
     #[test]
     fn no_line_is_no_name() {
-        assert_eq!(LabelMap::parse("").unwrap(), LabelMap::default());
-        assert_eq!(LabelMap::parse("# only\n").unwrap(), LabelMap::default());
+        assert_eq!(LabelMap::parse(""), LabelMap::default());
+        assert_eq!(LabelMap::parse("# only\n"), LabelMap::default());
     }
 
     #[test]
-    fn a_line_that_is_something_else_is_named() {
+    fn a_line_that_is_something_else_is_passed_over() {
         for line in [
             "128 big", "-1 neg", "junk", "5", "1one", "0xzz y", "256 x", "one 1", "1.5 x",
         ] {
-            let error = LabelMap::parse(&format!("0 zero\n{line}\n")).unwrap_err();
-            refused(&error, &format!("line 2: {line:?}"));
+            let map = LabelMap::parse(&format!("0 zero\n{line}\n1 one\n"));
+            assert_eq!(map, LabelMap::parse("0 zero\n1 one\n"), "{line}");
         }
     }
 
     #[test]
     fn names_and_labels_translate() {
-        let map = LabelMap::parse("1 one\n3 three\n").unwrap();
+        let map = LabelMap::parse("1 one\n3 three\n");
         let labels = Labels::from(0b1010);
         assert_eq!(map.labels(["three", "one"]).unwrap(), labels);
         assert_eq!(map.labels([]).unwrap(), Labels::EMPTY);
         let with_unnamed = labels | Labels::bit(2).unwrap();
         assert!(map.names(with_unnamed).eq(["one", "three"]));
         refused(&map.labels(["one", "two"]).unwrap_err(), "\"two\"");
+    }
+
+    #[test]
+    fn any_file_can_be_read() {
+        let path = std::env::temp_dir().join(format!("connlabel-{}.conf", std::process::id()));
+        fs::write(&path, "7 seven\n128 too-high\n").unwrap();
+        let map = LabelMap::from_path(&path);
+        fs::remove_file(&path).unwrap();
+        assert_eq!(map.unwrap().bit("seven"), Some(7));
+        let error = LabelMap::from_path(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io);
+        assert!(error.to_string().contains("connlabel-"), "{error}");
     }
 
     #[test]

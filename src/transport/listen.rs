@@ -14,17 +14,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-
 use super::socket::Socket;
 use super::socket::listen::{Batch, MANY, Queue};
-use crate::error::{Error, Result};
+use super::watched::Watched;
+use crate::error::Result;
 use crate::wire::bpf::Instruction;
 use crate::wire::uapi::ENOBUFS;
-
-/// An error can come without a datagram.
-const NEWS: Interest = Interest::READABLE.add(Interest::ERROR);
 
 /// More than the kernel counts for a datagram: so many bytes are one at the least.
 const LARGE: usize = 8192;
@@ -44,7 +39,7 @@ pub(crate) struct Listen {
 
 /// A socket that hears events.
 pub(crate) struct Listener {
-    socket: Arc<AsyncFd<Socket>>,
+    socket: Arc<Watched>,
     /// Until there is news.
     waiting: Option<Waiting>,
     batch: Batch,
@@ -97,11 +92,7 @@ impl Listener {
         for group in &listen.groups {
             socket.join(*group)?;
         }
-        // What takes its place is unsafe: it asks for a descriptor that stays the same, as a socket's
-        // does, which it owns.
-        #[allow(deprecated)]
-        let socket = AsyncFd::with_interest(socket, NEWS)
-            .map_err(|cause| Error::io("registering a socket with the runtime", cause))?;
+        let socket = Watched::new(socket)?;
         let mut listener = Self {
             socket: Arc::new(socket),
             waiting: None,
@@ -117,7 +108,7 @@ impl Listener {
 
     /// The socket's queue, and its losses.
     pub(crate) fn queue(&self) -> io::Result<Queue> {
-        self.socket.get_ref().queue()
+        self.socket.socket().queue()
     }
 
     /// The next datagram or gap. An error is the socket's end.
@@ -150,16 +141,7 @@ impl Listener {
         let Self { socket, batch, .. } = self;
         batch.clear();
         self.at = 0;
-        // Where there is nothing, the readiness is taken back, unless there is news meanwhile: each
-        // kind on its own, for tokio knows of no `try_io` with two.
-        let mut receive = |socket: &Socket| socket.receive_many(batch, many);
-        let received = match socket.try_io(Interest::READABLE, &mut receive) {
-            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
-                socket.try_io(Interest::ERROR, &mut receive)
-            }
-            received => received,
-        };
-        match received {
+        match socket.try_io(|socket| socket.receive_many(batch, many)) {
             Ok(()) => self.received()?,
             Err(cause) if cause.raw_os_error() == Some(ENOBUFS) => {
                 let queue = self.queue()?;
@@ -224,7 +206,7 @@ impl Listener {
 
     fn wait(&mut self) {
         let socket = self.socket.clone();
-        self.waiting = Some(Box::pin(async move { socket.ready(NEWS).await.map(drop) }));
+        self.waiting = Some(Box::pin(async move { socket.ready().await }));
     }
 }
 

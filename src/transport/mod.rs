@@ -23,6 +23,7 @@ pub(crate) mod release;
 pub(crate) mod socket;
 mod turn;
 pub(crate) mod walk;
+mod watched;
 mod window;
 
 use std::time::Duration;

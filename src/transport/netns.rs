@@ -64,7 +64,14 @@ sources! {
 
 /// The namespace that a connection was made for.
 #[derive(Debug, Clone)]
-pub(crate) struct Namespace(Arc<Inner>);
+pub(crate) struct Namespace(Place);
+
+#[derive(Debug, Clone)]
+enum Place {
+    Kernel(Arc<Inner>),
+    #[cfg(any(test, feature = "testing"))]
+    Fake(crate::testing::Kernel),
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -110,7 +117,7 @@ impl Namespace {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
             Err(cause) => return Err(Error::io(format!("opening {CURRENT}"), cause)),
         };
-        Ok((Self(Arc::new(Inner { identity, entry })), socket))
+        Ok((Self::of(identity, entry), socket))
     }
 
     /// The namespace that was named, and a first socket in it.
@@ -130,13 +137,27 @@ impl Namespace {
             Ok((Identity::of(&socket)?, socket))
         })?;
         let entry = Some(entry);
-        Ok((Self(Arc::new(Inner { identity, entry })), socket))
+        Ok((Self::of(identity, entry), socket))
+    }
+
+    fn of(identity: Identity, entry: Option<Entry>) -> Self {
+        Self(Place::Kernel(Arc::new(Inner { identity, entry })))
+    }
+
+    /// The only namespace of a kernel in the process.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn fake(kernel: &crate::testing::Kernel) -> Self {
+        Self(Place::Fake(kernel.clone()))
     }
 
     /// Opens a socket in the namespace: here where the current thread is there, else on a thread
     /// of its own, so that no other ever changes its namespace.
     pub(crate) fn socket(&self) -> Result<Socket> {
-        let Inner { identity, entry } = &*self.0;
+        let Inner { identity, entry } = match &self.0 {
+            Place::Kernel(inner) => &**inner,
+            #[cfg(any(test, feature = "testing"))]
+            Place::Fake(kernel) => return Ok(Socket::fake(kernel)),
+        };
         let socket = Socket::open()?;
         if Identity::of(&socket)? == *identity {
             return Ok(socket);
@@ -161,7 +182,11 @@ impl Namespace {
     /// Does work that depends on the namespace of the thread: here where the current thread is
     /// there, else on a thread of its own.
     pub(crate) fn within<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
-        let Inner { identity, entry } = &*self.0;
+        let Inner { identity, entry } = match &self.0 {
+            Place::Kernel(inner) => &**inner,
+            #[cfg(any(test, feature = "testing"))]
+            Place::Fake(_) => return Ok(work()),
+        };
         match entry {
             Some(entry) if Identity::of(&Socket::open()?)? != *identity => {
                 entry.enter_and(|| Ok(work()))

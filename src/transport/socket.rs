@@ -4,7 +4,7 @@ pub(crate) mod listen;
 mod option;
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
@@ -32,6 +32,8 @@ pub(crate) struct Socket(Inner);
 #[derive(Debug)]
 enum Inner {
     Kernel(Netlink),
+    #[cfg(any(test, feature = "testing"))]
+    Fake(crate::testing::FakeSocket),
 }
 
 impl Socket {
@@ -42,10 +44,28 @@ impl Socket {
         Ok(Self(Inner::Kernel(socket)))
     }
 
+    /// Opens a socket on a kernel in the process.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn fake(kernel: &crate::testing::Kernel) -> Self {
+        Self(Inner::Fake(crate::testing::FakeSocket::open(kernel)))
+    }
+
+    /// The fake's socket, where this is one.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn as_fake(&self) -> Option<&crate::testing::FakeSocket> {
+        match &self.0 {
+            Inner::Kernel(_) => None,
+            Inner::Fake(socket) => Some(socket),
+        }
+    }
+
     /// The number of the socket's network namespace, `SO_NETNS_COOKIE` (Linux 5.14).
     pub(super) fn namespace_cookie(&self) -> Option<u64> {
-        let Inner::Kernel(socket) = &self.0;
-        getsockopt(socket, option::NamespaceCookie).ok()
+        match &self.0 {
+            Inner::Kernel(socket) => getsockopt(socket, option::NamespaceCookie).ok(),
+            #[cfg(any(test, feature = "testing"))]
+            Inner::Fake(_) => None,
+        }
     }
 
     /// Fails with `EPERM` where the opener lacks `CAP_NET_ADMIN` over the namespace.
@@ -53,14 +73,17 @@ impl Socket {
     /// It joins a group that has nothing to do with connection tracking, and leaves it: that asks for
     /// the same right as a request does, and does not wait for the kernel's lock as a request would.
     pub(crate) fn check_right(&self) -> Result<()> {
-        let Inner::Kernel(socket) = &self.0;
-        socket
-            .add_membership(NFNLGRP_ACCT_QUOTA)
-            .and_then(|()| socket.drop_membership(NFNLGRP_ACCT_QUOTA))
-            .map_err(|cause| match cause.raw_os_error() {
-                Some(EPERM) => Error::refused(Verdict::of(EPERM)).while_("opening a connection"),
-                _ => Error::io("opening a netlink socket", cause),
-            })
+        let joined = match &self.0 {
+            Inner::Kernel(socket) => socket
+                .add_membership(NFNLGRP_ACCT_QUOTA)
+                .and_then(|()| socket.drop_membership(NFNLGRP_ACCT_QUOTA)),
+            #[cfg(any(test, feature = "testing"))]
+            Inner::Fake(socket) => socket.check_right(),
+        };
+        joined.map_err(|cause| match cause.raw_os_error() {
+            Some(EPERM) => Error::refused(Verdict::of(EPERM)).while_("opening a connection"),
+            _ => Error::io("opening a netlink socket", cause),
+        })
     }
 
     /// Fails a receive that the kernel leaves without an answer for this long.
@@ -68,89 +91,121 @@ impl Socket {
         // Zero would mean to wait for ever; so does, to the kernel, a number of no use.
         let micros = i64::try_from(timeout.as_micros()).unwrap_or(i64::MAX);
         let micros = micros.clamp(1, i64::from(i32::MAX) * 1_000_000);
-        let Inner::Kernel(socket) = &self.0;
-        setsockopt(
-            socket,
-            sockopt::ReceiveTimeout,
-            &TimeVal::microseconds(micros),
-        )
-        .map_err(|errno| Error::io("setting the receive timeout", errno.into()))
+        match &self.0 {
+            Inner::Kernel(socket) => setsockopt(
+                socket,
+                sockopt::ReceiveTimeout,
+                &TimeVal::microseconds(micros),
+            )
+            .map_err(|errno| Error::io("setting the receive timeout", errno.into())),
+            #[cfg(any(test, feature = "testing"))]
+            Inner::Fake(socket) => {
+                socket.set_timeout(Duration::from_micros(micros.unsigned_abs()));
+                Ok(())
+            }
+        }
     }
 
     /// Asks for this many bytes of receive queue; the kernel doubles the number, up to its limit.
     pub(crate) fn set_receive_queue(&self, bytes: usize) -> Result<()> {
-        let Inner::Kernel(socket) = &self.0;
         // The kernel reads an int: what does not fit would become a small number, or none.
         let bytes = bytes.min(i32::MAX as usize / 2);
-        setsockopt(socket, sockopt::RcvBuf, &bytes)
-            .map_err(|errno| Error::io("setting the receive buffer", errno.into()))
+        match &self.0 {
+            Inner::Kernel(socket) => setsockopt(socket, sockopt::RcvBuf, &bytes)
+                .map_err(|errno| Error::io("setting the receive buffer", errno.into())),
+            #[cfg(any(test, feature = "testing"))]
+            Inner::Fake(socket) => {
+                socket.set_receive_queue(bytes);
+                Ok(())
+            }
+        }
     }
 
     /// The room of the receive queue, in bytes as the kernel counts them.
     pub(crate) fn receive_queue(&self) -> Result<usize> {
-        let Inner::Kernel(socket) = &self.0;
-        getsockopt(socket, sockopt::RcvBuf)
-            .map_err(|errno| Error::io("reading the receive buffer", errno.into()))
+        match &self.0 {
+            Inner::Kernel(socket) => getsockopt(socket, sockopt::RcvBuf)
+                .map_err(|errno| Error::io("reading the receive buffer", errno.into())),
+            #[cfg(any(test, feature = "testing"))]
+            Inner::Fake(socket) => Ok(socket.receive_queue()),
+        }
     }
 
     /// The bytes that one datagram may have.
     pub(crate) fn send_queue(&self) -> Result<usize> {
-        let Inner::Kernel(socket) = &self.0;
-        getsockopt(socket, sockopt::SndBuf)
-            .map(|bytes| bytes.saturating_sub(SEND_OVERHEAD))
-            .map_err(|errno| Error::io("reading the send buffer", errno.into()))
+        match &self.0 {
+            Inner::Kernel(socket) => getsockopt(socket, sockopt::SndBuf)
+                .map(|bytes| bytes.saturating_sub(SEND_OVERHEAD))
+                .map_err(|errno| Error::io("reading the send buffer", errno.into())),
+            #[cfg(any(test, feature = "testing"))]
+            Inner::Fake(socket) => Ok(socket.send_queue()),
+        }
     }
 
     /// Sends requests as one datagram. The kernel acts on them before this returns; after an error
     /// nothing has reached it.
     pub(crate) fn send(&self, datagram: &[u8]) -> io::Result<()> {
-        let Inner::Kernel(socket) = &self.0;
-        // To an address: then the kernel asks for the right of the sender alone, and not also for
-        // that of the thread which opened the socket.
-        retry(|| socket.send_to(datagram, &SocketAddr::new(0, 0), 0)).map(drop)
+        match &self.0 {
+            // To an address: then the kernel asks for the right of the sender alone, and not also
+            // for that of the thread which opened the socket.
+            Inner::Kernel(socket) => {
+                retry(|| socket.send_to(datagram, &SocketAddr::new(0, 0), 0)).map(drop)
+            }
+            #[cfg(any(test, feature = "testing"))]
+            Inner::Fake(socket) => retry(|| socket.send(datagram)),
+        }
     }
 
     /// Receives a datagram into the free room of `buffer`, [`RECEIVE`] bytes of it.
     pub(crate) fn receive(&self, buffer: &mut BytesMut) -> io::Result<()> {
-        self.receive_with(0, buffer)
+        match &self.0 {
+            Inner::Kernel(socket) => receive_with(socket, 0, buffer),
+            #[cfg(any(test, feature = "testing"))]
+            Inner::Fake(socket) => {
+                retry(|| socket.receive()).map(|datagram| buffer.extend_from_slice(&datagram))
+            }
+        }
     }
 
     /// [`receive`](Self::receive) of what is there already: `WouldBlock` where nothing is.
     pub(crate) fn receive_now(&self, buffer: &mut BytesMut) -> io::Result<()> {
-        self.receive_with(MSG_DONTWAIT, buffer)
-    }
-
-    fn receive_with(&self, flags: i32, buffer: &mut BytesMut) -> io::Result<()> {
-        let Inner::Kernel(socket) = &self.0;
-        buffer.reserve(RECEIVE);
-        loop {
-            let before = buffer.len();
-            let (len, from) = retry(|| {
-                let mut room = (&mut *buffer).limit(RECEIVE);
-                socket.recv_from(&mut room, MSG_TRUNC | flags)
-            })?;
-            if len > RECEIVE {
-                return Err(io::Error::from_raw_os_error(EMSGSIZE));
+        match &self.0 {
+            Inner::Kernel(socket) => receive_with(socket, MSG_DONTWAIT, buffer),
+            #[cfg(any(test, feature = "testing"))]
+            Inner::Fake(socket) => {
+                retry(|| socket.receive_now()).map(|datagram| buffer.extend_from_slice(&datagram))
             }
-            if from.port_number() == 0 {
-                return Ok(());
-            }
-            // A connected socket hears the kernel alone, but for what was in its queue before.
-            buffer.truncate(before);
         }
     }
 }
 
-impl AsFd for Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        let Inner::Kernel(socket) = &self.0;
-        socket.as_fd()
+fn receive_with(socket: &Netlink, flags: i32, buffer: &mut BytesMut) -> io::Result<()> {
+    buffer.reserve(RECEIVE);
+    loop {
+        let before = buffer.len();
+        let (len, from) = retry(|| {
+            let mut room = (&mut *buffer).limit(RECEIVE);
+            socket.recv_from(&mut room, MSG_TRUNC | flags)
+        })?;
+        if len > RECEIVE {
+            return Err(io::Error::from_raw_os_error(EMSGSIZE));
+        }
+        if from.port_number() == 0 {
+            return Ok(());
+        }
+        // A connected socket hears the kernel alone, but for what was in its queue before.
+        buffer.truncate(before);
     }
 }
 
 impl AsRawFd for Socket {
     fn as_raw_fd(&self) -> RawFd {
-        self.as_fd().as_raw_fd()
+        match &self.0 {
+            Inner::Kernel(socket) => socket.as_raw_fd(),
+            // It has none, and is watched without.
+            #[cfg(any(test, feature = "testing"))]
+            Inner::Fake(_) => -1,
+        }
     }
 }
 

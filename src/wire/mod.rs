@@ -3,6 +3,8 @@
 #[macro_use]
 pub(crate) mod attr;
 pub(crate) mod bpf;
+mod context;
+mod fault;
 pub(crate) mod message;
 #[macro_use]
 pub(crate) mod table;

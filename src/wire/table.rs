@@ -4,38 +4,7 @@ use std::marker::PhantomData;
 
 use super::attr::{Attribute, DecodeError, Value, Writer};
 
-/// The direction of a flow that a row is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
-    Orig,
-    Reply,
-}
-
-/// What one attribute of a message says about others: the zones, which stand at the top level or
-/// inside the tuple of the one direction that they are for.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Context {
-    pub(crate) zone: Option<u16>,
-    pub(crate) zone_orig: Option<u16>,
-    pub(crate) zone_reply: Option<u16>,
-    /// The direction that the row at hand is of, where it is a flow's.
-    pub(crate) direction: Option<Way>,
-}
-
-impl Context {
-    /// The zone inside the tuple of the row at hand.
-    pub(crate) fn zone_of_direction(&mut self) -> Option<&mut Option<u16>> {
-        match self.direction? {
-            Way::Orig => Some(&mut self.zone_orig),
-            Way::Reply => Some(&mut self.zone_reply),
-        }
-    }
-
-    /// The context for a row of this direction.
-    pub(crate) fn of(&self, direction: Option<Way>) -> Self {
-        Self { direction, ..*self }
-    }
-}
+pub(crate) use super::context::{Context, Way};
 
 /// What an attribute's payload holds: a plain value or a nest.
 pub(crate) trait Codec: Sized {
@@ -64,6 +33,11 @@ pub(crate) trait Row: Sized {
     ) -> Result<(), DecodeError>;
     fn finish(slot: Self::Slot, cx: &Context) -> Result<Self, DecodeError>;
     fn write(&self, kind: u16, cx: &Context, w: &mut Writer<'_>);
+    /// Is it what a message without the attribute says?
+    #[cfg(feature = "serde")]
+    fn is_absent(&self) -> bool {
+        false
+    }
 }
 
 impl<T: Codec> Row for Option<T> {
@@ -82,6 +56,10 @@ impl<T: Codec> Row for Option<T> {
         if let Some(value) = self {
             value.encode(kind, cx, w);
         }
+    }
+    #[cfg(feature = "serde")]
+    fn is_absent(&self) -> bool {
+        self.is_none()
     }
 }
 
@@ -174,28 +152,17 @@ macro_rules! row {
         within!($cta, $crate::wire::attr::at_most($value, $max))?
     };
     (check $cta:ident, $value:expr; $($other:tt)*) => {};
-}
-
-/// The boxed rows for serde: no box where none of them is there.
-#[cfg(feature = "serde")]
-pub(crate) mod boxed {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(crate) fn serialize<T: Serialize, S: Serializer>(
-        rows: &Option<Box<T>>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        rows.serialize(serializer)
-    }
-
-    pub(crate) fn deserialize<'de, T, D>(deserializer: D) -> Result<Option<Box<T>>, D::Error>
-    where
-        T: Deserialize<'de> + Default + PartialEq,
-        D: Deserializer<'de>,
-    {
-        let rows = T::deserialize(deserializer)?;
-        Ok((rows != T::default()).then(|| Box::new(rows)))
-    }
+    (length $field:ident, $value:expr; max $max:literal) => {
+        if $crate::wire::attr::Length::length($value) > $max {
+            return Err(serde::de::Error::custom(concat!(
+                stringify!($field),
+                ": longer than ",
+                stringify!($max),
+                " bytes"
+            )));
+        }
+    };
+    (length $field:ident, $value:expr; $($other:tt)*) => {};
 }
 
 /// Declares a struct whose fields are attributes.
@@ -217,20 +184,17 @@ macro_rules! attributes {
     (
         $(#[$meta:meta])*
         pub struct $name:ident {
-            $($(#[$field_meta:meta])* $cta:ident $([$($says:tt)+])? => $field:ident: $ty:ty,)+
+            $($(#[$field_meta:meta])* $cta:ident $([$($says:tt)+])? => $field:ident: $ty:ty $(as $with:literal $($default:ident)?)?,)+
         }
         $(boxed $rare:ident: $rare_ty:ident {
-            $($(#[$rare_meta:meta])* $rare_cta:ident => $rare_field:ident, $rare_set:ident: $rare_field_ty:ty,)+
+            $($(#[$rare_meta:meta])* $rare_cta:ident => $rare_field:ident, $rare_set:ident: $rare_field_ty:ty $(as $rare_with:literal)?,)+
         })?
     ) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         pub struct $name {
             $($(#[$field_meta])* pub $field: $ty,)+
             $(
-                // Which attributes are boxed is no one's business.
-                #[cfg_attr(feature = "serde", serde(flatten, with = "crate::wire::table::boxed"))]
                 pub(crate) $rare: Option<Box<$rare_ty>>,
             )?
         }
@@ -326,15 +290,8 @@ macro_rules! attributes {
 
         $(
             #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-            #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
             pub(crate) struct $rare_ty {
-                $(
-                    #[cfg_attr(
-                        feature = "serde",
-                        serde(default, skip_serializing_if = "Option::is_none")
-                    )]
-                    pub(crate) $rare_field: Option<$rare_field_ty>,
-                )+
+                $(pub(crate) $rare_field: Option<$rare_field_ty>,)+
             }
 
             #[allow(non_upper_case_globals, dead_code)]
@@ -372,5 +329,70 @@ macro_rules! attributes {
             }
         )?
 
+        // For serde the boxed rows stand among the others. In text, what is absent has no key;
+        // binary formats have no keys, and each row its place.
+        #[cfg(feature = "serde")]
+        const _: () = {
+            #[derive(serde::Serialize, serde::Deserialize)]
+            #[serde(deny_unknown_fields)]
+            struct Text {
+                $(
+                    #[serde(skip_serializing_if = "crate::wire::table::Row::is_absent")]
+                    $(#[serde($($default,)? with = $with)])?
+                    $field: $ty,
+                )+
+                $($(
+                    #[serde(skip_serializing_if = "Option::is_none")]
+                    $(#[serde(default, with = $rare_with)])?
+                    $rare_field: Option<$rare_field_ty>,
+                )+)?
+            }
+
+            #[derive(serde::Serialize, serde::Deserialize)]
+            struct Binary {
+                $($(#[serde(with = $with)])? $field: $ty,)+
+                $($($(#[serde(with = $rare_with)])? $rare_field: Option<$rare_field_ty>,)+)?
+            }
+
+            impl serde::Serialize for $name {
+                fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                    macro_rules! send {
+                        ($form:ident) => {
+                            $form {
+                                $($field: self.$field.clone(),)+
+                                $($($rare_field: self.$rare_field().cloned(),)+)?
+                            }
+                            .serialize(to)
+                        };
+                    }
+                    match to.is_human_readable() {
+                        true => send!(Text),
+                        false => send!(Binary),
+                    }
+                }
+            }
+
+            impl<'de> serde::Deserialize<'de> for $name {
+                fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                    macro_rules! receive {
+                        ($form:ident) => {{
+                            let it = $form::deserialize(from)?;
+                            $($(row!(length $field, &it.$field; $($says)+);)?)+
+                            Self {
+                                $($field: it.$field,)+
+                                $($rare: {
+                                    let rare = $rare_ty { $($rare_field: it.$rare_field,)+ };
+                                    (rare != $rare_ty::default()).then(|| Box::new(rare))
+                                },)?
+                            }
+                        }};
+                    }
+                    Ok(match from.is_human_readable() {
+                        true => receive!(Text),
+                        false => receive!(Binary),
+                    })
+                }
+            }
+        };
     };
 }

@@ -10,6 +10,7 @@
 mod support;
 
 mod beside;
+mod events;
 mod flows;
 mod matching;
 mod names;
@@ -60,6 +61,9 @@ fn trials(obstacle: Option<String>) -> Vec<Trial> {
         table::nouns_equal_the_xml,
         table::text_equals_the_listing,
         table::labels_go_by_the_same_names,
+        events::lines_equal_the_tools,
+        events::plain_lines_equal_the_tools,
+        events::nouns_equal_the_xml,
         our_updates::mark,
         our_updates::labels,
         our_updates::timeout,

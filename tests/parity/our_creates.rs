@@ -81,7 +81,9 @@ pub async fn zones() {
     for zone in zones {
         create(
             &handle,
-            NewFlow::new(udp(), HOUR).zone(zone).mark(zone.id().into()),
+            NewFlow::new(udp(), HOUR)
+                .zone(zone)
+                .mark(u32::from(zone.id())),
         )
         .await;
     }

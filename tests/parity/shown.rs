@@ -24,6 +24,7 @@ pub struct Shown {
     pub assured: bool,
     /// Nanoseconds since 1970.
     pub start: Option<u64>,
+    pub stop: Option<u64>,
     /// The age in seconds.
     pub age: Option<u64>,
 }
@@ -53,7 +54,7 @@ impl Shown {
         root.children.iter().map(Self::flow).collect()
     }
 
-    fn flow(element: &Element) -> Self {
+    pub fn flow(element: &Element) -> Self {
         assert_eq!(element.name, "flow");
         let mut flow = Self::default();
         for meta in &element.children {
@@ -87,6 +88,7 @@ impl Shown {
             "assured" => self.assured = true,
             "timestamp" => element.children.iter().for_each(|child| self.take(child)),
             "start" => self.start = Some(element.value()),
+            "stop" => self.stop = Some(element.value()),
             "deltatime" => self.age = Some(element.value()),
             other => panic!("<{other}> is new to this test: {element:?}"),
         }
@@ -202,6 +204,10 @@ impl From<&Flow> for Shown {
         let labels = flow.labels.unwrap_or_default();
         let since = |time: SystemTime| time.duration_since(UNIX_EPOCH).expect("a time after 1970");
         let start = flow.timestamp().map(|timestamp| since(timestamp.start));
+        let stop = flow
+            .timestamp()
+            .and_then(|timestamp| timestamp.stop)
+            .map(since);
         let now = since(SystemTime::now()).as_secs();
         Self {
             orig: end(&flow.orig, ZoneDirection::Orig, flow.counters_orig),
@@ -217,7 +223,12 @@ impl From<&Flow> for Shown {
             unreplied: !flow.status.contains(Status::SEEN_REPLY),
             assured: flow.status.contains(Status::ASSURED),
             start: start.map(|start| start.as_nanos() as u64),
-            age: start.map(|start| now - start.as_secs()),
+            stop: stop.map(|stop| stop.as_nanos() as u64),
+            // Of a flow that ended, what its line rounds otherwise.
+            age: start.map(|start| match stop {
+                Some(stop) => (stop - start).as_secs(),
+                None => now - start.as_secs(),
+            }),
         }
     }
 }

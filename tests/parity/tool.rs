@@ -80,7 +80,7 @@ fn run(arguments: &str) -> Output {
         .expect("to start conntrack(8), which was there before")
 }
 
-fn command(program: &str, arguments: &str) -> Command {
+pub fn command(program: &str, arguments: &str) -> Command {
     let mut command = Command::new(program);
     let path = env::var("PATH").unwrap_or_default();
     // Where distributions put it, and where a user's PATH may not lead.

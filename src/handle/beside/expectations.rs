@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::expectation::{Expectation, ExpectationKey, NewExpectation};
-use crate::request::{FlushExpectations, RequestFuture, expectation, stats};
+use crate::request::{FlushExpectations, ListExpectations, RequestFuture, expectation, stats};
 use crate::stats::{CpuStats, ExpectationCounters};
 use crate::transport::Lanes;
 
@@ -20,6 +20,38 @@ pub struct Expectations {
 impl Expectations {
     pub(crate) fn new(lanes: Arc<Lanes>) -> Self {
         Self { lanes }
+    }
+
+    /// Lists the expectations, as a stream: all of the namespace, of one
+    /// [family](ListExpectations::family), or of one [master](ListExpectations::master).
+    ///
+    /// `conntrack -L expect`; `IPCTNL_MSG_EXP_GET` as a dump. See
+    /// [`ExpectationStream`](crate::ExpectationStream).
+    ///
+    /// # Errors
+    ///
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, where the master is
+    ///   of another family than the list;
+    /// - [`NotFound`](crate::ErrorKind::NotFound) where the master is not in the table. One without a
+    ///   helper has no expectations, and is no error.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future or the stream ends the walk.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
+    /// # fn main() { in_namespace(async |handle| {
+    /// use futures::TryStreamExt;
+    ///
+    /// let mut expectations = handle.expectations().list().await?;
+    /// while let Some(expectation) = expectations.try_next().await? {
+    ///     println!("{expectation}"); // the line that conntrack(8) prints
+    /// }
+    /// # Ok(()) }) }
+    /// ```
+    pub fn list(&self) -> ListExpectations {
+        ListExpectations::new(self.lanes.clone())
     }
 
     /// Gets one expectation; `None` where there is none of that tuple.

@@ -188,6 +188,20 @@ mod golden {
         );
     }
 
+    /// An ACK is asked for: where the master has no helper, there is nothing else.
+    #[test]
+    fn list() {
+        let all = list::request(None, None).finish(1);
+        assert_bytes(&all, "14000000 0102 0503 01000000 00000000  00 00 0000");
+        let master = FlowKey::orig(*new().master().tuple()).zone(5);
+        assert_bytes(
+            &list::request(Some(crate::flow::Family::Ipv4), Some(&master)).finish(1),
+            &format!(
+                "50000000 0102 0503 01000000 00000000  02 00 0000 {MASTER} 0600 0700 00050000"
+            ),
+        );
+    }
+
     #[test]
     fn flush() {
         let all = "14000000 0202 0500 01000000 00000000  00 00 0000";

@@ -79,22 +79,31 @@ impl Batch {
 impl Socket {
     /// Hears a multicast group from now on.
     pub(crate) fn join(&self, group: u32) -> Result<()> {
-        let Inner::Kernel(socket) = &self.0;
-        socket
-            .add_membership(group)
-            .map_err(|cause| match cause.raw_os_error() {
-                Some(EPERM) => Error::io("joining a group of events", cause).meaning(
-                    ErrorKind::PermissionDenied,
-                    "CAP_NET_ADMIN is needed, in the user namespace that owns the network namespace",
-                ),
-                _ => Error::io("joining a group of events", cause),
-            })
+        let joined = match &self.0 {
+            Inner::Kernel(socket) => socket.add_membership(group),
+            #[cfg(any(test, feature = "testing"))]
+            Inner::Fake(socket) => socket.join_group(group),
+        };
+        joined.map_err(|cause| match cause.raw_os_error() {
+            Some(EPERM) => Error::io("joining a group of events", cause).meaning(
+                ErrorKind::PermissionDenied,
+                "CAP_NET_ADMIN is needed, in the user namespace that owns the network namespace",
+            ),
+            _ => Error::io("joining a group of events", cause),
+        })
     }
 
     /// Asks for this many bytes of receive queue, beyond the limit of the system where the caller
     /// has the right; the kernel doubles the number.
     pub(crate) fn force_receive_queue(&self, bytes: usize) -> Result<()> {
-        let Inner::Kernel(socket) = &self.0;
+        let socket = match &self.0 {
+            Inner::Kernel(socket) => socket,
+            #[cfg(any(test, feature = "testing"))]
+            Inner::Fake(socket) => {
+                socket.force_receive_queue(bytes);
+                return Ok(());
+            }
+        };
         let bytes_int = bytes.min(i32::MAX as usize / 2);
         match setsockopt(socket, sockopt::RcvBufForce, &bytes_int) {
             Ok(()) => Ok(()),
@@ -104,16 +113,28 @@ impl Socket {
 
     /// Has the kernel keep an event, and send it again, where this socket has no room for it.
     pub(crate) fn set_reliable(&self) -> Result<()> {
-        let Inner::Kernel(socket) = &self.0;
-        socket
-            .set_broadcast_error(true)
-            .and_then(|()| socket.set_no_enobufs(true))
-            .map_err(|cause| Error::io("asking for reliable events", cause))
+        let asked = match &self.0 {
+            Inner::Kernel(socket) => socket
+                .set_broadcast_error(true)
+                .and_then(|()| socket.set_no_enobufs(true)),
+            // It sends nothing again.
+            #[cfg(any(test, feature = "testing"))]
+            Inner::Fake(socket) => {
+                socket.set_no_enobufs(true);
+                Ok(())
+            }
+        };
+        asked.map_err(|cause| Error::io("asking for reliable events", cause))
     }
 
     /// Hears the namespaces too that this one has an id for.
     pub(crate) fn set_all_namespaces(&self) -> Result<()> {
-        let Inner::Kernel(socket) = &self.0;
+        let socket = match &self.0 {
+            Inner::Kernel(socket) => socket,
+            // It has one alone.
+            #[cfg(any(test, feature = "testing"))]
+            Inner::Fake(_) => return Ok(()),
+        };
         let doing = "listening to all namespaces";
         socket
             .set_listen_all_namespaces(true)
@@ -133,7 +154,12 @@ impl Socket {
             .iter()
             .map(|it| SockFilter::new(it.code, it.jt, it.jf, it.k))
             .collect();
-        let Inner::Kernel(socket) = &self.0;
+        let socket = match &self.0 {
+            Inner::Kernel(socket) => socket,
+            // Whoever listens compares again: it lets all pass.
+            #[cfg(any(test, feature = "testing"))]
+            Inner::Fake(_) => return Ok(()),
+        };
         SockRef::from(socket)
             .attach_filter(&program)
             .map_err(|cause| Error::io("attaching a socket filter", cause))
@@ -141,7 +167,17 @@ impl Socket {
 
     /// What is in the queue, and how many were lost.
     pub(crate) fn queue(&self) -> io::Result<Queue> {
-        let Inner::Kernel(socket) = &self.0;
+        let socket = match &self.0 {
+            Inner::Kernel(socket) => socket,
+            #[cfg(any(test, feature = "testing"))]
+            Inner::Fake(socket) => {
+                return Ok(Queue {
+                    used: socket.backlog(),
+                    room: socket.receive_queue(),
+                    drops: socket.drops() as u32,
+                });
+            }
+        };
         let [used, room, .., drops] = getsockopt(socket, option::MemInfo)?;
         Ok(Queue {
             used: used as usize,
@@ -154,13 +190,36 @@ impl Socket {
     /// empty; `WouldBlock` where there is none. An error that comes after the first is the next
     /// call's.
     pub(crate) fn receive_many(&self, batch: &mut Batch, many: usize) -> io::Result<()> {
-        let Inner::Kernel(socket) = &self.0;
+        let socket = match &self.0 {
+            Inner::Kernel(socket) => socket,
+            #[cfg(any(test, feature = "testing"))]
+            Inner::Fake(socket) => return batch.receive_fake(socket, many),
+        };
         // A signal can come before the first datagram alone.
         retry(|| batch.receive(socket.as_raw_fd(), many))
     }
 }
 
 impl Batch {
+    #[cfg(any(test, feature = "testing"))]
+    fn receive_fake(&mut self, socket: &crate::testing::FakeSocket, many: usize) -> io::Result<()> {
+        for slot in 0..many.min(MANY) {
+            // An error behind the first is left for the next call.
+            if slot > 0 && !socket.has_datagram() {
+                break;
+            }
+            let datagram = socket.receive_now()?;
+            let len = datagram.len().min(EVENT);
+            self.bytes[slot * EVENT..][..len].copy_from_slice(&datagram[..len]);
+            self.datagrams.push(Datagram {
+                slot,
+                len,
+                nsid: None,
+            });
+        }
+        Ok(())
+    }
+
     /// The headers are made anew each time: they hold pointers, which must not go from thread to
     /// thread; 32 datagrams pay for them.
     fn receive(&mut self, fd: RawFd, many: usize) -> io::Result<()> {

@@ -40,7 +40,7 @@ pub(super) async fn ftp(handle: &ConntrackHandle, n: u8) -> (Tuple, Tuple) {
     (control, data.expect("one family"))
 }
 
-async fn expected(handle: &ConntrackHandle, n: u8) -> (Tuple, Expectation) {
+pub(super) async fn expected(handle: &ConntrackHandle, n: u8) -> (Tuple, Expectation) {
     let (control, data) = ftp(handle, n).await;
     let new = NewExpectation::new(control, data);
     let created = handle.expectations().create(new).await;

@@ -1,6 +1,7 @@
 //! What the kernel has beside the flows: expectations, statistics, timeout policies, helpers in
 //! user space.
 
+mod expectation_lists;
 mod expectations;
 mod preflight;
 mod stats;
@@ -12,6 +13,7 @@ use libtest_mimic::Trial;
 
 pub(crate) fn tests() -> Vec<Trial> {
     [
+        expectation_lists::tests,
         expectations::tests,
         preflight::tests,
         stats::tests,

@@ -74,7 +74,7 @@ async fn each_is_what_a_get_gives() {
     let zones = [Zone::default(), Zone::new(5), Zone::orig(6), Zone::reply(7)];
     for (n, zone) in (1..).zip(zones) {
         for tuple in all_protocols(n) {
-            let flow = NewFlow::new(tuple, HOUR).zone(zone).mark(n.into());
+            let flow = NewFlow::new(tuple, HOUR).zone(zone).mark(u32::from(n));
             handle.create(flow).await.expect("a flow");
         }
     }
@@ -128,7 +128,7 @@ fn large(n: u8) -> NewFlow {
     };
     NewFlow::new(tcp(n), HOUR)
         .zone(5)
-        .mark(n.into())
+        .mark(u32::from(n))
         .labels(label(127))
         .status(Status::SEEN_REPLY | Status::ASSURED)
         .helper("ftp")

@@ -17,6 +17,7 @@ pub(super) fn tests() -> Vec<Trial> {
         a_runtime_that_shuts_down_ends_it,
         it_outlives_its_connection,
         streams_hear_the_same,
+        under_a_paused_clock,
     ]
 }
 
@@ -108,4 +109,24 @@ async fn streams_hear_the_same() {
     }
     assert_eq!(heard[0], heard[1]);
     assert_eq!(heard[1], heard[2]);
+}
+
+/// A clock that jumps ahead where nothing is to do must take nothing from events.
+async fn under_a_paused_clock() {
+    let handle = connect();
+    let mut events = changes(&handle).await;
+    tokio::time::pause();
+    let mut order = Order::default();
+    let sender = tokio::spawn(async move {
+        for mark in 1..=300 {
+            handle.set_mark(udp(1), mark).await.expect("a mark");
+        }
+    });
+    while order.sent() < 300 {
+        // Without a timeout, which the clock would jump to.
+        let event = events.next().await.expect("it goes on");
+        order.take(&event.expect("an event"));
+    }
+    tokio::time::resume();
+    sender.await.expect("the sender");
 }

@@ -6,9 +6,13 @@ mod drops;
 mod elsewhere;
 mod forged;
 mod many;
+mod opening;
+mod order;
 mod overrun;
+mod paused;
 mod right;
 mod spans;
+mod unpolled;
 mod walks;
 
 use libtest_mimic::Trial;
@@ -26,9 +30,13 @@ pub(crate) fn tests() -> Vec<Trial> {
         elsewhere::tests,
         forged::tests,
         many::tests,
+        opening::tests,
+        order::tests,
         overrun::tests,
+        paused::tests,
         right::tests,
         spans::tests,
+        unpolled::tests,
         walks::tests,
     ]
     .into_iter()

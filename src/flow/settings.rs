@@ -1,0 +1,106 @@
+//! What can be set in a flow: the one list, of which the setters of a patch, a new flow and an
+//! update are made.
+
+/// Gives the list to a macro.
+macro_rules! settings {
+    ($then:ident! { $($first:tt)* }) => {
+        $then! {
+            $($first)*
+            /// Sets the helper; an empty name takes it away, for ever. `CTA_HELP`.
+            helper, get_helper: Box<str>;
+            /// Sets the time left, `-t`; a fraction of a second counts as a whole one.
+            /// `CTA_TIMEOUT`. The kernel cuts it at 2³¹ ticks (99 days at 250 Hz). The flow's next
+            /// packet sets it anew, unless [`FIXED_TIMEOUT`](crate::Status::FIXED_TIMEOUT) is set.
+            timeout, get_timeout: std::time::Duration as "crate::flow::text::seconds";
+            /// Sets status bits, `-u`: those to add, for none is ever cleared. `CTA_STATUS`. What
+            /// can be added is [`SEEN_REPLY`](crate::Status::SEEN_REPLY),
+            /// [`ASSURED`](crate::Status::ASSURED),
+            /// [`FIXED_TIMEOUT`](crate::Status::FIXED_TIMEOUT) and
+            /// [`HELPER`](crate::Status::HELPER).
+            status, get_status: crate::flow::Status;
+            /// Sets the state of the flow's protocol. `CTA_PROTOINFO`.
+            protoinfo, get_protoinfo: crate::flow::ProtoInfo;
+            /// Sets the mark, in the bits that count, `-m VALUE/MASK`. `CTA_MARK`,
+            /// `CTA_MARK_MASK` (Linux 3.5).
+            mark, get_mark: crate::flow::Masked<u32>;
+            /// Sets how sequence numbers of the original direction are shifted.
+            /// `CTA_SEQ_ADJ_ORIG`.
+            seqadj_orig, get_seqadj_orig: crate::flow::SeqAdj;
+            /// Sets how sequence numbers of the reply direction are shifted.
+            /// `CTA_SEQ_ADJ_REPLY`.
+            seqadj_reply, get_seqadj_reply: crate::flow::SeqAdj;
+            /// Sets the SYN proxy's numbers. `CTA_SYNPROXY` (Linux 4.18).
+            synproxy, get_synproxy: crate::flow::SynProxy;
+            /// Sets the labels, in the bits that count, `--label-add` `--label-del`.
+            /// `CTA_LABELS`, `CTA_LABELS_MASK` (Linux 3.9). For a flow that is made, where no rule
+            /// of the namespace uses labels, the kernel leaves them out and does not say so.
+            labels, get_labels: crate::flow::Masked<crate::flow::Labels>;
+        }
+    };
+}
+
+/// The setters of a type; its `settings_mut` gives the [`Patch`](super::Patch) that they are in.
+macro_rules! setters {
+    (
+        $type:ident;
+        $(#[$state_meta:meta])* tcp_state = $state:expr;
+        $($(#[$meta:meta])* $field:ident, $get:ident: $ty:ty $(as $with:literal)?;)+
+    ) => {
+        impl $type {
+            $(
+                $(#[$meta])*
+                pub fn $field(mut self, value: impl Into<$ty>) -> Self {
+                    self.settings_mut().$field = Some(value.into());
+                    self
+                }
+            )+
+
+            $(#[$state_meta])*
+            pub fn tcp_state(self, state: $crate::flow::TcpState) -> Self {
+                self.protoinfo($state(state))
+            }
+
+            /// Sets these labels and leaves the others, `--label-add`.
+            pub fn add_labels(mut self, labels: $crate::flow::Labels) -> Self {
+                self.settings_mut().change_labels(labels, labels);
+                self
+            }
+
+            /// Takes these labels away and leaves the others, `--label-del`.
+            pub fn remove_labels(mut self, labels: $crate::flow::Labels) -> Self {
+                self.settings_mut().change_labels($crate::flow::Labels::EMPTY, labels);
+                self
+            }
+        }
+    };
+}
+
+/// What has been set; `settings` gives the [`Patch`](super::Patch).
+macro_rules! getters {
+    (
+        $type:ident;
+        $($(#[$meta:meta])* $field:ident, $get:ident: $ty:ty $(as $with:literal)?;)+
+    ) => {
+        impl $type {
+            $(
+                #[doc = concat!("What [`", stringify!($field), "`](Self::", stringify!($field), ") has set.")]
+                pub fn $get(&self) -> Option<&$ty> {
+                    self.settings().$field.as_ref()
+                }
+            )+
+        }
+    };
+}
+
+/// The struct of all of them.
+macro_rules! settings_struct {
+    (
+        $(#[$struct_meta:meta])* $name:ident;
+        $($(#[$meta:meta])* $field:ident, $get:ident: $ty:ty $(as $with:literal)?;)+
+    ) => {
+        $(#[$struct_meta])*
+        pub struct $name {
+            $(pub(crate) $field: Option<$ty>,)+
+        }
+    };
+}

@@ -1,0 +1,355 @@
+//! How the nouns look in JSON and its like, and in binary formats.
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{Bits, Labels, Masked, Status, TcpFlags, Zone, ZoneDirection};
+
+/// Seconds: a whole number, or one with a fraction. In binary formats a [`Duration`]'s own form.
+struct Seconds(Duration);
+
+impl Serialize for Seconds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (serializer.is_human_readable(), self.0.subsec_nanos()) {
+            (false, _) => self.0.serialize(serializer),
+            (true, 0) => serializer.serialize_u64(self.0.as_secs()),
+            (true, _) => serializer.serialize_f64(self.0.as_secs_f64()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Number {
+            Whole(u64),
+            Fraction(f64),
+        }
+        if !deserializer.is_human_readable() {
+            return Duration::deserialize(deserializer).map(Self);
+        }
+        match Number::deserialize(deserializer)? {
+            Number::Whole(seconds) => Ok(Self(Duration::from_secs(seconds))),
+            Number::Fraction(seconds) => Duration::try_from_secs_f64(seconds)
+                .map(Self)
+                .map_err(D::Error::custom),
+        }
+    }
+}
+
+/// RFC 3339, in UTC, with nanoseconds. In binary formats the kernel's nanoseconds since 1970.
+struct Stamp(SystemTime);
+
+impl Serialize for Stamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let since = self.0.duration_since(UNIX_EPOCH).unwrap_or_default();
+        match serializer.is_human_readable() {
+            true => serializer.collect_str(&Rfc3339(since)),
+            false => u64::try_from(since.as_nanos())
+                .unwrap_or(u64::MAX)
+                .serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Stamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let since = if deserializer.is_human_readable() {
+            let text = String::deserialize(deserializer)?;
+            Rfc3339::read(&text).ok_or_else(|| {
+                D::Error::custom(format_args!("{text:?} is no time of RFC 3339 in UTC"))
+            })?
+        } else {
+            Duration::from_nanos(u64::deserialize(deserializer)?)
+        };
+        Ok(Self(UNIX_EPOCH + since))
+    }
+}
+
+/// A time since 1970.
+struct Rfc3339(Duration);
+
+/// Days of 400 years.
+const ERA: u64 = 146_097;
+
+impl fmt::Display for Rfc3339 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        // Years begin with March here, so that the day that leap years add is their last.
+        let days = seconds / 86_400 + 719_468;
+        let (era, day) = (days / ERA, days % ERA);
+        let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        let month = (5 * day + 2) / 153;
+        let day = day - (153 * month + 2) / 5 + 1;
+        let month = if month < 10 { month + 3 } else { month - 9 };
+        let year = era * 400 + year + u64::from(month <= 2);
+        let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
+        )?;
+        match self.0.subsec_nanos() {
+            0 => f.write_str("Z"),
+            nanos => write!(f, ".{nanos:09}Z"),
+        }
+    }
+}
+
+impl Rfc3339 {
+    fn read(text: &str) -> Option<Duration> {
+        let (date, time) = text.split_once(['T', 't'])?;
+        let time = time.strip_suffix(['Z', 'z'])?;
+        let (time, fraction) = time.split_once('.').unwrap_or((time, ""));
+        let parts = |text: &str, mark| {
+            let mut parts = text.split(mark).map(|part| {
+                let digits = part.bytes().all(|byte| byte.is_ascii_digit());
+                part.parse::<u64>().ok().filter(|_| digits)
+            });
+            let all = (parts.next()??, parts.next()??, parts.next()??);
+            parts.next().is_none().then_some(all)
+        };
+        let ((year, month, day), (hour, minute, second)) = (parts(date, '-')?, parts(time, ':')?);
+        let known = (1970..10_000).contains(&year) && (1..=12).contains(&month);
+        let in_day = (1..=31).contains(&day) && hour < 24 && minute < 60 && second < 60;
+        let digits = fraction.len() <= 9 && fraction.bytes().all(|byte| byte.is_ascii_digit());
+        if !(known && in_day && digits) {
+            return None;
+        }
+        let from_march = (month + 9) % 12;
+        let year = year - u64::from(month <= 2);
+        let (era, of_era) = (year / 400, year % 400);
+        let day = (153 * from_march + 2) / 5 + day - 1;
+        let days = era * ERA + of_era * 365 + of_era / 4 - of_era / 100 + day - 719_468;
+        let nanos = format!("{fraction:0<9}").parse().ok()?;
+        Some(Duration::new(
+            days * 86_400 + hour * 3_600 + minute * 60 + second,
+            nanos,
+        ))
+    }
+}
+
+/// `with` for fields of a foreign type.
+macro_rules! with {
+    ($($module:ident: $ty:ty, $as:ident;)+) => {
+        $(pub(crate) mod $module {
+            use super::*;
+
+            pub(crate) fn serialize<S: Serializer>(
+                value: &Option<$ty>,
+                serializer: S,
+            ) -> Result<S::Ok, S::Error> {
+                value.map($as).serialize(serializer)
+            }
+
+            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+                deserializer: D,
+            ) -> Result<Option<$ty>, D::Error> {
+                let value = Option::<$as>::deserialize(deserializer)?;
+                Ok(value.map(|value| value.0))
+            }
+        })+
+    };
+}
+
+with! {
+    seconds: Duration, Seconds;
+    stamp: SystemTime, Stamp;
+}
+
+/// A time that is always there.
+pub(crate) mod start {
+    use super::*;
+
+    pub(crate) fn serialize<S: Serializer>(it: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
+        Stamp(*it).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
+        Stamp::deserialize(from).map(|stamp| stamp.0)
+    }
+}
+
+/// A list of names, with the bits that have none as one number (`"0x10000"`).
+macro_rules! flags {
+    ($($ty:ident: $int:ty),+) => {
+        $(
+            impl Serialize for $ty {
+                fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                    if !serializer.is_human_readable() {
+                        return self.bits().serialize(serializer);
+                    }
+                    let mut names = self.iter_names();
+                    let mut list: Vec<String> = names.by_ref().map(|(name, _)| name.into()).collect();
+                    let rest = names.remaining().bits();
+                    if rest != 0 {
+                        list.push(format!("{rest:#x}"));
+                    }
+                    list.serialize(serializer)
+                }
+            }
+
+            impl<'de> Deserialize<'de> for $ty {
+                fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                    if !deserializer.is_human_readable() {
+                        return <$int>::deserialize(deserializer).map(Self::from_bits_retain);
+                    }
+                    let mut all = Self::empty();
+                    for name in Vec::<String>::deserialize(deserializer)? {
+                        let bits = match name.strip_prefix("0x") {
+                            Some(digits) => <$int>::from_str_radix(digits, 16)
+                                .ok()
+                                .map(Self::from_bits_retain),
+                            None => Self::from_name(&name),
+                        };
+                        all |= bits.ok_or_else(|| {
+                            D::Error::custom(format_args!(
+                                concat!("{:?} is no name of ", stringify!($ty)), name
+                            ))
+                        })?;
+                    }
+                    Ok(all)
+                }
+            }
+        )+
+    };
+}
+
+flags!(Status: u32);
+
+/// A number: eight names a direction would be most of a flow's text.
+impl Serialize for TcpFlags {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.bits().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for TcpFlags {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        u8::deserialize(deserializer).map(Self::from_bits_retain)
+    }
+}
+
+/// The numbers of the labels that are set.
+impl Serialize for Labels {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match serializer.is_human_readable() {
+            true => serializer.collect_seq(self.iter()),
+            false => u128::from(*self).serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Labels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return u128::deserialize(deserializer).map(Self::from);
+        }
+        Vec::<u8>::deserialize(deserializer)?
+            .into_iter()
+            .try_fold(Self::EMPTY, |all, bit| Ok(all | Self::bit(bit)?))
+            .map_err(|error: crate::Error| D::Error::custom(error))
+    }
+}
+
+/// The number of a zone for both directions, else number and direction.
+impl Serialize for Zone {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (serializer.is_human_readable(), self.direction()) {
+            (true, ZoneDirection::Both) => self.id().serialize(serializer),
+            (true, direction) => Directed {
+                id: self.id(),
+                direction,
+            }
+            .serialize(serializer),
+            (false, direction) => (self.id(), direction).serialize(serializer),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Directed {
+    id: u16,
+    direction: ZoneDirection,
+}
+
+impl<'de> Deserialize<'de> for Zone {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Id(u16),
+            Directed(Directed),
+        }
+        let (id, direction) = if deserializer.is_human_readable() {
+            match Form::deserialize(deserializer)? {
+                Form::Id(id) => (id, ZoneDirection::Both),
+                Form::Directed(Directed { id, direction }) => (id, direction),
+            }
+        } else {
+            Deserialize::deserialize(deserializer)?
+        };
+        Ok(match direction {
+            ZoneDirection::Both => Self::new(id),
+            ZoneDirection::Orig => Self::orig(id),
+            ZoneDirection::Reply => Self::reply(id),
+        })
+    }
+}
+
+/// The value alone where all bits count, else value and mask.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ValueAndMask<T> {
+    value: T,
+    mask: T,
+}
+
+impl<T: Bits + Serialize> Serialize for Masked<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (value, mask) = (self.given(), self.mask());
+        match (serializer.is_human_readable(), mask == T::ALL) {
+            (true, true) => value.serialize(serializer),
+            (true, false) => ValueAndMask { value, mask }.serialize(serializer),
+            (false, _) => (value, mask).serialize(serializer),
+        }
+    }
+}
+
+impl<'de, T: Bits + Deserialize<'de>> Deserialize<'de> for Masked<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form<T> {
+            Masked(ValueAndMask<T>),
+            Whole(T),
+        }
+        let (value, mask) = if deserializer.is_human_readable() {
+            match Form::deserialize(deserializer)? {
+                Form::Masked(ValueAndMask { value, mask }) => (value, mask),
+                Form::Whole(value) => (value, T::ALL),
+            }
+        } else {
+            Deserialize::deserialize(deserializer)?
+        };
+        Ok(Self::new(value, mask))
+    }
+}
+
+/// A zone that may have no key, and is 0 then.
+pub(crate) mod zone {
+    use super::*;
+
+    pub(crate) fn serialize<S: Serializer>(zone: &Zone, to: S) -> Result<S::Ok, S::Error> {
+        zone.serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Zone, D::Error> {
+        Zone::deserialize(from)
+    }
+}

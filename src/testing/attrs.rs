@@ -1,0 +1,192 @@
+//! Attributes of a request, as `nla_parse` takes them: the last of a type counts, unknown types and
+//! what is left at the end are skipped.
+
+use crate::wire::attr::align4;
+use crate::wire::uapi::*;
+
+/// More than any nest of ctnetlink has.
+const SLOTS: usize = 28;
+
+/// What the payload of an attribute has to be.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Rule {
+    Any,
+    /// At least so many bytes.
+    Min(usize),
+    /// A byte of at most this value.
+    UpTo(u8),
+    /// Attributes, or nothing.
+    Nest,
+    /// At most so many bytes.
+    Binary(usize),
+    /// A string of at most so many bytes, and a NUL.
+    String(usize),
+    Refused,
+}
+
+use Rule::*;
+
+/// The attributes of one nest, by type.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attrs<'a>([Option<(&'a [u8], u16)>; SLOTS]);
+
+/// The policy of a nest: a rule a type, from 0 on. It is as long as the nest has types.
+pub(super) type Policy = [Rule];
+
+pub(super) const FLOW: &Policy = &[
+    Any,
+    Nest,
+    Nest,
+    Min(4),
+    Nest,
+    Nest,
+    Nest,
+    Min(4),
+    Min(4),
+    Any,
+    Any,
+    Any,
+    Min(4),
+    Nest,
+    Nest,
+    Nest,
+    Nest,
+    Any,
+    Min(2),
+    Any,
+    Any,
+    Min(4),
+    Binary(16),
+    Binary(16),
+    Any,
+    Nest,
+    Min(4),
+    Refused,
+];
+pub(super) const TUPLE: &Policy = &[Any, Nest, Nest, Min(2)];
+pub(super) const IP: &Policy = &[Any, Min(4), Min(4), Min(16), Min(16)];
+pub(super) const PROTO: &Policy = &[
+    Any,
+    Min(1),
+    Min(2),
+    Min(2),
+    Min(2),
+    Min(1),
+    Min(1),
+    Min(2),
+    Min(1),
+    Min(1),
+];
+pub(super) const NAT: &Policy = &[Any, Min(4), Min(4), Nest, Min(16), Min(16)];
+pub(super) const NAT_PROTO: &Policy = &[Any, Min(2), Min(2)];
+pub(super) const HELP: &Policy = &[Any, String(15), Any];
+pub(super) const PROTOINFO: &Policy = &[Any, Nest, Nest, Nest];
+pub(super) const TCP: &Policy = &[Any, UpTo(9), UpTo(14), UpTo(14), Min(2), Min(2)];
+pub(super) const SCTP: &Policy = &[Any, UpTo(8), Min(4), Min(4)];
+pub(super) const NUMBERS: &Policy = &[Any, Min(4), Min(4), Min(4)];
+pub(super) const EXPECT: &Policy = &[
+    Any,
+    Nest,
+    Nest,
+    Nest,
+    Min(4),
+    Min(4),
+    String(15),
+    Min(2),
+    Min(4),
+    Min(4),
+    Nest,
+    String(63),
+];
+pub(super) const EXPECT_NAT: &Policy = &[Any, Min(4), Nest];
+
+impl<'a> Attrs<'a> {
+    /// Parses `bytes`; types beyond `last` are as unknown as those beyond the policy.
+    pub(super) fn parse(mut bytes: &'a [u8], policy: &Policy, last: u16) -> Result<Self, i32> {
+        let mut found = [None; SLOTS];
+        while let Some(&[l0, l1, k0, k1]) = bytes.first_chunk() {
+            let len = usize::from(u16::from_ne_bytes([l0, l1]));
+            let Some(payload) = bytes.get(4..len) else {
+                break;
+            };
+            let kind = u16::from_ne_bytes([k0, k1]);
+            let number = usize::from(kind & NLA_TYPE_MASK);
+            if let Some(rule) = policy.get(number).filter(|_| number <= usize::from(last)) {
+                if number > 0 {
+                    rule.check(payload)?;
+                    found[number] = Some((payload, kind));
+                }
+            }
+            bytes = &bytes[align4(len).min(bytes.len())..];
+        }
+        Ok(Self(found))
+    }
+
+    /// The attributes inside the one of this type.
+    pub(super) fn nest(&self, kind: u16, policy: &Policy) -> Result<Option<Attrs<'a>>, i32> {
+        self.get(kind)
+            .map(|payload| Attrs::parse(payload, policy, u16::MAX))
+            .transpose()
+    }
+
+    pub(super) fn get(&self, kind: u16) -> Option<&'a [u8]> {
+        self.0[usize::from(kind)].map(|(payload, _)| payload)
+    }
+
+    pub(super) fn has(&self, kind: u16) -> bool {
+        self.get(kind).is_some()
+    }
+
+    /// Was it sent with `NLA_F_NESTED`?
+    pub(super) fn is_marked_nested(&self, kind: u16) -> bool {
+        self.0[usize::from(kind)].is_some_and(|(_, kind)| kind & NLA_F_NESTED != 0)
+    }
+
+    pub(super) fn array<const N: usize>(&self, kind: u16) -> Option<[u8; N]> {
+        self.get(kind)
+            .and_then(|payload| payload.first_chunk().copied())
+    }
+
+    pub(super) fn u8(&self, kind: u16) -> Option<u8> {
+        self.array::<1>(kind).map(|[byte]| byte)
+    }
+
+    pub(super) fn u16(&self, kind: u16) -> Option<u16> {
+        self.array(kind).map(u16::from_be_bytes)
+    }
+
+    pub(super) fn u32(&self, kind: u16) -> Option<u32> {
+        self.array(kind).map(u32::from_be_bytes)
+    }
+
+    /// The bytes before the NUL.
+    pub(super) fn string(&self, kind: u16) -> Option<&'a [u8]> {
+        self.get(kind)
+            .map(|bytes| bytes.split(|byte| *byte == 0).next().unwrap_or_default())
+    }
+
+    /// Three numbers, all of which have to be there.
+    pub(super) fn numbers(&self) -> Result<[u32; 3], i32> {
+        let number = |kind| self.u32(kind).ok_or(EINVAL);
+        Ok([number(1)?, number(2)?, number(3)?])
+    }
+}
+
+impl Rule {
+    fn check(self, payload: &[u8]) -> Result<(), i32> {
+        let len = payload.len();
+        match self {
+            Min(least) if len < least => Err(ERANGE),
+            UpTo(most) => match payload.first() {
+                Some(value) if *value <= most => Ok(()),
+                _ => Err(ERANGE),
+            },
+            Nest if (1..4).contains(&len) => Err(ERANGE),
+            Binary(most) if len > most => Err(ERANGE),
+            String(most) if !payload[..len.min(most + 1)].contains(&0) => Err(EINVAL),
+            String(most) if len > most + 1 => Err(ERANGE),
+            Refused => Err(EINVAL),
+            _ => Ok(()),
+        }
+    }
+}

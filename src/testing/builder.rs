@@ -1,0 +1,75 @@
+//! A fake kernel in the making: its release, and what an administrator sets.
+
+use super::kernel::Kernel;
+use super::machine::Machine;
+use super::release::{NEWEST, Release};
+use crate::error::{Error, Result};
+
+/// How a [`Kernel`] is to be. From [`Kernel::release`], or the default: of 6.18.
+#[derive(Debug)]
+#[must_use = "nothing is made before build"]
+pub struct KernelBuilder(Machine);
+
+impl Default for KernelBuilder {
+    fn default() -> Self {
+        Self(Machine::new(Release::of(NEWEST)))
+    }
+}
+
+impl KernelBuilder {
+    pub(super) fn of(release: &str) -> Result<Self> {
+        let version = Release::parse(release).ok_or_else(|| {
+            let said = format!("the release {release:?} is none of Linux from 4.19 on");
+            Error::invalid_input(said)
+        })?;
+        Ok(Self(Machine::new(Release::of(version))))
+    }
+
+    /// `nf_conntrack_acct`: do flows count their packets? The default is no.
+    pub fn accounting(mut self, on: bool) -> Self {
+        self.0.settings.accounting = on;
+        self
+    }
+
+    /// `nf_conntrack_timestamp`: do flows know when they began? The default is no.
+    pub fn timestamps(mut self, on: bool) -> Self {
+        self.0.settings.timestamps = on;
+        self
+    }
+
+    /// Is there a rule that uses labels, so that flows have room for them? The default is no.
+    pub fn labels(mut self, on: bool) -> Self {
+        self.0.settings.label_rule = on;
+        self
+    }
+
+    /// `nf_conntrack_events`: 0, 1, or 2 for flows that begin while somebody listens. The default is
+    /// that of the release, 2 from 5.19 on, and 1 before.
+    pub fn events(mut self, value: u8) -> Self {
+        self.0.settings.events = value;
+        self
+    }
+
+    /// `nf_conntrack_max`: how many flows the table takes. The default is 262 144.
+    pub fn max_flows(mut self, flows: u32) -> Self {
+        self.0.settings.max_flows = flows;
+        self
+    }
+
+    /// A kernel that is built without marks (`CONFIG_NF_CONNTRACK_MARK`): it ignores them.
+    pub fn without_marks(mut self) -> Self {
+        self.0.release.marks = false;
+        self
+    }
+
+    /// A kernel that is built without zones (`CONFIG_NF_CONNTRACK_ZONES`): it refuses them.
+    pub fn without_zones(mut self) -> Self {
+        self.0.release.zones = false;
+        self
+    }
+
+    /// The kernel.
+    pub fn build(self) -> Kernel {
+        Kernel::of(self.0)
+    }
+}

@@ -1,0 +1,333 @@
+//! Expectations: of flows that a helper, or a request, has announced.
+
+use std::time::Duration;
+
+use super::attrs::{self, Attrs};
+use super::create::timeout;
+use super::dump::What;
+use super::events::{EXPECT_DESTROY, EXPECT_NEW, IS_NEW};
+use super::machine::{Machine, Message, Outcome, netfilter};
+use super::tuple::{Tuple, WHOLE};
+use crate::wire::attr::Writer;
+use crate::wire::uapi::*;
+
+const MASTER: u16 = 1;
+const TUPLE: u16 = 2;
+const MASK: u16 = 3;
+const TIMEOUT: u16 = 4;
+const ID: u16 = 5;
+const HELP_NAME: u16 = 6;
+const ZONE: u16 = 7;
+const FLAGS: u16 = 8;
+const CLASS: u16 = 9;
+const NAT: u16 = 10;
+const FN: u16 = 11;
+const NAT_DIR: u16 = 1;
+const NAT_TUPLE: u16 = 2;
+
+const USERSPACE: u32 = 4;
+const KNOWN_FLAGS: u32 = 7;
+/// What the helpers' policy gives an expectation.
+const LIFE: Duration = Duration::from_secs(300);
+const FUNCTIONS: [&[u8]; 2] = [b"nat-follow-master", b"sip"];
+
+#[derive(Debug, Clone)]
+pub(super) struct Expectation {
+    pub(super) id: u32,
+    /// The id of the flow that expects.
+    pub(super) master: u32,
+    pub(super) tuple: Tuple,
+    pub(super) expires: Duration,
+    mask: ([u8; 16], u16),
+    zone: u16,
+    flags: u32,
+    class: u32,
+    nat: Option<(u32, Tuple)>,
+    function: Option<Vec<u8>>,
+}
+
+impl Expectation {
+    /// Is the tuple one that is expected? Of its source the mask's bits count.
+    fn expects(&self, tuple: &Tuple) -> bool {
+        let (mask, part) = self.mask;
+        let address = self.tuple.src.iter().zip(tuple.src).zip(mask);
+        let rest = Tuple {
+            src: self.tuple.src,
+            src_part: self.tuple.src_part,
+            ..*tuple
+        };
+        address
+            .into_iter()
+            .all(|((own, given), mask)| (own ^ given) & mask == 0)
+            && (self.tuple.src_part ^ tuple.src_part) & part == 0
+            && rest == self.tuple
+    }
+}
+
+impl Machine {
+    fn expect_zone(&self, message: &Message<'_>) -> u16 {
+        message.attrs.u16(ZONE).unwrap_or(0)
+    }
+
+    fn expect_tuple(&self, message: &Message<'_>, kind: u16) -> Result<Tuple, i32> {
+        let given = message.attrs.get(kind).ok_or(EINVAL)?;
+        Tuple::parse(&self.release, given, message.family, WHOLE, None)
+    }
+
+    fn find_expectation(&self, message: &Message<'_>, kind: u16) -> Result<Option<u32>, i32> {
+        let tuple = self.expect_tuple(message, kind)?;
+        let zone = self.expect_zone(message);
+        let mut all = self.expectations.iter();
+        let found = all.find(|(_, it)| it.zone == zone && it.expects(&tuple));
+        Ok(found.map(|(number, _)| *number))
+    }
+
+    /// `ctnetlink_new_expect`.
+    pub(super) fn new_expectation(&mut self, message: &Message<'_>) -> Result<Outcome, i32> {
+        if [TUPLE, MASK, MASTER]
+            .iter()
+            .any(|kind| !message.attrs.has(*kind))
+        {
+            return Err(EINVAL);
+        }
+        match self.find_expectation(message, TUPLE)? {
+            Some(_) if message.flags & NLM_F_EXCL != 0 => return Err(EEXIST),
+            Some(number) => {
+                let clock = self.clock;
+                let found = self.expectations.get_mut(&number);
+                if let (Some(found), Some(seconds)) = (found, message.attrs.u32(TIMEOUT)) {
+                    found.expires = clock + timeout(seconds);
+                }
+            }
+            None if message.flags & NLM_F_CREATE == 0 => return Err(ENOENT),
+            None => self.create_expectation(message)?,
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// `ctnetlink_create_expect`.
+    fn create_expectation(&mut self, message: &Message<'_>) -> Result<(), i32> {
+        let given = &message.attrs;
+        let tuple = self.expect_tuple(message, TUPLE)?;
+        let mask = self.expect_tuple(message, MASK)?;
+        let master = self.expect_tuple(message, MASTER)?;
+        let zone = self.expect_zone(message);
+        let of_both = super::tuple::Zone {
+            id: zone,
+            only: None,
+        };
+        let master = self.table.find(&master, of_both).ok_or(ENOENT)?;
+        let master = self.table.get(master).ok_or(ENOENT)?;
+        let help = master.help.as_ref().ok_or(EOPNOTSUPP)?;
+        let class = given.u32(CLASS).unwrap_or(0);
+        if class > 0 {
+            return Err(EINVAL);
+        }
+        let flags = given.u32(FLAGS).unwrap_or(0);
+        if flags & !KNOWN_FLAGS != 0 {
+            return Err(EINVAL);
+        }
+        let function = given.string(FN);
+        if function.is_some_and(|name| !FUNCTIONS.contains(&name)) {
+            return Err(EINVAL);
+        }
+        let nat = self.expect_nat(message)?;
+        help.name.as_ref().ok_or(EOPNOTSUPP)?;
+        let master = master.id;
+        // The helpers take one at a time: the oldest makes room.
+        let older = self.expectations.iter().find(|(_, it)| it.master == master);
+        if let Some(number) = older.map(|(number, _)| *number) {
+            self.remove_expectation(number, 0);
+        }
+        let expectation = Expectation {
+            id: self.table.next_id(),
+            master,
+            tuple,
+            mask: (mask.src, mask.src_part),
+            expires: self.clock + LIFE,
+            zone,
+            flags: flags & !USERSPACE,
+            class,
+            nat,
+            function: function.map(<[u8]>::to_vec),
+        };
+        self.stats.expect_create += 1;
+        let number = self
+            .expectations
+            .last_key_value()
+            .map_or(0, |(last, _)| last + 1);
+        self.expectations.insert(number, expectation.clone());
+        self.expect_event(&expectation, EXPECT_NEW, message.port);
+        Ok(())
+    }
+
+    fn expect_nat(&self, message: &Message<'_>) -> Result<Option<(u32, Tuple)>, i32> {
+        let Some(nat) = message.attrs.nest(NAT, attrs::EXPECT_NAT)? else {
+            return Ok(None);
+        };
+        let direction = nat.u32(NAT_DIR).ok_or(EINVAL)?;
+        let tuple = nat.get(NAT_TUPLE).ok_or(EINVAL)?;
+        if direction > 1 {
+            return Err(ERANGE);
+        }
+        let tuple = Tuple::parse(&self.release, tuple, message.family, WHOLE, None)?;
+        Ok(Some((direction, tuple)))
+    }
+
+    /// `ctnetlink_get_expect`.
+    pub(super) fn get_expectation(&mut self, message: &Message<'_>) -> Result<Outcome, i32> {
+        let given = &message.attrs;
+        if message.is_dump() {
+            if !given.has(MASTER) {
+                return self.start_dump(message, What::Expectations(message.family, None));
+            }
+            let tuple = self.expect_tuple(message, MASTER)?;
+            let id = self.expect_zone(message);
+            let zone = super::tuple::Zone { id, only: None };
+            let master = self.table.find(&tuple, zone).ok_or(ENOENT)?;
+            let master = self.table.get(master).ok_or(ENOENT)?;
+            if master.help.is_none() {
+                // No dump begins, and no end comes.
+                return Ok(Outcome::Done);
+            }
+            let what = What::Expectations(message.family, Some(master.id));
+            return self.start_dump(message, what);
+        }
+        let key = if given.has(TUPLE) { TUPLE } else { MASTER };
+        let number = self.find_expectation(message, key)?.ok_or(ENOENT)?;
+        let found = self.expectations.get(&number).ok_or(ENOENT)?;
+        check_id(given, found.id)?;
+        let ids = (message.seq, message.port);
+        let bytes = self.show_expectation(found, (0x0200, NLM_F_MULTI), ids);
+        self.answer(message.port, bytes, super::port::DATA);
+        Ok(Outcome::Done)
+    }
+
+    /// `ctnetlink_del_expect`.
+    pub(super) fn delete_expectation(&mut self, message: &Message<'_>) -> Result<Outcome, i32> {
+        let given = &message.attrs;
+        if given.has(TUPLE) {
+            let number = self.find_expectation(message, TUPLE)?.ok_or(ENOENT)?;
+            let found = self.expectations.get(&number).ok_or(ENOENT)?;
+            check_id(given, found.id)?;
+            self.remove_expectation(number, message.port);
+            return Ok(Outcome::Done);
+        }
+        let name = given.string(HELP_NAME);
+        let all = self.expectations.iter();
+        let met = all.filter(|(_, it)| name.is_none() || self.helper_of(it.master) == name);
+        let met: Vec<u32> = met.map(|(number, _)| *number).collect();
+        for number in met {
+            self.remove_expectation(number, message.port);
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn helper_of(&self, master: u32) -> Option<&[u8]> {
+        let flow = self
+            .table
+            .number_of(master)
+            .and_then(|number| self.table.get(number))?;
+        flow.help.as_ref()?.name.as_deref()
+    }
+
+    pub(super) fn remove_expectations_of(&mut self, master: u32) {
+        let all = self
+            .expectations
+            .iter()
+            .filter(|(_, it)| it.master == master);
+        let met: Vec<u32> = all.map(|(number, _)| *number).collect();
+        for number in met {
+            self.remove_expectation(number, 0);
+        }
+    }
+
+    pub(super) fn reap_expectations(&mut self) {
+        let clock = self.clock;
+        let all = self
+            .expectations
+            .iter()
+            .filter(|(_, it)| it.expires <= clock);
+        let met: Vec<u32> = all.map(|(number, _)| *number).collect();
+        for number in met {
+            self.remove_expectation(number, 0);
+        }
+    }
+
+    fn remove_expectation(&mut self, number: u32, cause: u32) {
+        if let Some(expectation) = self.expectations.remove(&number) {
+            self.stats.expect_delete += 1;
+            self.expect_event(&expectation, EXPECT_DESTROY, cause);
+        }
+    }
+
+    fn expect_event(&mut self, expectation: &Expectation, group: u32, cause: u32) {
+        let head = match group {
+            EXPECT_NEW => (0x0200, IS_NEW),
+            _ => (0x0202, 0),
+        };
+        let bytes = self.show_expectation(expectation, head, (0, cause));
+        self.multicast(group, bytes, cause, false);
+    }
+
+    /// `ctnetlink_exp_fill_info`.
+    pub(super) fn show_expectation(
+        &self,
+        expectation: &Expectation,
+        head: (u16, u16),
+        ids: (u32, u32),
+    ) -> Vec<u8> {
+        let Expectation { tuple, mask, .. } = expectation;
+        let mask = Tuple {
+            src: mask.0,
+            src_part: mask.1,
+            dst: [0xff; 16],
+            dst_part: u16::MAX,
+            ..*tuple
+        };
+        let left = expectation.expires.saturating_sub(self.clock).as_secs() as u32;
+        netfilter(head, ids, (tuple.family, 0), |w| {
+            let nest = |w: &mut Writer<'_>, kind, tuple: &Tuple| {
+                w.nest(kind, |w| tuple.write(&self.release, w));
+            };
+            nest(w, TUPLE, tuple);
+            nest(w, MASK, &mask);
+            let master = self.table.number_of(expectation.master);
+            if let Some(master) = master.and_then(|number| self.table.get(number)) {
+                nest(w, MASTER, &master.tuples[0]);
+            }
+            if let Some((direction, tuple)) = &expectation.nat {
+                w.nest(NAT, |w| {
+                    w.put(NAT_DIR, direction);
+                    let source = Tuple {
+                        dst: [0; 16],
+                        dst_part: 0,
+                        ..*tuple
+                    };
+                    nest(w, NAT_TUPLE, &source);
+                });
+            }
+            w.put(TIMEOUT, &left);
+            w.put(ID, &expectation.id);
+            w.put(FLAGS, &expectation.flags);
+            w.put(CLASS, &expectation.class);
+            let names = [
+                (HELP_NAME, self.helper_of(expectation.master)),
+                (FN, expectation.function.as_deref()),
+            ];
+            for (kind, name) in names {
+                if let Some(name) = name {
+                    let name: Vec<u8> = name.iter().copied().chain([0]).collect();
+                    w.put(kind, &name.into_boxed_slice());
+                }
+            }
+        })
+    }
+}
+
+fn check_id(given: &Attrs<'_>, id: u32) -> Result<(), i32> {
+    match given.u32(ID) {
+        Some(wanted) if wanted != id => Err(ENOENT),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,273 @@
+//! The whole state of a fake kernel, and what it does with a datagram of requests.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use super::attrs::{self, Attrs};
+use super::entry::Now;
+use super::expectation::Expectation;
+use super::faults::Faults;
+use super::port::{ACK, Port};
+use super::release::{FilteredFlush, Release};
+use super::stats::CpuStats;
+use super::table::Table;
+use super::tuple::Zone;
+use crate::wire::attr::{Writer, align4};
+use crate::wire::uapi::*;
+
+const NLM_F_ECHO: u16 = 8;
+const BATCH_BEGIN: u16 = 0x10;
+const NLMSG_HEADER: usize = 16;
+const HEADERS: usize = 20;
+
+/// Subsystems of nfnetlink.
+const CTNETLINK: u8 = 1;
+const CTNETLINK_EXP: u8 = 2;
+
+/// What an administrator sets.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) accounting: bool,
+    pub(super) timestamps: bool,
+    pub(super) label_rule: bool,
+    pub(super) events: u8,
+    pub(super) max_flows: u32,
+    pub(super) helpers: Vec<(Vec<u8>, u8)>,
+}
+
+#[derive(Debug)]
+pub(super) struct Machine {
+    pub(super) release: Release,
+    pub(super) settings: Settings,
+    pub(super) clock: Duration,
+    pub(super) start: SystemTime,
+    pub(super) table: Table,
+    pub(super) expectations: BTreeMap<u32, Expectation>,
+    pub(super) ports: BTreeMap<u32, Port>,
+    pub(super) stats: CpuStats,
+    pub(super) faults: Faults,
+    pub(super) last_port: u32,
+}
+
+/// One request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Message<'a> {
+    pub(super) kind: u16,
+    pub(super) flags: u16,
+    pub(super) seq: u32,
+    pub(super) family: u8,
+    pub(super) version: u8,
+    pub(super) port: u32,
+    pub(super) attrs: Attrs<'a>,
+}
+
+impl Message<'_> {
+    /// Is it a dump? Either bit does.
+    pub(super) fn is_dump(&self) -> bool {
+        self.flags & NLM_F_DUMP != 0
+    }
+
+    pub(super) fn wants_echo(&self) -> bool {
+        self.flags & NLM_F_ECHO != 0
+    }
+}
+
+/// What a request came to.
+pub(super) enum Outcome {
+    Done,
+    /// A dump has begun: its end is its answer.
+    Dumping,
+}
+
+impl Machine {
+    pub(super) fn new(release: Release) -> Self {
+        let helpers = [
+            ("ftp", IPPROTO_TCP),
+            ("sip", IPPROTO_UDP),
+            ("sip", IPPROTO_TCP),
+            ("tftp", IPPROTO_UDP),
+            ("irc", IPPROTO_TCP),
+        ];
+        Self {
+            settings: Settings {
+                accounting: false,
+                timestamps: false,
+                label_rule: false,
+                events: release.events,
+                max_flows: 262_144,
+                helpers: helpers.map(|(name, proto)| (name.into(), proto)).into(),
+            },
+            release,
+            clock: Duration::ZERO,
+            start: SystemTime::now(),
+            table: Table::default(),
+            expectations: BTreeMap::new(),
+            ports: BTreeMap::new(),
+            stats: CpuStats::default(),
+            faults: Faults::default(),
+            last_port: 0,
+        }
+    }
+
+    pub(super) fn now(&self) -> Now {
+        Now::at(self.clock, self.start)
+    }
+
+    /// Acts on a datagram (`nfnetlink_rcv`, `netlink_rcv_skb`).
+    pub(super) fn receive(&mut self, port: u32, mut datagram: &[u8]) {
+        self.reap();
+        let mut is_first = true;
+        while let Some((header, message)) = split(datagram) {
+            if std::mem::take(&mut is_first) {
+                // Rights are looked at once: nobody answers the others.
+                if self.faults.is_denied() {
+                    return self.acknowledge(port, message, EPERM);
+                }
+                if header.kind == BATCH_BEGIN {
+                    return self.acknowledge(port, message, EOPNOTSUPP);
+                }
+            }
+            let asked = header.flags & NLM_F_REQUEST != 0 && header.kind >= NLMSG_MIN_TYPE;
+            let outcome = match asked {
+                true => self.act(port, header, message),
+                false => Ok(Outcome::Done),
+            };
+            match outcome {
+                Ok(Outcome::Dumping) => {}
+                Ok(Outcome::Done) if header.flags & NLM_F_ACK == 0 => {}
+                Ok(Outcome::Done) => self.acknowledge(port, message, 0),
+                Err(errno) => self.acknowledge(port, message, errno),
+            }
+            datagram = &datagram[align4(message.len()).min(datagram.len())..];
+        }
+    }
+
+    fn act(&mut self, port: u32, header: Header, message: &[u8]) -> Result<Outcome, i32> {
+        let Some(&[.., family, version, _, _]) = message.first_chunk::<HEADERS>() else {
+            return Ok(Outcome::Done);
+        };
+        let [subsystem, number] = header.kind.to_be_bytes();
+        let (policy, last) = match (subsystem, number) {
+            (CTNETLINK, 0..=7) => (attrs::FLOW, self.release.last_attribute),
+            (CTNETLINK_EXP, 0..=3) => (attrs::EXPECT, u16::MAX),
+            _ => return Err(EINVAL),
+        };
+        // The statistics look at no attribute.
+        let attributes = match header.kind {
+            0x0104..=0x0107 | 0x0203 => &[],
+            _ => &message[HEADERS..],
+        };
+        let message = Message {
+            kind: header.kind,
+            flags: header.flags,
+            seq: header.seq,
+            family,
+            version,
+            port,
+            attrs: Attrs::parse(attributes, policy, last)?,
+        };
+        match header.kind {
+            IPCTNL_MSG_CT_NEW => self.new_flow(&message),
+            IPCTNL_MSG_CT_GET | IPCTNL_MSG_CT_GET_CTRZERO => self.get_flow(&message),
+            IPCTNL_MSG_CT_DELETE => self.delete_flow(&message),
+            IPCTNL_MSG_CT_GET_STATS => self.get_stats(&message),
+            0x0104 => self.get_cpu_stats(&message),
+            IPCTNL_MSG_CT_GET_DYING | IPCTNL_MSG_CT_GET_UNCONFIRMED => self.get_others(&message),
+            0x0200 => self.new_expectation(&message),
+            0x0201 => self.get_expectation(&message),
+            0x0202 => self.delete_expectation(&message),
+            _ => self.get_expectation_stats(&message),
+        }
+    }
+
+    /// `netlink_ack`.
+    fn acknowledge(&mut self, port: u32, message: &[u8], errno: i32) {
+        let Some(options) = self.ports.get(&port).map(|port| port.options) else {
+            return;
+        };
+        let capped = errno == 0 || options.cap_ack;
+        let flags = if capped { NLM_F_CAPPED } else { 0 };
+        let seq = split(message).map_or(0, |(header, _)| header.seq);
+        let echoed = if capped {
+            &message[..NLMSG_HEADER]
+        } else {
+            message
+        };
+        let bytes = frame(NLMSG_ERROR, flags, seq, port, |out| {
+            out.extend_from_slice(&(-errno).to_ne_bytes());
+            out.extend_from_slice(echoed);
+        });
+        let truesize = ACK + (bytes.len() - 36);
+        self.answer(port, bytes, truesize);
+    }
+
+    /// The zone of a request, of both directions.
+    pub(super) fn zone(&self, message: &Message<'_>) -> Result<Zone, i32> {
+        match message.attrs.u16(CTA_ZONE) {
+            Some(_) if !self.release.zones => Err(EOPNOTSUPP),
+            id => Ok(Zone {
+                id: id.unwrap_or(0),
+                only: None,
+            }),
+        }
+    }
+
+    /// Does a filter in a flush stand for itself?
+    pub(super) fn filters_flushes(&self) -> bool {
+        self.release.filtered_flush == FilteredFlush::Applied
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Header {
+    kind: u16,
+    flags: u16,
+    seq: u32,
+}
+
+/// The first message, where its length is that of a message.
+fn split(datagram: &[u8]) -> Option<(Header, &[u8])> {
+    let [l0, l1, l2, l3, k0, k1, f0, f1, s0, s1, s2, s3, ..] =
+        *datagram.first_chunk::<NLMSG_HEADER>()?;
+    let len = u32::from_ne_bytes([l0, l1, l2, l3]) as usize;
+    let message = datagram.get(..len).filter(|_| len >= NLMSG_HEADER)?;
+    let header = Header {
+        kind: u16::from_ne_bytes([k0, k1]),
+        flags: u16::from_ne_bytes([f0, f1]),
+        seq: u32::from_ne_bytes([s0, s1, s2, s3]),
+    };
+    Some((header, message))
+}
+
+/// A message of the kernel.
+pub(super) fn frame(
+    kind: u16,
+    flags: u16,
+    seq: u32,
+    port: u32,
+    fill: impl FnOnce(&mut Vec<u8>),
+) -> Vec<u8> {
+    let mut bytes = vec![0; NLMSG_HEADER];
+    fill(&mut bytes);
+    let len = bytes.len() as u32;
+    bytes[..4].copy_from_slice(&len.to_ne_bytes());
+    bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
+    bytes[6..8].copy_from_slice(&flags.to_ne_bytes());
+    bytes[8..12].copy_from_slice(&seq.to_ne_bytes());
+    bytes[12..16].copy_from_slice(&port.to_ne_bytes());
+    bytes
+}
+
+/// A message of nfnetlink.
+pub(super) fn netfilter(
+    (kind, flags): (u16, u16),
+    (seq, port): (u32, u32),
+    (family, resource): (u8, u16),
+    fill: impl FnOnce(&mut Writer<'_>),
+) -> Vec<u8> {
+    frame(kind, flags, seq, port, |out| {
+        out.extend_from_slice(&[family, 0]);
+        out.extend_from_slice(&resource.to_be_bytes());
+        fill(&mut Writer(out));
+    })
+}

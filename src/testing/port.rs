@@ -1,0 +1,175 @@
+//! What the kernel keeps for each socket: a receive queue that is counted in bytes, and overflows.
+
+use std::collections::VecDeque;
+use std::task::Waker;
+use std::time::Duration;
+
+use super::dump::Dump;
+use super::faults::AnswerFault;
+use super::machine::Machine;
+use crate::wire::uapi::ENOBUFS;
+
+/// What an ACK, and any other small datagram, takes of a receive queue.
+pub(super) const ACK: usize = 832;
+pub(super) const DATA: usize = 1280;
+/// `SK_RMEM_MAX`, and what `SO_RCVBUF` is at least.
+const QUEUE: usize = 212_992;
+const FLOOR: usize = 2304;
+/// What the kernel keeps of a send queue for itself.
+const SEND_OVERHEAD: usize = 32;
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Options {
+    pub(super) cap_ack: bool,
+    pub(super) no_enobufs: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Port {
+    pub(super) options: Options,
+    /// Bit n - 1 is group n.
+    pub(super) groups: u32,
+    pub(super) dump: Option<Dump>,
+    /// The largest buffer that was received into.
+    pub(super) largest: usize,
+    pub(super) timeout: Option<Duration>,
+    pub(super) room: usize,
+    pub(super) used: usize,
+    pub(super) drops: u64,
+    queue: VecDeque<(Vec<u8>, usize)>,
+    congested: bool,
+    error: Option<i32>,
+    /// A datagram that comes behind the next one.
+    late: Option<(Vec<u8>, usize)>,
+    pub(super) wakers: Vec<Waker>,
+}
+
+impl Default for Port {
+    fn default() -> Self {
+        Self {
+            options: Options::default(),
+            groups: 0,
+            dump: None,
+            largest: 0,
+            timeout: None,
+            room: QUEUE,
+            used: 0,
+            drops: 0,
+            queue: VecDeque::new(),
+            congested: false,
+            error: None,
+            late: None,
+            wakers: Vec::new(),
+        }
+    }
+}
+
+impl Port {
+    /// The kernel doubles what is asked for, within its limits.
+    pub(super) fn set_room(&mut self, bytes: usize) {
+        self.room = (bytes.min(QUEUE) * 2).max(FLOOR);
+    }
+
+    pub(super) fn send_room(&self) -> usize {
+        QUEUE - SEND_OVERHEAD
+    }
+
+    pub(super) fn is_readable(&self) -> bool {
+        self.error.is_some() || !self.queue.is_empty()
+    }
+
+    /// Is there a datagram that comes behind the next?
+    pub(super) fn holds_back(&self) -> bool {
+        self.late.is_some()
+    }
+
+    pub(super) fn has_datagram(&self) -> bool {
+        self.error.is_none() && !self.queue.is_empty()
+    }
+
+    /// Queues a datagram where there is room for it; else it is lost, and the socket told so.
+    fn push(&mut self, bytes: Vec<u8>, truesize: usize) {
+        let fits = self.used == 0 || self.used + truesize <= self.room;
+        if self.congested || !fits {
+            self.drops += 1;
+            return self.overrun();
+        }
+        self.force(bytes, truesize);
+    }
+
+    /// Queues a datagram whose room has been looked at.
+    pub(super) fn force(&mut self, bytes: Vec<u8>, truesize: usize) {
+        self.used += truesize;
+        self.queue.push_back((bytes, truesize));
+    }
+
+    /// `netlink_overrun`: from now on all is lost, until the queue has been emptied.
+    pub(super) fn overrun(&mut self) {
+        if !self.options.no_enobufs && !std::mem::replace(&mut self.congested, true) {
+            self.error = Some(ENOBUFS);
+        }
+    }
+
+    /// The next datagram, or an error before those that are older than it. `None` where there is
+    /// nothing.
+    pub(super) fn pop(&mut self) -> Option<Result<Vec<u8>, i32>> {
+        let popped = match self.error.take() {
+            Some(errno) => Some(Err(errno)),
+            None => self.queue.pop_front().map(|(bytes, truesize)| {
+                self.used -= truesize;
+                Ok(bytes)
+            }),
+        };
+        if self.queue.is_empty() {
+            self.congested = false;
+        }
+        popped
+    }
+}
+
+impl Machine {
+    /// Hands an answer to the one who asked.
+    pub(super) fn answer(&mut self, port: u32, bytes: Vec<u8>, truesize: usize) {
+        let fault = self.faults.of_answer();
+        if let Some(port) = self.ports.get_mut(&port) {
+            port.with_fault(fault, bytes, truesize, Port::push);
+        }
+    }
+
+    /// Hands over a datagram of a dump: its room has been looked at.
+    pub(super) fn answer_dump(&mut self, port: u32, bytes: Vec<u8>, truesize: usize) {
+        let fault = self.faults.of_answer();
+        if let Some(port) = self.ports.get_mut(&port) {
+            port.with_fault(fault, bytes, truesize, Port::force);
+        }
+    }
+
+    /// Hands an event to a listener.
+    pub(super) fn tell(&mut self, port: u32, bytes: Vec<u8>) {
+        if let Some(port) = self.ports.get_mut(&port) {
+            port.push(bytes, DATA);
+        }
+    }
+}
+
+impl Port {
+    fn with_fault(
+        &mut self,
+        fault: Option<AnswerFault>,
+        mut bytes: Vec<u8>,
+        truesize: usize,
+        put: fn(&mut Self, Vec<u8>, usize),
+    ) {
+        match fault {
+            Some(AnswerFault::Lost) => return,
+            Some(AnswerFault::Late) => return self.late = Some((bytes, truesize)),
+            Some(AnswerFault::CutTo(len)) => bytes.truncate(len),
+            Some(AnswerFault::Twice) => put(self, bytes.clone(), truesize),
+            None => {}
+        }
+        put(self, bytes, truesize);
+        if let Some((bytes, truesize)) = self.late.take() {
+            self.force(bytes, truesize);
+        }
+    }
+}

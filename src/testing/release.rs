@@ -1,0 +1,128 @@
+//! Releases of Linux as data: what each one knows, ignores, inverts and refuses.
+
+/// A release: major and minor number.
+pub(super) type Version = (u16, u16);
+
+/// The releases that are played: those in wide use, and those between which a request changes its
+/// meaning.
+pub(super) const RELEASES: [Version; 15] = [
+    (4, 19),
+    (5, 2),
+    (5, 3),
+    (5, 4),
+    (5, 8),
+    (5, 10),
+    (5, 15),
+    (6, 1),
+    (6, 6),
+    (6, 8),
+    (6, 10),
+    (6, 12),
+    (6, 14),
+    (6, 18),
+    (7, 3),
+];
+
+/// What becomes of a flush with `CTA_FILTER`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FilteredFlush {
+    /// It is a flush of everything.
+    Ignored,
+    /// EOPNOTSUPP, and nothing is removed.
+    Refused,
+    /// What the filter matches is removed.
+    Applied,
+}
+
+/// What a kernel does.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Release {
+    pub(super) version: Version,
+    /// Is it built with marks, and with zones?
+    pub(super) marks: bool,
+    pub(super) zones: bool,
+    /// `CTA_MAX`: attributes beyond it are skipped unseen.
+    pub(super) last_attribute: u16,
+    /// Do filters by status, and a mark without its mask, count?
+    pub(super) status_filter: bool,
+    pub(super) zone_filter: bool,
+    pub(super) tuple_filter: bool,
+    pub(super) filtered_flush: FilteredFlush,
+    /// Does a flush of version 1 keep to its family?
+    pub(super) flush_by_family: bool,
+    /// Is the timeout of a flow with `IPS_FIXED_TIMEOUT` settled for ever?
+    pub(super) fixed_timeout: bool,
+    /// Do ends tell the timeout that was left and the protocol's state?
+    pub(super) full_destroy: bool,
+    /// Do protocols 33 and 136 have ports?
+    pub(super) dccp: bool,
+    pub(super) udplite: bool,
+    /// `CTA_STATS_CLASH_RESOLVE` and `CTA_STATS_CHAIN_TOOLONG`.
+    pub(super) last_counter: u16,
+    /// Does a dump begin without a walk where the receive queue has no room for its datagram?
+    pub(super) defers_dumps: bool,
+    /// `CTA_TIMESTAMP_EVENT` in events.
+    pub(super) event_time: bool,
+    /// `nf_conntrack_events` where nobody has set it.
+    pub(super) events: u8,
+}
+
+impl Release {
+    pub(super) fn of(version: Version) -> Self {
+        let since = |major, minor| version >= (major, minor);
+        // Each line has the release that the rule holds from, the newest first.
+        Self {
+            version,
+            marks: true,
+            zones: true,
+            last_attribute: match () {
+                _ if since(6, 14) => 27,
+                _ if since(5, 15) => 26,
+                _ if since(5, 8) => 25,
+                _ => 24,
+            },
+            status_filter: since(5, 15),
+            zone_filter: since(6, 8),
+            tuple_filter: since(5, 8),
+            filtered_flush: match () {
+                _ if since(6, 11) => FilteredFlush::Applied,
+                _ if since(5, 8) => FilteredFlush::Refused,
+                _ => FilteredFlush::Ignored,
+            },
+            flush_by_family: since(5, 3),
+            fixed_timeout: since(6, 0),
+            full_destroy: since(5, 10),
+            dccp: !since(6, 17),
+            udplite: !since(7, 0),
+            last_counter: match () {
+                _ if since(5, 15) => 15,
+                _ if since(5, 10) => 14,
+                _ => 13,
+            },
+            defers_dumps: since(6, 1),
+            event_time: since(6, 14),
+            events: if since(5, 19) { 2 } else { 1 },
+        }
+    }
+
+    /// Reads `6.18`, or what `uname -r` prints.
+    pub(super) fn parse(text: &str) -> Option<Version> {
+        let mut numbers = text.split(|c: char| !c.is_ascii_digit());
+        let version = (numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?);
+        (version >= RELEASES[0]).then_some(version)
+    }
+
+    /// Has the protocol two ports, or keys as GRE has?
+    pub(super) fn has_ports(&self, protocol: u8) -> bool {
+        use crate::wire::uapi::*;
+        match protocol {
+            IPPROTO_TCP | IPPROTO_UDP | IPPROTO_SCTP | IPPROTO_GRE => true,
+            IPPROTO_DCCP => self.dccp,
+            IPPROTO_UDPLITE => self.udplite,
+            _ => false,
+        }
+    }
+}
+
+/// The release after which the rules of this crate's model are not known.
+pub(super) const NEWEST: Version = (6, 18);

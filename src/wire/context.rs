@@ -1,0 +1,34 @@
+//! What the rows of a message tell one another.
+
+/// The direction of a flow that a row is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Orig,
+    Reply,
+}
+
+/// What one attribute of a message says about others: the zones, which stand at the top level or
+/// inside the tuple of the one direction that they are for.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Context {
+    pub(crate) zone: Option<u16>,
+    pub(crate) zone_orig: Option<u16>,
+    pub(crate) zone_reply: Option<u16>,
+    /// The direction that the row at hand is of, where it is a flow's.
+    pub(crate) direction: Option<Way>,
+}
+
+impl Context {
+    /// The zone inside the tuple of the row at hand.
+    pub(crate) fn zone_of_direction(&mut self) -> Option<&mut Option<u16>> {
+        match self.direction? {
+            Way::Orig => Some(&mut self.zone_orig),
+            Way::Reply => Some(&mut self.zone_reply),
+        }
+    }
+
+    /// The context for a row of this direction.
+    pub(crate) fn of(&self, direction: Option<Way>) -> Self {
+        Self { direction, ..*self }
+    }
+}

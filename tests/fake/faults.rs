@@ -1,0 +1,235 @@
+//! Each fault, through each lane that it can meet.
+
+use std::time::{Duration, Instant};
+
+use ctnetlink::testing::{AnswerFault, Kernel, RequestFault};
+use ctnetlink::{Change, ErrorKind, Patch, Table};
+use futures::TryStreamExt;
+
+use crate::{fill, hasty, list, new, run, udp};
+
+/// A list's second datagram of flows, or its end: before the first, two say how it begins.
+const SECOND: u64 = 3;
+
+fn marks(n: u16) -> impl Iterator<Item = Change> + Send {
+    (0..n).map(|n| Change::Update(udp(n).into(), Patch::new().mark(7)))
+}
+
+#[test]
+fn lost_answers_of_a_keyed_request() {
+    run(async {
+        let kernel = Kernel::new();
+        let handle = kernel.connect();
+        kernel.on_request(0, RequestFault::AnswersLost);
+        assert!(handle.create(new(1)).await.is_err());
+        assert_eq!(kernel.flows().len(), 1, "it was done");
+        assert!(
+            handle.get(udp(1)).await.unwrap().is_some(),
+            "and the next is answered"
+        );
+    });
+}
+
+#[test]
+fn an_overrun_of_a_keyed_request() {
+    run(async {
+        let kernel = Kernel::new();
+        let handle = kernel.connect();
+        kernel.on_request(0, RequestFault::Overrun);
+        assert_eq!(
+            handle.create(new(1)).await.unwrap_err().kind(),
+            ErrorKind::Overrun
+        );
+        assert!(handle.get(udp(1)).await.unwrap().is_some());
+    });
+}
+
+#[test]
+fn rights_that_are_taken_away() {
+    run(async {
+        let kernel = Kernel::new();
+        fill(&kernel, 100);
+        let handle = kernel.connect();
+        assert!(handle.get(udp(1)).await.unwrap().is_some());
+        kernel.on_request(0, RequestFault::Denied);
+        assert!(handle.get(udp(1)).await.unwrap_err().is_permission_denied());
+        assert!(list(&handle).await.unwrap_err().is_permission_denied());
+        assert!(
+            handle
+                .flush(Table::Conntrack)
+                .await
+                .unwrap_err()
+                .is_permission_denied()
+        );
+        let report = handle.bulk(marks(100)).await;
+        assert!(report.is_err() || report.is_ok_and(|report| report.failed.len() == 100));
+        assert_eq!(kernel.flows().len(), 100);
+        let refused = ctnetlink::Options::new().kernel(&kernel).new_connection();
+        assert!(refused.unwrap_err().is_permission_denied());
+        kernel.recover();
+        assert_eq!(list(&handle).await.unwrap().len(), 100);
+    });
+}
+
+#[test]
+fn interrupted_sends_are_made_again() {
+    run(async {
+        let kernel = Kernel::new();
+        fill(&kernel, 10);
+        let handle = kernel.connect();
+        for n in 0..3 {
+            kernel.on_request(2 * n, RequestFault::Interrupted);
+        }
+        handle.set_mark(udp(1), 7).await.unwrap();
+        assert_eq!(list(&handle).await.unwrap().len(), 10);
+        assert_eq!(handle.bulk(marks(10)).await.unwrap().applied, 10);
+    });
+}
+
+/// A send that is refused has changed nothing: it is told, or made in smaller parts.
+#[test]
+fn sends_that_are_refused() {
+    run(async {
+        for fault in [RequestFault::TooLong, RequestFault::NoMemory] {
+            let kernel = Kernel::new();
+            let handle = kernel.connect();
+            handle.create(new(0)).await.unwrap();
+            kernel.on_request(0, fault);
+            assert!(handle.create(new(1)).await.is_err(), "{fault:?}");
+            assert_eq!(kernel.flows().len(), 1, "{fault:?}");
+            kernel.on_request(0, fault);
+            assert!(list(&handle).await.is_err(), "{fault:?}");
+            assert_eq!(list(&handle).await.unwrap().len(), 1, "{fault:?}");
+        }
+    });
+}
+
+/// All that was asked for is accounted for, whatever became of the answers.
+#[test]
+fn faults_among_many_changes() {
+    run(async {
+        for fault in [
+            RequestFault::AnswersLost,
+            RequestFault::Overrun,
+            RequestFault::TooLong,
+            RequestFault::NoMemory,
+            RequestFault::Interrupted,
+        ] {
+            let kernel = Kernel::new();
+            fill(&kernel, 300);
+            let handle = hasty(&kernel).await;
+            kernel.on_request(1, fault);
+            let report = handle.bulk(marks(300)).await.unwrap();
+            let told = report.applied + report.gone + report.failed.len() as u64;
+            assert_eq!(told, 300, "{fault:?}: {report:?}");
+            let marked = kernel
+                .flows()
+                .iter()
+                .filter(|flow| flow.mark == Some(7))
+                .count();
+            assert!(report.applied as usize <= marked, "{fault:?}: {report:?}");
+        }
+    });
+}
+
+#[test]
+fn a_stuck_kernel_is_given_up() {
+    run(async {
+        let kernel = Kernel::new();
+        fill(&kernel, 10);
+        let handle = hasty(&kernel).await;
+        kernel.on_request(0, RequestFault::Stuck);
+        assert!(list(&handle).await.is_err());
+        assert!(handle.get(udp(1)).await.is_err());
+        kernel.recover();
+        assert_eq!(list(&handle).await.unwrap().len(), 10);
+        assert!(handle.get(udp(1)).await.unwrap().is_some());
+    });
+}
+
+#[test]
+fn a_busy_kernel_is_waited_for() {
+    run(async {
+        let kernel = Kernel::new();
+        fill(&kernel, 10);
+        let handle = kernel.connect();
+        let busy = Duration::from_millis(60);
+        kernel.on_request(0, RequestFault::Delay(busy));
+        let begun = Instant::now();
+        assert_eq!(list(&handle).await.unwrap().len(), 10);
+        assert!(begun.elapsed() >= busy);
+    });
+}
+
+#[test]
+fn a_dump_without_its_end_is_no_whole_one() {
+    run(async {
+        let kernel = Kernel::new();
+        fill(&kernel, 10);
+        let handle = hasty(&kernel).await;
+        kernel.on_answer(SECOND, AnswerFault::Lost);
+        assert!(list(&handle).await.is_err());
+        assert_eq!(list(&handle).await.unwrap().len(), 10);
+    });
+}
+
+#[test]
+fn a_datagram_that_is_cut_short_is_an_item() {
+    run(async {
+        let kernel = Kernel::new();
+        fill(&kernel, 1000);
+        let handle = hasty(&kernel).await;
+        kernel.on_answer(SECOND, AnswerFault::CutTo(1000));
+        let mut flows = handle.list(Table::Conntrack).await.unwrap();
+        let (mut whole, mut broken) = (0, 0);
+        loop {
+            match flows.try_next().await {
+                Ok(Some(_)) => whole += 1,
+                Ok(None) => break,
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Decode);
+                    broken += 1;
+                }
+            }
+        }
+        assert_eq!(broken, 1);
+        assert!(whole < 1000);
+    });
+}
+
+#[test]
+fn parts_of_a_dump_that_come_twice_or_late() {
+    run(async {
+        for fault in [AnswerFault::Twice, AnswerFault::Late] {
+            let kernel = Kernel::new();
+            fill(&kernel, 1000);
+            let handle = hasty(&kernel).await;
+            kernel.on_answer(SECOND, fault);
+            let flows = list(&handle).await.unwrap();
+            let mut sources: Vec<_> = flows.iter().map(|flow| flow.orig.src()).collect();
+            sources.sort();
+            sources.dedup();
+            assert_eq!(sources.len(), 1000, "{fault:?}");
+            assert_eq!(flows.len() > 1000, fault == AnswerFault::Twice);
+        }
+    });
+}
+
+/// What is left of one request's answers is not another's.
+#[test]
+fn an_answer_that_comes_late() {
+    run(async {
+        let kernel = Kernel::new();
+        fill(&kernel, 10);
+        let handle = hasty(&kernel).await;
+        kernel.on_answer(0, AnswerFault::Late);
+        let mut answered = 0;
+        for n in 1..6 {
+            if let Ok(found) = handle.get(udp(n)).await {
+                assert_eq!(found.map(|flow| flow.orig), Some(udp(n)));
+                answered += 1;
+            }
+        }
+        assert!(answered > 0);
+    });
+}
