@@ -33,7 +33,10 @@ pub enum Table {
     Unconfirmed,
 }
 
-/// A list of flows to be: see [`ConntrackHandle::list`](crate::ConntrackHandle::list).
+/// A list of flows to be: `.await` gives a [`FlowStream`]; `.into_future()`
+/// is the future of it, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+///
+/// See [`ConntrackHandle::list`](crate::ConntrackHandle::list).
 #[derive(Debug, Clone)]
 #[must_use = "nothing is sent before it is awaited"]
 pub struct List {

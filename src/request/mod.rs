@@ -10,6 +10,7 @@ mod dump;
 pub(crate) mod events;
 pub(crate) mod expectation;
 pub(crate) mod flush;
+mod gather;
 pub(crate) mod get;
 pub(crate) mod get_many;
 pub(crate) mod list;
