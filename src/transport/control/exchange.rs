@@ -82,13 +82,14 @@ impl Exchange {
             .map(|replies| Box::pin(replies) as Replies)
             .map_err(|_| Error::closed())?;
         // It reads before it sends: the answers are for the second poll.
-        for _ in 0..2 {
-            if Pin::new(&mut self.connection).poll(&mut cx).is_ready() {
-                return Err(self.socket.failure());
-            }
-        }
-        while let Poll::Ready(Some(message)) = replies.as_mut().poll_next(&mut cx) {
-            answers.take(message);
+        self.poll(&mut cx)?;
+        self.poll(&mut cx)?;
+        answers.take_all(&mut replies, &mut cx);
+        if !answers.are_complete() {
+            // What was counted for an answer was something else: to be read to its end.
+            self.socket.expect_more();
+            self.poll(&mut cx)?;
+            answers.take_all(&mut replies, &mut cx);
         }
         let mut overran = false;
         while let Poll::Ready(Some((message, _))) = self.unsolicited.as_mut().poll_next(&mut cx) {
@@ -113,6 +114,13 @@ impl Exchange {
         }
     }
 
+    fn poll(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        match Pin::new(&mut self.connection).poll(cx) {
+            Poll::Ready(()) => Err(self.socket.failure()),
+            Poll::Pending => Ok(()),
+        }
+    }
+
     /// Sends the requests of a datagram that the kernel found too large.
     fn send_by_halves(&mut self, datagram: &[u8]) -> Result<Vec<Result<Reply>>> {
         let mut first = Request::all(datagram);
@@ -134,6 +142,12 @@ impl Answers {
 
     fn are_complete(&self) -> bool {
         self.verdicts.iter().all(Option::is_some)
+    }
+
+    fn take_all(&mut self, replies: &mut Replies, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(message)) = replies.as_mut().poll_next(cx) {
+            self.take(message);
+        }
     }
 
     fn take(&mut self, message: Message) {
