@@ -143,6 +143,10 @@ impl ConntrackHandle {
     /// uses them, counters where `nf_conntrack_acct` is 1, a timestamp where
     /// `nf_conntrack_timestamp` is.
     ///
+    /// A full table (`nf_conntrack_max`) may evict for it, as for a packet (early drop): the kernel
+    /// looks at a few buckets, and removes a flow of the namespace there that is not
+    /// [`ASSURED`](crate::Status::ASSURED). Where it finds none, the create is refused.
+    ///
     /// # Errors
     ///
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, where the parts do
@@ -150,7 +154,7 @@ impl ConntrackHandle {
     /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where one of its tuples is in use;
     /// - [`NotFound`](crate::ErrorKind::NotFound) where its master is not in the table;
     /// - [`Unsupported`](crate::ErrorKind::Unsupported) where the kernel lacks the helper;
-    /// - [`TableFull`](crate::ErrorKind::TableFull).
+    /// - [`TableFull`](crate::ErrorKind::TableFull) where nothing could be evicted.
     ///
     /// # Cancellation
     ///

@@ -119,8 +119,21 @@
 //! **Absent and zero.** An attribute that the kernel did not send is `None`; mark 0, timeout 0 and no
 //! labels are values. Unknown attributes are skipped, unknown states and status bits kept.
 //!
-//! **tracing.** Each request is a span `ctnetlink` at debug level with `verb`, `family`, `seq` and
-//! `outcome`. Events that were lost are one line a gap at warn level. Nothing is logged per message.
+//! **tracing.** Each request is a span `ctnetlink` at debug level with what it is about (`verb`,
+//! `netns`, `family`, `key`, `filter`), what the kernel compared (`kernel_filtered`), the `report` of
+//! many changes and the `outcome`. It ends in one event, with the time that it took. A plain
+//! subscriber (`tracing_subscriber::fmt`, `RUST_LOG=ctnetlink=debug`) shows a line a request:
+//!
+//! ```text
+//! DEBUG ctnetlink{verb="create" netns=1445 family="ipv4" key=src=10.1.0.1 dst=10.2.0.1 sport=4000 dport=53 seq=1 outcome="ok"}: ctnetlink: done elapsed=303.162µs
+//! DEBUG ctnetlink{verb="set_mark" netns=1445 family="ipv4" key=src=10.1.0.2 dst=10.2.0.1 sport=4000 dport=53 seq=2 outcome=NotFound}: ctnetlink: done elapsed=133.997µs
+//! DEBUG ctnetlink{verb="delete_matching" netns=1445}:ctnetlink{verb="list" netns=1445 filter=mark=0x0 kernel_filtered=MARK seq=1 outcome="ok"}: ctnetlink: done elapsed=28.247128ms
+//! DEBUG ctnetlink{verb="delete_matching" netns=1445 report=1 applied, 0 gone, 0 failed outcome="ok"}: ctnetlink: done elapsed=28.988983ms
+//! ```
+//!
+//! Lost events and overruns are lines at warn level, one a second at the most for each stream, with
+//! what was lost since the last: `WARN ctnetlink: events were lost lost=200 total=200`. Nothing is
+//! logged per message.
 //!
 //! # Runtime
 //!

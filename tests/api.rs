@@ -9,8 +9,8 @@ use ctnetlink::{
     ExpectationCounters, ExpectationFlags, ExpectationKey, ExpectationPolicy, ExpectationStream,
     Expectations, Filter, FilterBuilder, Finding, Flow, FlowKey, FlowStream, Flush,
     FlushExpectations, FoundStream, Get, GetMany, KernelFilter, LabelMap, Labels, List,
-    ListExpectations, Masked, Nat, NatKind, NewExpectation, NewFlow, Options, Patch, Ports,
-    Preflight, Report, RequestFuture, StatsMeter, Status, TableCounters, TableStats,
+    ListExpectations, Masked, Nat, NatKind, NewExpectation, NewFlow, Options, Outcome, Patch,
+    Ports, Preflight, Report, RequestFuture, StatsMeter, Status, TableCounters, TableStats,
     TimeoutPolicies, TimeoutPolicy, Timeouts, Tuple, TupleMask, Update, UserHelper, UserHelperKey,
     UserHelpers,
 };
@@ -361,3 +361,6 @@ mod serde {
         assert!(filter.unwrap_err().to_string().contains("mark"));
     }
 }
+
+#[path = "api/uses.rs"]
+mod uses;

@@ -66,6 +66,17 @@ bitflags! {
     }
 }
 
+impl KernelFilter {
+    /// The names, with commas between; `none` where there is none.
+    pub(crate) fn shown(self) -> String {
+        let names: Vec<_> = self.iter_names().map(|(name, _)| name).collect();
+        match names.is_empty() {
+            true => "none".into(),
+            false => names.join(","),
+        }
+    }
+}
+
 /// What a kernel compares in a dump of the main table, and in a flush. The family and a mark with its mask all do:
 /// they are older than the oldest that is supported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -207,6 +207,10 @@ impl NewFlow {
         if let Some(nat) = &self.destination_nat {
             nat.check(&self.orig, "destination")?;
         }
+        // On an update it takes the helper away; a new flow has none.
+        if self.get_helper().is_some_and(|name| name.is_empty()) {
+            return Err(Error::invalid_input("helper: its name is empty"));
+        }
         self.settings.check(self.orig.protocol())
     }
 

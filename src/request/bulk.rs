@@ -23,7 +23,8 @@ const BULK: Verb = Verb {
     doing: "changing flows",
 };
 
-/// Changes to be made: `.await` gives a [`Report`], and `.into_future()` the future of it to spawn.
+/// Changes to be: `.await` gives a [`Report`]; `.into_future()`
+/// is the future of it, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::bulk`](crate::ConntrackHandle::bulk).
 #[must_use = "nothing is sent before it is awaited"]
@@ -175,7 +176,9 @@ impl IntoFuture for Bulk {
                 worker.work(changes, caller);
                 worker.report
             };
-            task.lanes.bulk(work)?.await
+            let report = task.lanes.bulk(work)?.await?;
+            task.show("report", &report);
+            Ok(report)
         })
     }
 }

@@ -16,7 +16,10 @@ pub(super) const CREATE: Verb = Verb {
     doing: "creating a flow",
 };
 
-/// A create to be: see [`ConntrackHandle::create`](crate::ConntrackHandle::create).
+/// A create to be: `.await` gives `()` once the flow is there; `.into_future()`
+/// is the future of it, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+///
+/// See [`ConntrackHandle::create`](crate::ConntrackHandle::create).
 #[derive(Debug, Clone)]
 #[must_use = "nothing is sent before it is awaited"]
 pub struct Create {

@@ -16,7 +16,10 @@ pub(super) const DELETE: Verb = Verb {
     doing: "deleting a flow",
 };
 
-/// A delete to be: see [`ConntrackHandle::delete`](crate::ConntrackHandle::delete).
+/// A delete to be: `.await` gives `()` once the flow is gone; `.into_future()`
+/// is the future of it, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+///
+/// See [`ConntrackHandle::delete`](crate::ConntrackHandle::delete).
 #[derive(Debug, Clone)]
 #[must_use = "nothing is sent before it is awaited"]
 pub struct Delete {

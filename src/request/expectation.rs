@@ -81,7 +81,10 @@ pub(crate) fn delete(lanes: Arc<Lanes>, key: ExpectationKey) -> RequestFuture<()
     })
 }
 
-/// A flush of expectations to be: see [`Expectations::flush`](crate::Expectations::flush).
+/// A flush of expectations to be: `.await` gives `()` once they are gone; `.into_future()`
+/// is the future of it, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+///
+/// See [`Expectations::flush`](crate::Expectations::flush).
 #[derive(Debug, Clone)]
 #[must_use = "nothing is sent before it is awaited"]
 pub struct FlushExpectations {

@@ -23,7 +23,10 @@ const FLUSH: Verb = Verb {
 /// The first release whose flush looks at the family (ctnetlink_flush_conntrack).
 const HONOURS_FAMILY: Release = Release(5, 3);
 
-/// A flush to be: see [`ConntrackHandle::flush`](crate::ConntrackHandle::flush).
+/// A flush to be: `.await` gives `()` once the flows are gone; `.into_future()`
+/// is the future of it, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+///
+/// See [`ConntrackHandle::flush`](crate::ConntrackHandle::flush).
 #[derive(Debug, Clone)]
 #[must_use = "nothing is sent before it is awaited"]
 pub struct Flush {
@@ -162,6 +165,9 @@ impl IntoFuture for Flush {
             .family
             .or(self.filter.as_ref().and_then(Filter::family));
         FLUSH.run_for_long(self.lanes.clone(), family, move |task| async move {
+            if let Some(filter) = &self.filter {
+                task.show("filter", filter);
+            }
             let done = match self.plan(task.lanes.release)? {
                 Plan::Flush(request) => task.flush(request).await.map(|()| true),
                 Plan::Try { request, marks } => try_flush(&task, request, marks).await,

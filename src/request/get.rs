@@ -16,7 +16,10 @@ pub(super) const GET: Verb = Verb {
     doing: "getting a flow",
 };
 
-/// A get to be: see [`ConntrackHandle::get`](crate::ConntrackHandle::get).
+/// A get to be: `.await` gives the [`Flow`], or `None`; `.into_future()`
+/// is the future of it, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+///
+/// See [`ConntrackHandle::get`](crate::ConntrackHandle::get).
 #[derive(Debug, Clone)]
 #[must_use = "nothing is sent before it is awaited"]
 pub struct Get {

@@ -19,7 +19,10 @@ const GET_MANY: Verb = Verb {
     doing: "getting flows",
 };
 
-/// Gets to be: see [`ConntrackHandle::get_many`](crate::ConntrackHandle::get_many).
+/// Gets to be: `.await` gives a [`FoundStream`]; `.into_future()`
+/// is the future of it, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+///
+/// See [`ConntrackHandle::get_many`](crate::ConntrackHandle::get_many).
 #[must_use = "nothing is sent before it is awaited"]
 pub struct GetMany {
     lanes: Arc<Lanes>,

@@ -33,7 +33,10 @@ pub enum Table {
     Unconfirmed,
 }
 
-/// A list of flows to be: see [`ConntrackHandle::list`](crate::ConntrackHandle::list).
+/// A list of flows to be: `.await` gives a [`FlowStream`]; `.into_future()`
+/// is the future of it, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+///
+/// See [`ConntrackHandle::list`](crate::ConntrackHandle::list).
 #[derive(Debug, Clone)]
 #[must_use = "nothing is sent before it is awaited"]
 pub struct List {
@@ -112,6 +115,8 @@ impl IntoFuture for List {
             let mut pushed = pushed(self.table, family, &self.filter, task.lanes.release);
             loop {
                 let wanted = Wanted::new(family, self.filter.clone(), pushed.conditions());
+                task.show("filter", &self.filter);
+                task.show("kernel_filtered", &pushed.conditions().shown());
                 let walk = task.walk(request(self.table, family, &pushed)).await;
                 let opened = walk.and_then(|(walk, first)| {
                     let items = Items::open(task.lanes.clone(), walk, first, LIST.doing)?;

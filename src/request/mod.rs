@@ -10,6 +10,7 @@ mod dump;
 pub(crate) mod events;
 pub(crate) mod expectation;
 pub(crate) mod flush;
+mod gather;
 pub(crate) mod get;
 pub(crate) mod get_many;
 pub(crate) mod list;
@@ -125,12 +126,19 @@ impl Verb {
     {
         RequestFuture(Box::pin(async move {
             let span = tracing::debug_span!(
+                target: "ctnetlink",
                 "ctnetlink",
                 verb = self.name,
+                netns = lanes.namespace.number(),
                 family = family.map(Family::as_str),
+                key = field::Empty,
+                filter = field::Empty,
+                kernel_filtered = field::Empty,
+                report = field::Empty,
                 seq = field::Empty,
                 outcome = field::Empty,
             );
+            let mut end = End::new(span.clone());
             let task = Task {
                 lanes,
                 span: span.clone(),
@@ -143,12 +151,45 @@ impl Verb {
                 Ok(_) => span.record("outcome", "ok"),
                 Err(error) => span.record("outcome", field::debug(error.kind())),
             };
+            end.has_come = true;
             result
         }))
     }
 }
 
+/// Tells of the end of a request, also of one that is dropped under way.
+struct End {
+    span: Span,
+    began: Instant,
+    has_come: bool,
+}
+
+impl End {
+    fn new(span: Span) -> Self {
+        Self {
+            span,
+            began: Instant::now(),
+            has_come: false,
+        }
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if !self.has_come {
+            self.span.record("outcome", "dropped");
+        }
+        let elapsed = self.began.elapsed();
+        tracing::debug!(target: "ctnetlink", parent: &self.span, ?elapsed, "done");
+    }
+}
+
 impl Task {
+    /// Shows in the span what the request is about, or what became of it.
+    fn show(&self, field: &str, value: &dyn fmt::Display) {
+        self.span.record(field, field::display(value));
+    }
+
     /// Sends a request that names one object; its data is what came before the kernel's consent.
     async fn call(&self, request: Request) -> Result<Option<Bytes>> {
         self.reply(request.into(), None).await
@@ -157,6 +198,7 @@ impl Task {
     /// [`call`](Self::call), for a request about the flow of this tuple: those about the same one are
     /// sent in the order of their first polls.
     async fn call_about(&self, tuple: &Tuple, work: impl Into<Work>) -> Result<Option<Bytes>> {
+        self.show("key", tuple);
         self.reply(work.into(), Some(subject(tuple))).await
     }
 

@@ -30,7 +30,10 @@ const SET_LABELS: Verb = Verb {
     doing: "labelling a flow",
 };
 
-/// An update to be: see [`ConntrackHandle::update`](crate::ConntrackHandle::update).
+/// An update to be: `.await` gives `()` once it is made; `.into_future()`
+/// is the future of it, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+///
+/// See [`ConntrackHandle::update`](crate::ConntrackHandle::update).
 #[derive(Debug, Clone)]
 #[must_use = "nothing is sent before it is awaited"]
 pub struct Update {

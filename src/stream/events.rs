@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use futures_core::{FusedStream, Stream};
 use tokio::task::coop::consume_budget;
@@ -11,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::filter::{Filter, KernelFilter};
 use crate::transport::listen::{Heard, Listener};
+use crate::transport::throttle::Throttle;
 use crate::wire::message::Frame;
 
 /// The events of a table, in the order in which the kernel sent them, and each gap at its place.
@@ -42,6 +44,7 @@ pub struct EventStream {
     filter: Option<Filter>,
     by_kernel: KernelFilter,
     stats: EventStats,
+    warnings: Throttle,
     done: bool,
 }
 
@@ -80,6 +83,7 @@ impl EventStream {
             filter: Some(filter).filter(|filter| !filter.is_empty()),
             by_kernel,
             stats: EventStats::default(),
+            warnings: Throttle::default(),
             done: false,
         }
     }
@@ -124,13 +128,28 @@ impl EventStream {
         let lost = u64::from(lost);
         self.stats.lost += lost;
         self.stats.overruns += 1;
-        tracing::warn!(lost, "events were lost");
+        if let Some(lost) = self.warnings.add(lost, Instant::now()) {
+            self.warn(lost);
+        }
         Event::Overrun { lost }
+    }
+
+    fn warn(&self, lost: u64) {
+        let total = self.stats.lost;
+        tracing::warn!(target: "ctnetlink", lost, total, "events were lost");
     }
 
     #[cold]
     fn failed(&self, error: Error) -> Poll<Option<Result<Event>>> {
         Poll::Ready(Some(Err(error.while_("listening to events"))))
+    }
+}
+
+impl Drop for EventStream {
+    fn drop(&mut self) {
+        if let Some(lost) = self.warnings.rest() {
+            self.warn(lost);
+        }
     }
 }
 

@@ -21,6 +21,7 @@ mod pool;
 pub(crate) mod queue;
 pub(crate) mod release;
 pub(crate) mod socket;
+pub(crate) mod throttle;
 mod turn;
 pub(crate) mod walk;
 mod watched;

@@ -97,6 +97,17 @@ struct Entry {
 }
 
 impl Namespace {
+    /// A number for it, as logs tell: the kernel's, or that of its file; 0 in the process.
+    pub(crate) fn number(&self) -> u64 {
+        match &self.0 {
+            Place::Kernel(inner) => match inner.identity {
+                Identity::Cookie(number) | Identity::File(_, number) => number,
+            },
+            #[cfg(any(test, feature = "testing"))]
+            Place::Fake(_) => 0,
+        }
+    }
+
     /// The namespace of the current thread, and a first socket in it.
     pub(crate) fn current() -> Result<(Self, Socket)> {
         let socket = Socket::open()?;

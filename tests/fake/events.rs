@@ -1,10 +1,15 @@
 //! Events, on the listen lane.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use ctnetlink::Event;
 use ctnetlink::testing::{EventFault, Kernel};
 use futures::StreamExt;
+use tracing_core::dispatcher::{Dispatch, set_default};
+use tracing_core::field::{Field, Visit};
+use tracing_core::span::{Attributes, Id, Record};
+use tracing_core::{Level, Metadata, Subscriber};
 
 use crate::{new, run, udp};
 
@@ -72,5 +77,66 @@ fn events_lost_without_a_word_and_told_twice() {
             };
             assert_eq!(flow.orig, udp(1));
         }
+    });
+}
+
+/// Notes the gaps that are warned of.
+#[derive(Default, Clone)]
+struct Warnings(Arc<Mutex<Vec<u64>>>);
+
+impl Visit for Warnings {
+    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        if field.name() == "lost" {
+            self.0.lock().unwrap().push(value);
+        }
+    }
+}
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "ctnetlink" && *metadata.level() == Level::WARN
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &tracing_core::Event<'_>) {
+        event.record(&mut self.clone());
+    }
+
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+/// However many gaps there are, there are few lines; together they tell of all that was lost.
+#[test]
+fn warnings_of_overruns_are_few_and_complete() {
+    let warnings = Warnings::default();
+    let _guard = set_default(&Dispatch::new(warnings.clone()));
+    let began = Instant::now();
+    run(async {
+        let kernel = Kernel::new();
+        let handle = kernel.connect();
+        let mut events = handle.events().receive_buffer(64_000).await.unwrap();
+        for round in 0..20 {
+            for n in 0..150 {
+                kernel.packet(udp(round * 150 + n), 60);
+            }
+            while !matches!(events.next().await, Some(Ok(Event::Overrun { .. }))) {}
+        }
+        let stats = events.stats();
+        assert_eq!(stats.overruns, 20);
+        drop(events);
+        let told = warnings.0.lock().unwrap();
+        assert_eq!(told.iter().sum::<u64>(), stats.lost, "{told:?}");
+        // The first, one a second, and what is left at the end.
+        let seconds = began.elapsed().as_secs() as usize;
+        assert!(told.len() <= seconds + 2, "{told:?}");
     });
 }

@@ -14,6 +14,8 @@ use crate::filter::{FilterBuilder, NatKind};
 use crate::flow::tests::message;
 use crate::flow::{Flow, Labels, Tuple, Zone};
 
+mod untold;
+
 /// Sends messages through a program.
 struct Sieve {
     sender: UnixDatagram,

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use ipnet::IpNet;
 use proptest::prelude::*;
 
-use crate::filter::{Filter, FilterBuilder, NatKind};
+use crate::filter::{Filter, FilterBuilder, NatKind, PrefixSet};
 use crate::flow::tests::arbitrary;
 use crate::flow::{Bits, Family, Flow, Labels, Masked, ProtoInfo, Status, ZoneDirection};
 use crate::wire::uapi::*;
@@ -88,10 +88,13 @@ fn whole(mut filter: FilterBuilder, flow: &Flow, chosen: &mut Chosen, mask: u32)
 
 /// What no kernel compares.
 fn rest(mut filter: FilterBuilder, flow: &Flow, chosen: &mut Chosen, mask: u32) -> FilterBuilder {
-    if let Some(ProtoInfo::Tcp(info)) = flow.protoinfo.as_ref().filter(|_| chosen.next()) {
-        if flow.orig.protocol() == IPPROTO_TCP {
-            filter = filter.tcp_state(info.state);
-        }
+    if let Some(info) = flow.protoinfo.as_ref().filter(|_| chosen.next()) {
+        filter = match (info, flow.orig.protocol().number()) {
+            (ProtoInfo::Tcp(info), IPPROTO_TCP) => filter.tcp_state(info.state),
+            (ProtoInfo::Sctp(info), IPPROTO_SCTP) => filter.sctp_state(info.state),
+            (ProtoInfo::Dccp(info), IPPROTO_DCCP) => filter.dccp_state(info.state),
+            _ => filter,
+        };
     }
     if chosen.next() {
         let labels = Masked::new(flow.labels.unwrap_or_default(), Labels::ALL);
@@ -137,9 +140,22 @@ fn rest(mut filter: FilterBuilder, flow: &Flow, chosen: &mut Chosen, mask: u32) 
     filter
 }
 
+/// The prefix alone, or among others of both families.
+fn set_with(net: IpNet, mask: u32) -> PrefixSet {
+    if mask & 0x100 == 0 {
+        return net.into();
+    }
+    let others = [
+        IpAddr::from(mask.to_be_bytes()),
+        IpAddr::from((u128::from(mask) << 96).to_be_bytes()),
+    ];
+    let others = others.map(IpNet::from);
+    [others[0], net, others[1]].into_iter().collect()
+}
+
 fn tuples(mut filter: FilterBuilder, flow: &Flow, chosen: &mut Chosen, mask: u32) -> FilterBuilder {
     let (orig, reply) = (&flow.orig, &flow.reply);
-    type Address = fn(FilterBuilder, IpNet) -> FilterBuilder;
+    type Address = fn(FilterBuilder, PrefixSet) -> FilterBuilder;
     let addresses: [(IpAddr, Address); 4] = [
         (orig.src(), FilterBuilder::orig_src),
         (orig.dst(), FilterBuilder::orig_dst),
@@ -155,7 +171,8 @@ fn tuples(mut filter: FilterBuilder, flow: &Flow, chosen: &mut Chosen, mask: u32
             mask as u8 % 32
         };
         if there {
-            filter = add(filter, IpNet::new(address, bits).unwrap().trunc());
+            let net = IpNet::new(address, bits).unwrap().trunc();
+            filter = add(filter, set_with(net, mask));
         }
     }
     if !chosen.next() {

@@ -18,7 +18,10 @@ const LIST: Verb = Verb {
     doing: "listing the expectations",
 };
 
-/// A list of expectations to be: see [`Expectations::list`](crate::Expectations::list).
+/// A list of expectations to be: `.await` gives an [`ExpectationStream`]; `.into_future()`
+/// is the future of it, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+///
+/// See [`Expectations::list`](crate::Expectations::list).
 #[derive(Debug, Clone)]
 #[must_use = "nothing is sent before it is awaited"]
 pub struct ListExpectations {

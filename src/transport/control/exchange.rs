@@ -5,6 +5,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -17,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::transport::answers::{Acks, Answer, silence};
 use crate::transport::queue::Reply;
 use crate::transport::socket::Socket;
+use crate::transport::throttle::Throttle;
 use crate::wire::message::{Request, Verdict};
 use crate::wire::uapi::EMSGSIZE;
 
@@ -32,6 +34,7 @@ pub(super) struct Exchange {
     seq: u32,
     /// Does it wait for answers that will never come?
     is_stale: bool,
+    warnings: Throttle,
 }
 
 /// The answers to the requests of a datagram, as they come.
@@ -57,6 +60,7 @@ impl Exchange {
             unsolicited: Box::pin(unsolicited),
             seq: 0,
             is_stale: false,
+            warnings: Throttle::default(),
         }
     }
 
@@ -92,8 +96,16 @@ impl Exchange {
             overran |= matches!(message.payload, NetlinkPayload::Overrun(_));
         }
         self.is_stale = !answers.are_complete();
-        if overran {
-            tracing::warn!("the control connection's receive queue overflowed");
+        let overruns = match overran {
+            true => self.warnings.add(1, Instant::now()),
+            false => None,
+        };
+        if let Some(times) = overruns {
+            tracing::warn!(
+                target: "ctnetlink",
+                times,
+                "the control connection's receive queue overflowed"
+            );
         }
         match self.socket.take_unsent() {
             Some((EMSGSIZE, datagram)) if count > 1 => self.send_by_halves(&datagram),

@@ -9,7 +9,7 @@ use libtest_mimic::Trial;
 use tracing_core::dispatcher::{Dispatch, set_default};
 use tracing_core::field::{Field, Visit};
 use tracing_core::span::{Attributes, Current, Id, Record};
-use tracing_core::{Event, Metadata, Subscriber};
+use tracing_core::{Event, LevelFilter, Metadata, Subscriber};
 
 use super::{connect, fill, list, new, rest, udp};
 use crate::filter::truth::release;
@@ -21,6 +21,7 @@ pub(super) fn tests() -> Vec<Trial> {
         a_message_is_nothing,
         a_request_for_many_flows_is_a_span,
         a_request_by_a_filter_is_a_span_with_that_of_its_list,
+        the_lines_of_a_plain_subscriber_are_those_of_the_docs,
     )
 }
 
@@ -100,12 +101,14 @@ fn at(span: &Id) -> usize {
 }
 
 impl Notes {
-    /// The spans since the last look: all of them must be a request's, and nothing else be noted.
+    /// The spans since the last look: all of them must be a request's, with one event at its end.
     fn take(&self) -> Vec<Fields> {
         let Noted { spans, events, .. } = std::mem::take(&mut *self.0.lock().unwrap());
-        assert!(events.is_empty(), "{events:?}");
+        // Each ends in one.
+        assert_eq!(events.len(), spans.len(), "{events:?}");
         for span in &spans {
             assert_eq!(span["name"], "ctnetlink", "{span:?}");
+            assert_eq!(span["netns"], spans[0]["netns"], "{span:?}");
         }
         spans
     }
@@ -135,6 +138,8 @@ async fn a_request_is_a_span() {
     handle.create(new(1)).await.expect("a flow");
     let first = one(&notes, "create", Some("ipv4"), "ok");
     handle.get(udp(1)).await.expect("an answer");
+    let key = notes.0.lock().unwrap().spans[0]["key"].clone();
+    assert_eq!(key, udp(1).to_string());
     assert_eq!(one(&notes, "get", Some("ipv4"), "ok"), first + 1);
     handle.set_mark(udp(1), 7).await.expect("a mark");
     one(&notes, "set_mark", Some("ipv4"), "ok");
@@ -225,6 +230,15 @@ async fn a_request_by_a_filter_is_a_span_with_that_of_its_list() {
     let patch = Patch::new().mark(0);
     let updated = handle.update_matching(mark(), patch.clone()).await;
     assert_eq!(updated.expect("a report").applied, 100);
+    {
+        let noted = notes.0.lock().unwrap();
+        let [update, list] = &noted.spans[..] else {
+            panic!("{:?}", noted.spans);
+        };
+        assert_eq!(update["report"], "100 applied, 0 gone, 0 failed");
+        assert_eq!(list["filter"], "mark=0x0");
+        assert_eq!(list["kernel_filtered"], "MARK");
+    }
     are(&notes, [("update_matching", "ok"), ("list", "ok")]);
     let deleted = handle.delete_matching(on(|b| b.mark(1))).await;
     assert_eq!(deleted.expect("a report").applied, 0);
@@ -258,4 +272,66 @@ async fn a_request_by_a_filter_is_a_span_with_that_of_its_list() {
     flush(port()).await.expect("a flush");
     are(&notes, one_by_one);
     assert_eq!(rest(list(&handle).await).await, 0);
+}
+
+/// What a subscriber writes.
+#[derive(Default, Clone)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The line, without the numbers that are others each time.
+fn without_numbers(line: &str) -> String {
+    let words = line.split(' ').map(|word| {
+        let word = word.rsplit_once('{').map_or(word, |(_, word)| word);
+        match word.split_once('=') {
+            Some((name @ ("netns" | "seq" | "elapsed"), _)) => name,
+            _ => word,
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+async fn the_lines_of_a_plain_subscriber_are_those_of_the_docs() {
+    let handle = connect();
+    let written = Written::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::DEBUG)
+        .with_ansi(false)
+        .without_time()
+        .with_writer({
+            let written = written.clone();
+            move || written.clone()
+        })
+        .finish();
+    let guard = set_default(&Dispatch::new(subscriber));
+    handle.create(new(1)).await.expect("a flow");
+    let updated = handle.set_mark(udp(2), 7).await;
+    updated.expect_err("no such flow");
+    let marked = Filter::builder().mark(0).build().expect("a filter");
+    let deleted = handle.delete_matching(marked).await;
+    assert_eq!(deleted.expect("a report").applied, 1);
+    drop(guard);
+
+    let written = String::from_utf8(written.0.lock().unwrap().clone()).expect("text");
+    let docs = include_str!("../../../src/lib.rs");
+    let docs: Vec<String> = docs
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! DEBUG "))
+        .map(|line| without_numbers(&format!("DEBUG {line}")))
+        .collect();
+    let lines: Vec<String> = written
+        .lines()
+        .map(|line| without_numbers(line.trim()))
+        .collect();
+    assert_eq!(lines, docs, "{written}");
 }
