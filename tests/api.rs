@@ -6,13 +6,12 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use ctnetlink::{
     Backlog, Bulk, Change, Connection, ConntrackHandle, CpuStats, Create, DecodeError, Delete,
     Error, ErrorKind, Event, EventKinds, EventStats, EventStream, Events, Expectation,
-    ExpectationCounters, ExpectationFlags, ExpectationKey, ExpectationPolicy, ExpectationStream,
-    Expectations, Filter, FilterBuilder, Finding, Flow, FlowKey, FlowStream, Flush,
-    FlushExpectations, FoundStream, Get, GetMany, KernelFilter, LabelMap, Labels, List,
-    ListExpectations, Masked, Nat, NatKind, NewExpectation, NewFlow, Options, Patch, Ports,
-    Preflight, Report, RequestFuture, StatsMeter, Status, TableCounters, TableStats,
-    TimeoutPolicies, TimeoutPolicy, Timeouts, Tuple, TupleMask, Update, UserHelper, UserHelperKey,
-    UserHelpers,
+    ExpectationCounters, ExpectationFlags, ExpectationKey, ExpectationStream, Expectations, Filter,
+    FilterBuilder, Finding, Flow, FlowKey, FlowStream, Flush, FlushExpectations, FoundStream, Get,
+    GetMany, KernelFilter, LabelMap, Labels, List, ListExpectations, Masked, Nat, NatKind,
+    NewExpectation, NewFlow, Options, Patch, Ports, Preflight, Report, RequestFuture, StatsMeter,
+    Status, TableCounters, TableStats, TimeoutPolicies, TimeoutPolicy, Timeouts, Tuple, TupleMask,
+    Update, UserHelper, UserHelperKey, UserHelpers,
 };
 use futures::stream::{FusedStream, Stream};
 
@@ -192,6 +191,71 @@ fn what_was_set_can_be_read() {
     assert!(FlowKey::orig(tuple) < key);
 }
 
+/// GRE's keys are no ports.
+#[test]
+fn the_ends_of_a_tuple_are_sockets() {
+    let (src, dst) = ("10.0.0.1:1".parse().unwrap(), "10.0.0.2:2".parse().unwrap());
+    let tuple = Tuple::udp(src, dst).unwrap();
+    assert_eq!(
+        (tuple.src_socket(), tuple.dst_socket()),
+        (Some(src), Some(dst))
+    );
+    for tuple in [
+        Tuple::gre(src.ip(), dst.ip(), 1, 2).unwrap(),
+        Tuple::generic(src.ip(), dst.ip(), 50).unwrap(),
+    ] {
+        assert_eq!((tuple.src_socket(), tuple.dst_socket()), (None, None));
+    }
+}
+
+/// Programs that test what they do with flows make them.
+#[test]
+fn the_rare_parts_of_a_flow_can_be_set() {
+    use ctnetlink::{Helper, SecCtx, SeqAdj};
+    let tuple: Tuple = "udp src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2"
+        .parse()
+        .unwrap();
+    let bare = Flow::new(tuple, tuple.inverse());
+    let mut flow = bare.clone();
+    let now = std::time::SystemTime::now();
+    flow.set_master(Some(tuple));
+    flow.set_helper(Some(Helper::new("ftp")));
+    flow.set_event_timestamp(Some(now));
+    flow.set_seqadj_orig(Some(SeqAdj::default()));
+    flow.set_seqadj_reply(Some(SeqAdj::default()));
+    flow.set_secctx(Some(SecCtx::new("a")));
+    assert_eq!(flow.master(), Some(&tuple));
+    assert_eq!(&*flow.helper().unwrap().name, "ftp");
+    assert_eq!(flow.event_timestamp(), Some(&now));
+    assert_eq!(flow.seqadj_orig(), flow.seqadj_reply());
+    assert_eq!(flow.seqadj_orig(), Some(&SeqAdj::default()));
+    assert_eq!(&*flow.secctx().unwrap().name, "a");
+    assert_ne!(flow, bare);
+    flow.set_master(None);
+    flow.set_helper(None);
+    flow.set_event_timestamp(None);
+    flow.set_seqadj_orig(None);
+    flow.set_seqadj_reply(None);
+    flow.set_secctx(None);
+    assert_eq!(flow, bare);
+}
+
+#[test]
+fn labels_are_put_together() {
+    let mut labels = Labels::EMPTY;
+    assert!(labels.insert(3).unwrap());
+    assert!(!labels.insert(3).unwrap());
+    labels |= Labels::bit(127).unwrap();
+    assert_eq!(labels.to_string().parse::<Labels>().unwrap(), labels);
+    let same: Result<Labels, Error> = [127, 3].into_iter().map(Labels::bit).collect();
+    assert_eq!(same.unwrap(), labels);
+    assert!(labels.remove(127));
+    assert!(!labels.remove(127));
+    assert_eq!(labels, Labels::bit(3).unwrap());
+    assert!(labels.insert(128).is_err());
+    assert!(!labels.remove(128));
+}
+
 #[cfg(feature = "serde")]
 mod serde {
     use super::*;
@@ -200,13 +264,19 @@ mod serde {
     use ::serde::Serialize;
     use ::serde::de::DeserializeOwned;
     use ctnetlink::{
-        Direction, Family, FlowId, IcmpEcho, ProtoInfo, TcpFlags, TcpState, TcpTimeouts, Zone,
+        Direction, ExpectationPolicy, Family, FlowId, IcmpEcho, ProtoInfo, TcpFlags, TcpState,
+        TcpTimeouts, Zone,
     };
 
+    /// In a format of text, and in a binary one without keys.
     fn same<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: T) {
         let text = serde_json::to_string(&value).unwrap();
         let read: T = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
         assert_eq!(read, value, "{text}");
+        let bytes = postcard::to_allocvec(&value).unwrap();
+        let read: T = postcard::from_bytes(&bytes)
+            .unwrap_or_else(|error| panic!("{error}: {bytes:02x?}: {text}"));
+        assert_eq!(read, value, "{bytes:02x?}");
     }
 
     fn bytes(text: &str) -> Vec<u8> {
@@ -301,6 +371,44 @@ mod serde {
         let mut flow = Flow::new(tuple, tuple.inverse());
         flow.timeout = Some(Duration::from_secs(7));
         same(flow);
+    }
+
+    /// Kernels keep no ports of protocols that they do not know, and no ICMP fields over the other
+    /// family.
+    #[test]
+    fn tuples_without_their_ports_survive() {
+        let (src, dst) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        for protocol in [33, 47, 132, 136] {
+            let tuple = Tuple::generic(src, dst, protocol).unwrap();
+            assert_eq!(tuple.src_port(), None);
+            same(tuple);
+            same(Flow::new(tuple, tuple.inverse()));
+        }
+        for text in [
+            r#"{"protocol":"icmp","src":"::1","dst":"::2"}"#,
+            r#"{"protocol":"icmpv6","src":"10.0.0.1","dst":"10.0.0.2"}"#,
+        ] {
+            let tuple: Tuple = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&tuple).unwrap(), text);
+            same(Flow::new(tuple, tuple.inverse()));
+        }
+    }
+
+    /// What would not fit the attribute.
+    #[test]
+    fn names_have_a_bound() {
+        let tuple = r#"{"protocol":"udp","src":"::1","dst":"::2","src_port":1,"dst_port":2}"#;
+        let read = |name: &str, info: &[u8]| {
+            let helper = format!(r#"{{"name":"{name}","info":{info:?}}}"#);
+            serde_json::from_str::<Flow>(&format!(
+                r#"{{"orig":{tuple},"reply":{tuple},"helper":{helper}}}"#
+            ))
+        };
+        assert!(read(&"x".repeat(15), &[7; 32]).is_ok());
+        for (length, info) in [(16, 0), (30_000, 0), (3, 33), (3, 70_000)] {
+            let error = read(&"x".repeat(length), &vec![7; info]).unwrap_err();
+            assert!(error.to_string().contains("longer than"), "{error}");
+        }
     }
 
     /// What cannot be built cannot be read, and nothing that is to be sent is passed over.
