@@ -58,11 +58,13 @@
 //! # Behaviour
 //!
 //! **Lanes.** A request that names one flow takes the kernel microseconds; all such requests, of
-//! all clones of a handle, share one socket and one task, up to 128 on their way at a time and as
-//! many more in line as there are futures. Those that wait together are sent together. A walk of
-//! the table (list, flush) holds its thread inside the kernel for as long as the kernel walks the
-//! table of the whole machine, milliseconds to seconds, however it is called: each has a thread
-//! and a socket of its own, and never a thread of the runtime.
+//! all clones of a handle, share one socket and one task. What waits to be sent belongs to its
+//! future, and goes with it; those that wait together are sent together, up to 64, and as many as
+//! the socket's queues have room for. A dump (list) holds its thread inside the kernel for as long
+//! as the kernel walks the table of the whole machine, milliseconds to seconds, however it is called:
+//! each has a socket of its own, and while it is read, one of a few threads that the connection
+//! keeps for this. One that nobody reads keeps its socket alone. A flush has a thread of its own.
+//! None of them runs on a thread of the runtime.
 //!
 //! **Many at once.** A bulk request ([`bulk`](ConntrackHandle::bulk),
 //! [`delete_matching`](ConntrackHandle::delete_matching),
@@ -72,17 +74,24 @@
 //! take the memory of a few. A [`Report`] says what became of them; a flow that has ended meanwhile
 //! is [`gone`](field@Report::gone), and no failure.
 //!
-//! **One at a time.** The kernel takes one ctnetlink request of the host at a time. While a walk of
-//! this program's is at its start (a flush: all the time), requests wait as tasks. While *another*
-//! program's is, a request waits inside its system call, on the thread that polls the
-//! [`Connection`]: where a reactor must not, open and spawn the connection in a runtime on a thread
-//! of its own. Opening asks the kernel too, on the caller's thread.
+//! **One at a time.** The kernel takes one ctnetlink request of the host at a time, under a lock. A
+//! list does not hold that lock while it walks, where the kernel can begin a dump without walking (seen
+//! on Linux 6.18). A flush holds it all the time: while a flush of this program's is under way,
+//! requests on one flow wait as tasks. While *another* program holds it, a request waits inside its
+//! system call, on the thread that polls the [`Connection`]: where a reactor must not, spawn the
+//! connection in a runtime on a thread of its own.
 //!
-//! **Order.** The requests of one task are sent in the order in which their futures are first
-//! polled.
+//! **Opening.** [`new_connection`] asks nothing that waits for that lock, and says at once where the
+//! right is lacking. [`connect`] makes a first request, which shows whether the kernel has ctnetlink.
 //!
-//! **Back-pressure.** The kernel waits for the reader of a list; four datagrams at the most are read
-//! ahead. No channel is unbounded.
+//! **Order.** Requests on one flow, from all clones of a handle, are sent in the order in which their
+//! futures are first polled, and none gets in between where a request has to look at the flow
+//! first (a delete without an id, a status). Requests on different flows are sent in that order too,
+//! but for what follows on such a look. Lists, flushes and bulk requests have sockets of their own,
+//! and no order among the others.
+//!
+//! **Back-pressure.** The kernel waits for the reader of a list: of 32 KiB each, six datagrams wait
+//! at the most, and the reader has as many in its hands. No channel is unbounded.
 //!
 //! **Loss.** What was lost is told, by [`ErrorKind::Overrun`], [`ErrorKind::Timeout`] and
 //! [`ErrorKind::Decode`]; a message that does not decode is one item of its stream, which goes on.
@@ -115,8 +124,9 @@
 //!
 //! # Runtime
 //!
-//! A tokio runtime with I/O and time, current-thread or multi-thread, is needed where a connection
-//! is opened, and where requests are awaited.
+//! Requests are awaited in a tokio runtime with time, current-thread or multi-thread; events need
+//! one with I/O too (`enable_all`). Under a paused clock (`start_paused`) a request is not late while a
+//! thread of this crate's works for it.
 //!
 //! # Rights
 //!

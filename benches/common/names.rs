@@ -50,6 +50,15 @@ impl Name {
         }
         request.put(message::MARK, &number.to_be_bytes());
     }
+
+    /// Appends the request to be told of the flow, under this number.
+    pub fn get(&self, out: &mut Vec<u8>, number: u32) {
+        let mut request = Message::new(out, message::GET, 0, number, self.family);
+        request.copy(&self.tuple);
+        if let Some(zone) = self.zone {
+            request.put(message::ZONE, &zone.to_be_bytes());
+        }
+    }
 }
 
 /// The names of all flows.

@@ -22,7 +22,7 @@ pub struct Run {
     pub rss: f64,
     /// Flows seen, or requests answered.
     pub count: usize,
-    /// The 99th percentile of a timer's lateness, ms.
+    /// The 99th percentile of a timer's lateness, or the longest send, ms.
     pub late: Option<f64>,
 }
 

@@ -1,15 +1,19 @@
-//! Marks the flows of a mixed table one by one: the crate beside a bare loop.
+//! Marks the flows of a mixed table one by one: the crate beside a bare loop. And how long requests wait for walks.
 //!
-//! `cargo bench --bench requests`. The last line is one JSON object: requests a second, medians over the rounds.
+//! `cargo bench --bench requests`. The last line is one JSON object, medians over the rounds: requests a second, and the
+//! longest send of a bare get, in ms, while lists that match nothing walk half as many flows again on another CPU: the
+//! crate's lists, and plain dumps. Without a second CPU these are null.
 
 #[path = "../common/mod.rs"]
 mod common;
+mod walks;
 
 use std::time::Instant;
 
 use common::args::Args;
 use common::names;
 use common::process::{self, Outcome};
+use common::raw::Raw;
 use common::table::{Table, round};
 use ctnetlink::{ConntrackHandle, FlowKey};
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -19,17 +23,29 @@ const RAW: &str = "raw, one by one";
 const SEQUENTIAL: &str = "set_mark, one by one";
 const IN_FLIGHT: &str = "set_mark, 128 in flight";
 const PROGRAMS: [&str; 3] = [RAW, SEQUENTIAL, IN_FLIGHT];
+const BESIDE_RAW_WALKS: &str = "sends beside plain dumps";
+const BESIDE_WALKS: &str = "sends beside lists";
+const BESIDE: [&str; 2] = [BESIDE_RAW_WALKS, BESIDE_WALKS];
 
 fn main() {
     let args = Args::read(100_000);
     if let Some(name) = &args.program {
         process::begin();
-        process::say(Some(run(name)));
+        process::say(run(name));
         return;
     }
-    let _limits = common::prepare(args.flows);
-    let table = common::in_namespace(move || measure(args.flows, args.rounds));
+    let walked = args.flows + args.flows / 2;
+    let _limits = common::prepare(walked);
+    let (table, beside) = common::in_namespace(move || {
+        let table = measure(&PROGRAMS, args.flows, args.rounds);
+        Raw::open().flush();
+        (table, measure(&BESIDE, walked, args.rounds))
+    });
     print(&table);
+    let worst = |name| beside.median(name, |run| run.late.unwrap_or(f64::NAN));
+    for name in BESIDE {
+        println!("{name:<28}{:>12.3} ms at worst", worst(name));
+    }
     let per_second = |name| round(table.median(name, rate), 0);
     println!(
         "{}",
@@ -38,19 +54,23 @@ fn main() {
             "sequential_per_s": per_second(SEQUENTIAL),
             "in_flight_128_per_s": per_second(IN_FLIGHT),
             "raw_one_by_one_per_s": per_second(RAW),
+            "beside_walks_worst_send_ms": round(worst(BESIDE_WALKS), 3),
+            "beside_walks_raw_worst_send_ms": round(worst(BESIDE_RAW_WALKS), 3),
         })
     );
 }
 
-fn measure(flows: usize, rounds: usize) -> Table {
+/// Fills the table and runs all programs on it, in each round.
+fn measure(names: &[&'static str], flows: usize, rounds: usize) -> Table {
     common::fill::fill(flows);
-    let mut table = Table::new(&PROGRAMS);
+    let mut table = Table::new(names);
     for number in 1..=rounds {
         eprintln!("round {number} of {rounds}: {flows} flows");
-        for name in PROGRAMS {
-            let run = process::run(name, flows).expect("a run");
-            assert_eq!(run.count, flows, "flows that {name} marked");
-            table.add(name, run);
+        for name in names {
+            if let Some(run) = process::run(name, flows) {
+                assert_eq!(run.count, flows, "flows of {name}");
+                table.add(name, run);
+            }
         }
     }
     table
@@ -77,8 +97,9 @@ fn print(table: &Table) {
     }
 }
 
-fn run(name: &str) -> Outcome {
-    match name {
+/// `None` where there is too little of a machine for it.
+fn run(name: &str) -> Option<Outcome> {
+    Some(match name {
         RAW => names::mark_one_by_one(names::SHUFFLED),
         SEQUENTIAL => ours(async |handle, keys| {
             for (mark, key) in (1..).zip(keys) {
@@ -93,8 +114,10 @@ fn run(name: &str) -> Outcome {
                 .try_for_each(|()| async { Ok(()) })
                 .await
         }),
+        BESIDE_RAW_WALKS => return walks::raw(),
+        BESIDE_WALKS => return walks::ours(),
         _ => panic!("{name} is not a program of this bench"),
-    }
+    })
 }
 
 fn ours(work: impl AsyncFnOnce(ConntrackHandle, Vec<FlowKey>) -> ctnetlink::Result<()>) -> Outcome {

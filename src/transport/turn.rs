@@ -244,6 +244,15 @@ mod tests {
         assert_eq!(waiting(), 0);
         drop(flush);
 
+        // A child of fork has what its parent had under way, and nobody to end it.
+        let mut place = Place::new();
+        let flush = of_flush(|| false).expect("it is wanted");
+        assert!(place.poll(&mut noop).is_pending());
+        lock().unwrap().process = process::id() ^ 1;
+        assert!(place.poll(&mut noop).is_ready());
+        assert_eq!(waiting(), 0);
+        drop((flush, place));
+
         // A flush that is given up wakes those who waited for it.
         let mut place = Place::new();
         let flush = of_flush(|| false).expect("it is wanted");

@@ -233,3 +233,22 @@ fn an_answer_that_comes_late() {
         assert!(answered > 0);
     });
 }
+
+/// What comes twice is not taken for the answer to the next.
+#[test]
+fn an_answer_that_comes_twice() {
+    run(async {
+        let kernel = Kernel::new();
+        fill(&kernel, 3);
+        let handle = kernel.connect();
+        for n in [0, 3, 4] {
+            kernel.on_answer(n, AnswerFault::Twice);
+        }
+        for mark in 1..20 {
+            handle.set_mark(udp(1), mark).await.expect("a mark");
+            let flow = handle.get(udp(1)).await.expect("an answer");
+            assert_eq!(flow.expect("a flow").mark, Some(mark));
+            assert_eq!(handle.get(udp(9)).await.expect("an answer"), None);
+        }
+    });
+}

@@ -2,6 +2,7 @@
 
 mod events;
 mod faults;
+mod lost;
 mod packets;
 mod releases;
 mod verbs;

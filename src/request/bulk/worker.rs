@@ -292,14 +292,20 @@ fn is_deleted(change: &Change, later: &[Change]) -> bool {
         .any(|delete| is_followed(change, delete))
 }
 
-/// Is a later change of the same flow?
+/// May a later change be of the same flow? By the tuple of either direction it is; where the kernel
+/// chooses the reply tuple of a new flow, any later change may name that.
 fn is_followed(change: &Change, later: &[Change]) -> bool {
     let tuple = *change.key().tuple();
-    let other = tuple.inverse();
-    later.iter().any(|later| {
-        let key = later.key();
-        *key.tuple() == tuple || *key.tuple() == other
-    })
+    let mut names = vec![tuple, tuple.inverse()];
+    if let Change::Create(new) = change {
+        if new.get_source_nat().is_some() || new.get_destination_nat().is_some() {
+            return !later.is_empty();
+        }
+        let reply = *new.get_reply();
+        names.extend([reply, reply.inverse()]);
+    }
+    let mut later = later.iter().map(|later| *later.key().tuple());
+    later.any(|tuple| names.contains(&tuple))
 }
 
 /// How many come before the first that is there again.
@@ -352,4 +358,36 @@ fn prepare(change: &Change, look: Option<Result<Option<Flow>>>) -> Result<(Reque
         }
     };
     Ok((request, seen))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::flow::{FlowKey, Nat, NewFlow, Tuple};
+
+    #[test]
+    fn a_new_flow_has_two_tuples() {
+        let udp = |port| {
+            let server = "10.0.0.2:53".parse().unwrap();
+            Tuple::udp(([10, 0, 0, 1], port).into(), server).unwrap()
+        };
+        let new = NewFlow::new(udp(1), Duration::from_secs(60));
+        let other = udp(2).inverse();
+        let delete = |key: FlowKey| [Change::Delete(key)];
+        let plain = Change::Create(new.clone());
+        assert!(is_followed(&plain, &delete(udp(1).inverse().into())));
+        assert!(!is_followed(&plain, &delete(FlowKey::reply(other))));
+        let answered_elsewhere = Change::Create(new.clone().reply(other));
+        assert!(is_followed(
+            &answered_elsewhere,
+            &delete(FlowKey::reply(other))
+        ));
+        assert!(!is_followed(&answered_elsewhere, &delete(udp(3).into())));
+        let nat = Nat::to("192.0.2.1".parse::<std::net::Ipv4Addr>().unwrap());
+        let translated = Change::Create(new.source_nat(nat));
+        assert!(is_followed(&translated, &delete(udp(3).into())));
+        assert!(!is_followed(&translated, &[]));
+    }
 }

@@ -78,13 +78,14 @@ impl Exchange {
             .map(|replies| Box::pin(replies) as Replies)
             .map_err(|_| Error::closed())?;
         // It reads before it sends: the answers are for the second poll.
-        for _ in 0..2 {
-            if Pin::new(&mut self.connection).poll(&mut cx).is_ready() {
-                return Err(self.socket.failure());
-            }
-        }
-        while let Poll::Ready(Some(message)) = replies.as_mut().poll_next(&mut cx) {
-            answers.take(message);
+        self.poll(&mut cx)?;
+        self.poll(&mut cx)?;
+        answers.take_all(&mut replies, &mut cx);
+        if !answers.are_complete() {
+            // What was counted for an answer was something else: to be read to its end.
+            self.socket.expect_more();
+            self.poll(&mut cx)?;
+            answers.take_all(&mut replies, &mut cx);
         }
         let mut overran = false;
         while let Poll::Ready(Some((message, _))) = self.unsolicited.as_mut().poll_next(&mut cx) {
@@ -98,6 +99,13 @@ impl Exchange {
             Some((EMSGSIZE, datagram)) if count > 1 => self.send_by_halves(&datagram),
             Some((errno, _)) => Ok(answers.end(|| Error::unsent(errno))),
             None => Ok(answers.judge(overran)),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        match Pin::new(&mut self.connection).poll(cx) {
+            Poll::Ready(()) => Err(self.socket.failure()),
+            Poll::Pending => Ok(()),
         }
     }
 
@@ -122,6 +130,12 @@ impl Answers {
 
     fn are_complete(&self) -> bool {
         self.verdicts.iter().all(Option::is_some)
+    }
+
+    fn take_all(&mut self, replies: &mut Replies, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(message)) = replies.as_mut().poll_next(cx) {
+            self.take(message);
+        }
     }
 
     fn take(&mut self, message: Message) {

@@ -166,6 +166,11 @@ impl ControlSocket {
         self.0.unsent().take()
     }
 
+    /// There may be more in the queue than was counted.
+    pub(super) fn expect_more(&self) {
+        self.0.expected.store(u32::MAX, Ordering::Relaxed);
+    }
+
     /// Why netlink-proto gave up.
     pub(super) fn failure(&self) -> Error {
         let errno = self.0.failure.load(Ordering::Relaxed);

@@ -1,0 +1,110 @@
+//! Counts the instructions that the crate takes for a flow, which do not depend on how busy the machine is.
+//!
+//! `cargo bench --bench instructions` (needs valgrind). The last line is one JSON object, instructions in user space for
+//! each flow: decoding a TCP flow; a flow of a list, from the call to the noun; a mark by bulk, as a list names the
+//! flows; a mark by the control lane, one after the other. It fails where one is more than 5 % above what `kept.json`
+//! says; `-- --keep` writes that file anew. Another compiler may need that.
+//!
+//! Each program runs twice under callgrind, with few and with many flows: what both have in common, the start and the
+//! table's keys, is no part of the difference.
+
+mod callgrind;
+#[path = "../common/mod.rs"]
+mod common;
+mod programs;
+
+use std::process::ExitCode;
+use std::{env, fs};
+
+use programs::PROGRAMS;
+use serde_json::{Map, Value, json};
+
+/// Under cargo the sources are where they were when this was built.
+const KEPT: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/benches/instructions/kept.json"
+);
+
+/// How much more than what was kept is too much.
+const GROWTH: f64 = 1.05;
+
+fn main() -> ExitCode {
+    let words: Vec<_> = env::args()
+        .skip(1)
+        .filter(|word| word != "--bench")
+        .collect();
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let keep = match words[..] {
+        [callgrind::PROGRAM, name, flows] => {
+            let flows = flows.parse().expect("a number of flows");
+            programs::run(name, flows);
+            return ExitCode::SUCCESS;
+        }
+        [] => false,
+        ["--keep"] => true,
+        _ => {
+            eprintln!("{words:?} is not known; option: --keep");
+            return ExitCode::from(2);
+        }
+    };
+    let _limits = common::prepare(programs::TABLE);
+    let counts = common::in_namespace(measure);
+    let kept = match keep {
+        true => {
+            write(&counts);
+            counts.clone()
+        }
+        false => read(),
+    };
+    let has_grown = compare(&counts, &kept);
+    let mut line = json!({"bench": "instructions"});
+    for (key, count) in counts {
+        line[key] = count;
+    }
+    println!("{line}");
+    match has_grown {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    }
+}
+
+/// Instructions for a flow, by the names of the programs.
+fn measure() -> Map<String, Value> {
+    common::fill::fill(programs::TABLE);
+    let counts = PROGRAMS.map(|program| {
+        eprintln!("{}", program.name);
+        let (few, many) = (program.few, program.few * programs::MORE);
+        let [with_few, with_many] = [few, many].map(|flows| callgrind::count(program.name, flows));
+        let count = with_many.saturating_sub(with_few) as f64 / (many - few) as f64;
+        assert!(count >= 1.0, "{} did nothing", program.name);
+        (program.name.to_owned(), json!(count.round() as u64))
+    });
+    counts.into_iter().collect()
+}
+
+/// Prints all of them. Has one grown?
+fn compare(counts: &Map<String, Value>, kept: &Map<String, Value>) -> bool {
+    let number = |value: Option<&Value>| value.and_then(Value::as_f64);
+    let mut has_grown = false;
+    println!("{:<28}{:>14}{:>10}", "", "instructions", "kept");
+    for (name, count) in counts {
+        let now = number(Some(count)).unwrap_or(f64::NAN);
+        // One that was never kept has to be.
+        let before = number(kept.get(name)).unwrap_or(0.0);
+        let grown = now > before * GROWTH;
+        has_grown |= grown;
+        let word = if grown { "  more than 5 % above" } else { "" };
+        println!("{name:<28}{now:>14}{before:>10}{word}");
+    }
+    has_grown
+}
+
+fn read() -> Map<String, Value> {
+    let text = fs::read_to_string(KEPT).unwrap_or_else(|error| panic!("{KEPT}: {error}"));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{KEPT}: {error}"))
+}
+
+fn write(counts: &Map<String, Value>) {
+    let text = serde_json::to_string_pretty(counts).expect("JSON") + "\n";
+    fs::write(KEPT, text).unwrap_or_else(|error| panic!("{KEPT}: {error}"));
+}

@@ -1,0 +1,110 @@
+//! What is counted.
+
+use std::hint::black_box;
+
+use ctnetlink::{Change, ConntrackHandle, Flow, FlowKey, Patch, Table};
+use futures::TryStreamExt;
+
+use crate::common::{current_thread, names};
+
+/// Flows in the table.
+pub(crate) const TABLE: usize = 4000;
+
+/// So many times the few are the many.
+pub(crate) const MORE: usize = 4;
+
+const TCP: &[u8] = include_bytes!("../captured/tcp4.bin");
+
+pub(crate) struct Program {
+    pub(crate) name: &'static str,
+    pub(crate) few: usize,
+}
+
+const DECODE: &str = "decode_tcp_flow";
+const LIST: &str = "listed_flow";
+const BULK: &str = "bulk_mark";
+const CONTROL: &str = "control_mark";
+
+pub(crate) const PROGRAMS: [Program; 4] = [
+    Program {
+        name: DECODE,
+        few: 10_000,
+    },
+    // Whole lists.
+    Program {
+        name: LIST,
+        few: TABLE,
+    },
+    Program {
+        name: BULK,
+        few: TABLE / MORE,
+    },
+    Program {
+        name: CONTROL,
+        few: TABLE / MORE,
+    },
+];
+
+/// Runs it for so many flows.
+pub(crate) fn run(name: &str, flows: usize) {
+    match name {
+        DECODE => decode(flows),
+        LIST => current_thread().block_on(async {
+            let handle = connect().await;
+            for _ in 0..flows / TABLE {
+                list(&handle).await;
+            }
+        }),
+        BULK => current_thread().block_on(async {
+            let handle = connect().await;
+            bulk(&handle, keys(&handle, flows).await).await;
+        }),
+        CONTROL => current_thread().block_on(async {
+            let handle = connect().await;
+            control(&handle, keys(&handle, flows).await).await;
+        }),
+        _ => panic!("{name} is not a program of this bench"),
+    }
+}
+
+fn decode(flows: usize) {
+    for _ in 0..flows {
+        black_box(Flow::from_message(black_box(TCP)).expect("a flow"));
+    }
+}
+
+async fn list(handle: &ConntrackHandle) {
+    let flows = handle.list(Table::Conntrack).await.expect("a list");
+    let count = flows.try_fold(0, |count, flow| {
+        black_box(flow);
+        async move { Ok(count + 1) }
+    });
+    assert_eq!(count.await.expect("flows"), TABLE);
+}
+
+async fn bulk(handle: &ConntrackHandle, keys: Vec<FlowKey>) {
+    let count = keys.len() as u64;
+    let changes = (1_u32..)
+        .zip(keys)
+        .map(|(mark, key)| Change::Update(key, Patch::new().mark(mark)));
+    let report = handle.bulk(changes).await.expect("a bulk");
+    assert_eq!(report.applied, count, "{report:?}");
+}
+
+async fn control(handle: &ConntrackHandle, keys: Vec<FlowKey>) {
+    for (mark, key) in (1..).zip(keys) {
+        handle.set_mark(key, mark).await.expect("a mark");
+    }
+}
+
+async fn connect() -> ConntrackHandle {
+    ctnetlink::connect().await.expect("a connection")
+}
+
+/// The first so many of the table; all are listed.
+async fn keys(handle: &ConntrackHandle, flows: usize) -> Vec<FlowKey> {
+    let mut keys = names::keys(handle, names::AS_LISTED).await;
+    assert_eq!(keys.len(), TABLE);
+    keys.truncate(flows);
+    keys
+}
