@@ -12,7 +12,7 @@ use futures::TryStreamExt;
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut labels = Labels::EMPTY;
     for number in std::env::args().skip(1) {
-        labels = labels | Labels::bit(number.parse()?)?;
+        labels |= Labels::bit(number.parse()?)?;
     }
     if labels.is_empty() {
         labels = Labels::bit(1)? | Labels::bit(127)?;

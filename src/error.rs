@@ -209,6 +209,7 @@ impl Error {
     }
 
     /// A flow that another crate's message does not hold.
+    #[cfg(feature = "netlink-packet")]
     pub(crate) fn unpacked(cause: netlink_packet_core::DecodeError, bytes: &[u8]) -> Self {
         Self::undecoded("the flow does not fit the message".into(), cause, bytes)
     }

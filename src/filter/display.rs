@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use super::Filter;
 use super::conditions::{Conditions, Ends, NatKind};
-use crate::flow::{Labels, Masked, Protocol, Status};
+use crate::flow::Protocol;
 
 /// The conditions by the names of the builder's methods, `family=ipv4 protocol=tcp
 /// orig_dst_port=443 mark=0x10/0xf0`; `all flows` where there is none.
@@ -30,35 +30,6 @@ impl Display for NatKind {
     }
 }
 
-/// A value and its mask, in a line.
-pub(super) struct Shown<T>(pub(super) T);
-
-impl Display for Shown<&Masked<u32>> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let (value, mask) = (self.0.value(), self.0.mask());
-        match mask {
-            u32::MAX => write!(f, "{value:#x}"),
-            _ => write!(f, "{value:#x}/{mask:#x}"),
-        }
-    }
-}
-
-impl Display for Shown<&Masked<Status>> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.0.value(), self.0.mask())
-    }
-}
-
-impl Display for Shown<&Masked<Labels>> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let (value, mask) = (self.0.value(), self.0.mask());
-        match mask {
-            Labels::ALL => write!(f, "{{{value}}}/all"),
-            _ => write!(f, "{{{value}}}/{{{mask}}}"),
-        }
-    }
-}
-
 /// The line so far.
 struct Line<'a, 'b> {
     f: &'a mut Formatter<'b>,
@@ -77,9 +48,9 @@ impl Line<'_, '_> {
         self.some("zone", &all.zone)?;
         self.some("orig_zone", &all.orig_zone)?;
         self.some("reply_zone", &all.reply_zone)?;
-        self.some("mark", &all.mark.as_ref().map(Shown))?;
-        self.some("labels", &all.labels.as_ref().map(Shown))?;
-        self.some("status", &all.status.as_ref().map(Shown))?;
+        self.some("mark", &all.mark)?;
+        self.some("labels", &all.labels)?;
+        self.some("status", &all.status)?;
         self.some("nat", &all.any_nat.then_some(NatKind::Any))?;
         self.some("tcp_state", &all.tcp_state)?;
         self.some("sctp_state", &all.sctp_state)?;
@@ -138,7 +109,7 @@ impl Line<'_, '_> {
 mod tests {
     use super::super::tests::on;
     use super::*;
-    use crate::flow::{Family, Tuple};
+    use crate::flow::{Family, Labels, Masked, Status, Tuple};
 
     #[test]
     fn a_line() {

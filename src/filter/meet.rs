@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use super::display::Shown;
 use super::prefixes::behind;
 use super::{Ports, PrefixSet};
 use crate::flow::{Bits, DccpState, Family, Masked, SctpState, TcpState, Tuple};
@@ -89,7 +88,7 @@ impl Meet for PrefixSet {
 
 impl<T: Bits> Meet for Masked<T>
 where
-    for<'a> Shown<&'a Self>: fmt::Display,
+    Self: fmt::Display,
 {
     fn meet(&self, other: &Self) -> Option<Self> {
         let agree = self.value().and(other.mask()) == other.value().and(self.mask());
@@ -97,7 +96,7 @@ where
     }
 
     fn shown(&self) -> String {
-        Shown(self).to_string()
+        self.to_string()
     }
 
     fn refusal(&self) -> Option<String> {

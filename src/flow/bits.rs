@@ -66,7 +66,6 @@ impl<T: Bits> Masked<T> {
     }
 
     /// The value as it was given, bits outside the mask too.
-    #[cfg(feature = "serde")]
     pub(crate) fn given(&self) -> T {
         self.value
     }
@@ -196,6 +195,24 @@ impl Labels {
         u128::from(*self).count_ones() as usize
     }
 
+    /// Sets label `n`, and says whether it was unset before.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a label above 127.
+    pub fn insert(&mut self, n: u8) -> Result<bool> {
+        let before = *self;
+        *self |= Self::bit(n)?;
+        Ok(*self != before)
+    }
+
+    /// Clears label `n`, and says whether it was set before.
+    pub fn remove(&mut self, n: u8) -> bool {
+        let before = *self;
+        *self = Self::bit(n).map_or(before, |label| before - label);
+        *self != before
+    }
+
     /// The labels that are set, the lowest first.
     pub fn iter(&self) -> impl Iterator<Item = u8> + use<> {
         let labels = *self;
@@ -220,6 +237,19 @@ impl std::ops::BitOr for Labels {
     type Output = Self;
     fn bitor(self, other: Self) -> Self {
         self.or(other)
+    }
+}
+
+impl std::ops::BitOrAssign for Labels {
+    fn bitor_assign(&mut self, other: Self) {
+        *self = *self | other;
+    }
+}
+
+/// All of them. From numbers: `numbers.map(Labels::bit).collect::<Result<Labels, _>>()`.
+impl FromIterator<Labels> for Labels {
+    fn from_iter<I: IntoIterator<Item = Labels>>(all: I) -> Self {
+        all.into_iter().fold(Self::EMPTY, |all, some| all | some)
     }
 }
 

@@ -22,6 +22,7 @@ pub(crate) mod key;
 pub(crate) mod named;
 pub(crate) mod nat;
 pub(crate) mod new;
+#[cfg(feature = "netlink-packet")]
 pub(crate) mod packet;
 pub(crate) mod patch;
 pub(crate) mod protocol;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{Flow, Nat, Patch, Rare, Status, TcpInfo, Tuple, Zone};
+use super::{Flow, Nat, Patch, Protocol, Rare, Status, TcpInfo, Tuple, Zone};
 use crate::error::{Error, Result};
 use crate::wire::attr::Writer;
 use crate::wire::uapi::{CTA_NAT_DST, CTA_NAT_SRC};
@@ -52,7 +52,7 @@ settings! {
 settings! { getters! { NewFlow; } }
 
 impl NewFlow {
-    fn settings(&self) -> &Patch {
+    pub(crate) fn settings(&self) -> &Patch {
         &self.settings
     }
 
@@ -288,7 +288,8 @@ impl From<&Flow> for NewFlow {
     }
 }
 
-/// One end of a tuple: address and port, or an ICMP query's id at the client's end.
+/// One end of a tuple: address and port, or an ICMP query's id at the client's end. Without GRE's
+/// key: the kernel takes none that is named.
 #[derive(PartialEq)]
 struct End(IpAddr, Option<u16>);
 
@@ -302,11 +303,46 @@ impl End {
     }
 
     fn src(tuple: &Tuple) -> Self {
-        Self(tuple.src(), tuple.src_port())
+        Self(tuple.src(), port(tuple, tuple.src_port()))
     }
 
     fn dst(tuple: &Tuple) -> Self {
         let id = tuple.icmp_echo().map(|echo| echo.id());
-        Self(tuple.dst(), tuple.dst_port().or(id))
+        Self(tuple.dst(), port(tuple, tuple.dst_port()).or(id))
+    }
+}
+
+fn port(tuple: &Tuple, port: Option<u16>) -> Option<u16> {
+    port.filter(|_| tuple.protocol() != Protocol::GRE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kernel would not heed the key, and say nothing.
+    #[test]
+    fn nat_of_gre_has_addresses_alone() {
+        let address = |last| IpAddr::from([10, 0, 0, last]);
+        let tuple = Tuple::gre(address(1), address(2), 5, 6).expect("a tuple");
+        let new = || NewFlow::new(tuple, UNKNOWN_TIMEOUT);
+        let nat = Nat::to(address(9));
+        for (flow, end) in [
+            (new().source_nat(nat.port(7)), "source NAT"),
+            (new().destination_nat(nat.ports(7..=8)), "destination NAT"),
+        ] {
+            let error = flow.check().expect_err("a key");
+            assert_eq!(error.kind(), crate::ErrorKind::InvalidInput);
+            assert!(error.to_string().contains(end), "{error}");
+        }
+        new().source_nat(nat).check().expect("an address");
+
+        let reply = Tuple::gre(address(2), address(9), 6, 5).expect("a tuple");
+        let mut flow = Flow::new(tuple, reply);
+        flow.status = Status::SRC_NAT;
+        let again = NewFlow::from(&flow);
+        again.check().expect("a flow to restore");
+        assert_eq!(again.get_source_nat(), Some(&nat));
+        assert_eq!(again.get_destination_nat(), None);
     }
 }

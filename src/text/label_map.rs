@@ -95,7 +95,7 @@ impl LabelMap {
             let bit = self.bit(name).ok_or_else(|| {
                 Error::invalid_input(format!("label {name:?}: no label has this name"))
             })?;
-            labels = labels | Labels::bit(bit)?;
+            labels |= Labels::bit(bit)?;
         }
         Ok(labels)
     }

@@ -5,8 +5,11 @@ mod event;
 mod expectation;
 mod flow;
 mod label_map;
+mod masked;
 mod nouns;
 mod preflight;
+mod read;
+mod requests;
 mod stats;
 mod timeout;
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ctnetlink::testing::Kernel;
-use ctnetlink::{IpNet, PrefixSet, Protocol, Table, TcpState};
+use ctnetlink::{IpNet, Outcome, PrefixSet, Protocol, Table, TcpState};
 use futures::future::join_all;
 use futures::stream::{FuturesUnordered, StreamExt};
 

@@ -5,7 +5,7 @@ pub(crate) mod arbitrary;
 mod golden;
 mod identity;
 mod leniency;
-#[cfg(target_endian = "little")]
+#[cfg(all(feature = "netlink-packet", target_endian = "little"))]
 mod packet;
 
 use super::Flow;

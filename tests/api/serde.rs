@@ -1,0 +1,228 @@
+//! What is serialized can be read again, in JSON and in a binary format.
+
+use super::*;
+use std::time::Duration;
+
+use ::serde::Serialize;
+use ::serde::de::DeserializeOwned;
+use ctnetlink::{
+    Direction, ExpectationPolicy, Family, FlowId, IcmpEcho, ProtoInfo, TcpFlags, TcpState,
+    TcpTimeouts, Zone,
+};
+
+/// In a format of text, and in a binary one without keys.
+fn same<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: T) {
+    let text = serde_json::to_string(&value).unwrap();
+    let read: T = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert_eq!(read, value, "{text}");
+    let bytes = postcard::to_allocvec(&value).unwrap();
+    let read: T = postcard::from_bytes(&bytes)
+        .unwrap_or_else(|error| panic!("{error}: {bytes:02x?}: {text}"));
+    assert_eq!(read, value, "{bytes:02x?}");
+}
+
+fn bytes(text: &str) -> Vec<u8> {
+    let digits = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+    (0..text.len()).step_by(2).map(digits).collect()
+}
+
+#[test]
+fn what_the_kernel_sent_survives() {
+    let replies = include_str!("../golden/replies.txt");
+    let (mut seen, mut expectations) = (0, 0);
+    let mut lines = String::new();
+    for line in replies.lines().filter(|line| !line.starts_with('#')) {
+        let Some((_, text)) = line.split_once(' ') else {
+            continue;
+        };
+        if let Ok(expectation) = Expectation::from_message(&bytes(text)) {
+            same(ExpectationKey::from(&expectation));
+            same(expectation);
+            expectations += 1;
+        }
+        if let Ok(flow) = Flow::from_message(&bytes(text)) {
+            same(FlowKey::from(&flow));
+            same(flow.id.unwrap());
+            lines.push_str(&serde_json::to_string(&flow).unwrap());
+            lines.push('\n');
+            same(flow.clone());
+            // As kernels are set up: without counters, times and what helpers add.
+            let mut usual = flow;
+            (usual.counters_orig, usual.counters_reply) = (None, None);
+            usual.set_timestamp(None);
+            usual.set_event_timestamp(None);
+            if usual.helper().is_none() && usual.master().is_none() {
+                let text = serde_json::to_string(&usual).unwrap();
+                assert!(text.len() <= 450, "{}: {text}", text.len());
+            }
+            seen += 1;
+        }
+    }
+    assert_eq!((seen, expectations), (17, 8));
+    // The format is a public one: programs read it.
+    assert_eq!(lines, include_str!("../golden/flows.jsonl"));
+}
+
+#[test]
+fn nouns_survive() {
+    let tuple = Tuple::tcp("[::1]:1".parse().unwrap(), "[::2]:2".parse().unwrap()).unwrap();
+    same(tuple);
+    same(FlowKey::reply(tuple).zone(Zone::orig(7)));
+    same(Masked::new(0x12_u32, 0xff));
+    same(Masked::new(Labels::bit(3).unwrap(), Labels::ALL));
+    same(Status::CONFIRMED | Status::from_bits_retain(0x8000_0000));
+    same(TcpFlags::BE_LIBERAL);
+    same(ProtoInfo::from(TcpState::from(77)));
+    same(Nat::to(std::net::Ipv4Addr::LOCALHOST).ports(1..=9));
+    same(IcmpEcho::request(7));
+    same((
+        Family::Ipv6,
+        Direction::Reply,
+        Zone::reply(9),
+        None::<FlowId>,
+    ));
+    same(
+        Patch::new()
+            .mark(Masked::new(1, 3))
+            .tcp_state(TcpState::CLOSE),
+    );
+    same([
+        Change::Create(NewFlow::new(tuple, Duration::from_secs(9)).mark(0)),
+        Change::Update(tuple.into(), Patch::new().mark(1)),
+        Change::Delete(FlowKey::reply(tuple)),
+    ]);
+    let filter = Filter::builder().protocol(6).orig_dst_port(1..=9).mark(7);
+    same(
+        filter
+            .not(Filter::builder().zone(5).build().unwrap())
+            .build()
+            .unwrap(),
+    );
+    same(KernelFilter::MARK | KernelFilter::ZONE);
+    same(NewExpectation::new(tuple, tuple.inverse()).timeout(Duration::from_secs(9)));
+    same(TupleMask::exact(&tuple));
+    let close = TcpTimeouts::new().close(Duration::from_secs(3));
+    same(TimeoutPolicy::new("p", Family::Ipv6, close));
+    same(Timeouts::unset(200.into()));
+    let data = ExpectationPolicy::new("data", 1, Duration::from_secs(3));
+    same(UserHelper::new("h", Family::Ipv4, 6, [data]));
+    same(CpuStats::new(3, TableCounters::default()));
+    same(Preflight::new(ctnetlink::Facts::default()));
+    let nat = Nat::to(std::net::Ipv6Addr::LOCALHOST);
+    same(NewFlow::new(tuple, Duration::from_millis(1)).source_nat(nat));
+    let mut flow = Flow::new(tuple, tuple.inverse());
+    flow.timeout = Some(Duration::from_secs(7));
+    same(flow);
+}
+
+/// Kernels keep no ports of protocols that they do not know, and no ICMP fields over the other
+/// family.
+#[test]
+fn tuples_without_their_ports_survive() {
+    let (src, dst) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+    for protocol in [33, 47, 132, 136] {
+        let tuple = Tuple::generic(src, dst, protocol).unwrap();
+        assert_eq!(tuple.src_port(), None);
+        same(tuple);
+        same(Flow::new(tuple, tuple.inverse()));
+    }
+    for text in [
+        r#"{"protocol":"icmp","src":"::1","dst":"::2"}"#,
+        r#"{"protocol":"icmpv6","src":"10.0.0.1","dst":"10.0.0.2"}"#,
+    ] {
+        let tuple: Tuple = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&tuple).unwrap(), text);
+        same(Flow::new(tuple, tuple.inverse()));
+    }
+}
+
+/// What the crate's documentation shows.
+#[test]
+fn the_documented_flow_is_one() {
+    let lines = include_str!("../../src/lib.rs").lines();
+    let text: String = lines
+        .skip_while(|line| *line != "//! ```json")
+        .skip(1)
+        .take_while(|line| *line != "//! ```")
+        .map(|line| line.trim_start_matches("//! "))
+        .collect();
+    let flow: Flow = serde_json::from_str(&text).unwrap();
+    let written: serde_json::Value = serde_json::to_value(&flow).unwrap();
+    let shown: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(written, shown);
+}
+
+/// What would not fit the attribute.
+#[test]
+fn names_have_a_bound() {
+    let tuple = r#"{"protocol":"udp","src":"::1","dst":"::2","src_port":1,"dst_port":2}"#;
+    let read = |name: &str, info: &[u8]| {
+        let helper = format!(r#"{{"name":"{name}","info":{info:?}}}"#);
+        serde_json::from_str::<Flow>(&format!(
+            r#"{{"orig":{tuple},"reply":{tuple},"status":[],"helper":{helper}}}"#
+        ))
+    };
+    read(&"x".repeat(15), &[7; 32]).unwrap();
+    for (length, info) in [(16, 0), (30_000, 0), (3, 33), (3, 70_000)] {
+        let error = read(&"x".repeat(length), &vec![7; info]).unwrap_err();
+        assert!(error.to_string().contains("longer than"), "{error}");
+    }
+}
+
+/// What cannot be built cannot be read, and nothing that is to be sent is passed over.
+#[test]
+fn what_makes_no_sense_is_refused() {
+    fn refused<T: DeserializeOwned + std::fmt::Debug>(text: &str) {
+        let read = serde_json::from_str::<T>(text);
+        assert!(read.is_err(), "{text}: {read:?}");
+    }
+    refused::<Patch>(r#"{"tiemout":5}"#);
+    refused::<NewFlow>(
+        r#"{"orig":{"protocol":"udp","src":"::1","dst":"::2","src_port":1,"dst_port":2},"makr":1}"#,
+    );
+    refused::<FlowKey>(
+        r#"{"tuple":{"protocol":"udp","src":"::1","dst":"::2","src_port":1,"dst_port":2},"zoen":1}"#,
+    );
+    refused::<Tuple>(r#"{"protocol":"udp","src":"::1","dst":"::2","sport":1,"dport":2}"#);
+    refused::<Tuple>(r#"{"protocol":"udp","src":"::1","dst":"::2","src_port":1}"#);
+    refused::<Tuple>(r#"{"protocol":"udp","src":"::1","dst":"10.0.0.1"}"#);
+    refused::<Tuple>(r#"{"protocol":"udp","src":"::1","dst":"::2","family":"ipv4"}"#);
+    refused::<Masked<u32>>(r#"{"value":1,"maks":1}"#);
+    refused::<Nat>(r#"{"min":"10.0.0.2","max":"10.0.0.1","ports":null}"#);
+    refused::<Nat>(r#"{"min":"10.0.0.2","max":"::1","ports":null}"#);
+    refused::<Nat>(r#"{"min":"10.0.0.2","max":"10.0.0.2","ports":[9,1]}"#);
+    refused::<Labels>("[128]");
+    refused::<Status>(r#"["ASURED"]"#);
+    refused::<TcpState>("256");
+    refused::<ctnetlink::Timestamp>(r#"{"start":"2026-13-01T00:00:00Z"}"#);
+    let zero: Zone = serde_json::from_str(r#"{"id":0,"direction":"orig"}"#).unwrap();
+    assert_eq!(zero, Zone::default());
+}
+
+/// Written as people write it.
+#[test]
+fn requests_are_pleasant() {
+    let text = r#"{"orig":{"protocol":6,"src":"::ffff:10.0.0.1","dst":"10.0.0.2","src_port":1,"dst_port":2},"zone":5,"protoinfo":{"tcp":{"state":"established"}},"timeout":1.5,"mark":7,"labels":{"value":[3],"mask":[3,4]}}"#;
+    let tuple = Tuple::tcp("10.0.0.1:1".parse().unwrap(), "10.0.0.2:2".parse().unwrap());
+    let flow = NewFlow::new(tuple.unwrap(), Duration::from_millis(1500))
+        .zone(5)
+        .protoinfo(TcpState::ESTABLISHED)
+        .mark(7)
+        .add_labels(Labels::bit(3).unwrap())
+        .remove_labels(Labels::bit(4).unwrap());
+    assert_eq!(serde_json::from_str::<NewFlow>(text).unwrap(), flow);
+    let patch = Patch::new().mark(1).timeout(Duration::from_secs(9));
+    let text = serde_json::to_string(&patch).unwrap();
+    assert_eq!(text, r#"{"timeout":9,"mark":1}"#);
+}
+
+/// Whoever writes it by hand gets what is inside the mask alone written, and what is outside
+/// refused by a filter.
+#[test]
+fn a_mask_holds_for_what_is_read() {
+    let read: Masked<u32> = serde_json::from_str(r#"{"value":255,"mask":15}"#).unwrap();
+    assert_eq!((read.value(), read.excess()), (15, 0xf0));
+    assert_eq!(read, Masked::new(255, 15));
+    let filter = serde_json::from_str::<Filter>(r#"{"mark":{"value":16,"mask":1}}"#);
+    assert!(filter.unwrap_err().to_string().contains("mark"));
+}
