@@ -148,7 +148,8 @@ impl<'a> Worker<'a> {
     ) -> Result<()> {
         if answer == Answer::Lost {
             // What came after it is done: to do it now could undo that.
-            return match is_followed(change, later) {
+            let any = is_translated(change) && !later.is_empty();
+            return match any || is_followed(change, later) {
                 true => Err(Error::overrun()),
                 false => self.decide(change, seen),
             };
@@ -292,20 +293,22 @@ fn is_deleted(change: &Change, later: &[Change]) -> bool {
         .any(|delete| is_followed(change, delete))
 }
 
-/// May a later change be of the same flow? By the tuple of either direction it is; where the kernel
-/// chooses the reply tuple of a new flow, any later change may name that.
+/// Is a later change of the same flow, by the tuple of either direction?
 fn is_followed(change: &Change, later: &[Change]) -> bool {
     let tuple = *change.key().tuple();
     let mut names = vec![tuple, tuple.inverse()];
     if let Change::Create(new) = change {
-        if new.get_source_nat().is_some() || new.get_destination_nat().is_some() {
-            return !later.is_empty();
-        }
         let reply = *new.get_reply();
         names.extend([reply, reply.inverse()]);
     }
     let mut later = later.iter().map(|later| *later.key().tuple());
     later.any(|tuple| names.contains(&tuple))
+}
+
+/// Does the kernel choose the reply tuple of a new flow? Any later change may name that.
+fn is_translated(change: &Change) -> bool {
+    matches!(change, Change::Create(new)
+        if new.get_source_nat().is_some() || new.get_destination_nat().is_some())
 }
 
 /// How many come before the first that is there again.
@@ -387,7 +390,7 @@ mod tests {
         assert!(!is_followed(&answered_elsewhere, &delete(udp(3).into())));
         let nat = Nat::to("192.0.2.1".parse::<std::net::Ipv4Addr>().unwrap());
         let translated = Change::Create(new.source_nat(nat));
-        assert!(is_followed(&translated, &delete(udp(3).into())));
-        assert!(!is_followed(&translated, &[]));
+        assert!(is_translated(&translated) && !is_translated(&plain));
+        assert!(!is_followed(&translated, &delete(udp(3).into())));
     }
 }
