@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::time::{Sleep, sleep};
 
@@ -22,7 +22,12 @@ pub(super) struct InTime<F, B> {
     work: Pin<Box<F>>,
     /// With the time at which it was set.
     alarm: Option<(Pin<Box<Sleep>>, Instant)>,
+    /// How often the clock jumped to it, and nobody was at work.
+    jumps: usize,
 }
+
+/// Jumps of a clock that is paused, a millisecond apart, before it counts as having passed.
+const JUMPS: usize = 5;
 
 impl<T, F, B> InTime<F, B>
 where
@@ -35,6 +40,7 @@ where
             began,
             work: Box::pin(work),
             alarm: None,
+            jumps: 0,
         }
     }
 
@@ -52,9 +58,18 @@ where
             self.alarm = None;
             match (self.began)() {
                 Some(began) if began.elapsed() >= timeout => return true,
+                _ if !is_early => {}
                 // The clock jumps. Whoever is at work wakes this task in the end.
-                _ if is_early => return !self.lanes.are_busy(),
-                _ => {}
+                _ if self.lanes.are_busy() => {
+                    self.jumps = 0;
+                    return false;
+                }
+                // Whoever has just ended may be about to wake another task that goes on.
+                _ if self.jumps < JUMPS => {
+                    self.jumps += 1;
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                _ => return true,
             }
         }
     }
@@ -73,6 +88,10 @@ where
         }
         if !self.is_late(cx) {
             return Poll::Pending;
+        }
+        // It may be done by now.
+        if let Poll::Ready(result) = self.work.as_mut().poll(cx) {
+            return Poll::Ready(result);
         }
         let timeout = self.lanes.timeout;
         Poll::Ready(Err(match self.lanes.are_unattended() {
