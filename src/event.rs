@@ -132,6 +132,9 @@ pub enum Event {
     /// Events were lost here, because the reader was slower than they came: those before are older
     /// than the gap, those after are younger. The stream goes on.
     ///
+    /// The number is exact over all gaps. Where the queue overflows again as soon as it was emptied, the
+    /// second gap may be told behind a few events that came after it, and with no number of its own.
+    ///
     /// Who keeps a state of the table has to list it again.
     Overrun {
         /// How many, as the kernel counts them. 0 where it could not so much as begin to make an
