@@ -136,10 +136,15 @@ impl Namespace {
         let file = file
             .map_err(|cause| Error::io(format!("opening the network namespace {name}"), cause))?;
         let entry = Entry { file, name };
-        let (identity, socket) = entry.enter_and(|| {
+        let open = || {
             let socket = Socket::open()?;
             Ok((Identity::of(&socket)?, socket))
-        })?;
+        };
+        // Entering needs a capability, even where the thread is there already.
+        let (identity, socket) = match entry.is_current() {
+            true => open()?,
+            false => entry.enter_and(open)?,
+        };
         let entry = Some(entry);
         Ok((Self::of(identity, entry), socket))
     }
@@ -226,6 +231,13 @@ impl Entry {
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
+    }
+
+    /// Whether it is the namespace that the current thread is in.
+    fn is_current(&self) -> bool {
+        let inode = |file: &File| file.metadata().map(|at| (at.dev(), at.ino()));
+        let current = File::open(CURRENT).and_then(|file| inode(&file));
+        matches!((inode(&self.file), current), (Ok(named), Ok(current)) if named == current)
     }
 
     fn enter(&self) -> Result<()> {
