@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use ctnetlink::{Change, ConntrackHandle, Flow, FlowKey, Patch, Table};
-use futures::TryStreamExt;
+use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::common::{current_thread, names};
 
@@ -24,8 +24,9 @@ const DECODE: &str = "decode_tcp_flow";
 const LIST: &str = "listed_flow";
 const BULK: &str = "bulk_mark";
 const CONTROL: &str = "control_mark";
+const IN_FLIGHT: &str = "control_mark_in_flight";
 
-pub(crate) const PROGRAMS: [Program; 4] = [
+pub(crate) const PROGRAMS: [Program; 5] = [
     Program {
         name: DECODE,
         few: 10_000,
@@ -41,6 +42,10 @@ pub(crate) const PROGRAMS: [Program; 4] = [
     },
     Program {
         name: CONTROL,
+        few: TABLE / MORE,
+    },
+    Program {
+        name: IN_FLIGHT,
         few: TABLE / MORE,
     },
 ];
@@ -62,6 +67,10 @@ pub(crate) fn run(name: &str, flows: usize) {
         CONTROL => current_thread().block_on(async {
             let handle = connect().await;
             control(&handle, keys(&handle, flows).await).await;
+        }),
+        IN_FLIGHT => current_thread().block_on(async {
+            let handle = connect().await;
+            in_flight(&handle, keys(&handle, flows).await).await;
         }),
         _ => panic!("{name} is not a program of this bench"),
     }
@@ -95,6 +104,14 @@ async fn control(handle: &ConntrackHandle, keys: Vec<FlowKey>) {
     for (mark, key) in (1..).zip(keys) {
         handle.set_mark(key, mark).await.expect("a mark");
     }
+}
+
+async fn in_flight(handle: &ConntrackHandle, keys: Vec<FlowKey>) {
+    let marks = stream::iter((1..).zip(keys))
+        .map(|(mark, key)| Ok(handle.set_mark(key, mark).into_future()))
+        .try_buffer_unordered(128)
+        .try_for_each(|()| async { Ok::<_, ctnetlink::Error>(()) });
+    marks.await.expect("marks");
 }
 
 async fn connect() -> ConntrackHandle {

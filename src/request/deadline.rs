@@ -3,9 +3,8 @@
 //! It is a time that passes, and not one that a clock jumps to: where tokio's clock is paused it jumps
 //! while a thread works, and the request has not become late by that.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -14,49 +13,72 @@ use tokio::time::{Sleep, sleep};
 use crate::error::{Error, Result};
 use crate::transport::Lanes;
 
-/// Work that fails when it takes longer than a request may.
-pub(super) struct InTime<F, B> {
-    lanes: Arc<Lanes>,
-    /// Since when the time counts; `None` for as long as it does not.
+/// Jumps of a clock that is paused, a millisecond apart, before it counts as having passed.
+const JUMPS: usize = 5;
+
+/// Work that fails when it takes longer than a request may. `began` is given when it was polled first,
+/// and says since when the time counts; `None` for as long as it does not.
+pub(super) async fn in_time<T>(
+    lanes: &Lanes,
+    began: impl Fn(Instant) -> Option<Instant>,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let mut work = pin!(work);
+    let mut alarm = pin!(None);
+    let mut deadline = Deadline {
+        lanes,
+        began,
+        first: None,
+        set: None,
+        jumps: 0,
+    };
+    poll_fn(|cx| {
+        if let Poll::Ready(result) = work.as_mut().poll(cx) {
+            return Poll::Ready(result);
+        }
+        if !deadline.is_over(alarm.as_mut(), cx) {
+            return Poll::Pending;
+        }
+        // It may be done by now.
+        if let Poll::Ready(result) = work.as_mut().poll(cx) {
+            return Poll::Ready(result);
+        }
+        Poll::Ready(Err(match lanes.are_unattended() {
+            true => Error::unattended(lanes.timeout),
+            false => Error::timeout(lanes.timeout),
+        }))
+    })
+    .await
+}
+
+struct Deadline<'a, B> {
+    lanes: &'a Lanes,
     began: B,
-    work: Pin<Box<F>>,
-    /// With the time at which it was set.
-    alarm: Option<(Pin<Box<Sleep>>, Instant)>,
+    /// When the first alarm was set.
+    first: Option<Instant>,
+    /// When this one was.
+    set: Option<Instant>,
     /// How often the clock jumped to it, and nobody was at work.
     jumps: usize,
 }
 
-/// Jumps of a clock that is paused, a millisecond apart, before it counts as having passed.
-const JUMPS: usize = 5;
-
-impl<T, F, B> InTime<F, B>
-where
-    F: Future<Output = Result<T>>,
-    B: Fn() -> Option<Instant> + Unpin,
-{
-    pub(super) fn new(lanes: Arc<Lanes>, began: B, work: F) -> Self {
-        Self {
-            lanes,
-            began,
-            work: Box::pin(work),
-            alarm: None,
-            jumps: 0,
-        }
-    }
-
+impl<B: Fn(Instant) -> Option<Instant>> Deadline<'_, B> {
     /// Is it too late? If not, the alarm is set.
-    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+    fn is_over(&mut self, mut alarm: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> bool {
         let timeout = self.lanes.timeout;
         loop {
-            let (alarm, set) = self
-                .alarm
-                .get_or_insert_with(|| (Box::pin(sleep(timeout)), Instant::now()));
-            if alarm.as_mut().poll(cx).is_pending() {
+            if alarm.is_none() {
+                alarm.set(Some(sleep(timeout)));
+                self.set = Some(Instant::now());
+                self.first = self.first.or(self.set);
+            }
+            let rings = alarm.as_mut().as_pin_mut();
+            if rings.is_some_and(|alarm| alarm.poll(cx).is_pending()) {
                 return false;
             }
-            let is_early = set.elapsed() < timeout;
-            self.alarm = None;
-            match (self.began)() {
+            alarm.set(None);
+            let is_early = self.set.is_some_and(|set| set.elapsed() < timeout);
+            match self.first.and_then(&self.began) {
                 Some(began) if began.elapsed() >= timeout => return true,
                 _ if !is_early => {}
                 // The clock jumps. Whoever is at work wakes this task in the end.
@@ -72,31 +94,5 @@ where
                 _ => return true,
             }
         }
-    }
-}
-
-impl<T, F, B> Future for InTime<F, B>
-where
-    F: Future<Output = Result<T>>,
-    B: Fn() -> Option<Instant> + Unpin,
-{
-    type Output = Result<T>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
-        if let Poll::Ready(result) = self.work.as_mut().poll(cx) {
-            return Poll::Ready(result);
-        }
-        if !self.is_late(cx) {
-            return Poll::Pending;
-        }
-        // It may be done by now.
-        if let Poll::Ready(result) = self.work.as_mut().poll(cx) {
-            return Poll::Ready(result);
-        }
-        let timeout = self.lanes.timeout;
-        Poll::Ready(Err(match self.lanes.are_unattended() {
-            true => Error::unattended(timeout),
-            false => Error::timeout(timeout),
-        }))
     }
 }

@@ -33,12 +33,12 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use tracing::{Instrument, Span, field};
+use tracing::{Instrument, Level, Span, field};
 
 pub use bulk::Bulk;
 pub use change::Change;
 pub use create::Create;
-use deadline::InTime;
+use deadline::in_time;
 pub use delete::Delete;
 pub use events::Events;
 pub use expectation::{FlushExpectations, ListExpectations};
@@ -107,10 +107,9 @@ impl Verb {
     where
         F: Future<Output = Result<T>> + Send,
     {
-        self.run_for_long(lanes, family, move |task| {
-            let lanes = task.lanes.clone();
-            let began = Instant::now();
-            InTime::new(lanes, move || Some(began), work(task))
+        self.run_for_long(lanes, family, async move |task| {
+            let lanes = Arc::clone(&task.lanes);
+            in_time(&lanes, Some, work(task)).await
         })
     }
 
@@ -147,10 +146,12 @@ impl Verb {
                 .instrument(span.clone())
                 .await
                 .map_err(|error| error.while_(self.doing));
-            match &result {
-                Ok(_) => span.record("outcome", "ok"),
-                Err(error) => span.record("outcome", field::debug(error.kind())),
-            };
+            if !span.is_disabled() {
+                match &result {
+                    Ok(_) => span.record("outcome", "ok"),
+                    Err(error) => span.record("outcome", field::debug(error.kind())),
+                };
+            }
             end.has_come = true;
             result
         }))
@@ -160,15 +161,17 @@ impl Verb {
 /// Tells of the end of a request, also of one that is dropped under way.
 struct End {
     span: Span,
-    began: Instant,
+    /// `None` where nobody hears of it.
+    began: Option<Instant>,
     has_come: bool,
 }
 
 impl End {
     fn new(span: Span) -> Self {
+        let is_heard = tracing::event_enabled!(target: "ctnetlink", Level::DEBUG);
         Self {
             span,
-            began: Instant::now(),
+            began: is_heard.then(Instant::now),
             has_come: false,
         }
     }
@@ -179,15 +182,19 @@ impl Drop for End {
         if !self.has_come {
             self.span.record("outcome", "dropped");
         }
-        let elapsed = self.began.elapsed();
-        tracing::debug!(target: "ctnetlink", parent: &self.span, ?elapsed, "done");
+        if let Some(began) = self.began {
+            let elapsed = began.elapsed();
+            tracing::debug!(target: "ctnetlink", parent: &self.span, ?elapsed, "done");
+        }
     }
 }
 
 impl Task {
     /// Shows in the span what the request is about, or what became of it.
     fn show(&self, field: &str, value: &dyn fmt::Display) {
-        self.span.record(field, field::display(value));
+        if !self.span.is_disabled() {
+            self.span.record(field, field::display(value));
+        }
     }
 
     /// Sends a request that names one object; its data is what came before the kernel's consent.
@@ -204,7 +211,7 @@ impl Task {
 
     async fn reply(&self, work: Work, about: Option<Subject>) -> Result<Option<Bytes>> {
         let reply = self.lanes.control.call(work, about).await?;
-        self.span.record("seq", reply.seq);
+        self.show("seq", &reply.seq);
         Error::check(reply.verdict)?;
         Ok(reply.data)
     }
@@ -217,10 +224,8 @@ impl Task {
         let mut first = BytesMut::new();
         let begun = walk.begun();
         let opened = poll_fn(|cx| walk.poll_next(cx, &mut first));
-        let opened = InTime::new(self.lanes.clone(), move || begun.get(), async {
-            opened.await.unwrap_or_else(|| Err(Error::unanswered()))
-        });
-        opened.await?;
+        let opened = async { opened.await.unwrap_or_else(|| Err(Error::unanswered())) };
+        in_time(&self.lanes, |_| begun.get(), opened).await?;
         Ok((walk, first))
     }
 
@@ -230,7 +235,7 @@ impl Task {
         let mut flush = self.lanes.flush(request)?;
         let begun = flush.begun();
         let done = poll_fn(|cx| flush.poll(cx));
-        InTime::new(self.lanes.clone(), move || begun.get(), done).await
+        in_time(&self.lanes, |_| begun.get(), done).await
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod exchange;
 mod proto;
+mod socket;
 
 use std::fmt;
 use std::future::poll_fn;
@@ -126,9 +127,9 @@ impl Lane {
         self.window.clear();
         let queue = &self.queue;
         // Whoever does not wait any more does not want it sent.
-        self.next.retain(|(taken, _)| queue.is_wanted(taken.number));
+        self.next.retain(|(taken, _)| taken.is_wanted());
         let mut stepping: Vec<Option<Subject>> =
-            self.next.iter().map(|(taken, _)| taken.about).collect();
+            self.next.iter().map(|(taken, _)| taken.about()).collect();
         let room = self
             .next
             .iter()
@@ -160,24 +161,19 @@ impl Lane {
     /// Gives callers their answers, and keeps what follows on them.
     fn settle(&mut self, taken: Vec<Taken>, answers: Vec<Result<queue::Reply>>) {
         let mut next = Vec::new();
-        let answers = taken
-            .into_iter()
-            .zip(answers)
-            .filter_map(|(mut taken, answer)| {
-                let answer = match (&mut taken.steps, answer) {
-                    (Some(steps), Ok(reply)) => match steps.next(reply) {
-                        Step::Send(request) => {
-                            next.push((taken, request));
-                            return None;
-                        }
-                        Step::Done(answer) => answer,
-                    },
-                    (_, answer) => answer,
-                };
-                Some((taken.number, answer))
-            });
-        let answers: Vec<_> = answers.collect();
-        self.queue.answer(answers.into_iter());
+        for (mut taken, answer) in taken.into_iter().zip(answers) {
+            let answer = match (&mut taken.steps, answer) {
+                (Some(steps), Ok(reply)) => match steps.next(reply) {
+                    Step::Send(request) => {
+                        next.push((taken, request));
+                        continue;
+                    }
+                    Step::Done(answer) => answer,
+                },
+                (_, answer) => answer,
+            };
+            taken.answer(answer);
+        }
         // They come before those that have yet to take theirs.
         next.append(&mut self.next);
         self.next = next;

@@ -3,7 +3,8 @@
 //! An entry belongs to a future: it comes with the first poll, and goes when the future does. So the
 //! queue is as long as there are futures, and none of them waits for another to be polled.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -56,16 +57,18 @@ pub(crate) enum Step {
     Done(Result<Reply>),
 }
 
+/// Requests that wait at a time: the room for them is kept.
+const USUAL: usize = 32;
+
 #[derive(Default)]
 pub(super) struct Queue(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// By their numbers, in the order of their first polls.
-    calls: BTreeMap<u64, Call>,
-    next: u64,
-    /// The first that has not been taken to be sent.
-    unsent: u64,
+    /// In the order of their first polls.
+    waiting: VecDeque<Arc<Call>>,
+    /// How many of these have no caller any more.
+    given_up: usize,
     /// Whom to wake when there is more.
     lane: Option<Waker>,
     /// Is the last handle gone?
@@ -74,9 +77,15 @@ struct State {
     is_closed: bool,
 }
 
+/// A request, from its first poll to its answer: its caller has it, and first the queue, then the lane.
 struct Call {
-    caller: Waker,
     about: Option<Subject>,
+    /// Taken under the queue's lock or alone, and never held while that is waited for.
+    state: Mutex<CallState>,
+}
+
+struct CallState {
+    caller: Waker,
     progress: Progress,
 }
 
@@ -84,14 +93,59 @@ enum Progress {
     Waits(Work),
     Sent,
     Ended(Result<Reply>),
+    /// The caller has its answer, or wants none.
+    Over,
 }
 
-/// What the lane takes.
+impl Call {
+    /// Nothing here is left half done by a panic.
+    fn lock(&self) -> MutexGuard<'_, CallState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the caller its answer. One that is gone needs none, and one that has it no other.
+    fn end(&self, answer: Result<Reply>) {
+        let mut state = self.lock();
+        if let Progress::Waits(_) | Progress::Sent = state.progress {
+            let before = mem::replace(&mut state.progress, Progress::Ended(answer));
+            let caller = mem::replace(&mut state.caller, Waker::noop().clone());
+            drop(state);
+            drop(before);
+            caller.wake();
+        }
+    }
+}
+
+/// What the lane takes. Dropped without an answer, its caller learns that the lane is gone.
 pub(super) struct Taken {
-    pub(super) number: u64,
-    pub(super) about: Option<Subject>,
+    call: Arc<Call>,
     /// What follows on the answer.
     pub(super) steps: Option<Box<dyn Steps>>,
+}
+
+impl Taken {
+    pub(super) fn about(&self) -> Option<Subject> {
+        self.call.about
+    }
+
+    /// Does somebody still wait for it?
+    pub(super) fn is_wanted(&self) -> bool {
+        !matches!(self.call.lock().progress, Progress::Over)
+    }
+
+    /// Gives the caller its answer.
+    pub(super) fn answer(self, answer: Result<Reply>) {
+        self.call.end(answer);
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let has_answer = !matches!(self.call.lock().progress, Progress::Sent);
+        if !has_answer {
+            self.call.end(Err(Error::closed()));
+        }
+    }
 }
 
 impl Queue {
@@ -143,70 +197,74 @@ impl Queue {
         mut give: impl FnMut(Taken, Request),
     ) {
         let mut state = self.lock();
-        let State { calls, unsent, .. } = &mut *state;
-        for (&number, call) in calls.range_mut(*unsent..) {
-            let Progress::Waits(work) = &call.progress else {
-                continue;
-            };
-            if !admits(&work.request, call.about, work.steps.is_some()) {
-                break;
+        while let Some(call) = state.waiting.front() {
+            let mut shared = call.lock();
+            match &shared.progress {
+                Progress::Waits(work) => {
+                    if !admits(&work.request, call.about, work.steps.is_some()) {
+                        return;
+                    }
+                }
+                _ => {
+                    drop(shared);
+                    state.waiting.pop_front();
+                    state.given_up -= 1;
+                    continue;
+                }
             }
-            if let Progress::Waits(work) = std::mem::replace(&mut call.progress, Progress::Sent) {
-                let taken = Taken {
-                    number,
-                    about: call.about,
-                    steps: work.steps,
-                };
-                give(taken, work.request);
+            let before = mem::replace(&mut shared.progress, Progress::Sent);
+            drop(shared);
+            if let (Progress::Waits(work), Some(call)) = (before, state.waiting.pop_front()) {
+                let Work { request, steps } = work;
+                give(Taken { call, steps }, request);
             }
-            *unsent = number + 1;
         }
     }
 
-    /// Does somebody still wait for it?
-    pub(super) fn is_wanted(&self, number: u64) -> bool {
-        self.lock().calls.contains_key(&number)
-    }
-
-    /// Gives callers their answers.
-    pub(super) fn answer(&self, answers: impl Iterator<Item = (u64, Result<Reply>)>) {
-        let mut callers = Vec::new();
+    /// Its caller is gone: what it holds. It leaves the line at once or, so that this costs little,
+    /// with others.
+    fn give_up(&self, call: &Call) -> (Progress, Waker) {
         let mut state = self.lock();
-        for (number, answer) in answers {
-            // A caller that is gone needs none.
-            if let Some(call) = state.calls.get_mut(&number) {
-                call.progress = Progress::Ended(answer);
-                callers.push(std::mem::replace(&mut call.caller, Waker::noop().clone()));
+        let mut shared = call.lock();
+        let progress = mem::replace(&mut shared.progress, Progress::Over);
+        let caller = mem::replace(&mut shared.caller, Waker::noop().clone());
+        drop(shared);
+        if let Progress::Waits(_) = progress {
+            state.given_up += 1;
+            if state.given_up > state.waiting.len() / 2 {
+                let waits = |call: &Arc<Call>| matches!(call.lock().progress, Progress::Waits(_));
+                state.waiting.retain(waits);
+                let room = 2 * state.waiting.len().max(USUAL);
+                state.waiting.shrink_to(room);
+                state.given_up = 0;
             }
         }
-        drop(state);
-        callers.into_iter().for_each(Waker::wake);
+        (progress, caller)
     }
 
     /// The lane is gone: whoever waits, and whoever comes, is to know.
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.is_closed = true;
-        let noop = || Waker::noop().clone();
-        let callers = state.calls.values_mut();
-        let callers: Vec<_> = callers
-            .map(|call| std::mem::replace(&mut call.caller, noop()))
-            .collect();
+        let waiting = mem::take(&mut state.waiting);
+        state.given_up = 0;
         drop(state);
-        callers.into_iter().for_each(Waker::wake);
+        for call in waiting {
+            call.end(Err(Error::closed()));
+        }
     }
 }
 
 impl State {
     fn has_unsent(&self) -> bool {
-        self.calls.range(self.unsent..).next().is_some()
+        self.waiting.len() > self.given_up
     }
 }
 
 /// A caller's place in the queue.
 pub(super) struct Place {
     queue: Arc<Queue>,
-    number: u64,
+    call: Arc<Call>,
 }
 
 impl Place {
@@ -217,120 +275,56 @@ impl Place {
         about: Option<Subject>,
         caller: &Waker,
     ) -> Result<Self> {
+        let state = CallState {
+            caller: caller.clone(),
+            progress: Progress::Waits(work),
+        };
+        let call = Arc::new(Call {
+            about,
+            state: Mutex::new(state),
+        });
         let mut state = queue.lock();
         if state.is_closed {
             return Err(Error::closed());
         }
-        let number = state.next;
-        state.next += 1;
-        let caller = caller.clone();
-        let progress = Progress::Waits(work);
-        let call = Call {
-            caller,
-            about,
-            progress,
-        };
-        state.calls.insert(number, call);
+        state.waiting.push_back(Arc::clone(&call));
         let lane = state.lane.take();
         drop(state);
         if let Some(lane) = lane {
             lane.wake();
         }
         let queue = Arc::clone(queue);
-        Ok(Self { queue, number })
+        Ok(Self { queue, call })
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reply>> {
-        let mut state = self.queue.lock();
-        let is_closed = state.is_closed;
-        let Some(call) = state.calls.get_mut(&self.number) else {
-            return Poll::Ready(Err(Error::closed()));
-        };
-        if let Progress::Ended(_) = call.progress {
-            if let Progress::Ended(answer) = std::mem::replace(&mut call.progress, Progress::Sent) {
-                return Poll::Ready(answer);
+        let mut state = self.call.lock();
+        match state.progress {
+            Progress::Waits(_) | Progress::Sent => {
+                // What it drops is the caller's, and may do anything: not under the lock.
+                let before = mem::replace(&mut state.caller, cx.waker().clone());
+                drop(state);
+                drop(before);
+                Poll::Pending
+            }
+            Progress::Ended(_) | Progress::Over => {
+                match mem::replace(&mut state.progress, Progress::Over) {
+                    Progress::Ended(answer) => Poll::Ready(answer),
+                    _ => Poll::Ready(Err(Error::closed())),
+                }
             }
         }
-        if is_closed {
-            return Poll::Ready(Err(Error::closed()));
-        }
-        call.caller.clone_from(cx.waker());
-        Poll::Pending
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let call = self.queue.lock().calls.remove(&self.number);
-        // What it holds is the caller's, and may do anything: not under the lock.
-        drop(call);
+        // It may have been answered in this moment; the usual place was.
+        if !matches!(self.call.lock().progress, Progress::Over) {
+            drop(self.queue.give_up(&self.call));
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::uapi::{AF_INET, IPCTNL_MSG_CT_GET};
-
-    fn work() -> Work {
-        Request::new(IPCTNL_MSG_CT_GET, 0, AF_INET).into()
-    }
-
-    fn place(queue: &Arc<Queue>) -> Place {
-        Place::new(queue, work(), None, Waker::noop()).unwrap()
-    }
-
-    fn taken(queue: &Queue, mut room: usize) -> Vec<u64> {
-        let mut taken = Vec::new();
-        let admits = |_: &Request, _: Option<Subject>, _| {
-            let admits = room > 0;
-            room -= usize::from(admits);
-            admits
-        };
-        queue.take(admits, |given, _| taken.push(given.number));
-        taken
-    }
-
-    #[test]
-    fn a_million_that_are_dropped_leave_nothing() {
-        let queue = Arc::new(Queue::default());
-        let kept = place(&queue);
-        for _ in 0..1000 {
-            let places: Vec<_> = (0..1000).map(|_| place(&queue)).collect();
-            drop(places);
-        }
-        assert_eq!(queue.lock().calls.len(), 1);
-        drop(kept);
-        assert!(queue.lock().calls.is_empty());
-        assert!(!queue.has_unsent());
-    }
-
-    #[test]
-    fn they_are_taken_in_their_order_and_answered_by_their_numbers() {
-        let queue = Arc::new(Queue::default());
-        let mut places: Vec<_> = (0..10).map(|_| place(&queue)).collect();
-        places.remove(3);
-        assert_eq!(taken(&queue, 4), [0, 1, 2, 4]);
-        assert_eq!(taken(&queue, 100), [5, 6, 7, 8, 9]);
-        places.remove(1);
-        assert!(!queue.is_wanted(1) && queue.is_wanted(2));
-        let reply = |number| {
-            let reply = Reply {
-                seq: number as u32,
-                data: None,
-                verdict: Verdict::of(0),
-            };
-            (number, Ok(reply))
-        };
-        queue.answer([1, 2].into_iter().map(reply));
-        let mut cx = Context::from_waker(Waker::noop());
-        assert!(places[0].poll(&mut cx).is_pending());
-        match places[1].poll(&mut cx) {
-            Poll::Ready(Ok(reply)) => assert_eq!(reply.seq, 2),
-            _ => panic!("no answer"),
-        }
-        queue.close();
-        assert!(matches!(places[0].poll(&mut cx), Poll::Ready(Err(_))));
-        assert!(Place::new(&queue, work(), None, Waker::noop()).is_err());
-    }
-}
+mod tests;

@@ -41,11 +41,23 @@ impl Request {
 
     /// Sets length and sequence number: the bytes to send.
     pub(crate) fn finish(mut self, seq: u32) -> Vec<u8> {
-        // A request is a few hundred bytes: each attribute is bounded by its type.
-        let len = self.0.len() as u32;
-        self.0[0..4].copy_from_slice(&len.to_ne_bytes());
-        self.0[8..12].copy_from_slice(&seq.to_ne_bytes());
+        set_length_and_seq(&mut self.0, seq);
         self.0
+    }
+
+    /// Writes the bytes to send, [`len`](Self::len) of them.
+    pub(crate) fn write(&self, seq: u32, bytes: &mut [u8]) {
+        bytes.copy_from_slice(&self.0);
+        set_length_and_seq(bytes, seq);
+    }
+
+    /// Changes the sequence numbers of the requests of a datagram.
+    pub(crate) fn renumber(mut datagram: &mut [u8], number: impl Fn(u32) -> u32) {
+        while let Some(Ok(Frame { seq, bytes, .. })) = Frame::first(datagram) {
+            let len = bytes.len();
+            datagram[8..12].copy_from_slice(&number(seq).to_ne_bytes());
+            datagram = &mut datagram[len..];
+        }
     }
 
     /// The requests of a datagram.
@@ -68,16 +80,13 @@ impl Request {
     pub(crate) fn kind(&self) -> u16 {
         u16::from_ne_bytes([self.0[4], self.0[5]])
     }
+}
 
-    /// The netlink flags of the message.
-    pub(crate) fn flags(&self) -> u16 {
-        u16::from_ne_bytes([self.0[6], self.0[7]])
-    }
-
-    /// All that follows the netlink header.
-    pub(crate) fn body(&self) -> &[u8] {
-        &self.0[NLMSGHDR..]
-    }
+fn set_length_and_seq(request: &mut [u8], seq: u32) {
+    // A request is a few hundred bytes: each attribute is bounded by its type.
+    let len = request.len() as u32;
+    request[0..4].copy_from_slice(&len.to_ne_bytes());
+    request[8..12].copy_from_slice(&seq.to_ne_bytes());
 }
 
 /// Does the kernel answer a request of this type with an object? To create, update and delete has the
@@ -132,6 +141,11 @@ impl<'a> Frame<'a> {
             datagram = datagram.get(frame.stride()..).unwrap_or_default();
             Some(frame)
         })
+    }
+
+    /// Of a request: does the kernel answer with an object before its verdict?
+    pub(crate) fn expects_data(&self) -> bool {
+        expects_data(self.kind)
     }
 
     /// Where the next message of the datagram begins, counted from this one.

@@ -1,9 +1,9 @@
 //! An exchange: requests out in one datagram, and their answers.
 //!
-//! netlink-proto numbers the requests and finds whose each answer is. It is polled by nobody but us,
-//! and wakes nobody: when it has sent, all answers are there to be read.
+//! netlink-proto numbers exchanges and finds which of them each answer is for. It is driven by nobody
+//! but us, and wakes nobody: when it has sent, all answers are there to be read.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -13,16 +13,15 @@ use netlink_packet_core::NetlinkPayload;
 use netlink_proto::ConnectionHandle;
 use netlink_sys::SocketAddr;
 
-use super::proto::{Connection, ControlSocket, Message, Packet};
+use super::proto::{Connection, Message, Number, Packet};
+use super::socket::ControlSocket;
 use crate::error::{Error, Result};
 use crate::transport::answers::{Acks, Answer, silence};
 use crate::transport::queue::Reply;
 use crate::transport::socket::Socket;
 use crate::transport::throttle::Throttle;
-use crate::wire::message::{Request, Verdict};
+use crate::wire::message::{Frame, Request, Verdict};
 use crate::wire::uapi::EMSGSIZE;
-
-type Replies = Pin<Box<dyn Stream<Item = Message> + Send>>;
 
 /// A netlink-proto connection, and what it counts.
 pub(super) struct Exchange {
@@ -30,8 +29,8 @@ pub(super) struct Exchange {
     connection: Connection,
     handle: ConnectionHandle<Packet>,
     unsolicited: Pin<Box<dyn Stream<Item = (Message, SocketAddr)> + Send>>,
-    /// The sequence number of the last request: netlink-proto counts messages from 1.
-    seq: u32,
+    /// The number of the last exchange: netlink-proto counts them from 1.
+    number: u32,
     /// Does it wait for answers that will never come?
     is_stale: bool,
     warnings: Throttle,
@@ -39,10 +38,17 @@ pub(super) struct Exchange {
 
 /// The answers to the requests of a datagram, as they come.
 struct Answers {
-    /// The number of the first; the others follow.
-    first: u32,
-    data: Vec<Option<Bytes>>,
-    verdicts: Vec<Option<Verdict>>,
+    exchange: u32,
+    parts: Vec<Part>,
+    /// Requests that have a verdict.
+    verdicts: usize,
+}
+
+/// What the kernel said of a request.
+#[derive(Default)]
+struct Part {
+    data: Option<Bytes>,
+    verdict: Option<Verdict>,
 }
 
 impl Exchange {
@@ -58,7 +64,7 @@ impl Exchange {
             connection,
             handle,
             unsolicited: Box::pin(unsolicited),
-            seq: 0,
+            number: 0,
             is_stale: false,
             warnings: Throttle::default(),
         }
@@ -67,35 +73,55 @@ impl Exchange {
     /// Sends requests as one datagram, and takes up all answers. An error is the socket's.
     pub(super) fn send(&mut self, requests: Vec<Request>) -> Result<Vec<Result<Reply>>> {
         let count = requests.len();
-        // netlink-proto never forgets a request that stays without an answer, and counts without a
-        // care for the overflow: then it starts anew, on the same socket.
-        if self.is_stale || self.seq > u32::MAX / 2 {
+        // netlink-proto never forgets what stays without an answer: then it starts anew, on the same
+        // socket.
+        if self.is_stale || self.number == Number::EXCHANGES {
             *self = Self::new(self.socket.clone());
         }
         let mut cx = Context::from_waker(Waker::noop());
-        let mut answers = Answers::new(self.seq + 1, count);
-        self.seq += count as u32;
-        let messages: Vec<Message> = requests.into_iter().map(Message::from).collect();
-        let mut replies: Replies = self
+        self.number += 1;
+        let mut answers = Answers::new(self.number, count);
+        let replies = self
             .handle
-            .request_batch(messages, SocketAddr::new(0, 0))
-            .map(|replies| Box::pin(replies) as Replies)
+            .request(Packet::out(requests), SocketAddr::new(0, 0))
             .map_err(|_| Error::closed())?;
-        // It reads before it sends: the answers are for the second poll.
-        self.poll(&mut cx)?;
-        self.poll(&mut cx)?;
-        answers.take_all(&mut replies, &mut cx);
+        let mut replies = pin!(replies);
+        self.connection.poll_requests(&mut cx);
+        self.connection.poll_send_messages(&mut cx);
+        self.receive(&mut cx)?;
+        answers.take_all(replies.as_mut(), &mut cx);
         if !answers.are_complete() {
             // What was counted for an answer was something else: to be read to its end.
             self.socket.expect_more();
-            self.poll(&mut cx)?;
-            answers.take_all(&mut replies, &mut cx);
-        }
-        let mut overran = false;
-        while let Poll::Ready(Some((message, _))) = self.unsolicited.as_mut().poll_next(&mut cx) {
-            overran |= matches!(message.payload, NetlinkPayload::Overrun(_));
+            self.receive(&mut cx)?;
+            answers.take_all(replies.as_mut(), &mut cx);
         }
         self.is_stale = !answers.are_complete();
+        let overran = self.has_overrun(&mut cx);
+        match self.socket.take_unsent() {
+            Some((EMSGSIZE, datagram)) if count > 1 => self.send_by_halves(&datagram),
+            Some((errno, _)) => Ok(answers.end(|| Error::unsent(errno))),
+            None => Ok(answers.judge(overran)),
+        }
+    }
+
+    /// What netlink-proto does when it is polled, after it has sent.
+    fn receive(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        self.connection.poll_read_messages(cx);
+        self.connection.forward_unsolicited_messages();
+        self.connection.forward_responses();
+        match self.connection.should_shut_down() {
+            true => Err(self.socket.failure()),
+            false => Ok(()),
+        }
+    }
+
+    /// Was an answer lost for want of room?
+    fn has_overrun(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut overran = false;
+        while let Poll::Ready(Some((message, _))) = self.unsolicited.as_mut().poll_next(cx) {
+            overran |= matches!(message.payload, NetlinkPayload::Overrun(_));
+        }
         let overruns = match overran {
             true => self.warnings.add(1, Instant::now()),
             false => None,
@@ -107,18 +133,7 @@ impl Exchange {
                 "the control connection's receive queue overflowed"
             );
         }
-        match self.socket.take_unsent() {
-            Some((EMSGSIZE, datagram)) if count > 1 => self.send_by_halves(&datagram),
-            Some((errno, _)) => Ok(answers.end(|| Error::unsent(errno))),
-            None => Ok(answers.judge(overran)),
-        }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        match Pin::new(&mut self.connection).poll(cx) {
-            Poll::Ready(()) => Err(self.socket.failure()),
-            Poll::Pending => Ok(()),
-        }
+        overran
     }
 
     /// Sends the requests of a datagram that the kernel found too large.
@@ -132,50 +147,59 @@ impl Exchange {
 }
 
 impl Answers {
-    fn new(first: u32, count: usize) -> Self {
+    fn new(exchange: u32, count: usize) -> Self {
+        let mut parts = Vec::with_capacity(count);
+        parts.resize_with(count, Part::default);
         Self {
-            first,
-            data: vec![None; count],
-            verdicts: vec![None; count],
+            exchange,
+            parts,
+            verdicts: 0,
         }
     }
 
     fn are_complete(&self) -> bool {
-        self.verdicts.iter().all(Option::is_some)
+        self.verdicts == self.parts.len()
     }
 
-    fn take_all(&mut self, replies: &mut Replies, cx: &mut Context<'_>) {
+    fn take_all(&mut self, mut replies: Pin<&mut impl Stream<Item = Message>>, cx: &mut Context<'_>) {
         while let Poll::Ready(Some(message)) = replies.as_mut().poll_next(cx) {
-            self.take(message);
+            if let NetlinkPayload::InnerMessage(Packet::In(messages)) = message.payload {
+                Frame::all(&messages).for_each(|frame| self.take(&messages, &frame));
+            }
         }
     }
 
-    fn take(&mut self, message: Message) {
-        let index = message.header.sequence_number.wrapping_sub(self.first) as usize;
-        match message.payload {
-            NetlinkPayload::InnerMessage(Packet::Data(data)) => {
-                if let Some(place) = self.data.get_mut(index) {
-                    *place = Some(data);
+    fn take(&mut self, messages: &Bytes, frame: &Frame<'_>) {
+        let number = Number::of(frame.seq);
+        let part = match self.parts.get_mut(number.index) {
+            Some(part) if number.exchange == self.exchange => part,
+            _ => return,
+        };
+        match frame.verdict() {
+            Some(verdict) => {
+                if part.verdict.is_none() {
+                    part.verdict = Some(verdict);
+                    self.verdicts += 1;
                 }
             }
-            NetlinkPayload::InnerMessage(Packet::Verdict(verdict)) => {
-                if let Some(place) = self.verdicts.get_mut(index) {
-                    place.get_or_insert(verdict);
-                }
-            }
-            _ => {}
+            None if !frame.is_control() => part.data = Some(messages.slice_ref(frame.bytes)),
+            None => {}
         }
     }
 
     /// What the silence about some means.
     fn judge(self, overran: bool) -> Vec<Result<Reply>> {
-        let first = self.verdicts.first().and_then(Option::as_ref);
-        let last = self.verdicts.last().is_some_and(Option::is_some);
-        let is_complete = last && self.verdicts.len() > 1;
-        match silence(Acks::All, first, is_complete, overran) {
+        if self.are_complete() {
+            return self.end(Error::unanswered);
+        }
+        let verdict = |part: &Part| part.verdict.clone();
+        let first = self.parts.first().and_then(verdict);
+        let last = self.parts.last().and_then(verdict).is_some();
+        let is_complete = last && self.parts.len() > 1;
+        match silence(Acks::All, first.as_ref(), is_complete, overran) {
             // Nothing says that it was lost: the kernel did not answer.
             Answer::Lost if !overran => self.end(Error::unanswered),
-            Answer::Refused(verdict) => self.refuse(verdict),
+            Answer::Refused(verdict) => self.refuse(&verdict),
             silence => self.end(|| match silence.clone().into_result() {
                 Err(error) => error,
                 Ok(()) => Error::unanswered(),
@@ -184,18 +208,20 @@ impl Answers {
     }
 
     /// Gives every request that has no answer this verdict.
-    fn refuse(mut self, verdict: Verdict) -> Vec<Result<Reply>> {
-        for place in &mut self.verdicts {
-            place.get_or_insert_with(|| verdict.clone());
+    fn refuse(mut self, verdict: &Verdict) -> Vec<Result<Reply>> {
+        for part in &mut self.parts {
+            part.verdict.get_or_insert_with(|| verdict.clone());
         }
         self.end(Error::unanswered)
     }
 
     /// Gives every request that has no answer this error.
     fn end(self, error: impl Fn() -> Error) -> Vec<Result<Reply>> {
-        let answers = (self.first..).zip(self.verdicts).zip(self.data);
-        let answers = answers.map(|((seq, verdict), data)| {
+        let count = self.parts.len();
+        let parts = self.parts.into_iter().enumerate();
+        let answers = parts.map(|(index, Part { data, verdict })| {
             let verdict = verdict.ok_or_else(&error)?;
+            let seq = Number::new(self.exchange, index, count).seq();
             Ok(Reply { seq, data, verdict })
         });
         answers.collect()

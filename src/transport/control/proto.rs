@@ -1,65 +1,108 @@
-//! What makes netlink-proto carry our messages: a packet of bytes, a codec that cannot fail, and a
-//! socket that reads the answers where they already are.
+//! What makes netlink-proto carry our datagrams: a packet that is a whole exchange, and a codec that
+//! cannot fail.
+//!
+//! netlink-proto keeps a map, a channel and a list for each of its messages. One of them is for all
+//! requests of a datagram, so that this is done once a datagram and not once a request.
 
 use std::convert::Infallible;
 use std::fmt::Debug;
 use std::io;
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use netlink_packet_core::{
     NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
 };
 use netlink_proto::NetlinkMessageCodec;
-use netlink_sys::{AsyncSocket, Socket as RawSocket, SocketAddr};
 
-use crate::error::Error;
-use crate::transport::socket::Socket;
-use crate::wire::attr::align4;
-use crate::wire::message::{Frame, Request, Verdict};
+use super::socket::ControlSocket;
+use crate::transport::window::MOST;
+use crate::wire::message::{Frame, Request};
 use crate::wire::uapi::*;
 
 pub(super) type Message = NetlinkMessage<Packet>;
 pub(super) type Connection = netlink_proto::Connection<Packet, ControlSocket, Codec>;
 
-/// What netlink-proto carries: bytes, and the verdicts read out of them.
+/// What netlink-proto carries.
 #[derive(Debug)]
 pub(super) enum Packet {
-    Out(Request),
-    Data(Bytes),
-    Verdict(Verdict),
+    /// The requests of a datagram.
+    Out(Vec<Request>),
+    /// Messages that answer them.
+    In(Bytes),
 }
 
-impl From<Request> for Message {
-    fn from(request: Request) -> Self {
+/// The sequence number of a request: the number that netlink-proto gave its exchange, its index among
+/// the requests of that, and whether it is the last of them, whose verdict ends the exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Number {
+    pub(super) exchange: u32,
+    pub(super) index: usize,
+    is_last: bool,
+}
+
+const INDEX: u32 = MOST as u32;
+const LAST: u32 = INDEX;
+const EXCHANGE: u32 = 2 * INDEX;
+
+impl Number {
+    /// The last exchange that has numbers.
+    pub(super) const EXCHANGES: u32 = u32::MAX / EXCHANGE;
+
+    pub(super) fn new(exchange: u32, index: usize, count: usize) -> Self {
+        Self {
+            exchange,
+            index,
+            is_last: index + 1 == count,
+        }
+    }
+
+    pub(super) fn of(seq: u32) -> Self {
+        Self {
+            exchange: seq / EXCHANGE,
+            index: (seq % INDEX) as usize,
+            is_last: seq & LAST != 0,
+        }
+    }
+
+    pub(super) fn seq(self) -> u32 {
+        let last = if self.is_last { LAST } else { 0 };
+        // An index is below INDEX: a datagram has no more requests.
+        self.exchange * EXCHANGE + last + self.index as u32
+    }
+}
+
+impl Packet {
+    /// The message that carries these requests.
+    pub(super) fn out(requests: Vec<Request>) -> Message {
         let mut header = NetlinkHeader::default();
-        // Without the ACK flag netlink-proto takes the first message that is not MULTI for the
-        // last: the codec sees to it that this is the verdict.
-        header.flags = request.flags() & !NLM_F_ACK;
-        Self::new(header, NetlinkPayload::InnerMessage(Packet::Out(request)))
+        // It expects an answer. Without the ACK flag netlink-proto takes the first message that is not
+        // MULTI for the last: the codec sees to it that this has the verdict on the last request.
+        header.flags = NLM_F_REQUEST;
+        Message::new(header, NetlinkPayload::InnerMessage(Self::Out(requests)))
     }
 }
 
 impl NetlinkSerializable for Packet {
+    /// That of no message: the requests have headers of their own.
     fn message_type(&self) -> u16 {
-        match self {
-            Self::Out(request) => request.kind(),
-            _ => NLMSG_NOOP,
-        }
+        NLMSG_NOOP
     }
 
     fn buffer_len(&self) -> usize {
         match self {
-            Self::Out(request) => request.body().len(),
-            _ => 0,
+            Self::Out(requests) => requests.iter().map(Request::len).sum(),
+            Self::In(_) => 0,
         }
     }
 
-    fn serialize(&self, buffer: &mut [u8]) {
-        if let Self::Out(request) = self {
-            buffer.copy_from_slice(request.body());
+    /// The requests, numbered within the datagram.
+    fn serialize(&self, mut datagram: &mut [u8]) {
+        if let Self::Out(requests) = self {
+            for (index, request) in requests.iter().enumerate() {
+                let (place, rest) = datagram.split_at_mut(request.len());
+                request.write(Number::new(0, index, requests.len()).seq(), place);
+                datagram = rest;
+            }
         }
     }
 }
@@ -67,20 +110,13 @@ impl NetlinkSerializable for Packet {
 impl NetlinkDeserializable for Packet {
     type Error = Infallible;
 
-    /// `message` is the whole message, as [`Codec`] hands it over.
-    fn deserialize(_: &NetlinkHeader, message: &[u8]) -> Result<Self, Infallible> {
-        let verdict = match Frame::first(message) {
-            Some(Ok(frame)) => frame.verdict(),
-            _ => None,
-        };
-        Ok(match verdict {
-            Some(verdict) => Self::Verdict(verdict),
-            None => Self::Data(Bytes::copy_from_slice(message)),
-        })
+    /// `messages` are whole, as [`Codec`] hands them over.
+    fn deserialize(_: &NetlinkHeader, messages: &[u8]) -> Result<Self, Infallible> {
+        Ok(Self::In(Bytes::copy_from_slice(messages)))
     }
 }
 
-/// Splits datagrams into messages, and asks for an ACK with every request.
+/// Puts the requests of a datagram together, and takes apart what is received, an exchange at a time.
 pub(super) struct Codec;
 
 impl NetlinkMessageCodec for Codec {
@@ -88,192 +124,43 @@ impl NetlinkMessageCodec for Codec {
     where
         T: NetlinkDeserializable + Debug,
     {
-        while let Some(frame) = Frame::first(src) {
-            let Ok(frame) = frame else {
-                // Whom it would have answered cannot be told: the lane ends whoever is left.
-                src.clear();
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_MULTI;
+        let mut len = 0;
+        for frame in Frame::all(src) {
+            let number = Number::of(frame.seq);
+            if len > 0 && number.exchange != header.sequence_number {
                 break;
-            };
-            let mut header = NetlinkHeader::default();
-            header.message_type = frame.kind;
-            header.sequence_number = frame.seq;
-            // A single reply is MULTI without a DONE, a verdict never: that makes it the last.
-            header.flags = if frame.is_control() { 0 } else { NLM_F_MULTI };
-            let about_a_request = !frame.is_control() || frame.is_verdict_of(frame.seq);
-            let inner = T::deserialize(&header, frame.bytes).map_err(io::Error::other)?;
-            let stride = frame.stride().min(src.len());
-            src.advance(stride);
-            if about_a_request {
-                return Ok(Some(NetlinkMessage::new(
-                    header,
-                    NetlinkPayload::InnerMessage(inner),
-                )));
+            }
+            header.sequence_number = number.exchange;
+            len += frame.stride();
+            if frame.is_verdict_of(frame.seq) && number.is_last {
+                header.flags = 0;
             }
         }
-        Ok(None)
+        if len == 0 {
+            // Whom it would have answered cannot be told: the lane ends whoever is left.
+            src.clear();
+            return Ok(None);
+        }
+        let len = len.min(src.len());
+        let inner = T::deserialize(&header, &src[..len]).map_err(io::Error::other)?;
+        src.advance(len);
+        let payload = NetlinkPayload::InnerMessage(inner);
+        Ok(Some(NetlinkMessage::new(header, payload)))
     }
 
     fn encode<T>(message: NetlinkMessage<T>, datagram: &mut BytesMut) -> io::Result<()>
     where
         T: NetlinkSerializable + Debug,
     {
-        let start = datagram.len();
-        let len = message.buffer_len();
-        datagram.resize(start + align4(len), 0);
-        message.serialize(&mut datagram[start..start + len]);
-        let flags = message.header.flags | NLM_F_ACK;
-        datagram[start + 6..start + 8].copy_from_slice(&flags.to_ne_bytes());
+        if let NetlinkPayload::InnerMessage(requests) = &message.payload {
+            datagram.resize(requests.buffer_len(), 0);
+            requests.serialize(datagram);
+            let exchange = Number::new(message.header.sequence_number, 0, 0).seq();
+            Request::renumber(datagram, |seq| exchange + seq);
+        }
         Ok(())
-    }
-}
-
-/// The control connection's socket. Clones are the same socket, so that a new netlink-proto
-/// connection can take over from one that has lost track.
-///
-/// The kernel answers inside our send: what is to be read is there when that returns, and nobody has
-/// to wait for the socket.
-#[derive(Clone)]
-pub(super) struct ControlSocket(Arc<Inner>);
-
-struct Inner {
-    socket: Socket,
-    /// Datagrams that must be in the receive queue.
-    expected: AtomicU32,
-    /// The datagram whose send failed, and the errno: no answer will come to what is in it.
-    unsent: Mutex<Option<(i32, Vec<u8>)>>,
-    /// The errno of the receive that failed for good.
-    failure: AtomicI32,
-}
-
-impl Inner {
-    fn unsent(&self) -> MutexGuard<'_, Option<(i32, Vec<u8>)>> {
-        self.unsent.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl ControlSocket {
-    pub(super) fn over(socket: Socket) -> Self {
-        Self(Arc::new(Inner {
-            socket,
-            expected: AtomicU32::new(0),
-            unsent: Mutex::new(None),
-            failure: AtomicI32::new(0),
-        }))
-    }
-
-    /// The last datagram, once, if its send failed, with the errno.
-    pub(super) fn take_unsent(&self) -> Option<(i32, Vec<u8>)> {
-        self.0.unsent().take()
-    }
-
-    /// There may be more in the queue than was counted.
-    pub(super) fn expect_more(&self) {
-        self.0.expected.store(u32::MAX, Ordering::Relaxed);
-    }
-
-    /// Why netlink-proto gave up.
-    pub(super) fn failure(&self) -> Error {
-        let errno = self.0.failure.load(Ordering::Relaxed);
-        let cause = io::Error::from_raw_os_error(errno);
-        Error::io("the control connection failed", cause)
-    }
-
-    fn expect_answers_to(&self, datagram: &[u8]) {
-        let answers = Frame::all(datagram)
-            .map(|frame| match frame.kind {
-                IPCTNL_MSG_CT_NEW | IPCTNL_MSG_CT_DELETE => 1,
-                _ => 2,
-            })
-            .sum();
-        self.0.expected.store(answers, Ordering::Relaxed);
-    }
-
-    fn receive<B: BufMut>(&self, buffer: &mut B) -> Poll<io::Result<()>> {
-        let expected = self.0.expected.load(Ordering::Relaxed);
-        if expected == 0 {
-            return Poll::Pending;
-        }
-        let mut datagram = BytesMut::new();
-        let (result, left) = match self.0.socket.receive_now(&mut datagram) {
-            Ok(()) => {
-                buffer.put_slice(&datagram);
-                (Poll::Ready(Ok(())), expected - 1)
-            }
-            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => (Poll::Pending, 0),
-            // It is lost, and whoever it was for is told that nothing came.
-            Err(cause) if cause.raw_os_error() == Some(EMSGSIZE) => return self.receive(buffer),
-            Err(cause) => {
-                let left = match cause.raw_os_error() {
-                    // Much may be left in the queue, and all of it counts: to be read to its end.
-                    Some(ENOBUFS) => u32::MAX,
-                    errno => {
-                        self.0
-                            .failure
-                            .store(errno.unwrap_or(EINVAL), Ordering::Relaxed);
-                        expected
-                    }
-                };
-                (Poll::Ready(Err(cause)), left)
-            }
-        };
-        self.0.expected.store(left, Ordering::Relaxed);
-        result
-    }
-}
-
-impl AsyncSocket for ControlSocket {
-    fn socket_ref(&self) -> &RawSocket {
-        // Part of the trait, called by nobody: netlink-proto itself never does, and neither do we.
-        unreachable!("netlink-proto sends and receives by the methods below")
-    }
-
-    fn socket_mut(&mut self) -> &mut RawSocket {
-        unreachable!("netlink-proto sends and receives by the methods below")
-    }
-
-    fn new(_: isize) -> io::Result<Self> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn poll_send(&self, cx: &mut Context<'_>, datagram: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_send_to(cx, datagram, &SocketAddr::new(0, 0))
-    }
-
-    fn poll_send_to(
-        &self,
-        _: &mut Context<'_>,
-        datagram: &[u8],
-        _: &SocketAddr,
-    ) -> Poll<io::Result<usize>> {
-        *self.0.unsent() = None;
-        match self.0.socket.send(datagram) {
-            Ok(()) => self.expect_answers_to(datagram),
-            // To netlink-proto the failure of one send would be the end of the connection. EAGAIN
-            // is one as well: what goes to the kernel never waits in a queue.
-            Err(cause) => {
-                let errno = cause.raw_os_error().unwrap_or(EINVAL);
-                *self.0.unsent() = Some((errno, datagram.to_vec()));
-            }
-        }
-        Poll::Ready(Ok(datagram.len()))
-    }
-
-    fn poll_recv<B: BufMut>(&self, _: &mut Context<'_>, buffer: &mut B) -> Poll<io::Result<()>> {
-        self.receive(buffer)
-    }
-
-    fn poll_recv_from<B: BufMut>(
-        &self,
-        _: &mut Context<'_>,
-        buffer: &mut B,
-    ) -> Poll<io::Result<SocketAddr>> {
-        self.receive(buffer).map_ok(|()| SocketAddr::new(0, 0))
-    }
-
-    fn poll_recv_from_full(&self, _: &mut Context<'_>) -> Poll<io::Result<(Vec<u8>, SocketAddr)>> {
-        let mut datagram = Vec::new();
-        self.receive(&mut datagram)
-            .map_ok(|()| (datagram, SocketAddr::new(0, 0)))
     }
 }
 
@@ -286,28 +173,68 @@ mod tests {
             .with(|w| w.put(CTA_MARK, &7_u32))
     }
 
-    fn message(seq: u32) -> Message {
-        let mut message = Message::from(request());
-        message.header.sequence_number = seq;
+    fn sent(exchange: u32, requests: Vec<Request>) -> BytesMut {
+        let mut message = Packet::out(requests);
+        message.header.sequence_number = exchange;
         message.finalize();
-        message
+        let mut datagram = BytesMut::new();
+        Codec::encode(message, &mut datagram).unwrap();
+        datagram
     }
 
-    /// netlink-proto writes header and length itself.
+    /// netlink-proto writes the number of the exchange, and the codec the rest.
     #[test]
     fn requests_leave_as_they_were_made() {
-        let mut datagram = BytesMut::new();
-        Codec::encode(message(8), &mut datagram).unwrap();
-        Codec::encode(message(9), &mut datagram).unwrap();
+        let seq = |index| Number::new(3, index, 2).seq();
+        let numbered = |index| request().finish(seq(index));
         assert_eq!(
-            datagram,
-            [request().finish(8), request().finish(9)].concat()
+            sent(3, vec![request(), request()]),
+            [numbered(0), numbered(1)].concat()
         );
+    }
+
+    #[test]
+    fn a_number_tells_exchange_and_index() {
+        for exchange in [1, 2, 77, Number::EXCHANGES] {
+            for count in [1, 2, MOST] {
+                for index in 0..count {
+                    let number = Number::new(exchange, index, count);
+                    assert_eq!(Number::of(number.seq()), number);
+                    assert_eq!(number.is_last, index + 1 == count);
+                }
+            }
+        }
     }
 
     fn decoded(datagram: &[u8]) -> Vec<Message> {
         let mut rest = BytesMut::from(datagram);
         std::iter::from_fn(|| Codec::decode(&mut rest).unwrap()).collect()
+    }
+
+    fn ack(number: Number) -> Vec<u8> {
+        let mut ack = vec![0; 36];
+        ack[0] = 36;
+        ack[4..6].copy_from_slice(&NLMSG_ERROR.to_ne_bytes());
+        ack[8..12].copy_from_slice(&number.seq().to_ne_bytes());
+        ack
+    }
+
+    /// The verdict on the last request ends an exchange, and no other does.
+    #[test]
+    fn answers_come_an_exchange_at_a_time() {
+        let acks = |exchange| (0..2).map(move |index| ack(Number::new(exchange, index, 2)));
+        let found = decoded(&acks(1).chain(acks(2).take(1)).collect::<Vec<_>>().concat());
+        let found: Vec<_> = found
+            .into_iter()
+            .map(|message| match message.payload {
+                NetlinkPayload::InnerMessage(Packet::In(bytes)) => {
+                    let header = message.header;
+                    (header.sequence_number, header.flags, bytes.len())
+                }
+                _ => panic!("no answers"),
+            })
+            .collect();
+        assert_eq!(found, [(1, 0, 72), (2, NLM_F_MULTI, 36)]);
     }
 
     proptest::proptest! {

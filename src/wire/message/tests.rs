@@ -14,10 +14,11 @@ fn frames(datagram: &[u8]) -> Vec<Result<Frame<'_>, DecodeError>> {
 
 #[test]
 fn a_request_always_asks_and_always_wants_an_ack() {
-    let request = Request::new(IPCTNL_MSG_CT_GET, 0, AF_INET);
-    assert_eq!(request.flags(), NLM_F_REQUEST | NLM_F_ACK);
-    assert_eq!(request.kind(), IPCTNL_MSG_CT_GET);
-    assert_eq!(request.body(), [AF_INET, 0, 0, 0]);
+    let request = Request::new(IPCTNL_MSG_CT_GET, 0, AF_INET).finish(7);
+    let frame = Frame::first(&request).unwrap().unwrap();
+    assert_eq!(frame.flags, NLM_F_REQUEST | NLM_F_ACK);
+    assert_eq!((frame.kind, frame.seq), (IPCTNL_MSG_CT_GET, 7));
+    assert_eq!(frame.bytes[NLMSGHDR..], [AF_INET, 0, 0, 0]);
 }
 
 #[test]
