@@ -1,0 +1,193 @@
+//! The control connection's socket, as netlink-proto has it.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::{BufMut, BytesMut};
+use netlink_sys::{AsyncSocket, Socket as RawSocket, SocketAddr};
+
+use crate::error::Error;
+use crate::transport::socket::Socket;
+use crate::transport::socket::listen::{Batch, MANY};
+use crate::wire::attr::align4;
+use crate::wire::message::Frame;
+use crate::wire::uapi::*;
+
+/// The control connection's socket. Clones are the same socket, so that a new netlink-proto
+/// connection can take over from one that has lost track.
+///
+/// The kernel answers inside our send: what is to be read is there when that returns, and nobody has
+/// to wait for the socket.
+#[derive(Clone)]
+pub(super) struct ControlSocket(Arc<Inner>);
+
+struct Inner {
+    socket: Socket,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Datagrams that must be in the receive queue.
+    expected: usize,
+    /// Has each of them a verdict alone?
+    verdicts: bool,
+    /// The datagram whose send failed, and the errno: no answer will come to what is in it.
+    unsent: Option<(i32, Vec<u8>)>,
+    /// The errno of the receive that failed for good.
+    failure: i32,
+    datagram: BytesMut,
+    /// Made when many verdicts are to be received.
+    batch: Option<Batch>,
+}
+
+impl ControlSocket {
+    pub(super) fn over(socket: Socket) -> Self {
+        let state = Mutex::default();
+        Self(Arc::new(Inner { socket, state }))
+    }
+
+    /// Nothing here is left half done by a panic.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last datagram, once, if its send failed, with the errno.
+    pub(super) fn take_unsent(&self) -> Option<(i32, Vec<u8>)> {
+        self.state().unsent.take()
+    }
+
+    /// There may be more in the queue than was counted.
+    pub(super) fn expect_more(&self) {
+        self.state().expect_all();
+    }
+
+    /// Why netlink-proto gave up.
+    pub(super) fn failure(&self) -> Error {
+        let cause = io::Error::from_raw_os_error(self.state().failure);
+        Error::io("the control connection failed", cause)
+    }
+
+    /// Receives what must be there: verdicts many at a time.
+    fn receive<B: BufMut>(&self, buffer: &mut B) -> Poll<io::Result<()>> {
+        let state = &mut *self.state();
+        while state.expected > 0 {
+            let received = match state.verdicts && state.expected > 1 {
+                true => state.receive_many(&self.0.socket, buffer),
+                false => state.receive_one(&self.0.socket, buffer),
+            };
+            match received {
+                Ok(()) => return Poll::Ready(Ok(())),
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => state.expected = 0,
+                // It is lost, and whoever it was for is told that nothing came.
+                Err(cause) if cause.raw_os_error() == Some(EMSGSIZE) => {}
+                Err(cause) => {
+                    match cause.raw_os_error() {
+                        // Much may be left in the queue, and all of it counts: to be read to its end.
+                        Some(ENOBUFS) => state.expect_all(),
+                        errno => state.failure = errno.unwrap_or(EINVAL),
+                    }
+                    return Poll::Ready(Err(cause));
+                }
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl State {
+    fn expect_answers_to(&mut self, datagram: &[u8]) {
+        let (mut requests, mut data) = (0, 0);
+        for frame in Frame::all(datagram) {
+            requests += 1;
+            data += usize::from(frame.expects_data());
+        }
+        self.expected = requests + data;
+        self.verdicts = data == 0;
+    }
+
+    fn expect_all(&mut self) {
+        self.expected = usize::MAX;
+        self.verdicts = false;
+    }
+
+    fn receive_one<B: BufMut>(&mut self, socket: &Socket, buffer: &mut B) -> io::Result<()> {
+        self.datagram.clear();
+        socket.receive_now(&mut self.datagram)?;
+        buffer.put_slice(&self.datagram);
+        self.expected -= 1;
+        Ok(())
+    }
+
+    fn receive_many<B: BufMut>(&mut self, socket: &Socket, buffer: &mut B) -> io::Result<()> {
+        let batch = self.batch.get_or_insert_with(|| Batch::new(false));
+        batch.clear();
+        socket.receive_many(batch, self.expected.min(MANY))?;
+        for index in 0..batch.len() {
+            // netlink aligns messages, and a datagram of one need not end so.
+            let (datagram, _) = batch.get(index);
+            buffer.put_slice(datagram);
+            buffer.put_bytes(0, align4(datagram.len()) - datagram.len());
+        }
+        self.expected -= batch.len();
+        Ok(())
+    }
+}
+
+impl AsyncSocket for ControlSocket {
+    fn socket_ref(&self) -> &RawSocket {
+        // Part of the trait, called by nobody: netlink-proto itself never does, and neither do we.
+        unreachable!("netlink-proto sends and receives by the methods below")
+    }
+
+    fn socket_mut(&mut self) -> &mut RawSocket {
+        unreachable!("netlink-proto sends and receives by the methods below")
+    }
+
+    fn new(_: isize) -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn poll_send(&self, cx: &mut Context<'_>, datagram: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_send_to(cx, datagram, &SocketAddr::new(0, 0))
+    }
+
+    fn poll_send_to(
+        &self,
+        _: &mut Context<'_>,
+        datagram: &[u8],
+        _: &SocketAddr,
+    ) -> Poll<io::Result<usize>> {
+        let mut state = self.state();
+        state.unsent = None;
+        match self.0.socket.send(datagram) {
+            Ok(()) => state.expect_answers_to(datagram),
+            // To netlink-proto the failure of one send would be the end of the connection. EAGAIN
+            // is one as well: what goes to the kernel never waits in a queue.
+            Err(cause) => {
+                let errno = cause.raw_os_error().unwrap_or(EINVAL);
+                state.unsent = Some((errno, datagram.to_vec()));
+            }
+        }
+        Poll::Ready(Ok(datagram.len()))
+    }
+
+    fn poll_recv<B: BufMut>(&self, _: &mut Context<'_>, buffer: &mut B) -> Poll<io::Result<()>> {
+        self.receive(buffer)
+    }
+
+    fn poll_recv_from<B: BufMut>(
+        &self,
+        _: &mut Context<'_>,
+        buffer: &mut B,
+    ) -> Poll<io::Result<SocketAddr>> {
+        self.receive(buffer).map_ok(|()| SocketAddr::new(0, 0))
+    }
+
+    fn poll_recv_from_full(&self, _: &mut Context<'_>) -> Poll<io::Result<(Vec<u8>, SocketAddr)>> {
+        let mut datagram = Vec::new();
+        self.receive(&mut datagram)
+            .map_ok(|()| (datagram, SocketAddr::new(0, 0)))
+    }
+}

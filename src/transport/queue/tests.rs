@@ -1,0 +1,98 @@
+use super::*;
+use crate::wire::uapi::{AF_INET, IPCTNL_MSG_CT_GET};
+
+fn work() -> Work {
+    Request::new(IPCTNL_MSG_CT_GET, 0, AF_INET).into()
+}
+
+fn place(queue: &Arc<Queue>) -> Place {
+    Place::new(queue, work(), None, Waker::noop()).unwrap()
+}
+
+fn take(queue: &Queue, mut room: usize) -> Vec<Taken> {
+    let mut taken = Vec::new();
+    let admits = |_: &Request, _: Option<Subject>, _| {
+        let admits = room > 0;
+        room -= usize::from(admits);
+        admits
+    };
+    queue.take(admits, |given, _| taken.push(given));
+    taken
+}
+
+fn is_of(taken: &Taken, place: &Place) -> bool {
+    Arc::ptr_eq(&taken.call, &place.call)
+}
+
+#[test]
+fn a_million_that_are_dropped_leave_nothing() {
+    let queue = Arc::new(Queue::default());
+    let kept = place(&queue);
+    for _ in 0..1000 {
+        let places: Vec<_> = (0..1000).map(|_| place(&queue)).collect();
+        assert!(queue.lock().waiting.len() < 2100);
+        drop(places);
+    }
+    assert!(queue.has_unsent());
+    assert!(queue.lock().waiting.len() <= 2 && queue.lock().waiting.capacity() < 100);
+    drop(kept);
+    assert!(!queue.has_unsent());
+    assert!(queue.lock().waiting.is_empty());
+}
+
+#[test]
+fn they_are_taken_in_their_order_and_answered() {
+    let queue = Arc::new(Queue::default());
+    let mut places: Vec<_> = (0..10).map(|_| place(&queue)).collect();
+    places.remove(3);
+    let mut taken = take(&queue, 4);
+    taken.extend(take(&queue, 100));
+    assert!(taken.len() == 9 && !queue.has_unsent());
+    assert!(taken.iter().zip(&places).all(|(taken, place)| is_of(taken, place)));
+    places.remove(1);
+    assert!(!taken[1].is_wanted() && taken[2].is_wanted());
+    let mut cx = Context::from_waker(Waker::noop());
+    for (seq, taken) in (0..).zip(taken.drain(..3)) {
+        taken.answer(Ok(Reply {
+            seq,
+            data: None,
+            verdict: Verdict::of(0),
+        }));
+    }
+    match places[1].poll(&mut cx) {
+        Poll::Ready(Ok(reply)) => assert_eq!(reply.seq, 2),
+        _ => panic!("no answer"),
+    }
+    assert!(places[2].poll(&mut cx).is_pending());
+    let waiting = place(&queue);
+    // The lane ends.
+    drop(taken);
+    queue.close();
+    places.push(waiting);
+    for mut place in places.drain(2..) {
+        assert!(matches!(place.poll(&mut cx), Poll::Ready(Err(_))));
+    }
+    assert!(Place::new(&queue, work(), None, Waker::noop()).is_err());
+}
+
+/// What one of them holds may ask for the queue when it is dropped.
+#[test]
+fn what_is_dropped_may_come_back() {
+    struct Comes(
+        #[expect(dead_code, reason = "dropped")] Place,
+    );
+    impl Steps for Comes {
+        fn next(&mut self, _: Reply) -> Step {
+            Step::Done(Err(Error::closed()))
+        }
+    }
+    let queue = Arc::new(Queue::default());
+    let inner = place(&queue);
+    let work = Work {
+        steps: Some(Box::new(Comes(inner))),
+        ..work()
+    };
+    let outer = Place::new(&queue, work, None, Waker::noop()).unwrap();
+    drop(outer);
+    assert!(queue.lock().waiting.is_empty());
+}
