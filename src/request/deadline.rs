@@ -16,11 +16,11 @@ use crate::transport::Lanes;
 /// Jumps of a clock that is paused, a millisecond apart, before it counts as having passed.
 const JUMPS: usize = 5;
 
-/// Work that fails when it takes longer than a request may. `began` is given when it was polled first,
-/// and says since when the time counts; `None` for as long as it does not.
+/// Work that fails when it takes longer than a request may. `began` says since when the time counts;
+/// `None` for as long as it does not.
 pub(super) async fn in_time<T>(
     lanes: &Lanes,
-    began: impl Fn(Instant) -> Option<Instant>,
+    began: impl Fn() -> Option<Instant>,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     let mut work = pin!(work);
@@ -28,7 +28,6 @@ pub(super) async fn in_time<T>(
     let mut deadline = Deadline {
         lanes,
         began,
-        first: None,
         set: None,
         jumps: 0,
     };
@@ -54,15 +53,13 @@ pub(super) async fn in_time<T>(
 struct Deadline<'a, B> {
     lanes: &'a Lanes,
     began: B,
-    /// When the first alarm was set.
-    first: Option<Instant>,
-    /// When this one was.
+    /// When the alarm was set.
     set: Option<Instant>,
     /// How often the clock jumped to it, and nobody was at work.
     jumps: usize,
 }
 
-impl<B: Fn(Instant) -> Option<Instant>> Deadline<'_, B> {
+impl<B: Fn() -> Option<Instant>> Deadline<'_, B> {
     /// Is it too late? If not, the alarm is set.
     fn is_over(&mut self, mut alarm: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> bool {
         let timeout = self.lanes.timeout;
@@ -70,7 +67,6 @@ impl<B: Fn(Instant) -> Option<Instant>> Deadline<'_, B> {
             if alarm.is_none() {
                 alarm.set(Some(sleep(timeout)));
                 self.set = Some(Instant::now());
-                self.first = self.first.or(self.set);
             }
             let rings = alarm.as_mut().as_pin_mut();
             if rings.is_some_and(|alarm| alarm.poll(cx).is_pending()) {
@@ -78,7 +74,7 @@ impl<B: Fn(Instant) -> Option<Instant>> Deadline<'_, B> {
             }
             alarm.set(None);
             let is_early = self.set.is_some_and(|set| set.elapsed() < timeout);
-            match self.first.and_then(&self.began) {
+            match (self.began)() {
                 Some(began) if began.elapsed() >= timeout => return true,
                 _ if !is_early => {}
                 // The clock jumps. Whoever is at work wakes this task in the end.

@@ -28,8 +28,8 @@ pub(super) async fn dump<T>(
                 objects.push(object.map_err(|cause| Error::decode(cause, frame.bytes))?);
             }
         }
-        poll_fn(|cx| walk.poll_next(cx, &mut datagram))
-            .await
-            .unwrap_or_else(|| Err(Error::unanswered()))?;
+        let next = poll_fn(|cx| walk.poll_next(cx, &mut datagram));
+        let next = async { next.await.unwrap_or_else(|| Err(Error::unanswered())) };
+        task.in_time(next).await?;
     }
 }

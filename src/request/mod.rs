@@ -27,13 +27,13 @@ pub(crate) mod user_helper;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::net::IpAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use tracing::{Instrument, Level, Span, field};
+use tracing::{Level, Span, field};
 
 pub use bulk::Bulk;
 pub use change::Change;
@@ -94,6 +94,9 @@ pub(crate) struct Verb {
 pub(crate) struct Task {
     lanes: Arc<Lanes>,
     span: Span,
+    /// Since when the time of the whole request counts; `None` where it may take long, and the time
+    /// of each part of it counts.
+    began: Option<Instant>,
 }
 
 impl Verb {
@@ -107,10 +110,7 @@ impl Verb {
     where
         F: Future<Output = Result<T>> + Send,
     {
-        self.run_for_long(lanes, family, async move |task| {
-            let lanes = Arc::clone(&task.lanes);
-            in_time(&lanes, Some, work(task)).await
-        })
+        self.start(lanes, family, Some(Instant::now), work)
     }
 
     /// [`run`](Self::run), without a deadline: what it takes depends on how much there is to do.
@@ -118,6 +118,19 @@ impl Verb {
         self,
         lanes: Arc<Lanes>,
         family: Option<Family>,
+        work: impl FnOnce(Task) -> F + Send + 'static,
+    ) -> RequestFuture<T>
+    where
+        F: Future<Output = Result<T>> + Send,
+    {
+        self.start(lanes, family, None, work)
+    }
+
+    fn start<T, F>(
+        self,
+        lanes: Arc<Lanes>,
+        family: Option<Family>,
+        began: Option<fn() -> Instant>,
         work: impl FnOnce(Task) -> F + Send + 'static,
     ) -> RequestFuture<T>
     where
@@ -141,11 +154,15 @@ impl Verb {
             let task = Task {
                 lanes,
                 span: span.clone(),
+                began: began.map(|now| now()),
             };
-            let result = work(task)
-                .instrument(span.clone())
-                .await
-                .map_err(|error| error.while_(self.doing));
+            // Pinned where it is made: it is large, and to move it costs more than all that it does.
+            let mut work = pin!(work(task));
+            let result = poll_fn(|cx| {
+                let _entered = span.enter();
+                work.as_mut().poll(cx)
+            });
+            let result = result.await.map_err(|error| error.while_(self.doing));
             if !span.is_disabled() {
                 match &result {
                     Ok(_) => span.record("outcome", "ok"),
@@ -210,7 +227,7 @@ impl Task {
     }
 
     async fn reply(&self, work: Work, about: Option<Subject>) -> Result<Option<Bytes>> {
-        let reply = self.lanes.control.call(work, about).await?;
+        let reply = self.in_time(self.lanes.control.call(work, about)).await?;
         self.show("seq", &reply.seq);
         Error::check(reply.verdict)?;
         Ok(reply.data)
@@ -225,8 +242,14 @@ impl Task {
         let begun = walk.begun();
         let opened = poll_fn(|cx| walk.poll_next(cx, &mut first));
         let opened = async { opened.await.unwrap_or_else(|| Err(Error::unanswered())) };
-        in_time(&self.lanes, |_| begun.get(), opened).await?;
+        in_time(&self.lanes, || begun.get(), opened).await?;
         Ok((walk, first))
+    }
+
+    /// Work that takes no longer than the request may.
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let began = self.began.unwrap_or_else(Instant::now);
+        in_time(&self.lanes, || Some(began), work).await
     }
 
     /// Flushes.
@@ -235,7 +258,7 @@ impl Task {
         let mut flush = self.lanes.flush(request)?;
         let begun = flush.begun();
         let done = poll_fn(|cx| flush.poll(cx));
-        in_time(&self.lanes, |_| begun.get(), done).await
+        in_time(&self.lanes, || begun.get(), done).await
     }
 }
 

@@ -8,7 +8,8 @@ mod proto;
 mod socket;
 
 use std::fmt;
-use std::future::poll_fn;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -25,6 +26,14 @@ const ROUNDS: usize = 4;
 
 /// The handle's end of the lane.
 pub(crate) struct Client(Arc<Queue>);
+
+/// A request of a [`Client`]'s.
+pub(crate) struct Call<'a> {
+    client: &'a Client,
+    /// Until the first poll.
+    work: Option<(Work, Option<Subject>)>,
+    place: Option<queue::Place>,
+}
 
 /// The task's end of the lane: completes when the last [`Client`] is gone and all is answered.
 pub(crate) struct Lane {
@@ -52,19 +61,12 @@ pub(crate) fn open(socket: Socket) -> Result<(Lane, Client)> {
 impl Client {
     /// Sends a request and waits for the kernel's verdict. Requests about
     /// the same flow are sent in the order of their first polls, and none between the steps of another.
-    pub(crate) async fn call(&self, work: Work, about: Option<Subject>) -> Result<queue::Reply> {
-        let mut work = Some(work);
-        let mut place = None;
-        poll_fn(|cx| {
-            if let Some(work) = work.take() {
-                place = Some(queue::Place::new(&self.0, work, about, cx.waker())?);
-            }
-            match &mut place {
-                Some(place) => place.poll(cx),
-                None => Poll::Ready(Err(Error::closed())),
-            }
-        })
-        .await
+    pub(crate) fn call(&self, work: Work, about: Option<Subject>) -> Call<'_> {
+        Call {
+            client: self,
+            work: Some((work, about)),
+            place: None,
+        }
     }
 
     pub(crate) fn check_open(&self) -> Result<()> {
@@ -74,6 +76,22 @@ impl Client {
     /// Does something wait to be sent? Where nothing holds the lane up, nobody polls it.
     pub(crate) fn has_unsent(&self) -> bool {
         self.0.has_unsent()
+    }
+}
+
+impl Future for Call<'_> {
+    type Output = Result<queue::Reply>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some((work, about)) = self.work.take() {
+            let place = queue::Place::new(&self.client.0, work, about, cx.waker())?;
+            self.place = Some(place);
+            return Poll::Pending;
+        }
+        match &mut self.place {
+            Some(place) => place.poll(cx),
+            None => Poll::Ready(Err(Error::closed())),
+        }
     }
 }
 

@@ -18,7 +18,7 @@ macro_rules! present {
     ($name:ident, $value:expr) => {
         within!(
             $name,
-            $value.ok_or($crate::wire::attr::DecodeError::Missing)
+            $value.ok_or_else(|| $crate::wire::attr::DecodeError::Missing)
         )
     };
 }
@@ -34,7 +34,7 @@ impl<'a> Attribute<'a> {
     /// The payload as `T`.
     #[inline]
     pub(crate) fn get<T: Value>(self) -> Result<T, DecodeError> {
-        T::read(self.payload).ok_or(DecodeError::TooShort)
+        T::read(self.payload).ok_or_else(|| DecodeError::TooShort)
     }
 
     /// The attributes inside this one.

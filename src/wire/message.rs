@@ -179,14 +179,14 @@ impl<'a> Frame<'a> {
         let body = self
             .bytes
             .get(NLMSGHDR + NFGENMSG..)
-            .ok_or(DecodeError::Truncated)?;
+            .ok_or_else(|| DecodeError::Truncated)?;
         Ok(Attributes(body))
     }
 
     /// The number in the netfilter header: of a CPU, in statistics.
     pub(crate) fn resource(&self) -> Result<u16, DecodeError> {
         let number = self.bytes.get(NLMSGHDR + 2..).and_then(u16::read);
-        number.ok_or(DecodeError::Truncated)
+        number.ok_or_else(|| DecodeError::Truncated)
     }
 
     /// What the message says about the fate of a request; `None` if it is not about that.

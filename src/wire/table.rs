@@ -83,7 +83,7 @@ macro_rules! plain {
                 slot: Option<$ty>,
                 _: &$crate::wire::table::Context,
             ) -> Result<Self, $crate::wire::attr::DecodeError> {
-                slot.ok_or($crate::wire::attr::DecodeError::Missing)
+                slot.ok_or_else(|| $crate::wire::attr::DecodeError::Missing)
             }
             fn write(
                 &self,
