@@ -158,6 +158,7 @@
 //! |---|---|
 //! | `netlink-packet` (default) | conversions between [`Flow`] and `ConntrackMessage` of netlink-packet-netfilter |
 //! | `serde` | `Serialize` and `Deserialize` for the nouns, [`NewFlow`], [`Patch`] and [`Filter`] |
+//! | `blocking` | [`blocking::Client`]: the table for programs without a runtime |
 //! | `testing` | `testing::Kernel`: a connection tracking table in the process, to test programs on |
 //!
 //! # JSON
@@ -198,6 +199,8 @@ mod wire;
 mod error;
 #[macro_use]
 mod flow;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod connection;
 mod event;
 mod expectation;
