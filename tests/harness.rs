@@ -1,5 +1,8 @@
 //! What the harnesses of our own take on the command line.
 
+// Others take the rest of it, and in a test binary nothing is reachable from outside.
+#![allow(dead_code, unreachable_pub)]
+
 #[path = "support/harness.rs"]
 mod harness;
 
