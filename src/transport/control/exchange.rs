@@ -163,7 +163,11 @@ impl Answers {
         self.verdicts == self.parts.len()
     }
 
-    fn take_all(&mut self, mut replies: Pin<&mut impl Stream<Item = Message>>, cx: &mut Context<'_>) {
+    fn take_all(
+        &mut self,
+        mut replies: Pin<&mut impl Stream<Item = Message>>,
+        cx: &mut Context<'_>,
+    ) {
         while let Poll::Ready(Some(message)) = replies.as_mut().poll_next(cx) {
             if let NetlinkPayload::InnerMessage(Packet::In(messages)) = message.payload {
                 Frame::all(&messages).for_each(|frame| self.take(&messages, &frame));

@@ -48,7 +48,12 @@ fn they_are_taken_in_their_order_and_answered() {
     let mut taken = take(&queue, 4);
     taken.extend(take(&queue, 100));
     assert!(taken.len() == 9 && !queue.has_unsent());
-    assert!(taken.iter().zip(&places).all(|(taken, place)| is_of(taken, place)));
+    assert!(
+        taken
+            .iter()
+            .zip(&places)
+            .all(|(taken, place)| is_of(taken, place))
+    );
     places.remove(1);
     assert!(!taken[1].is_wanted() && taken[2].is_wanted());
     let mut cx = Context::from_waker(Waker::noop());
@@ -78,9 +83,7 @@ fn they_are_taken_in_their_order_and_answered() {
 /// What one of them holds may ask for the queue when it is dropped.
 #[test]
 fn what_is_dropped_may_come_back() {
-    struct Comes(
-        #[expect(dead_code, reason = "dropped")] Place,
-    );
+    struct Comes(#[expect(dead_code, reason = "dropped")] Place);
     impl Steps for Comes {
         fn next(&mut self, _: Reply) -> Step {
             Step::Done(Err(Error::closed()))

@@ -140,7 +140,7 @@ async fn a_request_is_a_span() {
     handle.get(udp(1)).await.expect("an answer");
     let key = notes.0.lock().unwrap().spans[0]["key"].clone();
     assert_eq!(key, udp(1).to_string());
-    assert_eq!(one(&notes, "get", Some("ipv4"), "ok"), first + 1);
+    assert!(one(&notes, "get", Some("ipv4"), "ok") > first);
     handle.set_mark(udp(1), 7).await.expect("a mark");
     one(&notes, "set_mark", Some("ipv4"), "ok");
     let update = handle.update(udp(1)).status(Status::ASSURED);
