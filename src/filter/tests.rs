@@ -4,7 +4,6 @@ pub(crate) mod arbitrary;
 mod conditions;
 mod contradictions;
 mod decisions;
-pub(crate) mod model;
 mod parts;
 mod sets;
 mod superset;
@@ -24,7 +23,7 @@ pub(super) fn on(filter: impl FnOnce(FilterBuilder) -> FilterBuilder) -> Filter 
 }
 
 /// TCP, 10.0.0.1:4000 to 10.0.0.2:443.
-fn tcp() -> Flow {
+pub(crate) fn tcp() -> Flow {
     of(Tuple::tcp(
         "10.0.0.1:4000".parse().unwrap(),
         "10.0.0.2:443".parse().unwrap(),
@@ -33,7 +32,7 @@ fn tcp() -> Flow {
 }
 
 /// UDP, [fd00::1]:5000 to [fd00::2]:53.
-fn udp6() -> Flow {
+pub(crate) fn udp6() -> Flow {
     of(Tuple::udp(
         "[fd00::1]:5000".parse().unwrap(),
         "[fd00::2]:53".parse().unwrap(),

@@ -88,6 +88,7 @@ impl Request {
             10 => request.dump(dice),
             11 => request.statistics(dice),
             12 | 13 => request.expect(dice),
+            14 if dice.once_in(3) => request.policy(dice),
             14 => request.about_expectations(dice),
             _ => request.odd(dice),
         }
@@ -102,7 +103,8 @@ impl Request {
 
     /// Does its answer show several objects, in the order of the kernel's table?
     pub(super) fn is_walk(&self) -> bool {
-        let dumps = ![NEW, EXP_NEW].contains(&self.kind) && self.flags & DUMP != 0;
+        let creates = [NEW, EXP_NEW, 0x0800];
+        let dumps = !creates.contains(&self.kind) && self.flags & DUMP != 0;
         dumps || [DELETE, EXP_DELETE].contains(&self.kind)
     }
 
@@ -131,7 +133,11 @@ impl Request {
 
     fn create(&mut self, dice: &mut Dice<'_>) {
         self.flags |= dice.one_of(&[CREATE | EXCL, CREATE, CREATE, EXCL]);
-        let tuple = Tuple::by(dice, self.family);
+        let expecting = dice.once_in(4);
+        let tuple = match expecting {
+            true => Tuple::master(dice, self.family),
+            false => Tuple::by(dice, self.family),
+        };
         self.attrs.nest(1, |w| tuple.write(w));
         let reply = match dice.below(8) {
             0..=5 => tuple.inverse(),
@@ -145,7 +151,7 @@ impl Request {
             let seconds = dice.one_of(&[600, 1200, 432_000, u32::MAX]);
             self.attrs.u32(7, seconds);
         }
-        if dice.once_in(3) {
+        if expecting || dice.once_in(3) {
             self.helper(dice);
         }
         if dice.once_in(4) {
@@ -313,7 +319,10 @@ impl Request {
 
     /// A tuple, by which a flow is looked for.
     fn key(&mut self, dice: &mut Dice<'_>) {
-        let tuple = Tuple::by(dice, self.family);
+        let tuple = match dice.once_in(4) {
+            true => Tuple::master(dice, self.family),
+            false => Tuple::by(dice, self.family),
+        };
         let (kind, tuple) = match dice.below(4) {
             0 | 1 => (1, tuple),
             2 => (2, tuple.inverse()),
@@ -410,7 +419,10 @@ impl Request {
     fn expect(&mut self, dice: &mut Dice<'_>) {
         self.kind = EXP_NEW;
         self.flags |= dice.one_of(&[CREATE | EXCL, CREATE, 0, CREATE]);
-        let master = Tuple::by(dice, self.family);
+        let master = match dice.once_in(6) {
+            false => Tuple::master(dice, self.family),
+            true => Tuple::by(dice, self.family),
+        };
         let tuple = Tuple::by(dice, self.family);
         if !dice.once_in(20) {
             self.attrs.nest(1, |w| master.write(w));
@@ -470,9 +482,47 @@ impl Request {
                 }
             }
             4 => self.family = dice.one_of(&[0, 2, 10]),
-            5 => self.attrs.nest(1, |w| tuple.write(w)),
+            5 => {
+                let master = Tuple::master(dice, self.family);
+                self.attrs.nest(1, |w| master.write(w));
+            }
             6 => self.attrs.put(6, b"ftp\0"),
             _ => {}
+        }
+    }
+
+    /// Timeout policies.
+    fn policy(&mut self, dice: &mut Dice<'_>) {
+        self.kind = 0x0800 + u16::from(dice.below(5));
+        self.family = 0;
+        let flags = match self.kind {
+            0x0800 => dice.one_of(&[CREATE | EXCL, 0x100, 0, EXCL]),
+            0x0801 => dice.one_of(&[DUMP, 0]),
+            _ => 0,
+        };
+        self.flags |= flags;
+        if !dice.once_in(8) {
+            let name = dice.one_of(&["one", "two", "a name that is longer than a policy's may be"]);
+            let name: Vec<u8> = name.bytes().chain([0]).collect();
+            self.attrs.put(1, &name);
+        }
+        if !dice.once_in(12) {
+            self.attrs.u16(2, dice.one_of(&[2, 10]));
+        }
+        if !dice.once_in(12) {
+            self.attrs.put(
+                3,
+                &[dice.one_of(&[6, 17, 17, 1, 58, 47, 132, 33, 136, 255, 89])],
+            );
+        }
+        if dice.once_in(2) {
+            self.attrs.nest(4, |w| {
+                for kind in 1..12 {
+                    if dice.once_in(4) {
+                        w.u32(kind, dice.one_of(&[100, 700]));
+                    }
+                }
+            });
         }
     }
 
@@ -545,6 +595,13 @@ impl Tuple {
             mask: None,
             without: [dice.once_in(60), dice.once_in(60)],
         }
+    }
+
+    /// One of two flows, which mostly have helpers.
+    fn master(dice: &mut Dice<'_>, family: u8) -> Self {
+        let plain = Self::by(&mut Dice::new(&[]), family);
+        let protocol = dice.one_of(&[6, 6, 17]);
+        Self { protocol, ..plain }
     }
 
     fn inverse(self) -> Self {

@@ -1,10 +1,10 @@
-//! The model has the bugs that it is there for.
+//! The rules of the releases, by what one request does to one flow.
 
 use std::net::Ipv6Addr;
 
-use super::{Kernel, RELEASES};
 use crate::filter::tests::{tcp, udp6};
 use crate::flow::{Family, Flow, FlowId, Tuple};
+use crate::testing::judge::{Kernel, RELEASES};
 use crate::wire::attr::Writer;
 use crate::wire::message::Request;
 use crate::wire::uapi::*;
