@@ -181,7 +181,7 @@ fn helpers_in_user_space() {
         helpers.create(wanted.clone()).await.unwrap();
         let again = helpers.create(wanted.clone()).await.unwrap_err();
         assert!(again.is_already_exists(), "{again}");
-        assert_eq!(helpers.list().await.unwrap(), [wanted.clone()]);
+        assert_eq!(helpers.list().await.unwrap(), std::slice::from_ref(&wanted));
         let changed = wanted.clone().queue(8).enabled(false);
         helpers.update(changed.clone()).await.unwrap();
         assert_eq!(helpers.get(&wanted).await.unwrap(), Some(changed));
