@@ -23,7 +23,7 @@ pub(super) fn on(filter: impl FnOnce(FilterBuilder) -> FilterBuilder) -> Filter 
 }
 
 /// TCP, 10.0.0.1:4000 to 10.0.0.2:443.
-pub(crate) fn tcp() -> Flow {
+fn tcp() -> Flow {
     of(Tuple::tcp(
         "10.0.0.1:4000".parse().unwrap(),
         "10.0.0.2:443".parse().unwrap(),
@@ -32,7 +32,7 @@ pub(crate) fn tcp() -> Flow {
 }
 
 /// UDP, [fd00::1]:5000 to [fd00::2]:53.
-pub(crate) fn udp6() -> Flow {
+fn udp6() -> Flow {
     of(Tuple::udp(
         "[fd00::1]:5000".parse().unwrap(),
         "[fd00::2]:53".parse().unwrap(),
