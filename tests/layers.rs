@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use source::{rows, tokens, top_level_paths};
 
 /// Each module of the crate's root, with what it may use beside itself.
-const LAYERS: [(&str, &[&str]); 17] = [
+const LAYERS: [(&str, &[&str]); 19] = [
     ("wire", &[]),
     ("error", &["wire"]),
     ("flow", &["error", "wire"]),
@@ -81,6 +81,20 @@ const LAYERS: [(&str, &[&str]); 17] = [
         ],
     ),
     ("connection", &["error", "handle", "testing", "transport"]),
+    // Documentation alone.
+    ("guide", &[]),
+    (
+        "blocking",
+        &[
+            "connection",
+            "error",
+            "filter",
+            "flow",
+            "handle",
+            "request",
+            "stream",
+        ],
+    ),
 ];
 
 /// A line more asks for two files.
