@@ -39,10 +39,9 @@ impl TableStats {
     }
 
     pub(crate) fn from_message(message: &[u8]) -> Result<Self> {
-        Frame::first(message)
-            .unwrap_or(Err(DecodeError::Truncated))
-            .and_then(|frame| Self::read(frame.attributes()?, &mut Context::default()))
-            .map_err(|cause| Error::decode(cause, message))
+        Error::reading(message, |frame| {
+            Self::read(frame.attributes()?, &mut Context::default())
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::error::{Error, Result};
 use crate::wire::attr::Value;
 
 attributes! {
@@ -131,6 +132,21 @@ impl Value for Duration {
     }
     fn write(&self, out: &mut Vec<u8>) {
         seconds(*self).unwrap_or(u32::MAX).write(out);
+    }
+}
+
+/// The kernel multiplies some seconds to jiffies in 32 bits, 1000 of them a second at the most: what
+/// is more would be cut to something shorter.
+pub(crate) const LONGEST: Duration = Duration::from_secs((u32::MAX / 1000) as u64);
+
+/// Refuses seconds that the kernel would cut; `what` has them.
+pub(crate) fn check_seconds(what: &str, timeout: Duration) -> Result<()> {
+    match timeout > LONGEST {
+        true => Err(Error::invalid_input(format!(
+            "{what}: the kernel cannot hold more than {} s",
+            LONGEST.as_secs()
+        ))),
+        false => Ok(()),
     }
 }
 
