@@ -182,14 +182,12 @@ impl Answers {
             _ => return,
         };
         match frame.verdict() {
-            Some(verdict) => {
-                if part.verdict.is_none() {
-                    part.verdict = Some(verdict);
-                    self.verdicts += 1;
-                }
+            Some(verdict) if part.verdict.is_none() => {
+                part.verdict = Some(verdict);
+                self.verdicts += 1;
             }
             None if !frame.is_control() => part.data = Some(messages.slice_ref(frame.bytes)),
-            None => {}
+            _ => {}
         }
     }
 
