@@ -20,12 +20,14 @@ pub(super) struct Model {
     pub(super) events: VecDeque<Event>,
     heard: Option<Event>,
     walk: Option<Walk>,
-    answers: Option<(Round, Vec<(FlowKey, Option<Flow>)>)>,
+    answers: Option<(Round, Answers)>,
     /// The deltas, and what they give.
     pub(super) told: Vec<Delta>,
     store: Store,
     filter: Filter,
 }
+
+type Answers = Vec<(FlowKey, Option<Flow>)>;
 
 struct Walk {
     at: u8,
@@ -84,7 +86,7 @@ impl Model {
             Op::Create(n, mark, same_id) => self.create(n, mark, same_id),
             Op::Mark(n, mark) => self.change(n, |flow| flow.mark = Some(mark), |_| {}),
             Op::Labels(n, label) => {
-                let labels = label.map(|label| Labels::bit(label.into()).expect("a label"));
+                let labels = label.map(|label| Labels::bit(label).expect("a label"));
                 // Cleared labels are left out.
                 self.change(
                     n,
