@@ -130,10 +130,8 @@ async fn a_storm_and_then_quiet() {
         let delete = (0..3000)
             .filter(move |n| n % 10 != round)
             .map(|n| Change::Delete(udp(n).into()));
-        handle
-            .bulk(create.chain(mark).chain(delete))
-            .await
-            .expect("a report");
+        let report = handle.bulk(create.chain(mark).chain(delete)).await;
+        assert!(report.expect("a report").failed.is_empty());
         equal(&handle, &reader, &told, &Filter::default()).await;
     }
     let losses = told.lock().expect("a lock").losses;
@@ -172,7 +170,8 @@ async fn decisions_on_views_that_are_in_sync() {
                 decided += 1;
             }
         }
-        noise.await.expect("a task").expect("a report");
+        let report = noise.await.expect("a task").expect("a report");
+        assert!(report.failed.is_empty(), "{report:?}");
     }
     assert!(decided >= 100, "{decided}");
     let losses = told.lock().expect("a lock").losses;
@@ -247,7 +246,7 @@ async fn a_limit() {
     sleep(Duration::from_millis(500)).await;
     assert!(!reader.is_synced(), "half of it is left out");
     let most = (0..90).map(|n| Change::Delete(udp(n).into()));
-    handle.bulk(most).await.expect("a report");
+    assert_eq!(handle.bulk(most).await.expect("a report").applied, 90);
     equal(&handle, &reader, &told, &Filter::default()).await;
     assert_eq!(reader.len(), 10);
 }
