@@ -23,8 +23,9 @@ use std::future::Future;
 use std::process::{Command, ExitCode};
 use std::{env, io};
 
-use libtest_mimic::{Arguments, Completion, Trial};
+use libtest_mimic::{Completion, Trial};
 
+use support::harness::Asked;
 use support::namespace;
 
 /// Set in a process that exists for one test.
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
     if verbs::rights::is_stranger() {
         return verbs::rights::stranger();
     }
-    let arguments = Arguments::from_args();
+    let asked = Asked::from_args();
     // First of all, while the process has one thread.
     let obstacle = namespace::enter().err();
     let trials = verbs::tests()
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
         .chain(bulk::tests())
         .chain(beside::tests())
         .chain(events::tests());
-    let trials = match obstacle {
+    let trials: Vec<_> = match obstacle {
         None => trials.collect(),
         Some(reason) if is_strict() => vec![Trial::test("namespaces", || Err(reason.into()))],
         Some(reason) => {
@@ -53,7 +54,7 @@ fn main() -> ExitCode {
             trials.map(|trial| trial.with_ignored_flag(true)).collect()
         }
     };
-    libtest_mimic::run(&arguments, trials).exit_code()
+    asked.run(trials)
 }
 
 /// May no test be skipped?
@@ -61,8 +62,7 @@ fn is_strict() -> bool {
     env::var_os("CTNETLINK_TEST_STRICT").is_some_and(|value| value == "1")
 }
 
-/// A test in a network namespace of its own; `body` runs there on a current-thread runtime, for at
-/// most a minute.
+/// A test in a network namespace of its own; `body` runs there on a current-thread runtime.
 fn trial<F>(name: &str, body: fn() -> F) -> Trial
 where
     F: Future<Output = ()> + 'static,

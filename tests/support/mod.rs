@@ -5,9 +5,11 @@
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
 pub mod count;
+pub mod harness;
 pub mod link;
 pub mod namespace;
 pub mod nft;
+pub mod patience;
 pub mod peer;
 pub mod traffic;
 pub mod visible;
