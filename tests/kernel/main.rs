@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         .chain(bulk::tests())
         .chain(beside::tests())
         .chain(events::tests());
-    let trials: Vec<_> = match obstacle {
+    let trials = match obstacle {
         None => trials.collect(),
         Some(reason) if is_strict() => vec![Trial::test("namespaces", || Err(reason.into()))],
         Some(reason) => {

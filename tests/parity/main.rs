@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     }
     let skip = obstacle.is_some() && !strict;
     let trials = trials(obstacle).into_iter();
-    asked.run(trials.map(|trial| trial.with_ignored_flag(skip)))
+    asked.run(trials.map(|trial| trial.with_ignored_flag(skip)).collect())
 }
 
 macro_rules! all {
