@@ -131,6 +131,7 @@ impl Machine {
     /// Hands an answer to the one who asked.
     pub(super) fn answer(&mut self, port: u32, bytes: Vec<u8>, truesize: usize) {
         let fault = self.faults.of_answer();
+        let bytes = self.faults.tampered(bytes);
         if let Some(port) = self.ports.get_mut(&port) {
             port.with_fault(fault, bytes, truesize, Port::push);
         }
@@ -139,6 +140,7 @@ impl Machine {
     /// Hands over a datagram of a dump: its room has been looked at.
     pub(super) fn answer_dump(&mut self, port: u32, bytes: Vec<u8>, truesize: usize) {
         let fault = self.faults.of_answer();
+        let bytes = self.faults.tampered(bytes);
         if let Some(port) = self.ports.get_mut(&port) {
             port.with_fault(fault, bytes, truesize, Port::force);
         }
@@ -146,6 +148,7 @@ impl Machine {
 
     /// Hands an event to a listener.
     pub(super) fn tell(&mut self, port: u32, bytes: Vec<u8>) {
+        let bytes = self.faults.tampered(bytes);
         if let Some(port) = self.ports.get_mut(&port) {
             port.push(bytes, DATA);
         }

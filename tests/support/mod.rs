@@ -11,5 +11,6 @@ pub mod namespace;
 pub mod nft;
 pub mod patience;
 pub mod peer;
+pub mod release;
 pub mod traffic;
 pub mod visible;
