@@ -52,6 +52,8 @@ pub(super) struct Release {
     pub(super) flush_by_family: bool,
     /// Is the timeout of a flow with `IPS_FIXED_TIMEOUT` settled for ever?
     pub(super) fixed_timeout: bool,
+    /// Can the helper of a flow be taken away?
+    pub(super) takes_helpers: bool,
     /// Do ends tell the timeout that was left and the protocol's state?
     pub(super) full_destroy: bool,
     /// Do protocols 33 and 136 have ports?
@@ -91,6 +93,7 @@ impl Release {
             },
             flush_by_family: since(5, 3),
             fixed_timeout: since(6, 0),
+            takes_helpers: !since(7, 3),
             full_destroy: since(5, 10),
             dccp: !since(6, 17),
             udplite: !since(7, 0),

@@ -132,3 +132,26 @@ fn trackers_that_are_gone() {
         }
     });
 }
+
+#[test]
+fn a_helper_can_be_taken_away_until_7_3() {
+    run(async {
+        let tuple = Tuple::tcp(([10, 0, 0, 1], 4000).into(), ([10, 0, 0, 2], 21).into()).unwrap();
+        for release in RELEASES {
+            let handle = kernel(release).connect();
+            let flow = NewFlow::new(tuple, Duration::from_secs(60)).helper("ftp");
+            handle.create(flow).await.unwrap();
+            let update = handle.update(tuple).helper("").await;
+            let flow = handle.get(tuple).await.unwrap().unwrap();
+            if release == "7.3" {
+                let error = update.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+                assert!(error.to_string().contains("helper away"), "{error}");
+                assert!(flow.helper().is_some_and(|helper| &*helper.name == "ftp"));
+            } else {
+                update.unwrap();
+                assert!(flow.helper().is_none_or(|helper| helper.name.is_empty()));
+            }
+        }
+    });
+}

@@ -24,6 +24,11 @@ pub fn tracks_udplite() -> bool {
     release() < (7, 3)
 }
 
+/// Can the helper of a flow be taken away?
+pub fn takes_helpers_away() -> bool {
+    release() < (7, 3)
+}
+
 /// Does the kernel answer SCTP itself? Where its module is loaded.
 pub fn answers_sctp() -> bool {
     Path::new("/proc/net/sctp").exists()
