@@ -76,6 +76,8 @@ pub(crate) fn update(lanes: Arc<Lanes>, helper: UserHelper) -> RequestFuture<()>
 pub(crate) fn delete(lanes: Arc<Lanes>, key: UserHelperKey) -> RequestFuture<()> {
     DELETE.run(lanes, key.family, move |task| async move {
         key.check()?;
+        // Where the kernel has none at all, it says that it has deleted this one.
+        find(&task, &key).await?.ok_or_else(not_found)?;
         let deleted = task.call(named(NFNL_MSG_CTHELPER_DEL, &key)).await;
         deleted.map(drop).map_err(explain)
     })

@@ -29,6 +29,11 @@ pub fn takes_helpers_away() -> bool {
     release() < (7, 3)
 }
 
+/// Is there the value 2 of `nf_conntrack_events`, which is also the default where there is?
+pub fn has_events_for_listeners() -> bool {
+    release() >= (5, 19)
+}
+
 /// Does the kernel answer SCTP itself? Where its module is loaded.
 pub fn answers_sctp() -> bool {
     Path::new("/proc/net/sctp").exists()

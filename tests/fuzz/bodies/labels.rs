@@ -24,6 +24,7 @@ pub(crate) fn run(data: &[u8]) {
         text.parse::<ctnetlink::PrefixSet>(),
     );
     if let Ok(tuple) = text.parse::<ctnetlink::Tuple>() {
-        assert_eq!(tuple.to_string().parse().ok(), Some(tuple));
+        let text = format!("{} {tuple}", tuple.protocol());
+        assert_eq!(text.parse().ok(), Some(tuple), "{text}");
     }
 }
