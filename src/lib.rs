@@ -57,69 +57,33 @@
 //!
 //! # Behaviour
 //!
-//! **Lanes.** A request that names one flow takes the kernel microseconds; all such requests, of
-//! all clones of a handle, share one socket and one task. What waits to be sent belongs to its
-//! future, and goes with it; those that wait together are sent together, up to 64, and as many as
-//! the socket's queues have room for. A dump (list) holds its thread inside the kernel for as long
-//! as the kernel walks the table of the whole machine, milliseconds to seconds, however it is called:
-//! each has a socket of its own, and while it is read, one of a few threads that the connection
-//! keeps for this. One that nobody reads keeps its socket alone. A flush has a thread of its own.
-//! None of them runs on a thread of the runtime.
+//! The [`guide`] has a page on each subject. In short:
 //!
-//! **Many at once.** A bulk request ([`bulk`](ConntrackHandle::bulk),
-//! [`delete_matching`](ConntrackHandle::delete_matching),
-//! [`update_matching`](ConntrackHandle::update_matching), [`get_many`](ConntrackHandle::get_many))
-//! has a thread and a socket of its own: 64 changes leave in one send, with one ACK for all, and
-//! each that fails is told from the others. Changes are taken as they are needed, so that millions
-//! take the memory of a few. A [`Report`] says what became of them; a flow that has ended meanwhile
-//! is [`gone`](field@Report::gone), and no failure.
+//! - **Lanes.** Requests on one flow share one socket and one task, and leave together. Each list,
+//!   flush, bulk request and event stream has a socket of its own. No walk of the table runs on a
+//!   thread of the runtime. [`guide::performance`] tells which verb to choose.
+//! - **Many at once.** Bulk requests send 64 changes at a time, with one ACK for all. A [`Report`]
+//!   says what became of them.
+//! - **One at a time, opening, order.** The kernel serves one ctnetlink request of the machine at a
+//!   time. Requests on one flow are sent in the order of their first polls. Opening does not wait for
+//!   the kernel's lock. See [`guide::loss`].
+//! - **Back-pressure.** The kernel waits for the reader of a list. No channel is unbounded.
+//! - **Loss.** What was lost is told: by [`ErrorKind::Overrun`], [`ErrorKind::Timeout`],
+//!   [`ErrorKind::Decode`], and for events by [`Event::Overrun`] with the exact number. The stream goes
+//!   on.
+//! - **Filters.** What the running kernel compares correctly goes into the request; every flow that
+//!   comes is compared again. See [`guide::filters`].
+//! - **Cancellation.** Dropping is how you cancel. A future that was dropped before it was sent did
+//!   nothing; later, its request may have taken effect. A dropped stream ends its walk.
+//! - **Safety.** Bad input is an [`ErrorKind::InvalidInput`] that names the part, before anything is
+//!   sent. A create never changes a flow, an update never creates one, a delete without a whole
+//!   tuple cannot be built, and a flush never removes more than it was asked to.
+//! - **Absent and zero.** An attribute that the kernel did not send is `None`; mark 0, timeout 0 and
+//!   no labels are values. Unknown attributes are skipped, unknown states and status bits kept.
 //!
-//! **One at a time.** The kernel takes one ctnetlink request of the host at a time, under a lock. A
-//! list does not hold that lock while it walks, where the kernel can begin a dump without walking (seen
-//! on Linux 6.18). A flush holds it all the time: while a flush of this program's is under way,
-//! requests on one flow wait as tasks. While *another* program holds it, a request waits inside its
-//! system call, on the thread that polls the [`Connection`]: where a reactor must not, spawn the
-//! connection in a runtime on a thread of its own.
+//! # Tracing
 //!
-//! **Opening.** [`new_connection`] asks nothing that waits for that lock, and says at once where the
-//! right is lacking. [`connect`] makes a first request, which shows whether the kernel has ctnetlink.
-//!
-//! **Order.** Requests on one flow, from all clones of a handle, are sent in the order in which their
-//! futures are first polled, and none gets in between where a request has to look at the flow
-//! first (a delete without an id, a status). Requests on different flows are sent in that order too,
-//! but for what follows on such a look. Lists, flushes and bulk requests have sockets of their own,
-//! and no order among the others.
-//!
-//! **Back-pressure.** The kernel waits for the reader of a list: of 32 KiB each, six datagrams wait
-//! at the most, and the reader has as many in its hands. No channel is unbounded.
-//!
-//! **Loss.** What was lost is told, by [`ErrorKind::Overrun`], [`ErrorKind::Timeout`] and
-//! [`ErrorKind::Decode`]; a message that does not decode is one item of its stream, which goes on.
-//!
-//! **Events.** Each [`EventStream`] has a socket of its own, read by whoever polls the stream and by
-//! nobody else. What its queue has no room for is lost, and the stream says so: one
-//! [`Event::Overrun`] a gap, at its place, with the exact number; it goes on, and only a socket that
-//! fails ends it. Events may come twice where others listen reliably, and a change of a known flow
-//! as a new one: take each as what it says of its flow. Flows that began while nobody listened may
-//! make none: see [`handle.events()`](ConntrackHandle::events).
-//!
-//! **Filters.** What the running kernel compares correctly goes into the request, the rest is compared
-//! here, and every flow that comes is compared again: an old kernel costs time, not correctness.
-//! [`FlowStream::kernel_filtered`] tells which is which.
-//!
-//! **Cancellation.** Dropping is the cancel. A future that was dropped before it was sent did
-//! nothing; later, its request may have taken effect. A dropped stream ends its walk.
-//!
-//! **Safety.** Bad input is an [`ErrorKind::InvalidInput`] that names the part, before anything is
-//! sent. The kernel takes a delete without a whole tuple for a flush; such a request cannot be built
-//! here. Kernels that do not know a condition of a flush remove what does not meet it; a flush goes
-//! to those alone that compare the whole filter, else flows are deleted one by one, by the reply
-//! tuple, zone and id. A create never changes a flow, an update never creates one.
-//!
-//! **Absent and zero.** An attribute that the kernel did not send is `None`; mark 0, timeout 0 and no
-//! labels are values. Unknown attributes are skipped, unknown states and status bits kept.
-//!
-//! **tracing.** Each request is a span `ctnetlink` at debug level with what it is about (`verb`,
+//! Each request is a span `ctnetlink` at debug level with what it is about (`verb`,
 //! `netns`, `family`, `key`, `filter`), what the kernel compared (`kernel_filtered`), the `report` of
 //! many changes and the `outcome`. It ends in one event, with the time that it took. A plain
 //! subscriber (`tracing_subscriber::fmt`, `RUST_LOG=ctnetlink=debug`) shows a line a request:
@@ -158,6 +122,7 @@
 //! |---|---|
 //! | `netlink-packet` (default) | conversions between [`Flow`] and `ConntrackMessage` of netlink-packet-netfilter |
 //! | `serde` | `Serialize` and `Deserialize` for the nouns, [`NewFlow`], [`Patch`] and [`Filter`] |
+//! | `blocking` | [`blocking::Client`]: the table for programs without a runtime |
 //! | `testing` | `testing::Kernel`: a connection tracking table in the process, to test programs on |
 //!
 //! # JSON
@@ -193,16 +158,26 @@
 //! be built. Binary formats (postcard, bincode) go both ways; their bytes are of one version of
 //! this crate.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("ctnetlink speaks to the Linux kernel: it can be built for Linux alone");
+
 #[macro_use]
 mod wire;
 mod error;
 #[macro_use]
 mod flow;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod connection;
 mod event;
 mod expectation;
 mod filter;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 mod handle;
+mod mirror;
 mod preflight;
 mod request;
 mod stats;
@@ -225,6 +200,10 @@ pub use filter::{Filter, FilterBuilder, KernelFilter, NatKind, Ports, PrefixSet}
 pub use flow::*;
 pub use handle::{ConntrackHandle, Expectations, TimeoutPolicies, UserHelpers};
 pub use ipnet::IpNet;
+pub use mirror::{
+    Counts, Delta, Mirror, MirrorBuilder, MirrorChanged, MirrorFlows, MirrorReader, MirrorState,
+    MirrorStats, MirrorSynced, OpenMirror, RemovalCause, RunMirror, SyncCause,
+};
 pub use preflight::{Check, Facts, Finding, Preflight, Severity};
 pub use request::{
     Bulk, Change, Create, Delete, Events, Flush, FlushExpectations, Get, GetMany, List,

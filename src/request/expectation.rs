@@ -97,8 +97,8 @@ async fn delete_by_tuple(task: &Task, key: &ExpectationKey, error: Error) -> Res
     }
 }
 
-/// A flush of expectations to be: `.await` gives `()` once they are gone; `.into_future()`
-/// is the future of it, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// Awaiting it gives `()` once the expectations are gone. `.into_future()`
+/// gives the future itself, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`Expectations::flush`](crate::Expectations::flush).
 #[derive(Debug, Clone)]

@@ -1,10 +1,20 @@
 // Runs the examples of the crate's documentation on the real kernel: included by each of them,
 // so it stands alone.
 
+type Done = Result<(), Box<dyn std::error::Error>>;
+
 /// Runs an example with a handle on a fresh table; says why where there can be none.
-fn in_namespace(
-    example: impl AsyncFnOnce(ctnetlink::ConntrackHandle) -> Result<(), Box<dyn std::error::Error>>,
-) {
+fn in_namespace(example: impl AsyncFnOnce(ctnetlink::ConntrackHandle) -> Done) {
+    alone(|| {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all().build()?.block_on(async {
+            example(ctnetlink::connect().await?).await
+        })
+    });
+}
+
+/// Runs an example in a network namespace of its own.
+fn alone(example: impl FnOnce() -> Done) {
     use nix::sched::{CloneFlags, unshare};
 
     let (uid, gid) = (nix::unistd::getuid(), nix::unistd::getgid());
@@ -22,9 +32,5 @@ fn in_namespace(
         std::fs::write("/proc/self/uid_map", format!("0 {uid} 1")).unwrap();
         std::fs::write("/proc/self/gid_map", format!("0 {gid} 1")).unwrap();
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let handle = ctnetlink::connect().await.unwrap();
-        example(handle).await.unwrap();
-    });
+    example().unwrap();
 }
