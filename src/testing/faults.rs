@@ -83,9 +83,11 @@ impl<T> Order<T> {
     }
 }
 
-/// What changes the datagrams of the kernel.
+/// What changes a datagram of the kernel.
+pub(super) type Tamper = Box<dyn FnMut(&mut Vec<u8>) + Send>;
+
 #[derive(Default)]
-struct Tampering(Option<Box<dyn FnMut(&mut Vec<u8>) + Send>>);
+struct Tampering(Option<Tamper>);
 
 impl fmt::Debug for Tampering {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -141,7 +143,7 @@ impl Faults {
         self.events.next()
     }
 
-    pub(super) fn tamper(&mut self, with: Box<dyn FnMut(&mut Vec<u8>) + Send>) {
+    pub(super) fn tamper(&mut self, with: Tamper) {
         self.tampering.0 = Some(with);
     }
 

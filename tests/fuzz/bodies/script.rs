@@ -9,7 +9,7 @@ const HEADER: usize = 16;
 
 impl Script {
     pub(crate) fn new(data: &[u8]) -> Self {
-        Self(data.to_vec().into_iter())
+        Self(Vec::from(data).into_iter())
     }
 
     pub(crate) fn byte(&mut self) -> u8 {
