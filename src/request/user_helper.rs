@@ -92,10 +92,8 @@ pub(crate) fn flush(lanes: Arc<Lanes>) -> RequestFuture<()> {
 
 async fn find(task: &Task, key: &UserHelperKey) -> Result<Option<UserHelper>> {
     match task.call(named(NFNL_MSG_CTHELPER_GET, key)).await {
-        Ok(data) => {
-            let data = data.ok_or_else(Error::unanswered)?;
-            UserHelper::from_message(&data).map(Some)
-        }
+        // Where the kernel has none at all, it answers with success and nothing else.
+        Ok(data) => data.map(|data| UserHelper::from_message(&data)).transpose(),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(explain(error)),
     }
