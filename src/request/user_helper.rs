@@ -3,18 +3,12 @@
 use std::sync::Arc;
 
 use super::dump::dump;
-use super::{RequestFuture, Task, Verb};
+use super::{OUT_OF_MEMORY, RequestFuture, Task};
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::Lanes;
 use crate::user_helper::{UserHelper, UserHelperKey};
 use crate::wire::message::Request;
 use crate::wire::uapi::*;
-
-macro_rules! verbs {
-    ($($verb:ident = $name:literal, $doing:literal;)+) => {
-        $(const $verb: Verb = Verb { name: $name, doing: $doing };)+
-    };
-}
 
 verbs! {
     LIST = "user_helper_list", "listing the helpers in user space";
@@ -91,12 +85,14 @@ pub(crate) fn flush(lanes: Arc<Lanes>) -> RequestFuture<()> {
 }
 
 async fn find(task: &Task, key: &UserHelperKey) -> Result<Option<UserHelper>> {
-    match task.call(named(NFNL_MSG_CTHELPER_GET, key)).await {
+    let found = match task.call(named(NFNL_MSG_CTHELPER_GET, key)).await {
         // Where the kernel has none at all, it answers with success and nothing else.
-        Ok(data) => data.map(|data| UserHelper::from_message(&data)).transpose(),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(explain(error)),
-    }
+        Ok(None) => return Ok(None),
+        Ok(Some(data)) => Error::reading(&data, UserHelper::decode),
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) => Err(error),
+    };
+    found.map(Some).map_err(explain)
 }
 
 fn not_found() -> Error {
@@ -129,6 +125,7 @@ fn explain(error: Error) -> Error {
             "this kernel has no helpers in user space (CONFIG_NF_CT_NETLINK_HELPER, module \
              nfnetlink_cthelper)",
         ),
+        Some(ENOMEM) => (ErrorKind::Kernel, OUT_OF_MEMORY),
         _ => return error,
     };
     error.meaning(kind, words)

@@ -2,6 +2,7 @@
 
 use super::attrs;
 use super::entry::*;
+use super::helper::Helper;
 use super::machine::{Machine, Message, Outcome};
 use super::tuple::{Tuple, WHOLE, Zone};
 use crate::wire::uapi::*;
@@ -47,21 +48,20 @@ impl Machine {
         zone: Zone,
     ) -> Result<Outcome, i32> {
         let given = &message.attrs;
-        if self.table.len() as u64 >= u64::from(self.settings.max_flows) {
+        if self.count() >= u64::from(self.settings.max_flows) {
             return Err(ENOMEM);
         }
         let seconds = given.u32(CTA_TIMEOUT).ok_or(EINVAL)?;
         let mut flow = self.blank(tuples, zone);
         if let Some(help) = given.nest(CTA_HELP, attrs::HELP)? {
             let name = help.string(CTA_HELP_NAME).ok_or(EINVAL)?;
-            if !self.has_helper(name, flow.protocol()) {
+            if !self.has_helper(name, &flow) {
                 return Err(EOPNOTSUPP);
             }
             let name = Some(name.to_vec());
-            flow.help = Some(Help {
-                name,
-                info: Vec::new(),
-            });
+            // Of helpers in user space alone it is theirs.
+            let info = help.get(CTA_HELP_INFO).unwrap_or_default().to_vec();
+            flow.help = Some(Help { name, info });
             flow.status |= HELPER;
         }
         self.set_up_nat(&mut flow, given)?;
@@ -85,7 +85,7 @@ impl Machine {
         }
         let taken = |tuple| self.table.find(tuple, zone).is_some();
         if flow.tuples.iter().any(taken) {
-            self.stats.insert_failed += 1;
+            // It is not counted: that is of packets.
             return Err(EEXIST);
         }
         self.stats.insert += 1;
@@ -135,6 +135,7 @@ impl Machine {
             labels: self.settings.label_rule.then_some([0; 16]),
             seqadj: [[0; 3]; 2],
             synproxy: Some([0; 3]),
+            missed: None,
             audible: match self.settings.events {
                 0 => false,
                 1 => true,
@@ -143,8 +144,14 @@ impl Machine {
         }
     }
 
-    pub(super) fn has_helper(&self, name: &[u8], protocol: u8) -> bool {
+    pub(super) fn has_helper(&self, name: &[u8], flow: &Entry) -> bool {
+        let mut users = self.user_helpers.iter();
+        self.helper(name, flow).is_some() || users.any(|helper| helper.is(name, flow))
+    }
+
+    /// The helper of this name for flows like this.
+    pub(super) fn helper(&self, name: &[u8], flow: &Entry) -> Option<Helper> {
         let mut helpers = self.settings.helpers.iter();
-        helpers.any(|(known, of)| known == name && *of == protocol)
+        helpers.find(|helper| helper.is(name, flow)).copied()
     }
 }

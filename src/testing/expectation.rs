@@ -25,17 +25,24 @@ const FN: u16 = 11;
 const NAT_DIR: u16 = 1;
 const NAT_TUPLE: u16 = 2;
 
+/// The port of who did it, and whether it wants to be told.
+type Cause = (u32, bool);
+
+/// Of time, and of the kernel itself.
+const NOBODY: Cause = (0, false);
+
 const USERSPACE: u32 = 4;
 const KNOWN_FLAGS: u32 = 7;
-/// What the helpers' policy gives an expectation.
-const LIFE: Duration = Duration::from_secs(300);
 const FUNCTIONS: [&[u8]; 2] = [b"nat-follow-master", b"sip"];
 
 #[derive(Debug, Clone)]
 pub(super) struct Expectation {
     pub(super) id: u32,
-    /// The id of the flow that expects.
+    /// The id of the flow that expects, its original tuple and its helper: what is left of it where
+    /// it ends.
     pub(super) master: u32,
+    of: Tuple,
+    helper: Vec<u8>,
     pub(super) tuple: Tuple,
     pub(super) expires: Duration,
     mask: ([u8; 16], u16),
@@ -120,7 +127,12 @@ impl Machine {
         let master = self.table.get(master).ok_or(ENOENT)?;
         let help = master.help.as_ref().ok_or(EOPNOTSUPP)?;
         let class = given.u32(CLASS).unwrap_or(0);
-        if class > 0 {
+        let name = help.name.as_deref();
+        let name = name.ok_or(EOPNOTSUPP)?;
+        let helper = self.helper(name, master);
+        let policies = helper.map_or(&[] as &[_], |helper| helper.policies);
+        let policy = policies.get(class as usize);
+        if helper.is_some() && policy.is_none() {
             return Err(EINVAL);
         }
         let flags = given.u32(FLAGS).unwrap_or(0);
@@ -132,19 +144,24 @@ impl Machine {
             return Err(EINVAL);
         }
         let nat = self.expect_nat(message)?;
-        help.name.as_ref().ok_or(EOPNOTSUPP)?;
-        let master = master.id;
-        // The helpers take one at a time: the oldest makes room.
-        let older = self.expectations.iter().find(|(_, it)| it.master == master);
-        if let Some(number) = older.map(|(number, _)| *number) {
-            self.remove_expectation(number, 0);
+        let (most, seconds) = *policy.ok_or(EOPNOTSUPP)?;
+        let helper = name.to_vec();
+        let (master, of) = (master.id, master.tuples[0]);
+        // The oldest of those that the helper takes at a time makes room.
+        let same = |it: &Expectation| it.master == master && it.class == class;
+        let mut older = self.expectations.iter().filter(|(_, it)| same(it));
+        let oldest = older.next().map(|(number, _)| *number);
+        if let Some(number) = oldest.filter(|_| older.count() + 1 >= most) {
+            self.remove_expectation(number, NOBODY);
         }
         let expectation = Expectation {
             id: self.table.next_id(),
             master,
+            of,
+            helper,
             tuple,
             mask: (mask.src, mask.src_part),
-            expires: self.clock + LIFE,
+            expires: self.clock + Duration::from_secs(seconds),
             zone,
             flags: flags & !USERSPACE,
             class,
@@ -157,7 +174,8 @@ impl Machine {
             .last_key_value()
             .map_or(0, |(last, _)| last + 1);
         self.expectations.insert(number, expectation.clone());
-        self.expect_event(&expectation, EXPECT_NEW, message.port);
+        let cause = (message.port, message.wants_echo());
+        self.expect_event(&expectation, EXPECT_NEW, cause);
         Ok(())
     }
 
@@ -214,25 +232,17 @@ impl Machine {
                 return Err(ENOENT);
             }
             check_id(given, found.id)?;
-            self.remove_expectation(number, message.port);
+            self.remove_expectation(number, (message.port, message.wants_echo()));
             return Ok(Outcome::Done);
         }
         let name = given.string(HELP_NAME);
         let all = self.expectations.iter();
-        let met = all.filter(|(_, it)| name.is_none() || self.helper_of(it.master) == name);
+        let met = all.filter(|(_, it)| name.is_none_or(|name| name == it.helper));
         let met: Vec<u32> = met.map(|(number, _)| *number).collect();
         for number in met {
-            self.remove_expectation(number, message.port);
+            self.remove_expectation(number, (message.port, message.wants_echo()));
         }
         Ok(Outcome::Done)
-    }
-
-    fn helper_of(&self, master: u32) -> Option<&[u8]> {
-        let flow = self
-            .table
-            .number_of(master)
-            .and_then(|number| self.table.get(number))?;
-        flow.help.as_ref()?.name.as_deref()
     }
 
     pub(super) fn remove_expectations_of(&mut self, master: u32) {
@@ -242,7 +252,7 @@ impl Machine {
             .filter(|(_, it)| it.master == master);
         let met: Vec<u32> = all.map(|(number, _)| *number).collect();
         for number in met {
-            self.remove_expectation(number, 0);
+            self.remove_expectation(number, NOBODY);
         }
     }
 
@@ -254,24 +264,24 @@ impl Machine {
             .filter(|(_, it)| it.expires <= clock);
         let met: Vec<u32> = all.map(|(number, _)| *number).collect();
         for number in met {
-            self.remove_expectation(number, 0);
+            self.remove_expectation(number, NOBODY);
         }
     }
 
-    fn remove_expectation(&mut self, number: u32, cause: u32) {
+    fn remove_expectation(&mut self, number: u32, cause: Cause) {
         if let Some(expectation) = self.expectations.remove(&number) {
             self.stats.expect_delete += 1;
             self.expect_event(&expectation, EXPECT_DESTROY, cause);
         }
     }
 
-    fn expect_event(&mut self, expectation: &Expectation, group: u32, cause: u32) {
+    fn expect_event(&mut self, expectation: &Expectation, group: u32, (port, echo): Cause) {
         let head = match group {
             EXPECT_NEW => (0x0200, IS_NEW),
             _ => (0x0202, 0),
         };
-        let bytes = self.show_expectation(expectation, head, (0, cause));
-        self.multicast(group, bytes, cause, false);
+        let bytes = self.show_expectation(expectation, head, (0, port));
+        self.multicast(group, bytes, port, echo);
     }
 
     /// `ctnetlink_exp_fill_info`.
@@ -296,14 +306,12 @@ impl Machine {
             };
             nest(w, TUPLE, tuple);
             nest(w, MASK, &mask);
-            let master = self.table.number_of(expectation.master);
-            if let Some(master) = master.and_then(|number| self.table.get(number)) {
-                nest(w, MASTER, &master.tuples[0]);
-            }
+            nest(w, MASTER, &expectation.of);
             if let Some((direction, tuple)) = &expectation.nat {
                 w.nest(NAT, |w| {
                     w.put(NAT_DIR, direction);
                     let source = Tuple {
+                        protocol: expectation.of.protocol,
                         dst: [0; 16],
                         dst_part: 0,
                         ..*tuple
@@ -316,7 +324,7 @@ impl Machine {
             w.put(FLAGS, &expectation.flags);
             w.put(CLASS, &expectation.class);
             let names = [
-                (HELP_NAME, self.helper_of(expectation.master)),
+                (HELP_NAME, Some(&expectation.helper[..])),
                 (FN, expectation.function.as_deref()),
             ];
             for (kind, name) in names {

@@ -45,6 +45,7 @@
 //! ```
 
 mod attrs;
+mod bpf;
 mod builder;
 mod create;
 mod delete;
@@ -54,23 +55,30 @@ mod events;
 mod expectation;
 mod faults;
 mod filter;
+mod helper;
+#[cfg(test)]
+pub(crate) mod judge;
 mod kernel;
 mod machine;
 mod nat;
 mod packet;
 mod port;
+mod redelivery;
 mod release;
 mod restore;
 mod socket;
 mod stats;
 mod table;
+mod timeouts;
 mod tuple;
 mod update;
+mod user_helpers;
+mod words;
 
 pub use builder::KernelBuilder;
 pub use faults::{AnswerFault, EventFault, RequestFault};
 pub use kernel::Kernel;
-pub(crate) use socket::FakeSocket;
+pub use socket::FakeSocket;
 
 #[cfg(test)]
 mod tests;

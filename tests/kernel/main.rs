@@ -15,8 +15,10 @@ mod filter;
 mod forger;
 mod lanes;
 mod matching;
+mod mirror;
 mod polled;
 mod right;
+mod scenarios;
 mod verbs;
 
 use std::future::Future;
@@ -43,9 +45,11 @@ fn main() -> ExitCode {
         .chain(filter::tests())
         .chain(lanes::tests())
         .chain(matching::tests())
+        .chain(mirror::tests())
         .chain(bulk::tests())
         .chain(beside::tests())
-        .chain(events::tests());
+        .chain(events::tests())
+        .chain(scenarios::tests());
     let trials = match obstacle {
         None => trials.collect(),
         Some(reason) if is_strict() => vec![Trial::test("namespaces", || Err(reason.into()))],
