@@ -65,6 +65,10 @@ impl ExpectationKey {
         }
     }
 
+    pub(crate) fn without_id(self) -> Self {
+        Self { id: None, ..self }
+    }
+
     /// What was found by this key, with the zone that the kernel does not say.
     pub(crate) fn in_zone(&self, mut found: Expectation) -> Expectation {
         found.zone = Some(self.zone);

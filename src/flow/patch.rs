@@ -75,6 +75,10 @@ impl Patch {
         self.helper.is_some()
     }
 
+    pub(crate) fn takes_helper(&self) -> bool {
+        self.helper.as_deref() == Some("")
+    }
+
     pub(crate) fn sets_timeout(&self) -> bool {
         self.timeout.is_some()
     }

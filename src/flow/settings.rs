@@ -6,7 +6,8 @@ macro_rules! settings {
     ($then:ident! { $($first:tt)* }) => {
         $then! {
             $($first)*
-            /// Sets the helper; an empty name takes it away, for ever. `CTA_HELP`.
+            /// Sets the helper; an empty name takes it away, for ever. `CTA_HELP`. Newer kernels
+            /// (Linux 7.3) take none away.
             helper, get_helper: Box<str>;
             /// Sets the time left, `-t`; a fraction of a second counts as a whole one.
             /// `CTA_TIMEOUT`. The kernel cuts it at 2³¹ ticks (99 days at 250 Hz). The flow's next

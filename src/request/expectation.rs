@@ -61,11 +61,27 @@ pub(crate) fn delete(lanes: Arc<Lanes>, key: ExpectationKey) -> RequestFuture<()
                 key.with_id_of(&found)
             }
         };
-        task.call(delete_request(&key))
-            .await
-            .map(drop)
-            .map_err(gone)
+        match task.call(delete_request(&key)).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                delete_by_tuple(&task, &key, error).await
+            }
+            deleted => deleted.map(drop).map_err(gone),
+        }
     })
+}
+
+/// Kernels before 6.15 compare the id in a delete with another number than they show, where their
+/// stable series has not mended it: nothing has that id. What is there nevertheless is looked up,
+/// and deleted by its tuple alone.
+async fn delete_by_tuple(task: &Task, key: &ExpectationKey, error: Error) -> Result<()> {
+    let tuple = key.without_id();
+    match find(task, &tuple).await? {
+        Some(found) if key.names(&found) => {
+            let deleted = task.call(delete_request(&tuple)).await;
+            deleted.map(drop).map_err(gone)
+        }
+        _ => Err(gone(error)),
+    }
 }
 
 /// Awaiting it gives `()` once the expectations are gone. `.into_future()`

@@ -159,6 +159,10 @@ pub(super) fn explain(patch: &Patch, found: Option<Result<Option<Flow>>>, error:
                 "the flow is dying, or its status changed each time it was read",
             )
             .after(&patch.made_before("status")),
+        Some(EOPNOTSUPP) if patch.takes_helper() => error.meaning(
+            ErrorKind::Unsupported,
+            "this kernel cannot take a flow's helper away, as older ones could (before Linux 7.3)",
+        ),
         Some(EOPNOTSUPP) if patch.sets_helper() => error.meaning(
             ErrorKind::Unsupported,
             "the flow was made without a helper, and none can be added; or the kernel has none \

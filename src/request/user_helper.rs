@@ -70,6 +70,8 @@ pub(crate) fn update(lanes: Arc<Lanes>, helper: UserHelper) -> RequestFuture<()>
 pub(crate) fn delete(lanes: Arc<Lanes>, key: UserHelperKey) -> RequestFuture<()> {
     DELETE.run(lanes, key.family, move |task| async move {
         key.check()?;
+        // Where the kernel has none at all, it says that it has deleted this one.
+        find(&task, &key).await?.ok_or_else(not_found)?;
         let deleted = task.call(named(NFNL_MSG_CTHELPER_DEL, &key)).await;
         deleted.map(drop).map_err(explain)
     })
@@ -83,8 +85,14 @@ pub(crate) fn flush(lanes: Arc<Lanes>) -> RequestFuture<()> {
 }
 
 async fn find(task: &Task, key: &UserHelperKey) -> Result<Option<UserHelper>> {
-    let found = task.find(named(NFNL_MSG_CTHELPER_GET, key), UserHelper::decode);
-    found.await.map_err(explain)
+    let found = match task.call(named(NFNL_MSG_CTHELPER_GET, key)).await {
+        // Where the kernel has none at all, it answers with success and nothing else.
+        Ok(None) => return Ok(None),
+        Ok(Some(data)) => Error::reading(&data, UserHelper::decode),
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) => Err(error),
+    };
+    found.map(Some).map_err(explain)
 }
 
 fn not_found() -> Error {

@@ -227,6 +227,10 @@ impl Machine {
         if given.has(TUPLE) {
             let number = self.find_expectation(message, TUPLE)?.ok_or(ENOENT)?;
             let found = self.expectations.get(&number).ok_or(ENOENT)?;
+            // Before, it is another number that it is compared with.
+            if given.has(ID) && !self.release.expectation_ids {
+                return Err(ENOENT);
+            }
             check_id(given, found.id)?;
             self.remove_expectation(number, (message.port, message.wants_echo()));
             return Ok(Outcome::Done);

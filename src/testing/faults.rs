@@ -1,6 +1,7 @@
 //! Faults to order: what a kernel, a busy machine or an administrator may do to a program.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 /// What happens to a datagram of requests on its way to the kernel, or to its answers. Ordered by
@@ -87,11 +88,24 @@ impl<T> Order<T> {
     }
 }
 
+/// What changes a datagram of the kernel.
+pub(super) type Tamper = Box<dyn FnMut(&mut Vec<u8>) + Send>;
+
+#[derive(Default)]
+struct Tampering(Option<Tamper>);
+
+impl fmt::Debug for Tampering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tampering({})", self.0.is_some())
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     requests: Order<RequestFault>,
     answers: Order<AnswerFault>,
     events: Order<EventFault>,
+    tampering: Tampering,
     denied: bool,
     stuck: bool,
     /// Are the answers to the requests under way to be lost?
@@ -132,6 +146,18 @@ impl Faults {
 
     pub(super) fn of_event(&mut self) -> Option<EventFault> {
         self.events.next()
+    }
+
+    pub(super) fn tamper(&mut self, with: Tamper) {
+        self.tampering.0 = Some(with);
+    }
+
+    /// A datagram as it comes out.
+    pub(super) fn tampered(&mut self, mut datagram: Vec<u8>) -> Vec<u8> {
+        if let Some(with) = &mut self.tampering.0 {
+            with(&mut datagram);
+        }
+        datagram
     }
 
     pub(super) fn is_denied(&self) -> bool {

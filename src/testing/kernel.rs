@@ -105,6 +105,14 @@ impl Kernel {
         self.with(|machine| machine.faults.on_event(nth, fault));
     }
 
+    /// Passes every datagram of the kernel, of answers and of events, through this function, which
+    /// may change it: what does a program make of bytes that no kernel sends?
+    ///
+    /// It is called while the kernel works, and so must not ask it for anything.
+    pub fn tamper(&self, with: impl FnMut(&mut Vec<u8>) + Send + 'static) {
+        self.with(|machine| machine.faults.tamper(Box::new(with)));
+    }
+
     /// Takes back all faults: those to come, and those that last.
     pub fn recover(&self) {
         self.with(|machine| machine.faults.recover());

@@ -150,6 +150,7 @@ impl Machine {
     /// Hands an answer to the one who asked.
     pub(super) fn answer(&mut self, port: u32, bytes: Vec<u8>, truesize: usize) {
         let fault = self.faults.of_answer();
+        let bytes = self.faults.tampered(bytes);
         if let Some(port) = self.ports.get_mut(&port) {
             port.with_fault(fault, bytes, truesize, Port::push);
         }
@@ -158,6 +159,7 @@ impl Machine {
     /// Hands over a datagram of a dump: its room has been looked at.
     pub(super) fn answer_dump(&mut self, port: u32, bytes: Vec<u8>, truesize: usize) {
         let fault = self.faults.of_answer();
+        let bytes = self.faults.tampered(bytes);
         if let Some(port) = self.ports.get_mut(&port) {
             port.with_fault(fault, bytes, truesize, Port::force);
         }
@@ -165,6 +167,7 @@ impl Machine {
 
     /// Hands an event to a listener. Does the kernel have to know that there was no room?
     pub(super) fn tell(&mut self, port: u32, bytes: Vec<u8>) -> bool {
+        let bytes = self.faults.tampered(bytes);
         let Some(port) = self.ports.get_mut(&port) else {
             return false;
         };

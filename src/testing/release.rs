@@ -53,6 +53,11 @@ pub(super) struct Release {
     pub(super) flush_by_family: bool,
     /// Is the timeout of a flow with `IPS_FIXED_TIMEOUT` settled for ever?
     pub(super) fixed_timeout: bool,
+    /// Can the helper of a flow be taken away?
+    pub(super) takes_helpers: bool,
+    /// Does a delete of an expectation compare the id that is shown? Not in Debian's 5.10; stable
+    /// series have it mended since.
+    pub(super) expectation_ids: bool,
     /// Do ends tell the timeout that was left and the protocol's state?
     pub(super) full_destroy: bool,
     /// Do protocols 33 and 136 have ports?
@@ -92,6 +97,8 @@ impl Release {
             },
             flush_by_family: since(5, 3),
             fixed_timeout: since(6, 0),
+            takes_helpers: !since(7, 3),
+            expectation_ids: since(5, 15),
             full_destroy: since(5, 10),
             dccp: !since(6, 17),
             udplite: !since(7, 0),

@@ -73,7 +73,7 @@ impl Machine {
                 false => Err(EBUSY),
             };
         }
-        if name.is_empty() {
+        if name.is_empty() && self.release.takes_helpers {
             if own.flatten().is_some() {
                 self.remove_expectations_of(id);
                 let flow = self.table.get_mut(number).ok_or(ENOENT)?;

@@ -290,3 +290,25 @@ fn an_answer_that_comes_twice() {
         }
     });
 }
+
+/// Bytes that no kernel sends are an error of the one who asked, and of nobody after.
+#[test]
+fn datagrams_that_were_tampered_with() {
+    run(async {
+        let kernel = Kernel::new();
+        fill(&kernel, 3);
+        let handle = hasty(&kernel).await;
+        kernel.tamper(|datagram| {
+            // The first attribute claims to be longer than the message.
+            if let Some(len) = datagram.get_mut(20) {
+                *len = 0xff;
+            }
+        });
+        let error = handle.get(udp(1)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Decode, "{error}");
+        assert!(list(&handle).await.is_err());
+        kernel.recover();
+        assert!(handle.get(udp(1)).await.unwrap().is_some());
+        assert_eq!(list(&handle).await.unwrap().len(), 3);
+    });
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ctnetlink::testing::Kernel;
-use ctnetlink::{ErrorKind, Filter, Masked, NewFlow, Status, Table, Tuple};
+use ctnetlink::{ErrorKind, Filter, Masked, NewExpectation, NewFlow, Status, Table, Tuple};
 use futures::TryStreamExt;
 
 use crate::{new, run, udp};
@@ -129,6 +129,58 @@ fn trackers_that_are_gone() {
                 assert_eq!(ports, (!gone).then_some(5), "{release}");
                 handle.flush(Table::Conntrack).await.unwrap();
             }
+        }
+    });
+}
+
+#[test]
+fn a_helper_can_be_taken_away_until_7_3() {
+    run(async {
+        let tuple = Tuple::tcp(([10, 0, 0, 1], 4000).into(), ([10, 0, 0, 2], 21).into()).unwrap();
+        for release in RELEASES {
+            let handle = kernel(release).connect();
+            let flow = NewFlow::new(tuple, Duration::from_secs(60)).helper("ftp");
+            handle.create(flow).await.unwrap();
+            let update = handle.update(tuple).helper("").await;
+            let flow = handle.get(tuple).await.unwrap().unwrap();
+            if release == "7.3" {
+                let error = update.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+                assert!(error.to_string().contains("helper away"), "{error}");
+                assert!(flow.helper().is_some_and(|helper| &*helper.name == "ftp"));
+            } else {
+                update.unwrap();
+                assert!(flow.helper().is_none_or(|helper| helper.name.is_empty()));
+            }
+        }
+    });
+}
+
+/// In Debian's 5.10 nothing has the id that a delete names.
+#[test]
+fn an_expectation_is_deleted_on_all() {
+    run(async {
+        let control = Tuple::tcp(([10, 0, 0, 1], 4000).into(), ([10, 0, 0, 2], 21).into()).unwrap();
+        let data = Tuple::tcp(([10, 0, 0, 2], 0).into(), ([10, 0, 0, 1], 10_000).into()).unwrap();
+        for release in RELEASES {
+            let handle = kernel(release).connect();
+            let flow = NewFlow::new(control, Duration::from_secs(60)).helper("ftp");
+            handle.create(flow).await.unwrap();
+            let expectations = handle.expectations();
+            let new = NewExpectation::new(control, data);
+            expectations.create(new.clone()).await.unwrap();
+            let first = expectations.get(data).await.unwrap().unwrap();
+            expectations.delete(&first).await.expect(release);
+            assert_eq!(expectations.get(data).await.unwrap(), None);
+            // Another that has its tuple is not what the id names.
+            expectations.create(new).await.unwrap();
+            let second = expectations.get(data).await.unwrap().unwrap();
+            assert_ne!(first.id, second.id);
+            let error = expectations.delete(&first).await.unwrap_err();
+            assert!(error.is_not_found(), "{release}: {error}");
+            assert!(expectations.get(data).await.unwrap().is_some());
+            expectations.delete(data).await.expect(release);
+            assert_eq!(expectations.get(data).await.unwrap(), None);
         }
     });
 }

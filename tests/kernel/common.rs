@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ctnetlink::{ConntrackHandle, FlowStream, NewFlow, Table, Tuple};
 use futures::TryStreamExt;
@@ -12,7 +12,7 @@ use futures::future::try_join_all;
 use nix::sched::{CloneFlags, unshare};
 use tokio::time::sleep;
 
-use crate::support::count;
+use crate::support::{count, patience};
 
 /// The trials of a module's test functions, each in a process of its own.
 macro_rules! alone {
@@ -96,7 +96,8 @@ impl Held {
 
 /// Waits until it holds; panics with what is instead if it never does.
 pub(crate) async fn until(mut holds: impl FnMut() -> bool, instead: impl Fn() -> String) {
-    for _ in 0..2000 {
+    let (began, patience) = (Instant::now(), patience::secs(10));
+    while began.elapsed() < patience {
         if holds() {
             return;
         }

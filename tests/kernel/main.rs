@@ -66,8 +66,7 @@ fn is_strict() -> bool {
     env::var_os("CTNETLINK_TEST_STRICT").is_some_and(|value| value == "1")
 }
 
-/// A test in a network namespace of its own; `body` runs there on a current-thread runtime, for at
-/// most a minute.
+/// A test in a network namespace of its own; `body` runs there on a current-thread runtime.
 fn trial<F>(name: &str, body: fn() -> F) -> Trial
 where
     F: Future<Output = ()> + 'static,

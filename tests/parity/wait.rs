@@ -1,21 +1,19 @@
 //! Values that tick: timeouts and ages are not the same in two looks at the table.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ctnetlink::{ConntrackHandle, Flow, FlowKey};
 
+use crate::support::patience;
 use crate::tool::conntrack;
-
-/// How long two looks may go on to differ.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Looks again and again until `look` finds nothing that differs; panics with what does.
 pub async fn until_equal(mut look: impl AsyncFnMut() -> Result<(), String>) {
-    let start = Instant::now();
+    let (start, patience) = (Instant::now(), patience::secs(20));
     while let Err(difference) = look().await {
         assert!(
-            start.elapsed() < PATIENCE,
-            "different for {PATIENCE:?}: {difference}"
+            start.elapsed() < patience,
+            "different for {patience:?}: {difference}"
         );
     }
 }

@@ -9,6 +9,8 @@ pub mod harness;
 pub mod link;
 pub mod namespace;
 pub mod nft;
+pub mod patience;
 pub mod peer;
+pub mod release;
 pub mod traffic;
 pub mod visible;

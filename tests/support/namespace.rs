@@ -1,18 +1,13 @@
 //! Network namespaces: each test has one of its own.
 
 use std::future::Future;
-use std::time::Duration;
 use std::{fs, io, panic, thread};
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
 
-use super::{link, nft};
-
-const DEADLINE: Duration = Duration::from_secs(60);
-/// For what may still sit in a blocking thread when a runtime ends.
-const GRACE: Duration = Duration::from_secs(5);
+use super::{link, nft, patience};
 
 /// Makes this process able to create network namespaces, or says why that cannot be.
 ///
@@ -135,19 +130,21 @@ pub fn isolated<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R 
         .unwrap_or_else(|payload| panic::resume_unwind(payload))
 }
 
-/// Drives `f` on a current-thread runtime, for at most a minute. Code that blocks the thread escapes the deadline.
+/// Drives `f` on a current-thread runtime, for at most a minute (more on a slow
+/// machine). Code that blocks the thread escapes the deadline.
 pub fn block_on<F: Future>(f: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let runtime = Runtime(Some(runtime.expect("a runtime")));
-    let within = async { tokio::time::timeout(DEADLINE, f).await };
+    let deadline = patience::secs(60);
+    let within = async { tokio::time::timeout(deadline, f).await };
     let driven = runtime
         .0
         .as_ref()
         .map(|runtime| runtime.block_on(within))
         .expect("a runtime");
-    driven.unwrap_or_else(|_| panic!("not finished after {} s", DEADLINE.as_secs()))
+    driven.unwrap_or_else(|_| panic!("not finished after {deadline:?}"))
 }
 
 /// Dropping a runtime waits for its blocking threads without end: one that hangs would hang all tests.
@@ -156,7 +153,8 @@ struct Runtime(Option<tokio::runtime::Runtime>);
 impl Drop for Runtime {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
-            runtime.shutdown_timeout(GRACE);
+            // For what may still sit in a blocking thread.
+            runtime.shutdown_timeout(patience::secs(5));
         }
     }
 }

@@ -7,10 +7,8 @@ use std::time::Duration;
 use ctnetlink::{ConntrackHandle, Flow, FlowKey, IcmpEcho, Tuple};
 use tokio::time::{sleep, timeout};
 
+use super::patience;
 use super::traffic::{self, TcpPair, UdpPair};
-
-/// How long the kernel may take to show a flow, or a change of it.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Waits until the table has the flow; panics if it never does.
 pub async fn visible(handle: &ConntrackHandle, key: impl Into<FlowKey>) -> Flow {
@@ -34,7 +32,7 @@ pub async fn visible_when(
             sleep(Duration::from_millis(5)).await;
         }
     };
-    let seen = timeout(PATIENCE, look).await;
+    let seen = timeout(patience::answer(), look).await;
     seen.unwrap_or_else(|_| panic!("{key:?} is not as it should be, but {last:?}"))
 }
 

@@ -1,7 +1,6 @@
 //! Expectations that helpers make of real traffic, and the flows that meet them.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
-use std::time::Duration;
 
 use ctnetlink::{ConntrackHandle, Expectation, Status, Tuple};
 use libtest_mimic::Trial;
@@ -10,6 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::common::connect;
 use crate::support::nft::{self, Port};
+use crate::support::patience;
 use crate::support::traffic::TcpPair;
 use crate::support::visible::visible;
 
@@ -117,7 +117,7 @@ async fn ftp_passive() {
 /// A socket on any port, and its address.
 fn socket() -> (UdpSocket, SocketAddr) {
     let socket = UdpSocket::bind(here(0)).expect("a socket");
-    let patience = Some(Duration::from_secs(10));
+    let patience = Some(patience::answer());
     socket.set_read_timeout(patience).expect("a deadline");
     let address = socket.local_addr().expect("its address");
     (socket, address)
@@ -153,7 +153,7 @@ async fn tftp() {
 fn media() -> (UdpSocket, u16) {
     for port in (40_000..50_000).step_by(2) {
         if let Ok(socket) = UdpSocket::bind(here(port)) {
-            let patience = Some(Duration::from_secs(10));
+            let patience = Some(patience::answer());
             socket.set_read_timeout(patience).expect("a deadline");
             return (socket, port);
         }

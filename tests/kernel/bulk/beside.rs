@@ -19,6 +19,7 @@ use tokio::time::{sleep, timeout};
 use super::{BATCH, bulk, connect, counts, fill, found, mark, marks, new, udp};
 use crate::common::{Held, alone, namespace, threads_in, until};
 use crate::support::namespace::block_on;
+use crate::support::patience;
 
 pub(super) fn tests() -> Vec<Trial> {
     let mut tests = alone!("bulk::beside":
@@ -215,7 +216,7 @@ async fn what_has_begun_keeps_the_connection() {
     assert!(!connection.is_finished());
     assert!(found.next().await.is_some());
     drop(found);
-    let ended = timeout(Duration::from_secs(10), connection).await;
+    let ended = timeout(patience::answer(), connection).await;
     ended.expect("an end").expect("a task").expect("success");
 }
 

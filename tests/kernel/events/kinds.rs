@@ -8,7 +8,7 @@ use ctnetlink::{
 use libtest_mimic::Trial;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::next;
+use super::{SMALL, next};
 use crate::common::{Held, connect, new, udp};
 use crate::right;
 use crate::support::nft::{self, Port};
@@ -228,8 +228,12 @@ async fn what_makes_no_sense_is_refused() {
 
 async fn the_queue_is_as_large_as_asked_for() {
     let handle = connect();
+    // Older kernels show it in the initial namespace alone, and these are its units of memory.
     let limit = std::fs::read_to_string("/proc/sys/net/core/rmem_max");
-    let limit: usize = limit.expect("the limit").trim().parse().expect("a number");
+    let limit: usize = match limit {
+        Ok(limit) => limit.trim().parse().expect("a number"),
+        Err(_) => SMALL,
+    };
     for bytes in [4096, 65_536] {
         let events = handle
             .events()

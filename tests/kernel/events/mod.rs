@@ -8,14 +8,13 @@ mod namespaces;
 mod reliable;
 mod runtime;
 
-use std::time::Duration;
-
 use ctnetlink::{Change, ConntrackHandle, Event, EventKinds, EventStream, Patch};
 use futures::StreamExt;
 use libtest_mimic::Trial;
 use tokio::time::timeout;
 
 use crate::common::{new, udp};
+use crate::support::patience;
 
 pub(crate) fn tests() -> Vec<Trial> {
     [
@@ -38,7 +37,7 @@ const SMALL: usize = 212_992;
 const FIT: u32 = 166;
 
 async fn next(events: &mut EventStream) -> Event {
-    let next = timeout(Duration::from_secs(30), events.next()).await;
+    let next = timeout(patience::secs(30), events.next()).await;
     let next = next.unwrap_or_else(|_| panic!("no event after {:?}", events.stats()));
     next.expect("the stream goes on").expect("an event")
 }

@@ -8,7 +8,7 @@ use ctnetlink::{
 };
 use futures::future::try_join_all;
 
-use crate::support::nft;
+use crate::support::{nft, release};
 
 pub(crate) const FLOWS: u16 = 640;
 
@@ -35,7 +35,8 @@ pub(crate) async fn populate(handle: &ConntrackHandle) {
 /// One of them, by its number.
 pub(crate) fn flow(n: u16) -> NewFlow {
     let (v6, kind) = (n % 2 == 1, n / 2 % 8);
-    let (tuple, is_generic) = (tuple(n, v6, kind), kind == 5);
+    let is_generic = kind == 5 || kind == 3 && !release::tracks_udplite();
+    let tuple = tuple(n, v6, kind);
     let zone = match n / 16 % 5 {
         0 => Zone::new(5),
         1 => Zone::orig(5),
@@ -82,7 +83,8 @@ fn tuple(n: u16, v6: bool, kind: u16) -> Tuple {
     let tuple = match (kind, src, dst) {
         (0 | 1, ..) => Tuple::tcp(client, server),
         (2, ..) => Tuple::udp(client, server),
-        (3, ..) => Tuple::udplite(client, server),
+        (3, ..) if release::tracks_udplite() => Tuple::udplite(client, server),
+        (3, ..) => Tuple::generic(host(v6, 51, n), dst, 136),
         (4, ..) => Tuple::sctp(client, server),
         (5, ..) => Tuple::generic(host(v6, 50, n), dst, 89),
         (6, ..) => Tuple::gre(src, dst, n, 443),

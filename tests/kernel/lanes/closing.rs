@@ -13,7 +13,7 @@ use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 use super::{Held, WALK, alone, fill, list, new, rest, udp, until};
-use crate::support::count;
+use crate::support::{count, patience};
 use crate::trials;
 
 pub(super) fn tests() -> Vec<Trial> {
@@ -74,7 +74,7 @@ async fn the_last_handle_ends_the_connection() {
     let get = clone.get(udp(1));
     drop(clone);
     assert!(get.await.expect("an answer").is_some());
-    let ended = timeout(Duration::from_secs(10), task).await;
+    let ended = timeout(patience::answer(), task).await;
     ended.expect("an end").expect("a task").expect("success");
 
     let (connection, handle) = ctnetlink::new_connection().expect("a connection");
@@ -92,7 +92,7 @@ async fn a_stream_keeps_the_connection() {
     assert!(!task.is_finished());
     flows.next().await.expect("an item").expect("a flow");
     assert_eq!(rest(flows).await, 2);
-    let ended = timeout(Duration::from_secs(10), task).await;
+    let ended = timeout(patience::answer(), task).await;
     ended.expect("an end").expect("a task").expect("success");
 }
 

@@ -9,10 +9,13 @@ use futures::future::join_all;
 use libtest_mimic::Trial;
 
 use super::{connect, fill, new, udp};
+use crate::support::patience;
 use crate::trials;
 
 /// Enough for an answer where one comes, on a machine with other things to do.
-const SHORT: Duration = Duration::from_millis(500);
+fn short() -> Duration {
+    patience::secs(1) / 2
+}
 
 pub(super) fn tests() -> Vec<Trial> {
     trials!("lanes::deadline":
@@ -24,12 +27,12 @@ pub(super) fn tests() -> Vec<Trial> {
 }
 
 async fn a_connection_that_is_never_polled() {
-    let options = Options::new().request_timeout(SHORT);
+    let options = Options::new().request_timeout(short());
     let (connection, handle) = options.new_connection().expect("a connection");
     let began = Instant::now();
     let error = handle.get(udp(1)).await.expect_err("no answer");
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-    assert!(error.is_timeout() && began.elapsed() >= SHORT);
+    assert!(error.is_timeout() && began.elapsed() >= short());
     let error = handle.create(new(1)).await.expect_err("no answer");
     assert!(error.to_string().contains("creating a flow"), "{error}");
 
@@ -41,7 +44,7 @@ async fn a_connection_that_is_never_polled() {
 
 /// Those that wait for a slot have a deadline as well.
 async fn more_requests_than_slots() {
-    let options = Options::new().request_timeout(SHORT);
+    let options = Options::new().request_timeout(short());
     let (connection, handle) = options.new_connection().expect("a connection");
     for _ in 0..2 {
         let gets = (0..300).map(|n| handle.get(udp(n)).into_future());

@@ -5,7 +5,6 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use ctnetlink::{Change, Options};
 use futures::StreamExt;
@@ -14,6 +13,7 @@ use libtest_mimic::Trial;
 
 use super::{alone, connect, fill, list, rest, udp, until};
 use crate::forger::{Forger, new_port, ports};
+use crate::support::patience;
 
 const FLOWS: u16 = 3000;
 
@@ -58,7 +58,7 @@ async fn many_senders_hold_nothing_up() {
     const GETS: u16 = 500;
     fill(&connect(), GETS).await;
     let before = ports();
-    let options = Options::new().request_timeout(Duration::from_secs(20));
+    let options = Options::new().request_timeout(patience::secs(20));
     let (connection, handle) = options.new_connection().expect("a connection");
     tokio::spawn(connection);
     let port = new_port(&before);

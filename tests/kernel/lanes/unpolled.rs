@@ -14,6 +14,7 @@ use libtest_mimic::Trial;
 use tokio::time::{sleep, timeout};
 
 use super::{Held, alone, connect, fill, list, memory, rest, udp};
+use crate::support::patience;
 
 pub(super) fn tests() -> Vec<Trial> {
     alone!("lanes::unpolled":
@@ -30,7 +31,7 @@ pub(super) fn tests() -> Vec<Trial> {
 const MANY: u16 = 256;
 
 fn soon<F: Future>(future: F) -> impl Future<Output = F::Output> {
-    timeout(Duration::from_secs(20), future).map(|output| output.expect("at once"))
+    timeout(patience::secs(20), future).map(|output| output.expect("at once"))
 }
 
 /// Gets, each polled once.

@@ -12,7 +12,7 @@ use libtest_mimic::Trial;
 use super::{all_applied, listed};
 use crate::common::{Held, alone, connect, list, new, rest, until};
 use crate::polled::{Drop, polled};
-use crate::support::count;
+use crate::support::{count, patience};
 
 pub(super) fn tests() -> Vec<Trial> {
     let mut tests = crate::trials!["matching::cancel":
@@ -132,7 +132,7 @@ async fn dropped_in_the_midst() {
         let request = request.on_progress(move |report| {
             counted.fetch_add(1, Ordering::Relaxed);
             reached.send(report.applied).expect("a test");
-            let _ = gone.recv_timeout(Duration::from_secs(30));
+            let _ = gone.recv_timeout(patience::secs(30));
             ControlFlow::Continue(())
         });
         let task = tokio::spawn(request.into_future());

@@ -30,6 +30,8 @@ use ctnetlink::{
 use futures::TryStreamExt;
 use libtest_mimic::Trial;
 
+use crate::support::release;
+
 /// The timeout of flows that shall outlive their test.
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
@@ -106,7 +108,10 @@ pub(crate) fn all_protocols(n: u8) -> Vec<Tuple> {
         tuples.extend([
             Tuple::tcp(client, server),
             Tuple::udp(client, server),
-            Tuple::udplite(client, server),
+            match release::tracks_udplite() {
+                true => Tuple::udplite(client, server),
+                false => Tuple::generic(src, dst, 136),
+            },
             Tuple::sctp(client, server),
             Tuple::gre(src, dst, 0, 0),
             Tuple::gre(src, dst, 5, 6),

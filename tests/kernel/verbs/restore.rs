@@ -17,6 +17,7 @@ use super::{
     all_protocols, at, connect, create, got, label, list, new, tcp, tcp6, udp, udp6, v4, v6,
 };
 use crate::support::nft::{self, Port};
+use crate::support::patience;
 use crate::support::peer::Peer;
 use crate::support::traffic::TcpPair;
 
@@ -138,7 +139,7 @@ async fn pass(from: &mut TcpStream, to: &mut TcpStream) {
     let sent = vec![0x5a; BULK];
     let mut received = vec![0; BULK];
     let passed = async { tokio::try_join!(from.write_all(&sent), to.read_exact(&mut received)) };
-    let passed = timeout(Duration::from_secs(10), passed).await;
+    let passed = timeout(patience::answer(), passed).await;
     passed.expect("the connection stands still").expect("bytes");
     assert_eq!(received, sent);
 }
@@ -266,7 +267,7 @@ fn same(now: &Flow, was: &Flow) {
     );
     let (now, was) = now.timeout.zip(was.timeout).expect("timeouts");
     assert!(
-        now <= was && was - now < Duration::from_secs(5),
+        now <= was && was - now < patience::secs(5),
         "{now:?}, {was:?}"
     );
 }
@@ -294,7 +295,7 @@ async fn only(handle: &ConntrackHandle) -> Flow {
 fn bind(address: SocketAddr) -> UdpSocket {
     let socket = UdpSocket::bind(address).expect("a socket");
     socket
-        .set_read_timeout(Some(Duration::from_secs(5)))
+        .set_read_timeout(Some(patience::answer()))
         .expect("a timeout");
     socket
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use ctnetlink::{FlowKey, IcmpEcho, Nat, NewFlow, Status, Tuple};
+use ctnetlink::{FlowKey, IcmpEcho, Nat, NewFlow, Protocol, Status, Tuple};
 use libtest_mimic::Trial;
 
 use super::{
@@ -15,7 +15,7 @@ pub(super) fn tests() -> Vec<Trial> {
         all_are_created_and_found,
         all_are_marked_and_deleted,
         no_port_is_invented,
-        dccp_is_found_with_or_without_ports,
+        what_kernels_forget_is_found_with_or_without_ports,
         an_icmp_answer_has_the_other_type,
         what_a_dual_stack_socket_gives_is_found,
     ]
@@ -72,12 +72,18 @@ async fn no_port_is_invented() {
     }
 }
 
-/// From Linux 6.17 on the kernel does not know its ports.
-async fn dccp_is_found_with_or_without_ports() {
+/// From Linux 6.17 on the kernel does not know the ports of DCCP, from 7.3 on those of UDP-Lite.
+async fn what_kernels_forget_is_found_with_or_without_ports() {
+    for protocol in [Protocol::DCCP, Protocol::UDPLITE] {
+        with_or_without_ports(protocol).await;
+    }
+}
+
+async fn with_or_without_ports(protocol: Protocol) {
     let handle = connect();
-    let tuple = Tuple::dccp(at(v4(1), 4000), at(v4(2), 5000)).expect("one family");
+    let tuple = Tuple::new(protocol, at(v4(1), 4000), at(v4(2), 5000)).expect("one family");
     let flow = create(&handle, new(tuple).mark(7)).await;
-    assert_eq!(flow.orig.protocol(), 33);
+    assert_eq!(flow.orig.protocol(), protocol);
     assert!(matches!(flow.orig.src_port(), Some(4000) | None));
     assert_eq!(mark_of(&handle, FlowKey::reply(tuple.inverse())).await, 7);
     // What the kernel said names the flow too.

@@ -6,14 +6,10 @@ mod tcp;
 mod udp;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
 
 pub use self::raw::{ping, raw};
 pub use self::tcp::TcpPair;
 pub use self::udp::{UdpPair, udp};
-
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Any address, any port, of the family of `like`.
 fn unspecified(like: SocketAddr) -> SocketAddr {

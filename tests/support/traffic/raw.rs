@@ -9,7 +9,8 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
-use super::{PATIENCE, packet};
+use super::packet;
+use crate::support::patience;
 
 const ECHO_REPLY_V4: u8 = 0;
 const ECHO_REPLY_V6: u8 = 129;
@@ -25,7 +26,7 @@ pub fn ping(from: IpAddr, to: IpAddr, id: u16) -> io::Result<()> {
     setsockopt(
         &socket,
         ReceiveTimeout,
-        &TimeVal::seconds(PATIENCE.as_secs() as i64),
+        &TimeVal::seconds(patience::answer().as_secs() as i64),
     )?;
     send(&socket, to, &packet::echo_request(to.is_ipv6(), id))?;
     let mut buffer = [0; 256];

@@ -5,7 +5,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use super::{PATIENCE, unspecified};
+use super::unspecified;
+use crate::support::patience;
 
 /// A TCP connection, both ends of it; conntrack knows it as ESTABLISHED and ASSURED.
 pub struct TcpPair {
@@ -43,7 +44,7 @@ impl TcpPair {
         socket.set_reuseaddr(true)?;
         socket.bind(source.unwrap_or_else(|| unspecified(dialled)))?;
         let both = async { tokio::try_join!(socket.connect(dialled), listener.accept()) };
-        let (client, (server, _)) = timeout(PATIENCE, both).await??;
+        let (client, (server, _)) = timeout(patience::answer(), both).await??;
         let (source, destination) = (client.local_addr()?, client.peer_addr()?);
         let mut pair = Self {
             client,
@@ -61,7 +62,7 @@ impl TcpPair {
             pass(&mut self.client, &mut self.server).await?;
             pass(&mut self.server, &mut self.client).await
         };
-        timeout(PATIENCE, exchange).await?
+        timeout(patience::answer(), exchange).await?
     }
 
     /// Closes in good order, the client first: conntrack comes to TIME_WAIT.
@@ -73,7 +74,7 @@ impl TcpPair {
             self.client.read_to_end(&mut Vec::new()).await?;
             Ok(())
         };
-        timeout(PATIENCE, close).await?
+        timeout(patience::answer(), close).await?
     }
 }
 

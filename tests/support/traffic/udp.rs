@@ -1,7 +1,8 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
-use super::{PATIENCE, unspecified};
+use super::unspecified;
+use crate::support::patience;
 
 /// A UDP client and its server. Nothing is sent before [`UdpPair::send`].
 pub struct UdpPair {
@@ -33,8 +34,8 @@ impl UdpPair {
         destination: SocketAddr,
     ) -> io::Result<Self> {
         let client = client(source, destination)?;
-        client.set_read_timeout(Some(PATIENCE))?;
-        server.set_read_timeout(Some(PATIENCE))?;
+        client.set_read_timeout(Some(patience::answer()))?;
+        server.set_read_timeout(Some(patience::answer()))?;
         let source = client.local_addr()?;
         Ok(Self {
             client,

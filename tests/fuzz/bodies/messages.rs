@@ -1,0 +1,81 @@
+//! A message of the kernel: to a noun, to text and back, to bytes that a kernel takes, and back.
+
+use std::time::Duration;
+
+use ctnetlink::testing::Kernel;
+use ctnetlink::{Error, Event, Expectation, Flow, FlowKey, NewFlow, Tuple};
+
+use super::{hasty, kept, list, shown};
+
+pub(crate) fn run(data: &[u8]) {
+    match Flow::from_message(data) {
+        Ok(flow) => of_flow(&flow),
+        Err(error) => refused(&error, data),
+    }
+    match Expectation::from_message(data) {
+        Ok(expectation) => {
+            shown(&expectation);
+            kept(&expectation);
+        }
+        Err(error) => refused(&error, data),
+    }
+    match Event::from_message(data) {
+        Ok(event) => {
+            shown(&event);
+            kept(&event);
+        }
+        Err(error) => refused(&error, data),
+    }
+}
+
+fn refused(error: &Error, data: &[u8]) {
+    assert_eq!(error.bytes(), Some(data), "{error}");
+    assert!(error.decode_error().is_some(), "{error}");
+}
+
+fn of_flow(flow: &Flow) {
+    shown(flow);
+    kept(flow);
+    let key = FlowKey::from(flow);
+    shown(&key);
+    kept(&key);
+    for tuple in [flow.orig, flow.reply] {
+        let text = format!("{} {tuple}", tuple.protocol());
+        // A kernel that is none of ours may give a protocol more or less than it has.
+        if let Ok(read) = text.parse::<Tuple>() {
+            assert_eq!(format!("{} {read}", read.protocol()), text);
+        }
+    }
+    restored(flow);
+    created(flow);
+}
+
+/// A table that has the flow shows it.
+fn restored(flow: &Flow) {
+    let kernel = Kernel::new();
+    if kernel.insert(flow).is_err() {
+        return;
+    }
+    super::run(async {
+        let handle = hasty(&kernel).await;
+        assert_eq!(list(&handle).await.expect("a list"), kernel.flows());
+    });
+}
+
+/// A flow that is made after it has its tuple, or the request is refused.
+fn created(flow: &Flow) {
+    let kernel = Kernel::new();
+    let new = NewFlow::from(flow).timeout(Duration::from_secs(60));
+    kept(&new);
+    let key = FlowKey::from(&new);
+    super::run(async {
+        let handle = hasty(&kernel).await;
+        match handle.create(new).await {
+            Ok(()) => {
+                let got = handle.get(key).await.expect("an answer");
+                assert_eq!(got.map(|got| got.orig), Some(flow.orig));
+            }
+            Err(error) => assert!(!error.is_timeout(), "{error}"),
+        }
+    });
+}

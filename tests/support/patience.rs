@@ -1,0 +1,21 @@
+//! How long a test waits for what must come: every such deadline is made here.
+
+use std::env;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+/// `CTNETLINK_TEST_SLOW`: how many times slower than a computer of today this machine is.
+static SLOW: LazyLock<u32> = LazyLock::new(|| match env::var("CTNETLINK_TEST_SLOW") {
+    Ok(times) => times.parse().expect("CTNETLINK_TEST_SLOW is a number"),
+    Err(_) => 1,
+});
+
+/// So many seconds, stretched on a slow machine.
+pub fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs) * *SLOW
+}
+
+/// How long an answer, or what follows from it, may take.
+pub fn answer() -> Duration {
+    secs(10)
+}
