@@ -24,8 +24,8 @@ impl Family {
         }
     }
 
-    /// The number that a message's header carries.
-    pub(crate) fn number(self) -> u8 {
+    /// The kernel's number, `AF_INET` or `AF_INET6`: 2 or 10.
+    pub fn number(self) -> u8 {
         match self {
             Self::Ipv4 => AF_INET,
             Self::Ipv6 => AF_INET6,
