@@ -58,10 +58,21 @@ pub(crate) fn new_flow(line: &Line) -> Result<NewFlow> {
     if let Some(reply) = reply {
         flow = flow.reply(reply);
     }
-    if let Some(nat) = nat(&line.source_nat, line.reply.dst_port, orig.src_port()) {
+    let ported = orig.src_socket().is_some() || orig.icmp_echo().is_some();
+    if let Some(nat) = nat(
+        &line.source_nat,
+        line.reply.dst_port,
+        orig.src_port(),
+        ported,
+    ) {
         flow = flow.source_nat(nat);
     }
-    if let Some(nat) = nat(&line.destination_nat, line.reply.src_port, orig.dst_port()) {
+    if let Some(nat) = nat(
+        &line.destination_nat,
+        line.reply.src_port,
+        orig.dst_port(),
+        ported,
+    ) {
         flow = flow.destination_nat(nat);
     }
     if let Some((status, _)) = line.status {
@@ -91,10 +102,12 @@ fn target(target: &Target) -> Option<(IpAddr, Option<u16>)> {
     target.as_ref().copied().flatten()
 }
 
-/// To where, with the port that `-o save` has as one of the reply's.
-fn nat(asked: &Target, saved: Option<u16>, own: Option<u16>) -> Option<Nat> {
+/// To where, with the port that `-o save` has as one of the reply's. Where a protocol has no ports,
+/// the kernel makes nothing of one.
+fn nat(asked: &Target, saved: Option<u16>, own: Option<u16>, ported: bool) -> Option<Nat> {
     let (address, port) = target(asked)?;
     let port = port.or(saved.filter(|port| Some(*port) != own));
+    let port = port.filter(|_| ported);
     let nat = Nat::to(address);
     Some(match port {
         Some(port) => nat.port(port),

@@ -4,9 +4,8 @@ use super::protocol;
 
 pub(crate) const VERSION: &str = "conntrack v1.4.7 (conntrack-tools)";
 
-/// Of the options that a protocol has: the text, and after how many tabs its meaning stands.
-const PORTS: &str = "\
-  --orig-port-src\t\toriginal source port
+/// The options that most protocols have.
+const PORTS: &str = "  --orig-port-src\t\toriginal source port
   --orig-port-dst\t\toriginal destination port
   --reply-port-src\t\treply source port
   --reply-port-dst\t\treply destination port

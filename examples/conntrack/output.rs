@@ -37,19 +37,14 @@ const FORMS: &[(&str, Form)] = &[
 impl Output {
     /// Adds a list of forms.
     pub(crate) fn add(&mut self, text: &str) -> Result<()> {
-        let before = *self;
-        let forms = values::words(text, FORMS)?;
-        let count = forms.len();
-        for Form(set) in forms {
+        for Form(set) in values::words(text, FORMS)? {
             set(self);
         }
         let save = Self {
             save: true,
             ..Self::default()
         };
-        if self.save
-            && (*self != save || count > 1 || (before != save && before != Self::default()))
-        {
+        if self.save && *self != save {
             return Err(Failure::Failed(
                 "cannot combine save output with any other output type, use -o save only".into(),
             ));

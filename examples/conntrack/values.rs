@@ -61,7 +61,29 @@ pub(crate) fn mark(text: &str) -> (u32, u32) {
 
 pub(crate) fn address(text: &str) -> Result<IpAddr> {
     text.parse()
-        .map_err(|_| Failure::usage(format!("Invalid IP address `{text}'")))
+        .ok()
+        .or_else(|| short_address(text).map(IpAddr::from))
+        .ok_or_else(|| Failure::usage(format!("Invalid IP address `{text}'")))
+}
+
+/// inet_aton(3): fewer parts than four, the last of which fills the rest, each in any base.
+fn short_address(text: &str) -> Option<Ipv4Addr> {
+    let mut parts = Vec::new();
+    for part in text.split('.') {
+        let digit = part.starts_with(|first: char| first.is_ascii_digit());
+        parts.push(number(part).try_into().ok().filter(|_: &u32| digit)?);
+    }
+    let (last, first) = parts.split_last()?;
+    let room = 32 - 8 * u32::try_from(first.len()).ok()?.min(4);
+    let fits = first.len() < 4 && first.iter().all(|part| *part < 256);
+    if !fits || u64::from(*last) >> room != 0 {
+        return None;
+    }
+    let head = first
+        .iter()
+        .zip([24, 16, 8])
+        .map(|(part, shift)| part << shift);
+    Some(Ipv4Addr::from(head.sum::<u32>() + last))
 }
 
 /// An address, maybe with the length of its prefix.
