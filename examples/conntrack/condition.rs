@@ -81,6 +81,9 @@ impl Reader<'_> {
 }
 
 fn simple(all: FilterBuilder, name: &str, value: &str) -> Result<FilterBuilder> {
+    if value.is_empty() != matches!(name, "has_helper" | "has_master") {
+        return Err(wrong(name));
+    }
     Ok(match name {
         "family" => all.family(match value {
             "ipv4" => Family::Ipv4,

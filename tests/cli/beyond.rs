@@ -26,10 +26,10 @@ pub fn conditions() {
         ("family=ipv6", 9),
         ("orig_src=10.0.0.0/30", 3),
         ("orig_src=10.0.0.8/31,fd00::1", 3),
-        ("orig_src_port=3-5", 6),
+        ("protocol=udp orig_src_port=3-5", 6),
         ("mark=1/1", 5),
         ("any_of(mark=1 | mark=2 | orig_src=fd00::7)", 3),
-        ("family=ipv4 not(orig_src_port=-4)", 5),
+        ("family=ipv4 not(protocol=udp orig_src_port=-4)", 5),
         ("not(family=ipv6) not(mark=9)", 8),
         ("protocol=tcp", 0),
         ("nat=none status='!ASSURED'", 18),
@@ -43,7 +43,7 @@ pub fn conditions() {
             shown.stderr
         );
     }
-    let updated = conntrack("-U -m 77 --where 'family=ipv6 orig_src_port=7-'");
+    let updated = conntrack("-U -m 77 --where 'family=ipv6 protocol=udp orig_src_port=7-'");
     assert_eq!(
         updated.stdout.matches(" mark=77 use=2").count(),
         3,

@@ -88,6 +88,11 @@ fn until(what: &str, done: impl Fn() -> bool) {
     }
 }
 
+/// Those lines that the other side has not.
+fn without<'a>(lines: &'a [String], others: &[String]) -> Vec<&'a String> {
+    lines.iter().filter(|line| !others.contains(line)).collect()
+}
+
 pub fn beside() {
     population::prepare();
     let mut running = Vec::new();
@@ -125,6 +130,8 @@ pub fn beside() {
     std::thread::sleep(Duration::from_millis(200));
     for (line, theirs, ours) in running {
         let (theirs, ours) = (theirs.end(), ours.end());
+        let (theirs_alone, ours_alone) = (without(&theirs.0, &ours.0), without(&ours.0, &theirs.0));
+        assert_eq!(theirs_alone, ours_alone, "{line}");
         assert_eq!(theirs.0, ours.0, "{line}");
         assert_eq!(theirs.2, ours.2, "{line}");
         if !line.contains("-b") {

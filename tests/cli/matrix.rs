@@ -338,6 +338,7 @@ fn compare(line: &str, unequal: &mut Vec<String>, fill: impl Fn()) {
     if theirs == ours {
         return;
     }
+    eprintln!("{line}\n{}", differ(&theirs, &ours));
     unequal.push(format!("{line}\n{}", differ(&theirs, &ours)));
 }
 
