@@ -45,7 +45,7 @@ pub fn conditions() {
     }
     let updated = conntrack("-U -m 77 --where 'family=ipv6 protocol=udp orig_src_port=7-'");
     assert_eq!(
-        updated.stdout.matches(" mark=77 use=2").count(),
+        updated.stdout.matches(" mark=77 ").count(),
         3,
         "{}",
         updated.stderr
