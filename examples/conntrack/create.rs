@@ -140,16 +140,19 @@ pub(crate) fn protoinfo(line: &Line, protocol: u8) -> Option<ProtoInfo> {
     let state = line.state?;
     match protocol {
         6 => Some(TcpInfo::liberal(TcpState::new(state)).into()),
-        132 => Some(ProtoInfo::Sctp(Box::new(SctpInfo {
-            state: state.into(),
-            vtag_orig: line.vtag_orig,
-            vtag_reply: line.vtag_reply,
-        }))),
-        33 => Some(ProtoInfo::Dccp(Box::new(DccpInfo {
-            state: state.into(),
-            role: line.role,
-            handshake_seq: Some(0),
-        }))),
+        132 => {
+            let (orig, reply) = (line.vtag_orig, line.vtag_reply);
+            let info = SctpInfo::new(
+                state.into(),
+                orig.unwrap_or_default(),
+                reply.unwrap_or_default(),
+            );
+            Some(ProtoInfo::Sctp(Box::new(info)))
+        }
+        33 => {
+            let info = DccpInfo::new(state.into(), line.role.unwrap_or_default());
+            Some(ProtoInfo::Dccp(Box::new(info)))
+        }
         _ => None,
     }
 }
