@@ -31,8 +31,8 @@ impl Family {
             .find(|family| u16::from(family.number()) == number)
     }
 
-    /// The number that a message's header carries.
-    pub(crate) fn number(self) -> u8 {
+    /// The kernel's number, `AF_INET` or `AF_INET6`: 2 or 10.
+    pub fn number(self) -> u8 {
         match self {
             Self::Ipv4 => AF_INET,
             Self::Ipv6 => AF_INET6,

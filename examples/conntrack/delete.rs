@@ -1,0 +1,79 @@
+//! `-D` and `-F`.
+
+use std::io::{IsTerminal, stderr, stdout};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ctnetlink::{Change, ConntrackHandle, Report, Table};
+
+use super::failure::{Failure, PREFIX, Result};
+use super::line::Line;
+use super::list::{printer, some};
+use super::matching::Matching;
+use super::summary;
+
+/// Deletes the flows that match, in one walk of the table, and prints each.
+pub(crate) async fn delete(handle: &ConntrackHandle, line: Line, silent: bool) -> Result<()> {
+    let deleted = matching(handle, line).await?;
+    if !silent {
+        summary(deleted, "flow entries have been deleted");
+        some(deleted)?;
+    }
+    Ok(())
+}
+
+async fn matching(handle: &ConntrackHandle, mut line: Line) -> Result<u64> {
+    let printer = Arc::new(Mutex::new(printer(&mut line)));
+    let matching = Matching::of(line);
+    let failed = Arc::new(Mutex::new(None));
+    let (shown, lost) = (printer.clone(), failed.clone());
+    let deletes = handle.change_matching(matching.filter.clone(), move |flow| {
+        if !matching.matches(flow) {
+            return None;
+        }
+        let mut printer = shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = printer.flow(flow) {
+            lost.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get_or_insert(error);
+        }
+        Some(Change::delete(flow))
+    });
+    let report = deletes.on_progress(progress("deleted")).await;
+    let mut printer = printer.lock().unwrap_or_else(PoisonError::into_inner);
+    printer.end("conntrack")?;
+    let failed = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    counted(report?)
+}
+
+/// How many were changed; a change that failed is a failure of all.
+pub(crate) fn counted(report: Report) -> Result<u64> {
+    let applied = report.applied;
+    report.into_result()?;
+    Ok(applied)
+}
+
+/// Shows on a terminal how far it is, unless flows are printed there.
+pub(crate) fn progress(verb: &'static str) -> impl FnMut(&Report) -> ControlFlow<()> + Send {
+    let shown = stderr().is_terminal() && !stdout().is_terminal();
+    move |report| {
+        if shown {
+            eprint!("\r{PREFIX}{} {verb} so far\x1b[K\r", report.applied);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Empties the table, or a family of it.
+pub(crate) async fn flush(handle: &ConntrackHandle, line: Line) -> Result<()> {
+    let mut flush = handle.flush(Table::Conntrack);
+    if let Some(family) = line.family {
+        flush = flush.family(family);
+    }
+    flush.await.map_err(Failure::from)?;
+    eprintln!("{PREFIX}connection tracking table has been emptied.");
+    Ok(())
+}

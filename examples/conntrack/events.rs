@@ -1,0 +1,85 @@
+//! `-E`.
+
+use ctnetlink::{ConntrackHandle, Event, EventKinds};
+use futures::{FutureExt, TryStreamExt};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::failure::{PREFIX, Result};
+use super::line::{Line, Table};
+use super::list::printer;
+use super::matching::Matching;
+use super::summary;
+
+/// After so many events without a pause, a look whether it is to end.
+const AT_ONCE: u32 = 256;
+
+/// Prints events until a signal ends it. What was lost is said, and it goes on.
+pub(crate) async fn events(handle: &ConntrackHandle, mut line: Line) -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let expectations = line.table == Table::Expect;
+    let root = if expectations { "expect" } else { "conntrack" };
+    let mut printer = printer(&mut line);
+    let mut events = handle.events().kinds(match expectations {
+        true => EventKinds::EXPECTATIONS,
+        false => line.kinds,
+    });
+    let buffer = line.buffer;
+    let matching = Matching::of(line);
+    if !expectations {
+        events = events.filter(matching.filter.clone());
+    }
+    if let Some(bytes) = buffer {
+        events = events.receive_buffer(bytes);
+    }
+    let mut events = events.await?;
+    if buffer.is_some() {
+        let granted = events.receive_buffer()?;
+        eprintln!("NOTICE: Netlink socket buffer size has been set to {granted} bytes.");
+    }
+    let mut shown = 0u64;
+    let mut without_pause = 0;
+    loop {
+        without_pause += 1;
+        let ready = match without_pause < AT_ONCE {
+            true => events.try_next().now_or_never(),
+            false => None,
+        };
+        let event = match ready {
+            Some(event) => event?,
+            None => {
+                without_pause = 0;
+                printer.flush()?;
+                tokio::select! {
+                    biased;
+                    _ = interrupt.recv() => break,
+                    _ = terminate.recv() => break,
+                    event = events.try_next() => event?,
+                }
+            }
+        };
+        match event {
+            None => break,
+            Some(Event::Overrun { lost }) => {
+                eprintln!(
+                    "{PREFIX}WARNING: {lost} events were lost here; a larger -b loses fewer."
+                );
+            }
+            Some(event) => {
+                if event.flow().is_none_or(|flow| matching.matches(flow)) {
+                    printer.event(&event)?;
+                    shown += 1;
+                }
+            }
+        }
+    }
+    printer.end(root)?;
+    summary(
+        shown,
+        match expectations {
+            true => "expectation events have been shown",
+            false => "flow events have been shown",
+        },
+    );
+    Ok(())
+}

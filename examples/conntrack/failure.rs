@@ -1,0 +1,91 @@
+//! Why the program ends without success: the message and the exit code.
+
+use std::process::ExitCode;
+
+use ctnetlink::{Error, ErrorKind};
+
+/// What stands before each message.
+pub(crate) const PREFIX: &str = "conntrack v1.4.7 (conntrack-tools): ";
+
+const EINVAL: i32 = 22;
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// A bad command line: exit code 2, and where to find help.
+    Usage(String),
+    /// A request that failed: exit code 1.
+    Failed(String),
+    /// Nothing to do for the command: exit code 1, and no further word.
+    Nothing,
+}
+
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl Failure {
+    pub(crate) fn usage(text: impl Into<String>) -> Self {
+        Self::Usage(text.into())
+    }
+
+    /// A request that cannot be built is one that the kernel would refuse.
+    pub(crate) fn invalid(_: Error) -> Self {
+        Self::errno(EINVAL)
+    }
+
+    pub(crate) fn errno(errno: i32) -> Self {
+        let text = std::io::Error::from_raw_os_error(errno).to_string();
+        let text = text.split(" (os error").next().unwrap_or_default();
+        Self::operation(match errno {
+            EINVAL => "invalid parameters",
+            _ => text,
+        })
+    }
+
+    pub(crate) fn operation(text: &str) -> Self {
+        Self::Failed(format!("Operation failed: {text}"))
+    }
+
+    /// Says it, and gives the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        match self {
+            Self::Usage(text) => {
+                eprintln!("{PREFIX}{text}");
+                eprintln!("Try `conntrack -h' or 'conntrack --help' for more information.");
+                ExitCode::from(2)
+            }
+            Self::Failed(text) => {
+                eprintln!("{PREFIX}{text}");
+                ExitCode::from(1)
+            }
+            Self::Nothing => ExitCode::from(1),
+        }
+    }
+}
+
+/// In the words of conntrack(8), by what a request on one flow means by it.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error.kind() {
+            ErrorKind::AlreadyExists => Self::operation("Such conntrack exists, try -U to update"),
+            ErrorKind::NotFound => Self::operation("such conntrack doesn't exist"),
+            ErrorKind::PermissionDenied => Self::operation(
+                "sorry, you must be root or get CAP_NET_ADMIN capability to do this",
+            ),
+            ErrorKind::TableFull => Self::operation("not enough memory"),
+            ErrorKind::InvalidInput => Self::invalid(error),
+            _ => match error.errno() {
+                Some(errno) => Self::errno(errno),
+                None => Self::operation(&error.to_string()),
+            },
+        }
+    }
+}
+
+/// The same, where an expectation is meant: conntrack(8) has the bare words of the errno there.
+pub(crate) fn of_expectation(error: Error) -> Failure {
+    match (error.kind(), error.errno()) {
+        (ErrorKind::NotFound, _) => Failure::errno(2),
+        (ErrorKind::AlreadyExists, _) => Failure::errno(17),
+        (ErrorKind::InvalidInput | ErrorKind::PermissionDenied, _) | (_, None) => error.into(),
+        (_, Some(errno)) => Failure::errno(errno),
+    }
+}

@@ -1,0 +1,135 @@
+//! The command line, option by option, as getopt_long(3) reads it: long options may be cut short,
+//! and those of a protocol are known from `-p` on.
+
+use std::ffi::OsString;
+
+use lexopt::{Arg, Parser};
+
+use super::failure::{Failure, Result};
+use super::options::{COMMANDS, Code, OPTIONS, Takes};
+use super::protocol;
+
+/// What stands next on the line.
+pub(crate) enum Token {
+    Command(Code),
+    Option(Code),
+    /// An option of the protocol.
+    Protocol(Code),
+}
+
+pub(crate) struct Lexer {
+    parser: Parser,
+    /// The protocol whose options are known.
+    pub(crate) protocol: u8,
+    /// The argument that is being read, as it stands.
+    current: String,
+}
+
+fn text(argument: OsString) -> String {
+    argument.to_string_lossy().into_owned()
+}
+
+impl Lexer {
+    pub(crate) fn new(arguments: impl IntoIterator<Item = OsString>) -> Self {
+        let arguments: Vec<_> = arguments.into_iter().collect();
+        Self {
+            parser: Parser::from_args(arguments),
+            protocol: 0,
+            current: String::new(),
+        }
+    }
+
+    /// The next option. What is none is passed over, as conntrack(8) does.
+    pub(crate) fn next(&mut self) -> Result<Option<Token>> {
+        loop {
+            let current = self.parser.try_raw_args();
+            if let Some(first) = current.and_then(|rest| rest.as_slice().first().cloned()) {
+                self.current = text(first);
+            }
+            let token = match self.parser.next() {
+                Ok(Some(Arg::Short(letter))) => short(letter),
+                Ok(Some(Arg::Long(name))) => {
+                    let name = name.to_owned();
+                    long(&name, self.protocol)
+                }
+                Ok(Some(Arg::Value(_))) => continue,
+                Ok(None) => return Ok(None),
+                Err(_) => None,
+            };
+            return match token {
+                Some(token) => Ok(Some(token)),
+                None => Err(Failure::usage(format!("unknown option `{}'", self.current))),
+            };
+        }
+    }
+
+    /// The value that the option has to have.
+    pub(crate) fn value(&mut self) -> Result<String> {
+        self.parser
+            .value()
+            .map(text)
+            .map_err(|_| Failure::usage(format!("option `{}' requires an argument", self.current)))
+    }
+
+    /// The value, where one is attached or follows.
+    pub(crate) fn maybe_value(&mut self) -> Option<String> {
+        self.parser
+            .optional_value()
+            .map(text)
+            .or_else(|| self.following())
+    }
+
+    /// The table's name, where one follows a command; conntrack(8) 1.4.7 takes what is attached to
+    /// a command, and makes nothing of it.
+    pub(crate) fn table(&mut self, command: Code) -> Option<String> {
+        let takes = COMMANDS.iter().find(|(code, ..)| *code == command);
+        if takes.is_some_and(|(.., takes)| *takes == Takes::Maybe) {
+            self.parser.optional_value();
+        }
+        self.following()
+    }
+
+    /// The next argument, unless it is an option.
+    fn following(&mut self) -> Option<String> {
+        let mut rest = self.parser.try_raw_args()?;
+        let next = rest.next_if(|next| !next.to_string_lossy().starts_with('-'));
+        next.map(text)
+    }
+}
+
+fn short(letter: char) -> Option<Token> {
+    // Signs are for options without a letter.
+    if !letter.is_ascii_alphabetic() {
+        return None;
+    }
+    if COMMANDS.iter().any(|(code, ..)| *code == letter) {
+        return Some(Token::Command(letter));
+    }
+    let known = letter != 'W' && OPTIONS.iter().any(|(code, ..)| *code == letter);
+    known.then_some(Token::Option(letter))
+}
+
+/// By the whole name, or by a beginning that no other option has.
+fn long(name: &str, protocol: u8) -> Option<Token> {
+    let commands = COMMANDS.iter().map(|(code, long, _)| (*long, 0, *code));
+    let options = OPTIONS
+        .iter()
+        .flat_map(|(code, names, _)| names.iter().map(|name| (*name, 1, *code)));
+    let own = protocol::options(protocol)
+        .iter()
+        .filter(|(code, _)| protocol::has(protocol, *code))
+        .flat_map(|(code, names)| names.iter().map(|name| (*name, 2, *code)));
+    let all: Vec<_> = commands.chain(options).chain(own).collect();
+    let exact = all.iter().find(|(known, ..)| *known == name);
+    let mut begun = all.iter().filter(|(known, ..)| known.starts_with(name));
+    let (_, kind, code) = exact.or_else(|| {
+        let first = begun.next()?;
+        let alone = begun.all(|other| (other.1, other.2) == (first.1, first.2));
+        alone.then_some(first)
+    })?;
+    Some(match kind {
+        0 => Token::Command(*code),
+        1 => Token::Option(*code),
+        _ => Token::Protocol(*code),
+    })
+}

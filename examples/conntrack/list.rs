@@ -1,0 +1,85 @@
+//! `-L` and `-G`.
+
+use ctnetlink::{ConntrackHandle, FlowKey, Table};
+use futures::TryStreamExt;
+
+use super::failure::{Failure, Result};
+use super::line::{self, Line};
+use super::matching::Matching;
+use super::printer::Printer;
+use super::{summary, tuple};
+
+/// Reads the whole table; with `-z`, zeroes the counters of each flow that it has shown.
+pub(crate) async fn list(handle: &ConntrackHandle, mut line: Line) -> Result<()> {
+    if line.status.is_some_and(|(_, mask)| mask.is_empty()) {
+        // The kernel refuses a comparison of no bit.
+        return Err(Failure::errno(22));
+    }
+    let table = match line.table {
+        line::Table::Dying => Table::Dying,
+        line::Table::Unconfirmed => Table::Unconfirmed,
+        _ => Table::Conntrack,
+    };
+    let mut printer = printer(&mut line);
+    let zero = line.has('z');
+    let matching = Matching::of(line);
+    let mut list = handle.list(table).filter(matching.filter.clone());
+    if let Some(family) = matching.family() {
+        list = list.family(family);
+    }
+    let mut flows = list.await?;
+    let mut shown = 0u64;
+    while let Some(flow) = flows.try_next().await? {
+        if !matching.matches(&flow) {
+            continue;
+        }
+        if zero {
+            // One that has ended meanwhile has no counters left.
+            _ = handle.get(&flow).zero_counters().await?;
+        }
+        printer.flow(&flow)?;
+        shown += 1;
+    }
+    printer.end("conntrack")?;
+    summary(shown, "flow entries have been shown");
+    Ok(())
+}
+
+/// The one flow of a tuple.
+pub(crate) async fn get(handle: &ConntrackHandle, mut line: Line) -> Result<()> {
+    let key = match tuple::of(&line.orig, &line).transpose()? {
+        Some(orig) => FlowKey::orig(orig),
+        None => match tuple::of_reply(&line).transpose()? {
+            Some(reply) => FlowKey::reply(reply),
+            None => return Err(Failure::errno(22)),
+        },
+    };
+    let mut printer = printer(&mut line);
+    let matching = Matching::of(line);
+    let flow = handle.get(key).await?;
+    let flow = flow.ok_or_else(|| Failure::operation("such conntrack doesn't exist"))?;
+    let shown = u64::from(matching.matches(&flow));
+    if shown == 1 {
+        printer.flow(&flow)?;
+    }
+    printer.flush()?;
+    summary(shown, "flow entries have been shown");
+    some(shown)
+}
+
+/// Nothing done is no success.
+pub(crate) fn some(count: u64) -> Result<()> {
+    match count {
+        0 => Err(Failure::Nothing),
+        _ => Ok(()),
+    }
+}
+
+/// Prints as the line says; the names of labels are read where they are asked for.
+pub(crate) fn printer(line: &mut Line) -> Printer {
+    let labels = match line.output.labels {
+        true => line.label_map().clone(),
+        false => Default::default(),
+    };
+    Printer::new(line.output, labels)
+}

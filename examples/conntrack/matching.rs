@@ -1,0 +1,224 @@
+//! Which flows the options mean.
+
+use std::net::IpAddr;
+
+use ctnetlink::{
+    Family, Filter, Flow, IpNet, Masked, ProtoInfo, Status, Tuple, Zone, ZoneDirection,
+};
+
+use super::line::{Ends, Line, Target};
+
+/// The conditions of a line. `filter` is what of them a [`Filter`] can say, for the kernel to compare;
+/// conntrack(8) has a few that it cannot.
+#[derive(Debug)]
+pub(crate) struct Matching {
+    line: Line,
+    pub(crate) filter: Filter,
+    /// Does `-u` name what to look for, or what to set?
+    status: bool,
+    /// Does `-m`?
+    mark: bool,
+    /// Does `--state`?
+    state: bool,
+}
+
+impl Matching {
+    /// The flows that `-L`, `-D`, `-G` and `-E` are about.
+    pub(crate) fn of(line: Line) -> Self {
+        let update = line.command == Some('U');
+        let mut matching = Self {
+            line,
+            filter: Filter::default(),
+            status: !update,
+            mark: !update,
+            state: !update,
+        };
+        matching.filter = matching.narrow();
+        matching
+    }
+
+    pub(crate) fn line(&self) -> &Line {
+        &self.line
+    }
+
+    pub(crate) fn matches(&self, flow: &Flow) -> bool {
+        let line = &self.line;
+        line.family.is_none_or(|family| flow.family() == family)
+            && line.protocol.is_none_or(|it| flow.orig.protocol() == it)
+            && ends(&line.orig, Some(&line.mask), &flow.orig)
+            && ends(&line.reply, None, &flow.reply)
+            && self.echo(&flow.orig)
+            && (!self.state || self.info(flow))
+            && zone(line, flow.zone)
+            && (!self.mark || line.mark.is_none_or(|it| marked(it, flow)))
+            && (!self.status
+                || line
+                    .status
+                    .is_none_or(|(bits, mask)| flow.status & mask == bits))
+            && self.translated(flow)
+            && line.id.is_none_or(|id| flow.id.map(u32::from) == Some(id))
+            && (line.labels.is_empty() || {
+                let labels = flow.labels.unwrap_or_default();
+                labels & line.labels == line.labels
+            })
+            && line.condition.as_ref().is_none_or(|it| it.matches(flow))
+    }
+
+    fn echo(&self, orig: &Tuple) -> bool {
+        let Line {
+            icmp_type,
+            icmp_code,
+            icmp_id,
+            ..
+        } = &self.line;
+        let echo = orig.icmp_echo();
+        icmp_type.is_none_or(|it| echo.is_some_and(|echo| echo.kind() == it))
+            && icmp_code.is_none_or(|it| echo.is_some_and(|echo| echo.code() == it))
+            && icmp_id.is_none_or(|it| echo.is_some_and(|echo| echo.id() == it))
+    }
+
+    fn info(&self, flow: &Flow) -> bool {
+        let number = match &flow.protoinfo {
+            Some(ProtoInfo::Tcp(info)) => Some(info.state.number()),
+            Some(ProtoInfo::Sctp(info)) => Some(info.state.number()),
+            Some(ProtoInfo::Dccp(info)) => Some(info.state.number()),
+            _ => None,
+        };
+        self.line.state.is_none_or(|state| number == Some(state))
+    }
+
+    fn translated(&self, flow: &Flow) -> bool {
+        let Line {
+            source_nat,
+            destination_nat,
+            any_nat,
+            ..
+        } = &self.line;
+        let source = |target: &Target| source(target, flow);
+        let destination = |target: &Target| destination(target, flow);
+        (source_nat.is_none() || source(source_nat))
+            && (destination_nat.is_none() || destination(destination_nat))
+            && (any_nat.is_none() || source(any_nat) || destination(any_nat))
+    }
+
+    /// As much as a filter can say; never more than the line does.
+    fn narrow(&self) -> Filter {
+        let line = &self.line;
+        let mut builder = match &line.condition {
+            Some(filter) => filter.to_builder(),
+            None => Filter::builder(),
+        };
+        if let Some(family) = line.family {
+            builder = builder.family(family);
+        }
+        if let Some(protocol) = line.protocol {
+            builder = builder.protocol(protocol);
+        }
+        if let Some(net) = network(line.orig.src, line.mask.src) {
+            builder = builder.orig_src(net);
+        }
+        if let Some(net) = network(line.orig.dst, line.mask.dst) {
+            builder = builder.orig_dst(net);
+        }
+        if let Some(net) = network(line.reply.src, None) {
+            builder = builder.reply_src(net);
+        }
+        if let Some(net) = network(line.reply.dst, None) {
+            builder = builder.reply_dst(net);
+        }
+        if let Some(port) = line.orig.src_port {
+            builder = builder.orig_src_port(port);
+        }
+        if let Some(port) = line.orig.dst_port {
+            builder = builder.orig_dst_port(port);
+        }
+        if let Some(port) = line.reply.src_port {
+            builder = builder.reply_src_port(port);
+        }
+        if let Some(port) = line.reply.dst_port {
+            builder = builder.reply_dst_port(port);
+        }
+        if let Some((value, mask)) = line.mark.filter(|_| self.mark) {
+            builder = builder.mark(Masked::new(value, mask));
+        }
+        if let Some((bits, mask)) = line.status.filter(|_| self.status) {
+            builder = builder.status(Masked::new(bits, mask));
+        }
+        if !line.labels.is_empty() {
+            builder = builder.has_labels(line.labels);
+        }
+        // What contradicts itself is compared here alone.
+        builder.build().unwrap_or_default()
+    }
+
+    pub(crate) fn family(&self) -> Option<Family> {
+        self.line.family
+    }
+}
+
+fn network(address: Option<IpAddr>, mask: Option<IpAddr>) -> Option<IpNet> {
+    let address = address?;
+    match mask {
+        Some(mask) => Some(IpNet::with_netmask(address, mask).ok()?.trunc()),
+        None => Some(IpNet::from(address)),
+    }
+}
+
+fn ends(wanted: &Ends, mask: Option<&Ends>, tuple: &Tuple) -> bool {
+    let mask = mask.copied().unwrap_or_default();
+    wanted.src.is_none_or(|it| same(it, tuple.src(), mask.src))
+        && wanted.dst.is_none_or(|it| same(it, tuple.dst(), mask.dst))
+        && wanted
+            .src_port
+            .is_none_or(|it| tuple.src_port() == Some(it))
+        && wanted
+            .dst_port
+            .is_none_or(|it| tuple.dst_port() == Some(it))
+}
+
+/// Are they the same, in the bits that count?
+fn same(one: IpAddr, other: IpAddr, mask: Option<IpAddr>) -> bool {
+    let bits = |address: IpAddr| match address {
+        IpAddr::V4(address) => u128::from(u32::from(address)),
+        IpAddr::V6(address) => u128::from(address),
+    };
+    let mask = mask.map_or(u128::MAX, bits);
+    one.is_ipv4() == other.is_ipv4() && (bits(one) ^ bits(other)) & mask == 0
+}
+
+fn zone(line: &Line, zone: Zone) -> bool {
+    let id = |direction| match zone.direction() == direction {
+        true => zone.id(),
+        false => 0,
+    };
+    line.zone.is_none_or(|it| it == id(ZoneDirection::Both))
+        && line
+            .zone_orig
+            .is_none_or(|it| it == id(ZoneDirection::Orig))
+        && line
+            .zone_reply
+            .is_none_or(|it| it == id(ZoneDirection::Reply))
+}
+
+fn marked((value, mask): (u32, u32), flow: &Flow) -> bool {
+    flow.mark.unwrap_or_default() & mask == value
+}
+
+fn source(target: &Target, flow: &Flow) -> bool {
+    let (orig, reply) = (&flow.orig, &flow.reply);
+    let changed = reply.dst() != orig.src() || reply.dst_port() != orig.src_port();
+    flow.status.contains(Status::SRC_NAT) && changed && hit(target, reply.dst(), reply.dst_port())
+}
+
+fn destination(target: &Target, flow: &Flow) -> bool {
+    let (orig, reply) = (&flow.orig, &flow.reply);
+    let changed = reply.src() != orig.dst() || reply.src_port() != orig.dst_port();
+    flow.status.contains(Status::DST_NAT) && changed && hit(target, reply.src(), reply.src_port())
+}
+
+fn hit(target: &Target, address: IpAddr, port: Option<u16>) -> bool {
+    let Some(Some((wanted, wanted_port))) = target else {
+        return true;
+    };
+    *wanted == address && wanted_port.is_none_or(|wanted| port == Some(wanted))
+}

@@ -1,0 +1,151 @@
+//! The options, and which of them go with which command. An option is known by one character: its
+//! own letter, or a sign where it has none.
+
+use super::failure::{Failure, Result};
+use super::protocol;
+
+pub(crate) type Code = char;
+
+/// Does it take a value?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Takes {
+    Nothing,
+    Value,
+    /// One may follow.
+    Maybe,
+}
+
+/// A command: maybe a table follows.
+pub(crate) const COMMANDS: &[(Code, &str, Takes)] = &[
+    ('L', "dump", Takes::Maybe),
+    ('I', "create", Takes::Maybe),
+    ('A', "add", Takes::Maybe),
+    ('D', "delete", Takes::Maybe),
+    ('U', "update", Takes::Maybe),
+    ('G', "get", Takes::Maybe),
+    ('F', "flush", Takes::Maybe),
+    ('E', "event", Takes::Maybe),
+    ('C', "counter", Takes::Maybe),
+    ('S', "stats", Takes::Nothing),
+    ('V', "version", Takes::Nothing),
+    ('h', "help", Takes::Nothing),
+    // Beyond conntrack(8).
+    ('?', "doctor", Takes::Nothing),
+];
+
+/// In the order in which they are looked at: the first that is missing or wrong is told. The name
+/// that messages have comes first.
+pub(crate) const OPTIONS: &[(Code, &[&str], Takes)] = &[
+    ('s', &["src", "orig-src"], Takes::Value),
+    ('d', &["dst", "orig-dst"], Takes::Value),
+    ('r', &["reply-src"], Takes::Value),
+    ('q', &["reply-dst"], Takes::Value),
+    ('p', &["protonum"], Takes::Value),
+    ('t', &["timeout"], Takes::Value),
+    ('u', &["status"], Takes::Value),
+    ('z', &["zero"], Takes::Nothing),
+    ('e', &["event-mask"], Takes::Value),
+    ('[', &["tuple-src"], Takes::Value),
+    (']', &["tuple-dst"], Takes::Value),
+    ('{', &["mask-src"], Takes::Value),
+    ('}', &["mask-dst"], Takes::Value),
+    ('a', &["nat-range"], Takes::Value),
+    ('m', &["mark"], Takes::Value),
+    ('i', &["id"], Takes::Value),
+    ('f', &["family"], Takes::Value),
+    ('n', &["src-nat"], Takes::Maybe),
+    ('g', &["dst-nat"], Takes::Maybe),
+    ('o', &["output"], Takes::Value),
+    ('c', &["secmark"], Takes::Value),
+    ('b', &["buffer-size"], Takes::Value),
+    ('j', &["any-nat"], Takes::Maybe),
+    ('w', &["zone"], Takes::Value),
+    ('l', &["label"], Takes::Value),
+    ('<', &["label-add"], Takes::Value),
+    ('>', &["label-del"], Takes::Maybe),
+    ('(', &["orig-zone"], Takes::Value),
+    (')', &["reply-zone"], Takes::Value),
+    // Beyond conntrack(8).
+    ('W', &["where"], Takes::Value),
+];
+
+/// What a command has to have, and what else it may have.
+struct Rule {
+    required: &'static str,
+    allowed: &'static str,
+    /// `-s` and `-d`, or `-r` and `-q`.
+    pair: bool,
+}
+
+fn rule(command: Code, expectations: bool) -> Rule {
+    let (required, allowed, pair) = match (command, expectations) {
+        ('L', false) => ("", "sdrqpuz{}mfngocjwl()W", false),
+        ('I' | 'A', false) => ("pt", "sdrquamngw<()l", true),
+        ('U', false) => ("", "sdrqptu{}mifngol<>W", false),
+        ('D', false) => ("", "sdrqptu{}mifngowl()W", false),
+        ('G', false) => ("p", "sdrqiol", true),
+        ('F', false) => ("", "f", false),
+        ('E', false) => ("", "sdrqpe{}mfngocbjwl()W", false),
+        ('h', _) => ("", "p", false),
+        ('L', true) => ("", "fo", false),
+        ('I', true) => ("sdpt[]{}", "rqu", false),
+        ('D' | 'G', true) => ("sdp", "rq", false),
+        ('E', true) => ("", "o", false),
+        _ => ("", "", false),
+    };
+    Rule {
+        required,
+        allowed,
+        pair,
+    }
+}
+
+/// Refuses what does not go together.
+pub(crate) fn check(
+    command: Code,
+    expectations: bool,
+    given: &str,
+    protocol: u8,
+    protocols: &str,
+) -> Result<()> {
+    let general = rule(command, expectations);
+    let names = OPTIONS.iter().map(|(code, names, _)| (*code, names[0]));
+    each(names, general.required, general.allowed, given)?;
+    if general.pair {
+        pair(given, ["sd", "rq"], "src", "dst")?;
+    }
+    protocol::check(protocol, command, expectations, protocols)
+}
+
+/// Each option in its turn: is it missing, or too much?
+pub(crate) fn each<'a>(
+    names: impl Iterator<Item = (Code, &'a str)>,
+    required: &str,
+    allowed: &str,
+    given: &str,
+) -> Result<()> {
+    for (code, name) in names {
+        if required.contains(code) && !given.contains(code) {
+            return Err(Failure::usage(format!(
+                "You need to supply the `--{name}' option for this command"
+            )));
+        }
+        if given.contains(code) && !required.contains(code) && !allowed.contains(code) {
+            return Err(Failure::usage(format!(
+                "Illegal option `--{name}' with this command"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// One of the pairs has to be whole.
+pub(crate) fn pair(given: &str, pairs: [&str; 2], src: &str, dst: &str) -> Result<()> {
+    let whole = |pair: &str| pair.chars().all(|code| given.contains(code));
+    match pairs.into_iter().any(whole) {
+        true => Ok(()),
+        false => Err(Failure::usage(format!(
+            "you have to specify `--{src}' and `--{dst}'"
+        ))),
+    }
+}

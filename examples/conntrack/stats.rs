@@ -1,0 +1,48 @@
+//! `-C` and `-S`, `--doctor`.
+
+use ctnetlink::{ConntrackHandle, Severity};
+use futures::TryStreamExt;
+
+use super::failure::{Failure, Result};
+use super::line::Table;
+
+pub(crate) async fn count(handle: &ConntrackHandle, table: Table) -> Result<()> {
+    match table {
+        Table::Expect => {
+            let mut list = handle.expectations().list().await?;
+            let mut count = 0u64;
+            while list.try_next().await?.is_some() {
+                count += 1;
+            }
+            println!("{count}");
+        }
+        _ => println!("{}", handle.stats().await?),
+    }
+    Ok(())
+}
+
+pub(crate) async fn per_cpu(handle: &ConntrackHandle, table: Table) -> Result<()> {
+    match table {
+        Table::Expect => {
+            for cpu in handle.expectations().cpu_stats().await? {
+                println!("{cpu}");
+            }
+        }
+        _ => {
+            for cpu in handle.cpu_stats().await? {
+                println!("{cpu}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is missing on this machine, and the cure. Beyond conntrack(8).
+pub(crate) async fn doctor(handle: &ConntrackHandle) -> Result<()> {
+    let preflight = handle.preflight().await?;
+    println!("{preflight}");
+    match preflight.severity() {
+        Severity::Error => Err(Failure::Nothing),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,45 @@
+//! The tuples of a line.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ctnetlink::{IcmpEcho, Tuple};
+
+use super::failure::{Failure, Result};
+use super::line::{Ends, Line};
+
+/// A tuple of these ends, where both addresses are given.
+pub(crate) fn of(ends: &Ends, line: &Line) -> Option<Result<Tuple>> {
+    let (src, dst) = ends.src.zip(ends.dst)?;
+    Some(build(src, dst, ends, line))
+}
+
+/// That of the reply; ICMP's options are of the original direction.
+pub(crate) fn of_reply(line: &Line) -> Option<Result<Tuple>> {
+    let (src, dst) = line.reply.src.zip(line.reply.dst)?;
+    let inverse = Ends {
+        src_port: line.reply.dst_port,
+        dst_port: line.reply.src_port,
+        ..Ends::default()
+    };
+    let orig = build(dst, src, &inverse, line);
+    Some(orig.map(|tuple| tuple.inverse()))
+}
+
+fn build(src: IpAddr, dst: IpAddr, ends: &Ends, line: &Line) -> Result<Tuple> {
+    let protocol = line.protocol.unwrap_or_default();
+    let echo = IcmpEcho::new(
+        line.icmp_type.unwrap_or_default(),
+        line.icmp_code.unwrap_or_default(),
+        line.icmp_id.unwrap_or_default(),
+    );
+    let tuple = match (protocol, src, dst) {
+        (1, IpAddr::V4(src), IpAddr::V4(dst)) => Tuple::icmp(src, dst, echo),
+        (58, IpAddr::V6(src), IpAddr::V6(dst)) => Tuple::icmpv6(src, dst, echo),
+        _ => Tuple::new(
+            protocol,
+            SocketAddr::new(src, ends.src_port.unwrap_or_default()),
+            SocketAddr::new(dst, ends.dst_port.unwrap_or_default()),
+        ),
+    };
+    tuple.map_err(Failure::invalid)
+}

@@ -1,0 +1,203 @@
+//! `-o xml`, as conntrack(8) 1.4.7 writes it: states by the names of TCP, ICMP without its fields.
+
+use std::fmt::{self, Display, Formatter, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ctnetlink::{
+    Counters, Expectation, Flow, LabelMap, ProtoInfo, Status, TcpState, Tuple, ZoneDirection,
+};
+
+use super::date::Date;
+use super::output::Output;
+
+/// How to write.
+#[derive(Clone, Copy)]
+pub(crate) struct Text<'a> {
+    output: Output,
+    labels: Option<&'a LabelMap>,
+}
+
+/// What happened, and when.
+type Happened = (&'static str, Option<SystemTime>);
+
+impl<'a> Text<'a> {
+    pub(crate) fn new(output: Output, labels: Option<&'a LabelMap>) -> Self {
+        Self { output, labels }
+    }
+
+    pub(crate) fn flow(self, flow: &'a Flow, happened: Option<Happened>) -> impl Display + 'a {
+        Shown(move |f: &mut Formatter<'_>| self.write_flow(f, flow, happened))
+    }
+
+    pub(crate) fn expectation(
+        self,
+        expectation: &'a Expectation,
+        happened: Option<&'static str>,
+    ) -> impl Display + 'a {
+        Shown(move |f: &mut Formatter<'_>| write_expectation(f, expectation, happened))
+    }
+
+    fn write_flow(
+        self,
+        f: &mut Formatter<'_>,
+        flow: &Flow,
+        happened: Option<Happened>,
+    ) -> fmt::Result {
+        opening(f, happened.map(|(kind, _)| kind))?;
+        let zone = |direction| {
+            let there = flow.zone.id() != 0 && flow.zone.direction() == direction;
+            there.then(|| flow.zone.id())
+        };
+        for (direction, tuple, counters, zone) in [
+            (
+                "original",
+                &flow.orig,
+                flow.counters_orig,
+                zone(ZoneDirection::Orig),
+            ),
+            (
+                "reply",
+                &flow.reply,
+                flow.counters_reply,
+                zone(ZoneDirection::Reply),
+            ),
+        ] {
+            write!(f, "<meta direction=\"{direction}\">")?;
+            write_tuple(f, tuple)?;
+            some(f, "zone", zone)?;
+            if let Some(Counters { packets, bytes, .. }) = counters {
+                write!(
+                    f,
+                    "<counters><packets>{packets}</packets><bytes>{bytes}</bytes></counters>"
+                )?;
+            }
+            f.write_str("</meta>")?;
+        }
+        f.write_str("<meta direction=\"independent\">")?;
+        some(f, "state", flow.protoinfo.as_ref().and_then(state))?;
+        some(f, "timeout", flow.timeout.map(|timeout| timeout.as_secs()))?;
+        some(f, "mark", flow.mark)?;
+        if let (Some(labels), Some(map)) = (flow.labels, self.labels) {
+            f.write_str("<labels>")?;
+            for name in map.names(labels) {
+                write!(f, "<label>{name}</label>")?;
+            }
+            f.write_str("</labels>")?;
+        }
+        some(f, "secctx", flow.secctx().map(|secctx| &secctx.name))?;
+        some(f, "zone", zone(ZoneDirection::Both))?;
+        some(f, "use", flow.use_count)?;
+        some(f, "id", flow.id)?;
+        if flow.status.contains(Status::ASSURED) {
+            f.write_str("<assured/>")?;
+        }
+        if !flow.status.contains(Status::SEEN_REPLY) {
+            f.write_str("<unreplied/>")?;
+        }
+        self.times(f, flow)?;
+        some(f, "helper", flow.helper().map(|helper| &helper.name))?;
+        f.write_str("</meta>")?;
+        if let Some((_, Some(now))) = happened {
+            write_when(f, &Date::of(now))?;
+        }
+        f.write_str("</flow>")
+    }
+
+    fn times(self, f: &mut Formatter<'_>, flow: &Flow) -> fmt::Result {
+        let Some(times) = flow.timestamp() else {
+            return Ok(());
+        };
+        let since = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        if self.output.ktimestamp {
+            f.write_str("<timestamp>")?;
+            some(f, "start", Some(since(times.start).as_nanos()))?;
+            some(f, "stop", times.stop.map(|stop| since(stop).as_nanos()))?;
+            f.write_str("</timestamp>")?;
+        }
+        let end = since(times.stop.unwrap_or_else(SystemTime::now)).as_secs();
+        some(
+            f,
+            "deltatime",
+            Some(end.wrapping_sub(since(times.start).as_secs())),
+        )
+    }
+}
+
+struct Shown<F>(F);
+
+impl<F: Fn(&mut Formatter<'_>) -> fmt::Result> Display for Shown<F> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        (self.0)(f)
+    }
+}
+
+fn opening(f: &mut Formatter<'_>, kind: Option<&str>) -> fmt::Result {
+    match kind {
+        Some(kind) => write!(f, "<flow type=\"{kind}\">"),
+        None => f.write_str("<flow>"),
+    }
+}
+
+fn some(f: &mut Formatter<'_>, name: &str, value: Option<impl Display>) -> fmt::Result {
+    match value {
+        Some(value) => write!(f, "<{name}>{value}</{name}>"),
+        None => Ok(()),
+    }
+}
+
+/// conntrack(8) takes every state for one of TCP.
+fn state(info: &ProtoInfo) -> Option<&'static str> {
+    let number = match info {
+        ProtoInfo::Tcp(info) => info.state.number(),
+        ProtoInfo::Sctp(info) => info.state.number(),
+        ProtoInfo::Dccp(info) => info.state.number(),
+        _ => return None,
+    };
+    Some(TcpState::new(number).as_str().unwrap_or("NONE"))
+}
+
+fn write_tuple(f: &mut Formatter<'_>, tuple: &Tuple) -> fmt::Result {
+    let family = tuple.family();
+    let number = tuple.protocol().number();
+    let protocol = super::protocol::built_in(number).unwrap_or("unknown");
+    write!(
+        f,
+        "<layer3 protonum=\"{}\" protoname=\"{family}\"><src>{}</src><dst>{}</dst></layer3>\
+         <layer4 protonum=\"{number}\" protoname=\"{protocol}\">",
+        family.number(),
+        tuple.src(),
+        tuple.dst()
+    )?;
+    let src = tuple.src_port().unwrap_or_default();
+    let dst = tuple.dst_port().unwrap_or_default();
+    match number {
+        6 | 17 | 33 | 132 | 136 => {
+            write!(f, "<sport>{src}</sport><dport>{dst}</dport>")?;
+        }
+        47 => write!(f, "<srckey>{src:#x}</srckey><dstkey>{dst:#x}</dstkey>")?,
+        _ => {}
+    }
+    f.write_str("</layer4>")
+}
+
+fn write_when(f: &mut Formatter<'_>, date: &Date) -> fmt::Result {
+    f.write_str("<when>")?;
+    some(f, "hour", Some(date.hour))?;
+    some(f, "min", Some(date.minute))?;
+    some(f, "sec", Some(date.second))?;
+    some(f, "wday", Some(date.weekday + 1))?;
+    some(f, "day", Some(date.day))?;
+    some(f, "month", Some(date.month))?;
+    some(f, "year", Some(date.year))?;
+    f.write_str("</when>")
+}
+
+fn write_expectation(
+    f: &mut Formatter<'_>,
+    expectation: &Expectation,
+    happened: Option<&str>,
+) -> fmt::Result {
+    opening(f, happened)?;
+    f.write_char(' ')?;
+    write!(f, "{expectation}</flow>")
+}

@@ -1,0 +1,72 @@
+//! `examples/conntrack` and `examples/nfct` beside the programs that they are like: the same command
+//! line, the same stdout, stderr and exit code.
+//!
+//! The examples are in this binary; it starts itself under their names. Each test runs in a fresh
+//! network namespace. Without the tools, or where no namespace can be made, those beside them are
+//! skipped; `CTNETLINK_TEST_STRICT=1` makes that a failure.
+
+// In a test binary nothing is reachable from outside.
+#![allow(unreachable_pub)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[path = "../../examples/conntrack/main.rs"]
+#[allow(dead_code)]
+mod conntrack;
+
+mod beyond;
+mod load;
+mod run;
+mod usage;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+use support::namespace;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_default();
+    match Path::new(&name).file_name().and_then(|name| name.to_str()) {
+        Some("conntrack") => conntrack::run(arguments.collect()),
+        _ => tests(),
+    }
+}
+
+fn tests() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let strict = std::env::var_os("CTNETLINK_TEST_STRICT").is_some_and(|value| value == "1");
+    // First of all, while the process has one thread.
+    let obstacle = namespace::enter().err();
+    let missing = obstacle.clone().or_else(|| run::installed().err());
+    if let Some(reason) = &missing {
+        eprintln!("cli: tests beside the tools are skipped: {reason}");
+    }
+    let mut trials = vec![Trial::test("usage::refused", || {
+        usage::refused();
+        Ok(())
+    })];
+    for (name, obstacle, test) in [
+        ("beyond::conditions", &obstacle, beyond::conditions as fn()),
+        ("beyond::doctor", &obstacle, beyond::doctor),
+        #[cfg(feature = "serde")]
+        ("beyond::json", &obstacle, beyond::json),
+        ("usage::equal", &missing, usage::equal),
+        ("load::many_lines", &missing, load::many_lines),
+    ] {
+        let obstacle = obstacle.clone();
+        let skipped = obstacle.is_some() && !strict;
+        let trial = Trial::test(name, move || match obstacle {
+            Some(reason) => Err(reason.into()),
+            None => {
+                namespace::isolated(test);
+                Ok(())
+            }
+        });
+        trials.push(trial.with_ignored_flag(skipped));
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
