@@ -1,0 +1,1 @@
+pub async fn fleet(_: crate::args::FleetArgs) -> crate::Result { Ok(()) }
