@@ -22,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// socket.
 ///
 /// Spawn it. It resolves to `Ok(())` once the last handle and the last stream are gone, and to
-/// the error where the socket failed. Whoever still waits then gets
+/// the error where the socket failed. Requests that still wait then get
 /// [`ErrorKind::Closed`](crate::ErrorKind::Closed).
 ///
 /// # Cancellation

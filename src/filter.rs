@@ -8,6 +8,7 @@ mod display;
 mod events;
 mod getters;
 pub(crate) mod kernel;
+mod lasting;
 mod matching;
 mod meet;
 mod ports;

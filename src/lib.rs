@@ -177,6 +177,7 @@ mod filter;
 #[cfg(any(doc, doctest))]
 pub mod guide;
 mod handle;
+mod mirror;
 mod preflight;
 mod request;
 mod stats;
@@ -199,6 +200,10 @@ pub use filter::{Filter, FilterBuilder, KernelFilter, NatKind, Ports, PrefixSet}
 pub use flow::*;
 pub use handle::{ConntrackHandle, Expectations, TimeoutPolicies, UserHelpers};
 pub use ipnet::IpNet;
+pub use mirror::{
+    Counts, Delta, Mirror, MirrorBuilder, MirrorChanged, MirrorFlows, MirrorReader, MirrorState,
+    MirrorStats, MirrorSynced, OpenMirror, RemovalCause, RunMirror, SyncCause,
+};
 pub use preflight::{Check, Facts, Finding, Preflight, Severity};
 pub use request::{
     Bulk, Change, Create, Delete, Events, Flush, FlushExpectations, Get, GetMany, List,

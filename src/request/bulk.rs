@@ -23,8 +23,8 @@ const BULK: Verb = Verb {
     doing: "changing flows",
 };
 
-/// Changes to be: `.await` gives a [`Report`]; `.into_future()`
-/// is the future of it, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// Awaiting it gives a [`Report`]. `.into_future()`
+/// gives the future itself, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::bulk`](crate::ConntrackHandle::bulk).
 #[must_use = "nothing is sent before it is awaited"]

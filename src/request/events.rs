@@ -20,8 +20,8 @@ const EVENTS: Verb = Verb {
 /// Asked for where nothing is: room for 13 107 events.
 const RECEIVE_BUFFER: usize = 8 * 1024 * 1024;
 
-/// A stream of events to be: `.await` gives an [`EventStream`]; `.into_future()`
-/// is the future of it, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// Awaiting it gives an [`EventStream`]. `.into_future()`
+/// gives the future itself, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::events`](crate::ConntrackHandle::events).
 #[derive(Debug, Clone)]

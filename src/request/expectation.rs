@@ -81,8 +81,8 @@ pub(crate) fn delete(lanes: Arc<Lanes>, key: ExpectationKey) -> RequestFuture<()
     })
 }
 
-/// A flush of expectations to be: `.await` gives `()` once they are gone; `.into_future()`
-/// is the future of it, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// Awaiting it gives `()` once the expectations are gone. `.into_future()`
+/// gives the future itself, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`Expectations::flush`](crate::Expectations::flush).
 #[derive(Debug, Clone)]

@@ -23,8 +23,8 @@ const FLUSH: Verb = Verb {
 /// The first release whose flush looks at the family (ctnetlink_flush_conntrack).
 const HONOURS_FAMILY: Release = Release(5, 3);
 
-/// A flush to be: `.await` gives `()` once the flows are gone; `.into_future()`
-/// is the future of it, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// Awaiting it gives `()` once the flows are gone. `.into_future()`
+/// gives the future itself, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::flush`](crate::ConntrackHandle::flush).
 #[derive(Debug, Clone)]

@@ -19,8 +19,8 @@ const GET_MANY: Verb = Verb {
     doing: "getting flows",
 };
 
-/// Gets to be: `.await` gives a [`FoundStream`]; `.into_future()`
-/// is the future of it, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// Awaiting it gives a [`FoundStream`]. `.into_future()`
+/// gives the future itself, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::get_many`](crate::ConntrackHandle::get_many).
 #[must_use = "nothing is sent before it is awaited"]

@@ -33,8 +33,8 @@ pub enum Table {
     Unconfirmed,
 }
 
-/// A list of flows to be: `.await` gives a [`FlowStream`]; `.into_future()`
-/// is the future of it, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// Awaiting it gives a [`FlowStream`]. `.into_future()`
+/// gives the future itself, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::list`](crate::ConntrackHandle::list).
 #[derive(Debug, Clone)]

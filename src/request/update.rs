@@ -30,8 +30,8 @@ const SET_LABELS: Verb = Verb {
     doing: "labelling a flow",
 };
 
-/// An update to be: `.await` gives `()` once it is made; `.into_future()`
-/// is the future of it, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// Awaiting it gives `()` once it is made. `.into_future()`
+/// gives the future itself, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::update`](crate::ConntrackHandle::update).
 #[derive(Debug, Clone)]

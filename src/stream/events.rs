@@ -11,6 +11,7 @@ use tokio::task::coop::consume_budget;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::filter::{Filter, KernelFilter};
+pub(crate) use crate::transport::listen::Gauge;
 use crate::transport::listen::{Heard, Listener};
 use crate::transport::throttle::Throttle;
 use crate::wire::message::Frame;
@@ -122,6 +123,26 @@ impl EventStream {
     /// It depends on the filter alone: see [`Events::filter`](crate::Events::filter).
     pub fn kernel_filtered(&self) -> KernelFilter {
         self.by_kernel
+    }
+
+    /// Shows the socket's queue to others.
+    pub(crate) fn gauge(&self) -> Gauge {
+        self.listener.gauge()
+    }
+
+    /// The losses that it has told of, as the socket counts them.
+    pub(crate) fn told(&self) -> u32 {
+        self.listener.told()
+    }
+
+    /// Has it handed over all that was sent until now?
+    pub(crate) fn is_drained(&self) -> bool {
+        self.listener.is_drained()
+    }
+
+    /// Has the next poll look at the socket, whether there is news or not.
+    pub(crate) fn look(&mut self) {
+        self.listener.look();
     }
 
     fn lost(&mut self, lost: u32) -> Event {

@@ -11,7 +11,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 
 use super::socket::Socket;
@@ -53,6 +53,17 @@ pub(crate) struct Listener {
 }
 
 type Waiting = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
+
+/// The queue of a listener, for others to look at.
+#[derive(Debug, Clone)]
+pub(crate) struct Gauge(Weak<Watched>);
+
+impl Gauge {
+    /// The queue; `None` where the listener is gone, or its socket failed.
+    pub(crate) fn queue(&self) -> Option<Queue> {
+        self.0.upgrade()?.socket().queue().ok()
+    }
+}
 
 /// What the reader is yet to be told of a loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +120,32 @@ impl Listener {
     /// The socket's queue, and its losses.
     pub(crate) fn queue(&self) -> io::Result<Queue> {
         self.socket.socket().queue()
+    }
+
+    /// Shows the queue to others, for as long as the listener is there.
+    pub(crate) fn gauge(&self) -> Gauge {
+        Gauge(Arc::downgrade(&self.socket))
+    }
+
+    /// The socket's drops of which the reader knows.
+    pub(crate) fn told(&self) -> u32 {
+        self.told
+    }
+
+    /// Has the reader all that was sent until now?
+    pub(crate) fn is_drained(&self) -> bool {
+        let has_all = self.at == self.batch.len() && self.gap == Gap::None;
+        has_all
+            && self.waiting.is_some()
+            && self
+                .queue()
+                .is_ok_and(|queue| queue.used == 0 && queue.drops == self.told)
+    }
+
+    /// Looks at the socket in the next poll, whether there is news or not: what is counted late as
+    /// lost is not told.
+    pub(crate) fn look(&mut self) {
+        self.waiting = None;
     }
 
     /// The next datagram or gap. An error is the socket's end.

@@ -3,6 +3,7 @@
 mod events;
 mod faults;
 mod lost;
+mod mirror;
 mod packets;
 mod releases;
 mod verbs;

@@ -1,0 +1,82 @@
+//! Parts of a filter: what of it can be decided early. Each matches whatever the whole does.
+
+use super::Filter;
+use super::conditions::Conditions;
+
+impl Filter {
+    /// What it asks of the part of a flow that never changes and that every event has: family,
+    /// protocol, tuples and zone.
+    pub(crate) fn lasting(&self) -> Self {
+        self.without(|all| {
+            all.mark = None;
+            all.labels = None;
+            all.status = None;
+            all.tcp_state = None;
+            all.sctp_state = None;
+            all.dccp_state = None;
+            all.any_nat = false;
+            all.has_helper = false;
+            all.helper = None;
+            all.has_master = false;
+            all.master = None;
+        })
+    }
+
+    /// What an update decides of it: all but labels, master and state, which an update leaves out
+    /// where they did not change.
+    pub(crate) fn told_by_update(&self) -> Self {
+        self.without(|all| {
+            all.labels = None;
+            all.tcp_state = None;
+            all.sctp_state = None;
+            all.dccp_state = None;
+            all.has_master = false;
+            all.master = None;
+        })
+    }
+
+    fn without(&self, lessen: fn(&mut Conditions)) -> Self {
+        let mut all = self.0.clone();
+        lessen(&mut all);
+        for filter in all.any_of.iter_mut().flatten() {
+            *filter = filter.without(lessen);
+        }
+        // Less of what is ruled out would rule out more.
+        all.not.retain(|filter| filter.without(lessen) == *filter);
+        Self(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Filter;
+    use crate::flow::{Masked, Status, TcpState};
+
+    #[test]
+    fn a_part_never_asks_for_more_than_the_whole() {
+        let marked = || Filter::builder().mark(5).protocol(6);
+        let web = || Filter::builder().protocol(6).orig_dst_port(443);
+        let build = |filter: crate::FilterBuilder| filter.build().unwrap();
+        let whole = build(
+            web()
+                .status(Masked::from(Status::ASSURED))
+                .tcp_state(TcpState::ESTABLISHED)
+                .any_of([build(marked()), build(web().mark(6))])
+                .not(build(marked()))
+                .not(build(Filter::builder().zone(5))),
+        );
+        let lasting = build(
+            web()
+                .any_of([build(Filter::builder().protocol(6)), build(web())])
+                .not(build(Filter::builder().zone(5))),
+        );
+        assert_eq!(whole.lasting(), lasting);
+        assert_eq!(lasting.lasting(), lasting);
+        let told = whole.told_by_update();
+        assert_eq!(told.tcp_state(), None);
+        assert_eq!(told.status(), whole.status());
+        let decided = build(marked().not(build(marked().zone(7))));
+        assert_eq!(decided.told_by_update(), decided);
+        assert!(build(Filter::builder().mark(5)).lasting().is_empty());
+    }
+}

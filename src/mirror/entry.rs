@@ -1,0 +1,206 @@
+//! A flow as the mirror keeps it.
+
+use std::collections::HashSet;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::flow::{Flow, FlowKey, Helper, SecCtx, Timestamp, Tuple};
+
+/// The deadline of a flow that has none.
+pub(super) const NEVER: u32 = u32::MAX;
+
+/// What the table knows a flow by: its original tuple, and the number of the zone in which that is
+/// looked up. Or, of the answers, its reply tuple with theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) tuple: Tuple,
+    pub(super) zone: u16,
+}
+
+impl Key {
+    pub(super) fn orig(flow: &Flow) -> Self {
+        Self::named(&FlowKey::orig(flow.orig).zone(flow.zone))
+    }
+
+    pub(super) fn reply(flow: &Flow) -> Self {
+        Self::named(&FlowKey::reply(flow.reply).zone(flow.zone))
+    }
+
+    pub(super) fn named(key: &FlowKey) -> Self {
+        Self {
+            tuple: *key.tuple(),
+            zone: key.zone_id(),
+        }
+    }
+
+    /// The key of the other direction, where nothing is translated.
+    pub(super) fn inverse(&self) -> Self {
+        Self {
+            tuple: self.tuple.inverse(),
+            zone: self.zone,
+        }
+    }
+}
+
+/// A flow, and when it was heard of. Times are whole seconds of the mirror's clock.
+///
+/// What each flow has lies in place; words that many flows share are kept once.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    /// Without what the other fields keep.
+    flow: Flow,
+    names: Option<Arc<Names>>,
+    /// Nanoseconds since 1970.
+    start: Option<NonZeroU64>,
+    /// When it ends, if nothing refreshes it.
+    pub(super) deadline: u32,
+    /// When it was last heard of.
+    pub(super) heard: u32,
+    /// The sync that last saw it.
+    pub(super) seen: u32,
+    /// The round in which an event was last about it.
+    pub(super) touched: u32,
+    /// Is something of it unknown that the kernel would tell?
+    pub(super) is_lacking: bool,
+}
+
+/// Words of the kernel's, each of which many flows have.
+#[derive(Debug, PartialEq, Eq, Hash, Default)]
+struct Names {
+    helper: Option<Helper>,
+    secctx: Option<SecCtx>,
+}
+
+/// Keeps the words.
+#[derive(Debug, Default)]
+pub(super) struct Interner {
+    kept: HashSet<Arc<Names>>,
+    /// So many, and those that no flow has are thrown out.
+    most: usize,
+}
+
+impl Entry {
+    /// `now` is the mirror's clock, `round` and `sync` its counters.
+    pub(super) fn new(mut flow: Flow, names: &mut Interner, now: u32) -> Self {
+        let deadline = match flow.timeout.take() {
+            // The kernel leaves the fraction out.
+            Some(left) => now
+                .saturating_add(u32::try_from(left.as_secs()).unwrap_or(NEVER))
+                .saturating_add(1)
+                .min(NEVER - 1),
+            None => NEVER,
+        };
+        flow.use_count = None;
+        let (mut start, mut shared) = (None, None);
+        if flow.rare.is_some() {
+            flow.set_event_timestamp(None);
+            start = flow.timestamp().and_then(|it| nanos(it.start));
+            if start.is_some() {
+                flow.set_timestamp(None);
+            }
+            shared = names.take_of(&mut flow);
+        }
+        Self {
+            flow,
+            names: shared,
+            start,
+            deadline,
+            heard: now,
+            seen: 0,
+            touched: 0,
+            is_lacking: false,
+        }
+    }
+
+    /// The flow, with the time that it has left now.
+    pub(super) fn show(&self, now: u32) -> Flow {
+        let mut flow = self.flow.clone();
+        if self.deadline != NEVER {
+            let left = self.deadline.saturating_sub(now).saturating_sub(1);
+            flow.timeout = Some(Duration::from_secs(left.into()));
+        }
+        if let Some(start) = self.start {
+            flow.set_timestamp(Timestamp {
+                start: UNIX_EPOCH + Duration::from_nanos(start.get()),
+                stop: None,
+            });
+        }
+        if let Some(names) = &self.names {
+            if let Some(helper) = &names.helper {
+                flow.set_helper(helper.clone());
+            }
+            if let Some(secctx) = &names.secctx {
+                flow.set_secctx(secctx.clone());
+            }
+        }
+        flow
+    }
+
+    /// The flow, with what is cheap to look at: not the timeout, the helper, the security context and
+    /// the time of its start.
+    pub(super) fn bare(&self) -> &Flow {
+        &self.flow
+    }
+
+    pub(super) fn key(&self) -> Key {
+        Key::orig(&self.flow)
+    }
+
+    /// The key of its answers, where it does not follow from its own.
+    pub(super) fn reply_key(&self) -> Option<Key> {
+        let reply = Key::reply(&self.flow);
+        (reply != self.key().inverse()).then_some(reply)
+    }
+
+    /// Do the two say the same, but for what changes without an event?
+    pub(super) fn says_same_as(&self, other: &Self) -> bool {
+        let (one, two) = (&self.flow, &other.flow);
+        one.status == two.status
+            && one.mark == two.mark
+            && one.protoinfo == two.protoinfo
+            && one.labels == two.labels
+            && one.id == two.id
+            && one.orig == two.orig
+            && one.reply == two.reply
+            && one.zone == two.zone
+            && one.synproxy == two.synproxy
+            && one.rare == two.rare
+            && self.start == other.start
+            && self.names == other.names
+    }
+}
+
+impl Interner {
+    /// Takes the words out of the flow.
+    fn take_of(&mut self, flow: &mut Flow) -> Option<Arc<Names>> {
+        // What a helper in user space keeps with a flow is the flow's own.
+        let is_common = flow.helper().is_some_and(|helper| helper.info.is_none());
+        let helper = flow.helper().filter(|_| is_common).cloned();
+        let secctx = flow.secctx().cloned();
+        if helper.is_none() && secctx.is_none() {
+            return None;
+        }
+        if is_common {
+            flow.set_helper(None);
+        }
+        flow.set_secctx(None);
+        let names = Names { helper, secctx };
+        if let Some(kept) = self.kept.get(&names) {
+            return Some(kept.clone());
+        }
+        const FEW: usize = 64;
+        if self.kept.len() >= self.most.max(FEW) {
+            self.kept.retain(|names| Arc::strong_count(names) > 1);
+            self.most = 2 * self.kept.len();
+        }
+        let names = Arc::new(names);
+        self.kept.insert(names.clone());
+        Some(names)
+    }
+}
+
+fn nanos(time: SystemTime) -> Option<NonZeroU64> {
+    let since = time.duration_since(UNIX_EPOCH).ok()?;
+    NonZeroU64::new(u64::try_from(since.as_nanos()).ok()?)
+}

@@ -1,0 +1,138 @@
+//! The mirror's lists of the table.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_core::Stream;
+
+use super::drain::Drain;
+use super::{AT_ONCE, Mirror};
+use crate::error::ErrorKind;
+use crate::request::{RequestFuture, Table};
+use crate::stream::FlowStream;
+
+/// Where the list is at.
+pub(super) enum Listing {
+    Rest,
+    Opening(RequestFuture<FlowStream>),
+    Open {
+        flows: Box<FlowStream>,
+        is_whole: bool,
+        seen: u64,
+    },
+    /// The list is at its end; events that were sent until then may be waiting.
+    Drain(Drain),
+    Sweep,
+}
+
+impl Listing {
+    pub(super) fn is_at_rest(&self) -> bool {
+        matches!(self, Self::Rest)
+    }
+
+    /// How many flows this list has had.
+    pub(super) fn seen(&self) -> u64 {
+        match self {
+            Self::Open { seen, .. } => *seen,
+            _ => 0,
+        }
+    }
+}
+
+impl fmt::Debug for Listing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rest => "Rest",
+            Self::Opening(_) => "Opening",
+            Self::Open { .. } => "Open",
+            Self::Drain(_) => "Drain",
+            Self::Sweep => "Sweep",
+        })
+    }
+}
+
+impl Mirror {
+    pub(super) fn begin_list(&mut self, now: Duration) {
+        self.state.list_began(now);
+        let list = self.handle.list(Table::Conntrack);
+        let list = list.filter(self.state.filter());
+        self.listing = Listing::Opening(list.into_future());
+    }
+
+    /// Goes on with the list. Is there more to do at once?
+    pub(super) fn poll_list(&mut self, cx: &mut Context<'_>) -> bool {
+        let now = self.now();
+        match &mut self.listing {
+            Listing::Rest => false,
+            Listing::Opening(opening) => match Pin::new(opening).poll(cx) {
+                Poll::Pending => false,
+                Poll::Ready(Ok(flows)) => {
+                    self.listing = Listing::Open {
+                        flows: Box::new(flows),
+                        is_whole: true,
+                        seen: 0,
+                    };
+                    true
+                }
+                Poll::Ready(Err(error)) => {
+                    self.state.list_failed(now);
+                    self.listing = Listing::Rest;
+                    self.failed(error);
+                    true
+                }
+            },
+            Listing::Open {
+                flows,
+                is_whole,
+                seen,
+            } => {
+                for _ in 0..AT_ONCE {
+                    match Pin::new(&mut *flows).poll_next(cx) {
+                        Poll::Pending => return false,
+                        Poll::Ready(Some(Ok(flow))) => {
+                            *seen += 1;
+                            self.state.listed(flow, now);
+                        }
+                        Poll::Ready(Some(Err(error))) => {
+                            // Of a flow that cannot be read it is not known which it is.
+                            *is_whole = false;
+                            if error.kind() == ErrorKind::Decode {
+                                self.state.stats.decode_errors += 1;
+                            }
+                            self.failed(error);
+                            return true;
+                        }
+                        Poll::Ready(None) => {
+                            self.listing = match is_whole {
+                                true => Listing::Drain(Drain::of(&self.events)),
+                                false => {
+                                    self.state.list_failed(now);
+                                    Listing::Rest
+                                }
+                            };
+                            return true;
+                        }
+                    }
+                }
+                true
+            }
+            Listing::Drain(drain) => {
+                if !drain.is_done(&self.events) {
+                    return false;
+                }
+                self.state.list_ended();
+                self.listing = Listing::Sweep;
+                true
+            }
+            Listing::Sweep => {
+                if !self.state.sweep(now) {
+                    self.listing = Listing::Rest;
+                }
+                true
+            }
+        }
+    }
+}

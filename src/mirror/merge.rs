@@ -1,0 +1,99 @@
+//! What a message says of a flow over what is known of it. An event leaves out what did not change,
+//! and some of what did.
+
+use super::state::Learnt;
+use crate::flow::{Flow, ProtoInfo};
+
+/// A flow that is known, as an event of its beginning or of a change says it. Is a look at the flow
+/// needed, since something may have changed that such an event cannot say?
+pub(super) fn changed(known: &Flow, mut said: Flow, learnt: &Learnt) -> (Flow, bool) {
+    // Labels that were cleared are left out, and so are those that did not change.
+    let doubt = said.labels.is_none() && known.labels.is_some();
+    said.mark = said.mark.or(learnt.no_mark());
+    said.labels = said.labels.or(known.labels);
+    said.protoinfo = said.protoinfo.or_else(|| known.protoinfo.clone());
+    said.synproxy = said.synproxy.or(known.synproxy);
+    keep_counters(known, &mut said);
+    keep_rare(known, &mut said);
+    // All events but that of the end say the helper of a flow that has one.
+    (said, doubt)
+}
+
+/// A flow that has ended, as the event of its end says it.
+pub(super) fn ended(known: &Flow, mut said: Flow, learnt: &Learnt) -> Flow {
+    said.mark = said.mark.or(learnt.no_mark());
+    said.labels = said.labels.or(known.labels);
+    said.protoinfo = last_state(known.protoinfo.clone(), said.protoinfo.take());
+    said.synproxy = said.synproxy.or(known.synproxy);
+    keep_counters(known, &mut said);
+    keep_rare(known, &mut said);
+    if said.helper().is_none() {
+        if let Some(helper) = known.helper() {
+            said.set_helper(helper.clone());
+        }
+    }
+    said
+}
+
+/// A flow that an event was about since a list began, and as that list has it: the event may be the
+/// younger, and goes before; the list says what events leave out. Is a look needed at what neither
+/// decides?
+pub(super) fn filled(known: &Flow, listed: Flow) -> (Flow, bool) {
+    let doubt = known.labels != listed.labels;
+    let mut flow = known.clone();
+    flow.mark = flow.mark.or(listed.mark);
+    flow.labels = flow.labels.or(listed.labels);
+    flow.protoinfo = flow.protoinfo.or_else(|| listed.protoinfo.clone());
+    flow.synproxy = flow.synproxy.or(listed.synproxy);
+    flow.counters_orig = listed.counters_orig.or(flow.counters_orig);
+    flow.counters_reply = listed.counters_reply.or(flow.counters_reply);
+    keep_rare(&listed, &mut flow);
+    (flow, doubt)
+}
+
+fn keep_counters(known: &Flow, said: &mut Flow) {
+    said.counters_orig = said.counters_orig.or(known.counters_orig);
+    said.counters_reply = said.counters_reply.or(known.counters_reply);
+}
+
+/// The rare parts that events leave out, but for the helper.
+fn keep_rare(known: &Flow, said: &mut Flow) {
+    if known.rare.is_none() {
+        return;
+    }
+    macro_rules! keep {
+        ($($get:ident, $set:ident;)+) => {
+            $(if said.$get().is_none() {
+                if let Some(value) = known.$get() {
+                    said.$set(value.clone());
+                }
+            })+
+        };
+    }
+    keep! {
+        master, set_master;
+        timestamp, set_timestamp;
+        seqadj_orig, set_seqadj_orig;
+        seqadj_reply, set_seqadj_reply;
+        secctx, set_secctx;
+    }
+}
+
+/// The end of a flow says its state alone.
+fn last_state(known: Option<ProtoInfo>, said: Option<ProtoInfo>) -> Option<ProtoInfo> {
+    match (known, said) {
+        (Some(ProtoInfo::Tcp(mut known)), Some(ProtoInfo::Tcp(said))) => {
+            known.state = said.state;
+            Some(ProtoInfo::Tcp(known))
+        }
+        (Some(ProtoInfo::Sctp(mut known)), Some(ProtoInfo::Sctp(said))) => {
+            known.state = said.state;
+            Some(ProtoInfo::Sctp(known))
+        }
+        (Some(ProtoInfo::Dccp(mut known)), Some(ProtoInfo::Dccp(said))) => {
+            known.state = said.state;
+            Some(ProtoInfo::Dccp(known))
+        }
+        (known, said) => said.or(known),
+    }
+}

@@ -1,0 +1,341 @@
+//! The mirror without its sockets: what is heard and listed goes in, and deltas come out.
+//!
+//! The rules:
+//!
+//! - Events are applied at once, also while the table is listed. A flow that an event was about since
+//!   the list began is as the event has it; one that ended meanwhile leaves a tombstone, so that the
+//!   list cannot bring it back; one that begins lifts it.
+//! - A flow is known by its original tuple and zone; its id is its version.
+//! - A list marks what it has with its number, in place. What is without that number at its end is
+//!   swept.
+//! - What is in doubt is asked for, flow by flow. An answer counts if no event was about the flow
+//!   since it was asked for.
+
+mod asks;
+mod sync;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::delta::{Delta, RemovalCause};
+use super::entry::{Entry, Interner, Key};
+use super::index::Index;
+use super::merge;
+use super::schedule::Schedule;
+use super::settings::Settings;
+use super::stats::MirrorStats;
+use super::status::Status;
+use crate::event::Event;
+use crate::filter::Filter;
+use crate::flow::{Flow, FlowId};
+use asks::Asks;
+pub(super) use asks::Round;
+use sync::Sync;
+
+/// So many ends are kept in mind for a list under way; one with more is made again.
+const TOMBS: usize = 1 << 20;
+
+/// What the kernel was seen to tell of flows.
+#[derive(Debug, Default)]
+pub(super) struct Learnt {
+    marks: Option<bool>,
+    timestamps: bool,
+}
+
+impl Learnt {
+    /// The mark of a flow whose event says none.
+    pub(super) fn no_mark(&self) -> Option<u32> {
+        (self.marks == Some(true)).then_some(0)
+    }
+
+    /// From a flow that is told whole.
+    fn learn(&mut self, flow: &Flow) {
+        self.marks = Some(flow.mark.is_some() || self.marks == Some(true));
+        self.timestamps |= flow.timestamp().is_some();
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    index: Arc<Index>,
+    names: Interner,
+    /// `None` for all.
+    filter: Option<Filter>,
+    /// What an update decides of it.
+    told: Option<Filter>,
+    limit: usize,
+    recheck: Option<u32>,
+    learnt: Learnt,
+    pub(super) schedule: Schedule,
+    sync: Sync,
+    asks: Asks,
+    /// Counts lists and rounds of questions, so that what came before one is told from what came
+    /// after it.
+    round: u32,
+    tombs: HashMap<Key, Tomb>,
+    status: Status,
+    /// Where a flow had no room.
+    is_full: bool,
+    pub(super) stats: MirrorStats,
+    /// `None` where nobody wants them.
+    deltas: Option<VecDeque<Delta>>,
+}
+
+/// A flow that ended.
+#[derive(Debug)]
+struct Tomb {
+    id: Option<FlowId>,
+    round: u32,
+}
+
+impl State {
+    pub(super) fn new(index: Arc<Index>, settings: Settings) -> Self {
+        let filter = Some(settings.filter).filter(|filter| !filter.is_empty());
+        let mut schedule = Schedule::default();
+        schedule.want();
+        Self {
+            index,
+            names: Interner::default(),
+            told: filter.as_ref().map(Filter::told_by_update),
+            filter,
+            limit: settings.limit,
+            recheck: settings.recheck.map(|it| secs(it).max(1)),
+            learnt: Learnt::default(),
+            schedule,
+            sync: Sync::default(),
+            asks: Asks::default(),
+            round: 0,
+            tombs: HashMap::new(),
+            status: Status::Syncing,
+            is_full: false,
+            stats: MirrorStats::default(),
+            deltas: Some(VecDeque::new()),
+        }
+    }
+
+    pub(super) fn status(&self) -> Status {
+        self.status
+    }
+
+    pub(super) fn next_delta(&mut self) -> Option<Delta> {
+        self.deltas.as_mut()?.pop_front()
+    }
+
+    pub(super) fn has_delta(&self) -> bool {
+        self.deltas
+            .as_ref()
+            .is_some_and(|deltas| !deltas.is_empty())
+    }
+
+    pub(super) fn filter(&self) -> Filter {
+        self.filter.clone().unwrap_or_default()
+    }
+
+    /// Makes no deltas from here on.
+    pub(super) fn mute(&mut self) {
+        self.deltas = None;
+    }
+
+    /// An event. `now` is the mirror's clock.
+    pub(super) fn event(&mut self, event: Event, now: Duration) {
+        match event {
+            Event::New { flow, .. } => self.began(flow, now),
+            Event::Update { flow, .. } => self.changed(flow, now),
+            Event::Destroy { flow, port_id, .. } => self.ended(flow, port_id),
+            Event::Overrun { lost } => {
+                self.stats.overruns += 1;
+                self.lost(lost, now);
+            }
+            Event::ExpectNew { .. } | Event::ExpectDestroy { .. } => return,
+        }
+        self.stats.events += 1;
+    }
+
+    /// An event that cannot be read.
+    pub(super) fn undecoded(&mut self, now: Duration) {
+        self.stats.decode_errors += 1;
+        self.lost(1, now);
+    }
+
+    fn began(&mut self, mut flow: Flow, now: Duration) {
+        let key = Key::orig(&flow);
+        self.tombs.remove(&key);
+        match self.known(&key, flow.id) {
+            Some(known) => self.changed_of(known, flow, now),
+            None => {
+                flow.mark = flow.mark.or(self.learnt.no_mark());
+                let is_lacking = flow.mark.is_none() && self.learnt.marks.is_none()
+                    || self.learnt.timestamps && flow.timestamp().is_none();
+                self.becomes(None, flow, self.round, is_lacking, now);
+            }
+        }
+    }
+
+    fn changed(&mut self, mut flow: Flow, now: Duration) {
+        let key = Key::orig(&flow);
+        if let Some(known) = self.known(&key, flow.id) {
+            return self.changed_of(known, flow, now);
+        }
+        flow.mark = flow.mark.or(self.learnt.no_mark());
+        if self.told.as_ref().is_some_and(|told| !told.matches(&flow)) {
+            return;
+        }
+        // Its beginning was not heard of, and the event says a part of it.
+        match self.told == self.filter {
+            true => {
+                if self.status.is_synced() {
+                    self.stats.unreported += 1;
+                }
+                self.becomes(None, flow, self.round, true, now);
+            }
+            false => self.ask(&key, &flow),
+        }
+    }
+
+    fn changed_of(&mut self, known: Entry, said: Flow, now: Duration) {
+        let (flow, doubt) = merge::changed(&known.show(secs(now)), said, &self.learnt);
+        let is_lacking = doubt || known.is_lacking;
+        self.becomes(Some(known), flow, self.round, is_lacking, now);
+    }
+
+    fn ended(&mut self, flow: Flow, port_id: Option<u32>) {
+        let key = Key::orig(&flow);
+        let known = self.index.by_orig(&key, Entry::clone);
+        if known
+            .as_ref()
+            .is_some_and(|known| differ(known.bare().id, flow.id))
+        {
+            // The end of one before it.
+            return;
+        }
+        self.bury(key, flow.id);
+        if let Some(known) = known {
+            self.index.remove(&key);
+            let flow = merge::ended(&known.show(0), flow, &self.learnt);
+            self.tell(|| Delta::Removed {
+                flow,
+                cause: RemovalCause::Destroyed { port_id },
+            });
+        }
+    }
+
+    /// The flow of this key, if it is the one of this id. One of another has ended, and nobody said so.
+    fn known(&mut self, key: &Key, id: Option<FlowId>) -> Option<Entry> {
+        let known = self.index.by_orig(key, Entry::clone)?;
+        if !differ(known.bare().id, id) {
+            return Some(known);
+        }
+        self.stats.unreported += 1;
+        self.replaced(&known);
+        None
+    }
+
+    fn replaced(&mut self, known: &Entry) {
+        self.index.remove(&known.key());
+        self.tell(|| Delta::Removed {
+            flow: known.show(0),
+            cause: RemovalCause::Replaced,
+        });
+    }
+
+    /// The flow is now as this says.
+    fn becomes(
+        &mut self,
+        before: Option<Entry>,
+        flow: Flow,
+        touched: u32,
+        is_lacking: bool,
+        now: Duration,
+    ) {
+        let key = Key::orig(&flow);
+        if self
+            .filter
+            .as_ref()
+            .is_some_and(|filter| !filter.matches(&flow))
+        {
+            if before.is_some() {
+                self.index.remove(&key);
+                self.tell(|| Delta::Removed {
+                    flow,
+                    cause: RemovalCause::Unmatched,
+                });
+            }
+            return;
+        }
+        if before.is_none() && self.index.len() >= self.limit {
+            return self.left_out(now);
+        }
+        let now = secs(now);
+        if is_lacking && !self.sync.is_listing() {
+            self.ask(&key, &flow);
+        }
+        let mut entry = Entry::new(flow, &mut self.names, now);
+        entry.seen = self.sync.number();
+        entry.touched = touched;
+        entry.is_lacking = is_lacking;
+        match before {
+            None => self.tell(|| Delta::Added(entry.show(now))),
+            Some(before) if !before.says_same_as(&entry) => self.tell(|| Delta::Updated {
+                before: before.show(now),
+                after: entry.show(now),
+            }),
+            Some(_) => {}
+        }
+        self.index.put(entry);
+    }
+
+    /// Remembers an end for as long as something older may come that tells of the flow.
+    fn bury(&mut self, key: Key, id: Option<FlowId>) {
+        if !self.sync.is_listing() && !self.asks.are_under_way() {
+            return;
+        }
+        if self.tombs.len() >= TOMBS {
+            self.sync.spoil();
+            return;
+        }
+        let round = self.round;
+        self.tombs.insert(key, Tomb { id, round });
+    }
+
+    /// Did the flow of this key and id end since that round began?
+    fn is_buried(&self, key: &Key, id: Option<FlowId>, since: u32) -> bool {
+        let tomb = self.tombs.get(key);
+        tomb.is_some_and(|tomb| tomb.round >= since && !differ(tomb.id, id))
+    }
+
+    fn exhume(&mut self) {
+        if !self.sync.is_listing() && !self.asks.are_under_way() {
+            self.tombs = HashMap::new();
+        }
+    }
+
+    fn lost(&mut self, lost: u64, now: Duration) {
+        self.stats.lost += lost;
+        self.status = self.status.with_lost(lost, now);
+        self.schedule.lost(now);
+        self.sync.lost(lost);
+    }
+
+    fn left_out(&mut self, now: Duration) {
+        self.stats.left_out += 1;
+        self.is_full = true;
+        self.status = self.status.with_lost(0, now);
+    }
+
+    fn tell(&mut self, delta: impl FnOnce() -> Delta) {
+        if let Some(deltas) = &mut self.deltas {
+            deltas.push_back(delta());
+        }
+    }
+}
+
+/// Are the two known, and not the same?
+fn differ(one: Option<FlowId>, other: Option<FlowId>) -> bool {
+    one.is_some() && other.is_some() && one != other
+}
+
+/// The mirror's clock in seconds.
+pub(super) fn secs(now: Duration) -> u32 {
+    u32::try_from(now.as_secs()).unwrap_or(u32::MAX)
+}

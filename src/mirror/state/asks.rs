@@ -1,0 +1,156 @@
+//! Flows to be asked for: those of which something is in doubt, and those whose time has passed.
+
+use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
+
+use super::{Entry, Flow, Key, RemovalCause, State, differ, secs};
+use crate::flow::FlowKey;
+use crate::mirror::delta::Delta;
+use crate::mirror::index::SHARDS;
+use crate::mirror::slab::CHUNK;
+
+/// So many wait at the most; the others are found again by the hand.
+const MOST: usize = 1 << 16;
+
+/// So many are asked for at a time.
+const AT_ONCE: usize = 1024;
+
+/// Each flow is looked at once in so many ticks.
+const TICKS: usize = 16;
+
+/// So many chunks are looked at in each.
+const FEW: usize = 64;
+
+#[derive(Debug, Default)]
+pub(super) struct Asks {
+    waiting: VecDeque<FlowKey>,
+    /// The keys of those that wait.
+    keys: HashSet<Key>,
+    /// The round under way.
+    round: Option<Round>,
+    /// The shard and chunk that the hand is at.
+    hand: (usize, usize),
+}
+
+/// A round of questions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::mirror) struct Round(u32);
+
+impl Asks {
+    pub(super) fn are_under_way(&self) -> bool {
+        self.round.is_some()
+    }
+
+    fn push(&mut self, key: Key, named: FlowKey) {
+        if self.waiting.len() < MOST && self.keys.insert(key) {
+            self.waiting.push_back(named);
+        }
+    }
+}
+
+impl State {
+    pub(super) fn ask(&mut self, key: &Key, flow: &Flow) {
+        self.asks
+            .push(*key, FlowKey::orig(flow.orig).zone(flow.zone));
+    }
+
+    /// Asks for a flow that is known.
+    pub(super) fn ask_of(&mut self, key: &Key) {
+        let flow = self.index.by_orig(key, |entry| entry.bare().clone());
+        if let Some(flow) = flow {
+            self.ask(key, &flow);
+        }
+    }
+
+    /// The flows to ask for now, if there are some and none are asked for.
+    pub(in crate::mirror) fn questions(&mut self) -> Option<(Round, Vec<FlowKey>)> {
+        if self.asks.are_under_way() || self.asks.waiting.is_empty() {
+            return None;
+        }
+        self.round += 1;
+        let round = Round(self.round);
+        self.asks.round = Some(round);
+        let many = self.asks.waiting.len().min(AT_ONCE);
+        let keys: Vec<FlowKey> = self.asks.waiting.drain(..many).collect();
+        for key in &keys {
+            self.asks.keys.remove(&Key::named(key));
+        }
+        self.stats.asked += keys.len() as u64;
+        Some((round, keys))
+    }
+
+    /// An answer. All events that were sent before it have been applied.
+    pub(in crate::mirror) fn answered(
+        &mut self,
+        round: Round,
+        key: &FlowKey,
+        flow: Option<Flow>,
+        now: Duration,
+    ) {
+        let key = flow.as_ref().map_or(Key::named(key), Key::orig);
+        let known = self.index.by_orig(&key, Entry::clone);
+        if let Some(known) = known.as_ref().filter(|known| known.touched >= round.0) {
+            if known.is_lacking {
+                self.ask(&key, &known.bare().clone());
+            }
+            return;
+        }
+        let Some(flow) = flow else {
+            if let Some(known) = self.index.remove(&key) {
+                self.stats.unreported += 1;
+                self.tell(|| Delta::Removed {
+                    flow: known.show(secs(now)),
+                    cause: RemovalCause::Gone,
+                });
+            }
+            return;
+        };
+        self.learnt.learn(&flow);
+        if self.is_buried(&key, flow.id, round.0) {
+            return;
+        }
+        match known {
+            Some(known) if differ(known.bare().id, flow.id) => {
+                self.stats.unreported += 1;
+                self.replaced(&known);
+                self.becomes(None, flow, 0, false, now);
+            }
+            // What a list under way has of it may be older than this.
+            known => self.becomes(known, flow, self.round, false, now),
+        }
+    }
+
+    /// There is no answer for this one: it is asked for again.
+    pub(in crate::mirror) fn unanswered(&mut self, key: FlowKey) {
+        self.asks.push(Key::named(&key), key);
+    }
+
+    /// The round is at its end.
+    pub(in crate::mirror) fn answers_ended(&mut self) {
+        self.asks.round = None;
+        self.exhume();
+    }
+
+    /// Looks at a part of the flows, for those that want to be asked for. To be called once a second.
+    pub(in crate::mirror) fn tick(&mut self, now: Duration) {
+        self.look_for_room();
+        let now = secs(now);
+        let chunks = FEW.max(self.index.len() / CHUNK / TICKS);
+        let is_listing = self.sync.is_listing();
+        for _ in 0..chunks {
+            let (shard, chunk) = self.asks.hand;
+            let (asks, recheck) = (&mut self.asks, self.recheck);
+            let is_there = self.index.chunk(shard, chunk, |entry| {
+                let is_old = recheck.is_some_and(|it| entry.heard.saturating_add(it) <= now);
+                if entry.deadline <= now || is_old || entry.is_lacking && !is_listing {
+                    let flow = entry.bare();
+                    asks.push(entry.key(), FlowKey::orig(flow.orig).zone(flow.zone));
+                }
+            });
+            self.asks.hand = match is_there {
+                true => (shard, chunk + 1),
+                false => ((shard + 1) % SHARDS, 0),
+            };
+        }
+    }
+}

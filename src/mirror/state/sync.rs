@@ -1,0 +1,191 @@
+//! Lists of the whole table: mark, and sweep.
+
+use std::time::Duration;
+
+use super::{Delta, Entry, Flow, Key, RemovalCause, State, Status, differ, merge, secs};
+use crate::mirror::delta::SyncCause;
+use crate::mirror::index::SHARDS;
+
+/// Where the last, or the present, list is at.
+#[derive(Debug, Default)]
+pub(super) struct Sync {
+    phase: Phase,
+    /// How many were begun.
+    number: u32,
+    /// The round that it began.
+    round: u32,
+    /// Were events lost since it began?
+    is_spoiled: bool,
+    /// What the next one is for.
+    cause: Option<SyncCause>,
+    /// How many were whole.
+    generation: u64,
+    swept: u64,
+}
+
+#[derive(Debug, Default)]
+enum Phase {
+    #[default]
+    Rest,
+    List,
+    /// The shard and chunk to sweep next.
+    Sweep(usize, usize),
+}
+
+impl Sync {
+    /// Can a flow still come that ended since it began?
+    pub(super) fn is_listing(&self) -> bool {
+        matches!(self.phase, Phase::List)
+    }
+
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
+    pub(super) fn spoil(&mut self) {
+        self.is_spoiled = true;
+    }
+
+    pub(super) fn lost(&mut self, lost: u64) {
+        self.is_spoiled = true;
+        let before = match self.cause {
+            Some(SyncCause::Lost { events }) => events,
+            _ => 0,
+        };
+        let events = before + lost;
+        self.cause = Some(SyncCause::Lost { events });
+    }
+}
+
+impl State {
+    /// A list begins.
+    pub(in crate::mirror) fn list_began(&mut self, now: Duration) {
+        self.schedule.began(now);
+        self.round += 1;
+        self.sync.number += 1;
+        self.sync.round = self.round;
+        self.sync.is_spoiled = false;
+        self.sync.swept = 0;
+        // It has again what was left out.
+        self.is_full = false;
+        self.sync.phase = Phase::List;
+        let cause = self.sync.cause.take().unwrap_or(SyncCause::Start);
+        self.stats.syncs += 1;
+        tracing::debug!(target: "ctnetlink", ?cause, "the mirror lists the table");
+        self.tell(|| Delta::SyncStarted { cause });
+    }
+
+    /// A flow that the list has.
+    pub(in crate::mirror) fn listed(&mut self, flow: Flow, now: Duration) {
+        self.learnt.learn(&flow);
+        let key = Key::orig(&flow);
+        if self.is_buried(&key, flow.id, self.sync.round) {
+            return;
+        }
+        let Some(known) = self.index.by_orig(&key, Entry::clone) else {
+            return self.becomes(None, flow, 0, false, now);
+        };
+        let is_other = differ(known.bare().id, flow.id);
+        if known.touched >= self.sync.round {
+            if !is_other {
+                let touched = known.touched;
+                let (flow, doubt) = merge::filled(&known.show(secs(now)), flow);
+                self.becomes(Some(known), flow, touched, doubt, now);
+                if doubt {
+                    self.ask_of(&key);
+                }
+            }
+        } else if is_other {
+            self.replaced(&known);
+            self.becomes(None, flow, 0, false, now);
+        } else {
+            self.becomes(Some(known), flow, 0, false, now);
+        }
+    }
+
+    /// The list is broken off.
+    pub(in crate::mirror) fn list_failed(&mut self, now: Duration) {
+        self.stats.sync_failures += 1;
+        self.schedule.has_failed(now);
+        self.sync.phase = Phase::Rest;
+        self.sync.cause.get_or_insert(SyncCause::Failed);
+        self.exhume();
+    }
+
+    /// The list is at its end, and all events that were sent until then have been applied.
+    pub(in crate::mirror) fn list_ended(&mut self) {
+        self.sync.phase = Phase::Sweep(0, 0);
+        self.exhume();
+    }
+
+    /// Removes some of what the list did not have; the last time, the mirror is in sync. Is it to
+    /// be called again?
+    pub(in crate::mirror) fn sweep(&mut self, now: Duration) -> bool {
+        let Phase::Sweep(shard, chunk) = self.sync.phase else {
+            return false;
+        };
+        if shard == SHARDS {
+            self.sync.phase = Phase::Rest;
+            self.swept(now);
+            return false;
+        }
+        let mut old = Vec::new();
+        let number = self.sync.number;
+        let is_there = self.index.chunk(shard, chunk, |entry| {
+            if entry.seen != number {
+                old.push(entry.key());
+            }
+        });
+        for key in old {
+            if let Some(entry) = self.index.remove(&key) {
+                self.stats.swept += 1;
+                self.sync.swept += 1;
+                self.tell(|| Delta::Removed {
+                    flow: entry.show(secs(now)),
+                    cause: RemovalCause::Swept,
+                });
+            }
+        }
+        self.sync.phase = match is_there {
+            true => Phase::Sweep(shard, chunk + 1),
+            false => Phase::Sweep(shard + 1, 0),
+        };
+        true
+    }
+
+    fn swept(&mut self, now: Duration) {
+        if self.sync.is_spoiled {
+            self.schedule.was_spoiled();
+            let lost = SyncCause::Lost { events: 0 };
+            self.sync.cause.get_or_insert(lost);
+            return;
+        }
+        self.schedule.done();
+        if self.is_full {
+            return;
+        }
+        self.sync.generation += 1;
+        let (generation, swept) = (self.sync.generation, self.sync.swept);
+        let flows = self.index.len();
+        self.status = Status::Synced {
+            generation,
+            since: now,
+        };
+        tracing::debug!(target: "ctnetlink", generation, flows, swept, "the mirror is in sync");
+        self.tell(|| Delta::Synced {
+            generation,
+            flows,
+            swept,
+        });
+    }
+
+    /// Is there room again for flows that were left out?
+    pub(super) fn look_for_room(&mut self) {
+        if self.is_full && self.index.len() < self.limit - self.limit / 8 {
+            self.is_full = false;
+            self.sync.is_spoiled = true;
+            self.sync.cause.get_or_insert(SyncCause::Room);
+            self.schedule.want();
+        }
+    }
+}
