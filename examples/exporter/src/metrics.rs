@@ -58,7 +58,7 @@ impl Page {
             is_node: self.compat == Some(Compat::Node),
             is_synced: self.is_healthy(),
             entries: self.reader.len() as u64,
-            queue: self.reader.backlog().ok(),
+            queue: self.reader.backlog(),
             mirror: numbers.mirror,
             flows: numbers.flows.clone().into_iter().collect(),
             removed: numbers.removed.clone().into_iter().collect(),

@@ -120,7 +120,7 @@ pub async fn connect(url: &str, args: &StreamArgs, name: &str) -> Result<Client>
     Ok(client)
 }
 
-type Ack = Pin<Box<dyn Future<Output = Result<PublishAck, PublishError>> + Send>>;
+type Ack = Pin<Box<dyn Future<Output = std::result::Result<PublishAck, PublishError>> + Send>>;
 
 /// Sends what the outbox has, in order, for as long as it is polled.
 pub struct Publisher {

@@ -116,12 +116,13 @@ impl Spool {
     pub fn save(mut self) -> u64 {
         let mut lost = self.lost;
         for waiting in self.memory.drain(..) {
-            match (waiting.segment, &mut self.disk) {
-                // The file has a copy.
-                (Some(segment), _) => segment.keep(),
-                (None, Some(disk)) if disk.append(&waiting.parcel).unwrap_or(false) => {}
-                _ => lost += 1,
+            // The file has a copy.
+            if let Some(segment) = waiting.segment {
+                segment.keep();
+                continue;
             }
+            let kept = self.disk.as_mut().map(|disk| disk.append(&waiting.parcel));
+            lost += u64::from(!matches!(kept, Some(Ok(true))));
         }
         if let Some(Err(error)) = self.disk.as_mut().map(Disk::flush) {
             tracing::warn!(%error, "the spool's directory cannot be written to");
