@@ -1,6 +1,7 @@
 //! Attributes of a request, as `nla_parse` takes them: the last of a type counts, unknown types and
 //! what is left at the end are skipped.
 
+use super::words::{Refusal, Words};
 use crate::wire::attr::align4;
 use crate::wire::uapi::*;
 
@@ -8,7 +9,7 @@ use crate::wire::uapi::*;
 const SLOTS: usize = 28;
 
 /// What the payload of an attribute has to be.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rule {
     Any,
     /// At least so many bytes.
@@ -22,6 +23,8 @@ pub(super) enum Rule {
     /// A string of at most so many bytes, and a NUL.
     String(usize),
     Refused,
+    /// A number of no bits but these.
+    Bits(u32),
 }
 
 use Rule::*;
@@ -93,7 +96,7 @@ pub(super) const EXPECT: &Policy = &[
     Min(4),
     String(15),
     Min(2),
-    Min(4),
+    Bits(7),
     Min(4),
     Nest,
     String(63),
@@ -102,7 +105,20 @@ pub(super) const EXPECT_NAT: &Policy = &[Any, Min(4), Nest];
 
 impl<'a> Attrs<'a> {
     /// Parses `bytes`; types beyond `last` are as unknown as those beyond the policy.
-    pub(super) fn parse(mut bytes: &'a [u8], policy: &Policy, last: u16) -> Result<Self, i32> {
+    pub(super) fn parse(bytes: &'a [u8], policy: &Policy, last: u16) -> Result<Self, i32> {
+        match Self::parse_with_words(bytes, policy, last) {
+            Ok((attrs, _)) => Ok(attrs),
+            Err(refusal) => Err(refusal.errno),
+        }
+    }
+
+    /// As [`parse`](Self::parse), with what the kernel says to it.
+    pub(super) fn parse_with_words(
+        mut bytes: &'a [u8],
+        policy: &Policy,
+        last: u16,
+    ) -> Result<(Self, Option<Words>), Refusal> {
+        let whole = bytes.len();
         let mut found = [None; SLOTS];
         while let Some(&[l0, l1, k0, k1]) = bytes.first_chunk() {
             let len = usize::from(u16::from_ne_bytes([l0, l1]));
@@ -113,13 +129,16 @@ impl<'a> Attrs<'a> {
             let number = usize::from(kind & NLA_TYPE_MASK);
             if let Some(rule) = policy.get(number).filter(|_| number <= usize::from(last)) {
                 if number > 0 {
-                    rule.check(payload)?;
+                    rule.check(payload).map_err(|errno| Refusal {
+                        errno,
+                        words: Some(Words::refusing(*rule, payload, whole - bytes.len())),
+                    })?;
                     found[number] = Some((payload, kind));
                 }
             }
             bytes = &bytes[align4(len).min(bytes.len())..];
         }
-        Ok(Self(found))
+        Ok((Self(found), (!bytes.is_empty()).then_some(Words::LEFTOVER)))
     }
 
     /// The attributes inside the one of this type.
@@ -186,6 +205,11 @@ impl Rule {
             String(most) if !payload[..len.min(most + 1)].contains(&0) => Err(EINVAL),
             String(most) if len > most + 1 => Err(ERANGE),
             Refused => Err(EINVAL),
+            Bits(bits) => match payload.first_chunk() {
+                Some(number) if u32::from_be_bytes(*number) & !bits == 0 => Ok(()),
+                Some(_) => Err(EINVAL),
+                None => Err(ERANGE),
+            },
             _ => Ok(()),
         }
     }

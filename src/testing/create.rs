@@ -2,6 +2,7 @@
 
 use super::attrs;
 use super::entry::*;
+use super::helper::Helper;
 use super::machine::{Machine, Message, Outcome};
 use super::tuple::{Tuple, WHOLE, Zone};
 use crate::wire::uapi::*;
@@ -54,7 +55,7 @@ impl Machine {
         let mut flow = self.blank(tuples, zone);
         if let Some(help) = given.nest(CTA_HELP, attrs::HELP)? {
             let name = help.string(CTA_HELP_NAME).ok_or(EINVAL)?;
-            if !self.has_helper(name, flow.protocol()) {
+            if !self.has_helper(name, &flow) {
                 return Err(EOPNOTSUPP);
             }
             let name = Some(name.to_vec());
@@ -85,7 +86,7 @@ impl Machine {
         }
         let taken = |tuple| self.table.find(tuple, zone).is_some();
         if flow.tuples.iter().any(taken) {
-            self.stats.insert_failed += 1;
+            // It is not counted: that is of packets.
             return Err(EEXIST);
         }
         self.stats.insert += 1;
@@ -143,8 +144,13 @@ impl Machine {
         }
     }
 
-    pub(super) fn has_helper(&self, name: &[u8], protocol: u8) -> bool {
+    pub(super) fn has_helper(&self, name: &[u8], flow: &Entry) -> bool {
+        self.helper(name, flow).is_some()
+    }
+
+    /// The helper of this name for flows like this.
+    pub(super) fn helper(&self, name: &[u8], flow: &Entry) -> Option<Helper> {
         let mut helpers = self.settings.helpers.iter();
-        helpers.any(|(known, of)| known == name && *of == protocol)
+        helpers.find(|helper| helper.is(name, flow)).copied()
     }
 }

@@ -25,10 +25,14 @@ const FN: u16 = 11;
 const NAT_DIR: u16 = 1;
 const NAT_TUPLE: u16 = 2;
 
+/// The port of who did it, and whether it wants to be told.
+type Cause = (u32, bool);
+
+/// Of time, and of the kernel itself.
+const NOBODY: Cause = (0, false);
+
 const USERSPACE: u32 = 4;
 const KNOWN_FLAGS: u32 = 7;
-/// What the helpers' policy gives an expectation.
-const LIFE: Duration = Duration::from_secs(300);
 const FUNCTIONS: [&[u8]; 2] = [b"nat-follow-master", b"sip"];
 
 #[derive(Debug, Clone)]
@@ -120,7 +124,11 @@ impl Machine {
         let master = self.table.get(master).ok_or(ENOENT)?;
         let help = master.help.as_ref().ok_or(EOPNOTSUPP)?;
         let class = given.u32(CLASS).unwrap_or(0);
-        if class > 0 {
+        let name = help.name.as_deref();
+        let helper = name.and_then(|name| self.helper(name, master));
+        let policies = helper.map_or(&[] as &[_], |helper| helper.policies);
+        let policy = policies.get(class as usize);
+        if helper.is_some() && policy.is_none() {
             return Err(EINVAL);
         }
         let flags = given.u32(FLAGS).unwrap_or(0);
@@ -132,19 +140,21 @@ impl Machine {
             return Err(EINVAL);
         }
         let nat = self.expect_nat(message)?;
-        help.name.as_ref().ok_or(EOPNOTSUPP)?;
+        let (most, seconds) = *policy.ok_or(EOPNOTSUPP)?;
         let master = master.id;
-        // The helpers take one at a time: the oldest makes room.
-        let older = self.expectations.iter().find(|(_, it)| it.master == master);
-        if let Some(number) = older.map(|(number, _)| *number) {
-            self.remove_expectation(number, 0);
+        // The oldest of those that the helper takes at a time makes room.
+        let same = |it: &Expectation| it.master == master && it.class == class;
+        let mut older = self.expectations.iter().filter(|(_, it)| same(it));
+        let oldest = older.next().map(|(number, _)| *number);
+        if let Some(number) = oldest.filter(|_| older.count() + 1 >= most) {
+            self.remove_expectation(number, NOBODY);
         }
         let expectation = Expectation {
             id: self.table.next_id(),
             master,
             tuple,
             mask: (mask.src, mask.src_part),
-            expires: self.clock + LIFE,
+            expires: self.clock + Duration::from_secs(seconds),
             zone,
             flags: flags & !USERSPACE,
             class,
@@ -157,7 +167,8 @@ impl Machine {
             .last_key_value()
             .map_or(0, |(last, _)| last + 1);
         self.expectations.insert(number, expectation.clone());
-        self.expect_event(&expectation, EXPECT_NEW, message.port);
+        let cause = (message.port, message.wants_echo());
+        self.expect_event(&expectation, EXPECT_NEW, cause);
         Ok(())
     }
 
@@ -210,7 +221,7 @@ impl Machine {
             let number = self.find_expectation(message, TUPLE)?.ok_or(ENOENT)?;
             let found = self.expectations.get(&number).ok_or(ENOENT)?;
             check_id(given, found.id)?;
-            self.remove_expectation(number, message.port);
+            self.remove_expectation(number, (message.port, message.wants_echo()));
             return Ok(Outcome::Done);
         }
         let name = given.string(HELP_NAME);
@@ -218,7 +229,7 @@ impl Machine {
         let met = all.filter(|(_, it)| name.is_none() || self.helper_of(it.master) == name);
         let met: Vec<u32> = met.map(|(number, _)| *number).collect();
         for number in met {
-            self.remove_expectation(number, message.port);
+            self.remove_expectation(number, (message.port, message.wants_echo()));
         }
         Ok(Outcome::Done)
     }
@@ -238,7 +249,7 @@ impl Machine {
             .filter(|(_, it)| it.master == master);
         let met: Vec<u32> = all.map(|(number, _)| *number).collect();
         for number in met {
-            self.remove_expectation(number, 0);
+            self.remove_expectation(number, NOBODY);
         }
     }
 
@@ -250,24 +261,24 @@ impl Machine {
             .filter(|(_, it)| it.expires <= clock);
         let met: Vec<u32> = all.map(|(number, _)| *number).collect();
         for number in met {
-            self.remove_expectation(number, 0);
+            self.remove_expectation(number, NOBODY);
         }
     }
 
-    fn remove_expectation(&mut self, number: u32, cause: u32) {
+    fn remove_expectation(&mut self, number: u32, cause: Cause) {
         if let Some(expectation) = self.expectations.remove(&number) {
             self.stats.expect_delete += 1;
             self.expect_event(&expectation, EXPECT_DESTROY, cause);
         }
     }
 
-    fn expect_event(&mut self, expectation: &Expectation, group: u32, cause: u32) {
+    fn expect_event(&mut self, expectation: &Expectation, group: u32, (port, echo): Cause) {
         let head = match group {
             EXPECT_NEW => (0x0200, IS_NEW),
             _ => (0x0202, 0),
         };
-        let bytes = self.show_expectation(expectation, head, (0, cause));
-        self.multicast(group, bytes, cause, false);
+        let bytes = self.show_expectation(expectation, head, (0, port));
+        self.multicast(group, bytes, port, echo);
     }
 
     /// `ctnetlink_exp_fill_info`.

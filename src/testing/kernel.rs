@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::builder::KernelBuilder;
 use super::faults::{AnswerFault, EventFault, RequestFault};
 use super::machine::Machine;
+use super::socket::FakeSocket;
 use crate::error::Result;
 use crate::flow::{Flow, FlowId, FlowKey};
 
@@ -79,6 +80,11 @@ impl Kernel {
     /// Moves the clock. Flows whose time has come end, each at its own time.
     pub fn advance(&self, by: Duration) {
         self.with(|machine| machine.advance(by));
+    }
+
+    /// A socket on this kernel, for what speaks netlink by bytes and not through this crate.
+    pub fn socket(&self) -> FakeSocket {
+        FakeSocket::open(self)
     }
 
     /// Orders a fault for the `nth` datagram of requests from now on; 0 is the next.

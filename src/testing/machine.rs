@@ -7,11 +7,13 @@ use super::attrs::{self, Attrs};
 use super::entry::Now;
 use super::expectation::Expectation;
 use super::faults::Faults;
+use super::helper::Helper;
 use super::port::{ACK, Port};
 use super::release::{FilteredFlush, Release};
 use super::stats::CpuStats;
 use super::table::Table;
 use super::tuple::Zone;
+use super::words::{Refusal, Words};
 use crate::wire::attr::{Writer, align4};
 use crate::wire::uapi::*;
 
@@ -32,7 +34,7 @@ pub(super) struct Settings {
     pub(super) label_rule: bool,
     pub(super) events: u8,
     pub(super) max_flows: u32,
-    pub(super) helpers: Vec<(Vec<u8>, u8)>,
+    pub(super) helpers: Vec<Helper>,
 }
 
 #[derive(Debug)]
@@ -81,13 +83,6 @@ pub(super) enum Outcome {
 
 impl Machine {
     pub(super) fn new(release: Release) -> Self {
-        let helpers = [
-            ("ftp", IPPROTO_TCP),
-            ("sip", IPPROTO_UDP),
-            ("sip", IPPROTO_TCP),
-            ("tftp", IPPROTO_UDP),
-            ("irc", IPPROTO_TCP),
-        ];
         Self {
             settings: Settings {
                 accounting: false,
@@ -95,7 +90,7 @@ impl Machine {
                 label_rule: false,
                 events: release.events,
                 max_flows: 262_144,
-                helpers: helpers.map(|(name, proto)| (name.into(), proto)).into(),
+                helpers: Helper::KNOWN.to_vec(),
             },
             release,
             clock: Duration::ZERO,
@@ -121,28 +116,35 @@ impl Machine {
             if std::mem::take(&mut is_first) {
                 // Rights are looked at once: nobody answers the others.
                 if self.faults.is_denied() {
-                    return self.acknowledge(port, message, EPERM);
+                    return self.acknowledge(port, message, EPERM, None);
                 }
                 if header.kind == BATCH_BEGIN {
-                    return self.acknowledge(port, message, EOPNOTSUPP);
+                    return self.acknowledge(port, message, EOPNOTSUPP, None);
                 }
             }
             let asked = header.flags & NLM_F_REQUEST != 0 && header.kind >= NLMSG_MIN_TYPE;
+            let mut words = None;
             let outcome = match asked {
-                true => self.act(port, header, message),
+                true => self.act(port, header, message, &mut words),
                 false => Ok(Outcome::Done),
             };
             match outcome {
                 Ok(Outcome::Dumping) => {}
                 Ok(Outcome::Done) if header.flags & NLM_F_ACK == 0 => {}
-                Ok(Outcome::Done) => self.acknowledge(port, message, 0),
-                Err(errno) => self.acknowledge(port, message, errno),
+                Ok(Outcome::Done) => self.acknowledge(port, message, 0, words),
+                Err(errno) => self.acknowledge(port, message, errno, words),
             }
             datagram = &datagram[align4(message.len()).min(datagram.len())..];
         }
     }
 
-    fn act(&mut self, port: u32, header: Header, message: &[u8]) -> Result<Outcome, i32> {
+    fn act(
+        &mut self,
+        port: u32,
+        header: Header,
+        message: &[u8],
+        words: &mut Option<Words>,
+    ) -> Result<Outcome, i32> {
         let Some(&[.., family, version, _, _]) = message.first_chunk::<HEADERS>() else {
             return Ok(Outcome::Done);
         };
@@ -157,6 +159,12 @@ impl Machine {
             0x0104..=0x0107 | 0x0203 => &[],
             _ => &message[HEADERS..],
         };
+        let attrs = Attrs::parse_with_words(attributes, policy, last);
+        let (attrs, said) = attrs.map_err(|Refusal { errno, words: said }| {
+            *words = said;
+            errno
+        })?;
+        *words = said;
         let message = Message {
             kind: header.kind,
             flags: header.flags,
@@ -164,7 +172,7 @@ impl Machine {
             family,
             version,
             port,
-            attrs: Attrs::parse(attributes, policy, last)?,
+            attrs,
         };
         match header.kind {
             IPCTNL_MSG_CT_NEW => self.new_flow(&message),
@@ -181,12 +189,16 @@ impl Machine {
     }
 
     /// `netlink_ack`.
-    fn acknowledge(&mut self, port: u32, message: &[u8], errno: i32) {
+    fn acknowledge(&mut self, port: u32, message: &[u8], errno: i32, words: Option<Words>) {
         let Some(options) = self.ports.get(&port).map(|port| port.options) else {
             return;
         };
+        let words = words.filter(|_| options.ext_ack);
         let capped = errno == 0 || options.cap_ack;
-        let flags = if capped { NLM_F_CAPPED } else { 0 };
+        let mut flags = if capped { NLM_F_CAPPED } else { 0 };
+        if words.is_some() {
+            flags |= NLM_F_ACK_TLVS;
+        }
         let seq = split(message).map_or(0, |(header, _)| header.seq);
         let echoed = if capped {
             &message[..NLMSG_HEADER]
@@ -196,6 +208,10 @@ impl Machine {
         let bytes = frame(NLMSG_ERROR, flags, seq, port, |out| {
             out.extend_from_slice(&(-errno).to_ne_bytes());
             out.extend_from_slice(echoed);
+            if let Some(words) = words {
+                out.resize(align4(out.len()), 0);
+                words.write(HEADERS, &mut Writer(out));
+            }
         });
         let truesize = ACK + (bytes.len() - 36);
         self.answer(port, bytes, truesize);

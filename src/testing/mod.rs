@@ -54,6 +54,7 @@ mod events;
 mod expectation;
 mod faults;
 mod filter;
+mod helper;
 mod kernel;
 mod machine;
 mod nat;
@@ -66,11 +67,12 @@ mod stats;
 mod table;
 mod tuple;
 mod update;
+mod words;
 
 pub use builder::KernelBuilder;
 pub use faults::{AnswerFault, EventFault, RequestFault};
 pub use kernel::Kernel;
-pub(crate) use socket::FakeSocket;
+pub use socket::FakeSocket;
 
 #[cfg(test)]
 mod tests;

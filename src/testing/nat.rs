@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use super::attrs::{self, Attrs};
 use super::entry::*;
 use super::machine::Machine;
+use super::release::Release;
 use super::tuple::Tuple;
 use crate::wire::uapi::*;
 
@@ -57,9 +58,14 @@ impl Machine {
 
     /// `get_unique_tuple`. Where the kernel takes a port by chance, this takes the first.
     fn unique(&self, flow: &Entry, current: Tuple, side: Side, range: &Range) -> Tuple {
-        let is_free = |tuple: &Tuple| self.table.find(&tuple.inverse(), flow.zone).is_none();
+        let is_free = |tuple: &Tuple| {
+            let taken = self.table.find(&tuple.inverse(), flow.zone).is_some();
+            let found = &self.stats.found;
+            found.set(found.get().wrapping_add(taken.into()));
+            !taken
+        };
         if side == Side::Source {
-            if range.has(&current) {
+            if range.has(&self.release, &current) {
                 if is_free(&current) {
                     return current;
                 }
@@ -74,7 +80,7 @@ impl Machine {
         match &range.ports {
             Some(ports) => {
                 let own = *side.part(&mut tuple);
-                let fits = ports.contains(&own) || !has_parts(tuple.protocol);
+                let fits = ports.contains(&own) || !self.release.translates_parts(tuple.protocol);
                 if fits && (ports.start() == ports.end() || is_free(&tuple)) {
                     return tuple;
                 }
@@ -83,7 +89,7 @@ impl Machine {
             None => {}
         }
         let ports = match (&range.ports, side) {
-            _ if !has_parts(tuple.protocol) => return tuple,
+            _ if !self.release.translates_parts(tuple.protocol) => return tuple,
             (Some(ports), _) => ports.clone(),
             (None, Side::Destination) => return tuple,
             (None, Side::Source) => match tuple.src_part {
@@ -120,7 +126,7 @@ impl Machine {
                 src_part: translated.src_part,
                 ..current
             };
-            range.has(&tuple).then_some(tuple)
+            range.has(&self.release, &tuple).then_some(tuple)
         })
     }
 }
@@ -183,7 +189,7 @@ impl Range {
     }
 
     /// `nf_in_range`, of the source.
-    fn has(&self, tuple: &Tuple) -> bool {
+    fn has(&self, release: &Release, tuple: &Tuple) -> bool {
         let address = self
             .addresses
             .as_ref()
@@ -192,20 +198,6 @@ impl Range {
             .ports
             .as_ref()
             .is_none_or(|it| it.contains(&tuple.src_part));
-        address && (port || !has_parts(tuple.protocol))
+        address && (port || !release.has_parts(tuple.protocol))
     }
-}
-
-fn has_parts(protocol: u8) -> bool {
-    matches!(
-        protocol,
-        IPPROTO_ICMP
-            | IPPROTO_ICMPV6
-            | IPPROTO_TCP
-            | IPPROTO_UDP
-            | IPPROTO_UDPLITE
-            | IPPROTO_DCCP
-            | IPPROTO_SCTP
-            | IPPROTO_GRE
-    )
 }

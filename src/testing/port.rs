@@ -21,6 +21,7 @@ const SEND_OVERHEAD: usize = 32;
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Options {
     pub(super) cap_ack: bool,
+    pub(super) ext_ack: bool,
     pub(super) no_enobufs: bool,
 }
 

@@ -122,6 +122,17 @@ impl Release {
             _ => false,
         }
     }
+
+    /// Does a translation change more than the addresses? Of GRE it does for PPTP alone.
+    pub(super) fn translates_parts(&self, protocol: u8) -> bool {
+        protocol != crate::wire::uapi::IPPROTO_GRE && self.has_parts(protocol)
+    }
+
+    /// Has it what a range of ports is compared with: ports, a key, an id?
+    pub(super) fn has_parts(&self, protocol: u8) -> bool {
+        use crate::wire::uapi::*;
+        matches!(protocol, IPPROTO_ICMP | IPPROTO_ICMPV6) || self.has_ports(protocol)
+    }
 }
 
 /// The release after which the rules of this crate's model are not known.

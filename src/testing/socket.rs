@@ -13,9 +13,13 @@ use crate::wire::uapi::*;
 /// What the kernel is assumed to be received into: no more fits into a datagram of a dump.
 const BUFFER: usize = 32 * 1024;
 
-/// A socket of a [`Kernel`], connected and bound. Dropping it closes it.
+/// A socket of a [`Kernel`], as `NETLINK_NETFILTER` gives it: [`Kernel::socket`]. Dropping it closes
+/// it.
+///
+/// Errors and acknowledgments come short (`NETLINK_CAP_ACK`), with the kernel's words where it has
+/// some (`NETLINK_EXT_ACK`).
 #[derive(Debug)]
-pub(crate) struct FakeSocket {
+pub struct FakeSocket {
     kernel: Kernel,
     port: u32,
 }
@@ -27,6 +31,7 @@ impl FakeSocket {
             machine.last_port += 1;
             let mut port = Port::default();
             port.options.cap_ack = true;
+            port.options.ext_ack = true;
             machine.ports.insert(machine.last_port, port);
             machine.last_port
         });
@@ -44,7 +49,13 @@ impl FakeSocket {
         })
     }
 
-    pub(crate) fn send(&self, datagram: &[u8]) -> io::Result<()> {
+    /// Sends a datagram of requests, on which the kernel has acted when this returns.
+    ///
+    /// # Errors
+    ///
+    /// `EMSGSIZE` where it is longer than the send queue, and what is ordered by
+    /// [`Kernel::on_request`].
+    pub fn send(&self, datagram: &[u8]) -> io::Result<()> {
         let failed = |errno| Err(io::Error::from_raw_os_error(errno));
         if datagram.len() > self.with(|port| port.send_room()) {
             return failed(EMSGSIZE);
@@ -93,7 +104,13 @@ impl FakeSocket {
         }
     }
 
-    pub(crate) fn receive_now(&self) -> io::Result<Vec<u8>> {
+    /// Receives a datagram that is there.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) where there is none, and `ENOBUFS` once where some
+    /// have found no room in the queue.
+    pub fn receive_now(&self) -> io::Result<Vec<u8>> {
         self.kernel.with(|machine| {
             let Some(port) = machine.ports.get_mut(&self.port) else {
                 return Err(io::ErrorKind::WouldBlock.into());
@@ -161,7 +178,12 @@ impl FakeSocket {
         self.with(|port| port.drops)
     }
 
-    pub(crate) fn join_group(&self, group: u32) -> io::Result<()> {
+    /// Hears a multicast group from now on, by its number (`NFNLGRP_CONNTRACK_NEW` is 1).
+    ///
+    /// # Errors
+    ///
+    /// `EPERM` where the right has been taken away.
+    pub fn join_group(&self, group: u32) -> io::Result<()> {
         self.check_right()?;
         self.with(|port| port.groups |= bit(group));
         Ok(())

@@ -1,5 +1,7 @@
 //! Statistics.
 
+use std::cell::Cell;
+
 use super::dump::What;
 use super::machine::{Machine, Message, Outcome, netfilter};
 use crate::wire::uapi::*;
@@ -7,8 +9,9 @@ use crate::wire::uapi::*;
 /// The counters of the only CPU.
 #[derive(Debug, Default)]
 pub(super) struct CpuStats {
+    /// How often a translation found a tuple taken.
+    pub(super) found: Cell<u32>,
     pub(super) insert: u32,
-    pub(super) insert_failed: u32,
     pub(super) expect_new: u32,
     pub(super) expect_create: u32,
     pub(super) expect_delete: u32,
@@ -18,7 +21,6 @@ pub(super) struct CpuStats {
 const FOUND: u16 = 2;
 const INVALID: u16 = 4;
 const INSERT: u16 = 8;
-const INSERT_FAILED: u16 = 9;
 
 impl Machine {
     /// One message, without an end.
@@ -57,8 +59,8 @@ impl Machine {
         netfilter((0x0104, NLM_F_MULTI), ids, (AF_UNSPEC, 0), |w| {
             for kind in sent {
                 let value = match kind {
+                    FOUND => self.stats.found.get(),
                     INSERT => self.stats.insert,
-                    INSERT_FAILED => self.stats.insert_failed,
                     _ => 0,
                 };
                 w.put(kind, &value);

@@ -62,7 +62,8 @@ impl Machine {
     /// `ctnetlink_change_helper`.
     fn change_helper(&mut self, number: u64, given: &Attrs<'_>) -> Result<(), i32> {
         let flow = self.table.get(number).ok_or(ENOENT)?;
-        let (id, protocol) = (flow.id, flow.protocol());
+        let id = flow.id;
+        let is_known = |name| self.has_helper(name, flow);
         let help = given.nest(CTA_HELP, attrs::HELP)?.ok_or(EINVAL)?;
         let name = help.string(CTA_HELP_NAME).ok_or(EINVAL)?;
         let own = flow.help.as_ref().map(|help| help.name.as_deref());
@@ -81,7 +82,7 @@ impl Machine {
             return Ok(());
         }
         match own {
-            _ if !self.has_helper(name, protocol) => Err(EOPNOTSUPP),
+            _ if !is_known(name) => Err(EOPNOTSUPP),
             None => Err(EOPNOTSUPP),
             Some(own) if own == Some(name) => Ok(()),
             Some(_) => Err(EBUSY),

@@ -17,14 +17,16 @@ mod lanes;
 mod matching;
 mod polled;
 mod right;
+mod scenarios;
 mod verbs;
 
 use std::future::Future;
 use std::process::{Command, ExitCode};
 use std::{env, io};
 
-use libtest_mimic::{Arguments, Completion, Trial};
+use libtest_mimic::{Completion, Trial};
 
+use support::harness::Asked;
 use support::namespace;
 
 /// Set in a process that exists for one test.
@@ -34,7 +36,7 @@ fn main() -> ExitCode {
     if verbs::rights::is_stranger() {
         return verbs::rights::stranger();
     }
-    let arguments = Arguments::from_args();
+    let asked = Asked::from_args();
     // First of all, while the process has one thread.
     let obstacle = namespace::enter().err();
     let trials = verbs::tests()
@@ -44,7 +46,8 @@ fn main() -> ExitCode {
         .chain(matching::tests())
         .chain(bulk::tests())
         .chain(beside::tests())
-        .chain(events::tests());
+        .chain(events::tests())
+        .chain(scenarios::tests());
     let trials = match obstacle {
         None => trials.collect(),
         Some(reason) if is_strict() => vec![Trial::test("namespaces", || Err(reason.into()))],
@@ -53,7 +56,7 @@ fn main() -> ExitCode {
             trials.map(|trial| trial.with_ignored_flag(true)).collect()
         }
     };
-    libtest_mimic::run(&arguments, trials).exit_code()
+    asked.run(trials)
 }
 
 /// May no test be skipped?

@@ -28,12 +28,13 @@ mod xml;
 use std::future::Future;
 use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::Trial;
 
+use support::harness::Asked;
 use support::namespace;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
+    let asked = Asked::from_args();
     let strict = std::env::var_os("CTNETLINK_TEST_STRICT").is_some_and(|value| value == "1");
     // First of all, while the process has one thread.
     let obstacle = namespace::enter().and_then(|()| tool::installed()).err();
@@ -42,8 +43,7 @@ fn main() -> ExitCode {
     }
     let skip = obstacle.is_some() && !strict;
     let trials = trials(obstacle).into_iter();
-    let trials = trials.map(|trial| trial.with_ignored_flag(skip)).collect();
-    libtest_mimic::run(&arguments, trials).exit_code()
+    asked.run(trials.map(|trial| trial.with_ignored_flag(skip)).collect())
 }
 
 macro_rules! all {

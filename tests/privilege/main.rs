@@ -15,20 +15,21 @@ mod verbs;
 
 use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Completion, Trial};
+use libtest_mimic::{Completion, Trial};
 
 use place::Place;
+use support::harness::Asked;
 
 fn main() -> ExitCode {
     if own::is_inside() {
         return own::inside();
     }
-    let arguments = Arguments::from_args();
+    let asked = Asked::from_args();
     let place = Place::find();
     eprintln!("privilege: this is {place}");
     let mut trials = trials(place);
     trials.extend(own::tests(place));
-    libtest_mimic::run(&arguments, trials).exit_code()
+    asked.run(trials)
 }
 
 /// What every level either may or may not do.

@@ -5,6 +5,7 @@
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
 pub mod count;
+pub mod harness;
 pub mod link;
 pub mod namespace;
 pub mod nft;

@@ -1,0 +1,94 @@
+//! The fake kernel is held against the running one: sequences of requests by chance are sent to both,
+//! and what both answer, and tell their listeners, is the same byte for byte, but for ids and times.
+
+mod bytes;
+mod dice;
+mod requests;
+mod sides;
+
+use std::fs;
+
+use libtest_mimic::{Completion, Trial};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, FileFailurePersistence, TestError, TestRunner};
+
+use crate::support::{namespace, nft};
+use dice::Dice;
+use requests::Request;
+use sides::{Answers, Fake, Real, Side};
+
+/// Some seconds: most of it are the flushes, which walk the table of the whole machine.
+const CASES: u32 = 60;
+/// Requests of one case.
+const LENGTH: usize = 40;
+/// What one request is made of.
+const BYTES: usize = 48;
+
+pub(crate) fn tests() -> Vec<Trial> {
+    let trial = Trial::ignorable_test("scenarios::the_fake_answers_as_the_kernel", || {
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+        // The rules of other releases are held against their kernels by the tests of those.
+        if !release.starts_with("6.18.") {
+            return Ok(Completion::ignored_with(format!(
+                "the fake is held against 6.18; this is {release}"
+            )));
+        }
+        namespace::isolated(answer_alike);
+        Ok(Completion::Completed)
+    });
+    vec![trial]
+}
+
+fn answer_alike() {
+    let _labels = nft::labels().expect("a rule that uses labels");
+    let config = Config {
+        cases: CASES,
+        // Each try walks the table, twice at least.
+        max_shrink_iters: 300,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
+        ..Config::default()
+    };
+    let (real, fake) = (Real::open(), Fake::open());
+    let case = vec(vec(any::<u8>(), BYTES), 1..LENGTH);
+    TestRunner::new(config)
+        .run(&case, |case| {
+            compare(&real, &fake, &case).map_err(TestCaseError::fail)
+        })
+        // The bytes of the case say nothing: the message is of the shortest.
+        .unwrap_or_else(|failed| match failed {
+            TestError::Fail(reason, _) => panic!("{reason}"),
+            TestError::Abort(reason) => panic!("{reason}"),
+        });
+}
+
+/// Sends the requests of a case to both, until they differ.
+fn compare(real: &dyn Side, fake: &dyn Side, case: &[Vec<u8>]) -> Result<(), String> {
+    real.clear();
+    fake.clear();
+    let mut asked = Vec::new();
+    for (number, bytes) in (1..).zip(case) {
+        let request = Request::by(&mut Dice::new(bytes), number);
+        asked.push(format!("{request:?}"));
+        let [expected, found] = [ask(real, &request), ask(fake, &request)];
+        if expected != found {
+            let asked = asked.join("\n");
+            return Err(format!(
+                "{asked}\nthe kernel:\n{expected}\nthe fake:\n{found}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What one side answers. A request that names an object by its id asks for that first: ids are each
+/// side's own.
+fn ask(side: &dyn Side, request: &Request) -> Answers {
+    let id = request.lookup().and_then(|lookup| {
+        let answers = side.exchange(&lookup);
+        bytes::id(answers.first()?)
+    });
+    let datagram = request.datagram(id);
+    let answers = side.exchange(&datagram);
+    Answers::of(request, answers, side.heard())
+}

@@ -1,0 +1,631 @@
+//! Requests by chance: of few flows, so that they meet.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::bytes::{self, Attrs, message};
+use super::dice::Dice;
+
+const REQUEST: u16 = 1;
+const ACK: u16 = 4;
+const ECHO: u16 = 8;
+const DUMP: u16 = 0x300;
+const EXCL: u16 = 0x200;
+const CREATE: u16 = 0x400;
+
+const NEW: u16 = 0x0100;
+const GET: u16 = 0x0101;
+const DELETE: u16 = 0x0102;
+const GET_CTRZERO: u16 = 0x0103;
+const EXP_NEW: u16 = 0x0200;
+const EXP_GET: u16 = 0x0201;
+const EXP_DELETE: u16 = 0x0202;
+
+/// `CTA_ID`, `CTA_EXPECT_ID`.
+const IDS: [u16; 2] = [12, 5];
+
+/// One request. What names an object by its id gets that of each side's own.
+#[derive(Clone)]
+pub(super) struct Request {
+    kind: u16,
+    flags: u16,
+    seq: u32,
+    family: u8,
+    version: u8,
+    attrs: Attrs,
+    /// The attributes that the object is looked up by for its id, and whether that is then another.
+    by_id: Option<(Attrs, bool)>,
+    /// How many bytes are missing at its end.
+    cut: usize,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            kind,
+            flags,
+            family,
+            version,
+            ..
+        } = self;
+        write!(
+            f,
+            "request {kind:04x} flags {flags:03x} family {family} version {version}"
+        )?;
+        if let Some((_, another)) = &self.by_id {
+            let whose = if *another { "another's" } else { "its" };
+            write!(f, ", by {whose} id")?;
+        }
+        if self.cut > 0 {
+            write!(f, ", less {} bytes", self.cut)?;
+        }
+        bytes::each(&self.attrs.0, |kind, payload| {
+            // Nothing is said of a line that cannot be written.
+            let _ = write!(f, "\n    {kind}: {payload:02x?}");
+        });
+        Ok(())
+    }
+}
+
+impl Request {
+    pub(super) fn by(dice: &mut Dice<'_>, seq: u32) -> Self {
+        let mut request = Self {
+            kind: NEW,
+            flags: REQUEST | ACK,
+            seq,
+            family: if dice.once_in(4) { 10 } else { 2 },
+            version: dice.below(2),
+            attrs: Attrs::default(),
+            by_id: None,
+            cut: 0,
+        };
+        match dice.below(16) {
+            0..=4 => request.create(dice),
+            5 | 6 => request.update(dice),
+            7 => request.get(dice),
+            8 => request.delete(dice),
+            9 => request.flush(dice),
+            10 => request.dump(dice),
+            11 => request.statistics(dice),
+            12 | 13 => request.expect(dice),
+            14 => request.about_expectations(dice),
+            _ => request.odd(dice),
+        }
+        if dice.once_in(8) {
+            request.flags &= !ACK;
+        }
+        if dice.once_in(6) && !request.is_walk() {
+            request.flags |= ECHO;
+        }
+        request
+    }
+
+    /// Does its answer show several objects, in the order of the kernel's table?
+    pub(super) fn is_walk(&self) -> bool {
+        let dumps = ![NEW, EXP_NEW].contains(&self.kind) && self.flags & DUMP != 0;
+        dumps || [DELETE, EXP_DELETE].contains(&self.kind)
+    }
+
+    /// The request for what the id is of.
+    pub(super) fn lookup(&self) -> Option<Vec<u8>> {
+        let (attrs, _) = self.by_id.as_ref()?;
+        let kind = self.kind & 0xff00 | GET & 0xff;
+        Some(self.message(kind, REQUEST, attrs))
+    }
+
+    pub(super) fn datagram(&self, id: Option<[u8; 4]>) -> Vec<u8> {
+        let mut attrs = self.attrs.clone();
+        if let (Some((_, another)), Some(mut id)) = (&self.by_id, id) {
+            id[0] ^= u8::from(*another);
+            attrs.put(IDS[usize::from(self.kind >> 9)], &id);
+        }
+        self.message(self.kind, self.flags, &attrs)
+    }
+
+    fn message(&self, kind: u16, flags: u16, attrs: &Attrs) -> Vec<u8> {
+        let mut body = vec![self.family, self.version, 0, 0];
+        body.extend_from_slice(&attrs.0);
+        body.truncate(body.len() - self.cut.min(body.len()));
+        message(kind, flags, self.seq, &body)
+    }
+
+    fn create(&mut self, dice: &mut Dice<'_>) {
+        self.flags |= dice.one_of(&[CREATE | EXCL, CREATE, CREATE, EXCL]);
+        let tuple = Tuple::by(dice, self.family);
+        self.attrs.nest(1, |w| tuple.write(w));
+        let reply = match dice.below(8) {
+            0..=5 => tuple.inverse(),
+            _ => Tuple::by(dice, self.family),
+        };
+        if !dice.once_in(30) {
+            self.attrs.nest(2, |w| reply.write(w));
+        }
+        if !dice.once_in(30) {
+            // Far from the borders of hundreds; that of zero seconds ends at some time.
+            let seconds = dice.one_of(&[600, 1200, 432_000, u32::MAX]);
+            self.attrs.u32(7, seconds);
+        }
+        if dice.once_in(3) {
+            self.helper(dice);
+        }
+        if dice.once_in(4) {
+            self.translation(dice, tuple);
+        }
+        if dice.once_in(8) {
+            let master = Tuple::by(dice, self.family);
+            self.attrs.nest(14, |w| master.write(w));
+        }
+        self.changes(dice);
+        self.zone(dice);
+    }
+
+    fn update(&mut self, dice: &mut Dice<'_>) {
+        self.key(dice);
+        if dice.once_in(3) {
+            self.attrs.u32(7, dice.one_of(&[600, 1200, 3600]));
+        }
+        if dice.once_in(4) {
+            self.helper(dice);
+        }
+        if dice.once_in(20) {
+            self.translation(dice, Tuple::by(&mut Dice::new(&[]), self.family));
+        }
+        self.changes(dice);
+        self.zone(dice);
+    }
+
+    fn changes(&mut self, dice: &mut Dice<'_>) {
+        if dice.once_in(3) {
+            let status = dice.one_of(&[
+                8, 0xa, 0xc, 0xe, 0x408, 0x40e, 0x2008, 0xffff, 0, 9, 0x208, 0x1f0f8,
+            ]);
+            self.attrs.u32(3, status);
+        }
+        if dice.once_in(3) {
+            self.mark(dice);
+        }
+        if dice.once_in(4) {
+            self.labels(dice);
+        }
+        if dice.once_in(4) {
+            self.protoinfo(dice);
+        }
+        if dice.once_in(8) {
+            for kind in [15, 16] {
+                self.numbers(dice, kind);
+            }
+        }
+        if dice.once_in(8) {
+            self.numbers(dice, 24);
+        }
+        if dice.once_in(25) {
+            // What is not to be sent, is ignored, or is of no kernel.
+            let kind = dice.one_of(&[9, 11, 12, 20, 26, 27, 28, 60]);
+            self.attrs.put(kind, &[0; 8]);
+        }
+        if dice.once_in(25) {
+            // What is too short.
+            let kind = dice.one_of(&[1, 3, 4, 7, 8, 18, 21, 22, 27]);
+            self.attrs.put(kind, &[0; 3][..usize::from(dice.below(4))]);
+        }
+    }
+
+    fn mark(&mut self, dice: &mut Dice<'_>) {
+        if !dice.once_in(6) {
+            self.attrs.u32(8, dice.one_of(&[0, 1, 2, 0xff00, u32::MAX]));
+        }
+        if dice.once_in(3) {
+            self.attrs.u32(21, dice.one_of(&[0, 1, 0xff, u32::MAX]));
+        }
+    }
+
+    fn labels(&mut self, dice: &mut Dice<'_>) {
+        let bytes: Vec<u8> = (0..5).flat_map(|_| dice.u32().to_be_bytes()).collect();
+        let length = usize::from(dice.one_of(&[16, 16, 8, 4, 0, 3, 20_u8]));
+        self.attrs.put(22, &bytes[..length]);
+        if dice.once_in(2) {
+            let mask = if dice.once_in(8) { 4 } else { length };
+            self.attrs.put(23, &[0xf0; 20][..mask]);
+        }
+    }
+
+    fn protoinfo(&mut self, dice: &mut Dice<'_>) {
+        let tcp = !dice.once_in(4);
+        self.attrs.nest(4, |w| {
+            w.nest(if tcp { 1 } else { 3 }, |w| {
+                if tcp {
+                    for (kind, limit) in [(1, 11), (2, 16), (3, 16)] {
+                        if dice.once_in(2) {
+                            w.put(kind, &[dice.below(limit)]);
+                        }
+                    }
+                    for kind in [4, 5] {
+                        if dice.once_in(2) {
+                            w.put(kind, &[dice.below(255), dice.one_of(&[0xff, 0x0b, 0])]);
+                        }
+                    }
+                } else {
+                    w.put(1, &[dice.below(10)]);
+                    w.u32(2, dice.u32());
+                    if !dice.once_in(8) {
+                        w.u32(3, dice.u32());
+                    }
+                }
+            });
+        });
+    }
+
+    fn numbers(&mut self, dice: &mut Dice<'_>, kind: u16) {
+        let all = !dice.once_in(8);
+        self.attrs.nest(kind, |w| {
+            w.u32(1, dice.u32());
+            w.u32(2, dice.u32());
+            if all {
+                w.u32(3, dice.u32());
+            }
+        });
+    }
+
+    fn helper(&mut self, dice: &mut Dice<'_>) {
+        let name = dice.one_of(&[
+            "ftp",
+            "ftp",
+            "tftp",
+            "sip",
+            "irc",
+            "",
+            "nobody",
+            "a name that is too long",
+        ]);
+        let name: Vec<u8> = name.bytes().chain([0]).collect();
+        let named = !dice.once_in(20);
+        self.attrs.nest(5, |w| {
+            if named {
+                w.put(1, &name);
+            }
+        });
+    }
+
+    /// To one address and one port: of several the kernel takes one by chance.
+    fn translation(&mut self, dice: &mut Dice<'_>, tuple: Tuple) {
+        for kind in [6, 13] {
+            if dice.once_in(2) {
+                continue;
+            }
+            let address = dice.below(3) + 1;
+            let port = dice.one_of(&[1, 5000, 5001_u16]);
+            self.attrs.nest(kind, |w| {
+                if tuple.family == 2 {
+                    w.put(1, &tuple.address(address));
+                } else {
+                    w.put(4, &tuple.address(address));
+                }
+                w.nest(3, |w| w.u16(1, port));
+            });
+        }
+    }
+
+    fn zone(&mut self, dice: &mut Dice<'_>) {
+        if dice.once_in(8) {
+            self.attrs.u16(18, dice.one_of(&[5, 0]));
+        }
+    }
+
+    /// A tuple, by which a flow is looked for.
+    fn key(&mut self, dice: &mut Dice<'_>) {
+        let tuple = Tuple::by(dice, self.family);
+        let (kind, tuple) = match dice.below(4) {
+            0 | 1 => (1, tuple),
+            2 => (2, tuple.inverse()),
+            _ => (1, tuple.inverse()),
+        };
+        self.attrs.nest(kind, |w| tuple.write(w));
+    }
+
+    fn get(&mut self, dice: &mut Dice<'_>) {
+        self.kind = dice.one_of(&[GET, GET, GET_CTRZERO]);
+        self.key(dice);
+        self.zone(dice);
+        if dice.once_in(8) {
+            self.mark(dice);
+        }
+    }
+
+    fn delete(&mut self, dice: &mut Dice<'_>) {
+        self.kind = DELETE;
+        self.key(dice);
+        self.zone(dice);
+        if dice.once_in(2) {
+            self.by_id = Some((self.attrs.clone(), dice.once_in(3)));
+        }
+        if dice.once_in(8) {
+            self.mark(dice);
+        }
+        if dice.once_in(16) {
+            self.filter(dice);
+        }
+    }
+
+    fn flush(&mut self, dice: &mut Dice<'_>) {
+        self.kind = DELETE;
+        self.conditions(dice);
+    }
+
+    fn dump(&mut self, dice: &mut Dice<'_>) {
+        self.kind = dice.one_of(&[GET, GET, GET, GET_CTRZERO, 0x0106, 0x0107]);
+        self.flags |= dice.one_of(&[DUMP, DUMP, 0x100, 0x200]);
+        self.conditions(dice);
+    }
+
+    fn conditions(&mut self, dice: &mut Dice<'_>) {
+        self.family = dice.one_of(&[0, 0, 2, 10, 7]);
+        if dice.once_in(3) {
+            self.mark(dice);
+        }
+        if dice.once_in(4) {
+            if !dice.once_in(6) {
+                self.attrs.u32(3, dice.one_of(&[8, 4, 2, 0, 0x100]));
+            }
+            if dice.once_in(3) {
+                self.attrs.u32(26, dice.one_of(&[8, 4, 0xe, 0]));
+            }
+        }
+        self.zone(dice);
+        if dice.once_in(4) {
+            self.filter(dice);
+        }
+    }
+
+    fn filter(&mut self, dice: &mut Dice<'_>) {
+        let flags = |dice: &mut Dice<'_>| {
+            dice.one_of(&[
+                0, 1, 2, 3, 8, 9, 0x18, 0x28, 0x3b, 4, 0x10, 0x1c8, 0xe08, 0x1000_u32,
+            ])
+        };
+        let sides = [flags(dice), if dice.once_in(3) { flags(dice) } else { 0 }];
+        let nested = if dice.once_in(20) { 0 } else { 0x8000 };
+        let mut inner = Attrs::default();
+        for (kind, flags) in (1..).zip(sides) {
+            if flags != 0 || dice.once_in(3) {
+                inner.put(kind, &flags.to_ne_bytes());
+            }
+        }
+        self.attrs.put(25 | nested, &inner.0);
+        let tuple = Tuple::by(dice, if self.family == 10 { 10 } else { 2 });
+        for (kind, flags) in (1..).zip(sides) {
+            if flags != 0 && !dice.once_in(12) {
+                self.attrs.nest(kind, |w| tuple.write(w));
+            }
+        }
+    }
+
+    fn statistics(&mut self, dice: &mut Dice<'_>) {
+        self.kind = dice.one_of(&[0x0105, 0x0104, 0x0203]);
+        self.flags |= dice.one_of(&[DUMP, DUMP, 0]);
+        if self.kind == 0x0105 {
+            self.flags &= !DUMP;
+        }
+    }
+
+    fn expect(&mut self, dice: &mut Dice<'_>) {
+        self.kind = EXP_NEW;
+        self.flags |= dice.one_of(&[CREATE | EXCL, CREATE, 0, CREATE]);
+        let master = Tuple::by(dice, self.family);
+        let tuple = Tuple::by(dice, self.family);
+        if !dice.once_in(20) {
+            self.attrs.nest(1, |w| master.write(w));
+        }
+        if !dice.once_in(20) {
+            self.attrs.nest(2, |w| tuple.write(w));
+        }
+        let whole = dice.once_in(2);
+        if !dice.once_in(20) {
+            self.attrs.nest(3, |w| tuple.mask(whole).write(w));
+        }
+        if dice.once_in(3) {
+            self.attrs.u32(4, dice.one_of(&[600, 1200]));
+        }
+        if dice.once_in(4) {
+            self.attrs.u32(8, dice.one_of(&[1, 2, 4, 7, 8]));
+        }
+        if dice.once_in(8) {
+            self.attrs.u32(9, dice.one_of(&[0, 1, 3, 4]));
+        }
+        if dice.once_in(8) {
+            let (direction, all) = (dice.one_of(&[0, 1, 2]), !dice.once_in(4));
+            self.attrs.nest(10, |w| {
+                w.u32(1, direction);
+                if all {
+                    w.nest(2, |w| tuple.write(w));
+                }
+            });
+        }
+        if dice.once_in(8) {
+            self.attrs.put(
+                11,
+                dice.one_of(&[b"nat-follow-master\0".as_slice(), b"sip\0", b"nobody\0"]),
+            );
+        }
+        if dice.once_in(10) {
+            self.attrs.u16(7, 5);
+        }
+    }
+
+    fn about_expectations(&mut self, dice: &mut Dice<'_>) {
+        let tuple = Tuple::by(dice, self.family);
+        let choice = dice.below(8);
+        match choice {
+            0 | 1 => self.kind = EXP_GET,
+            2 | 3 => self.kind = EXP_DELETE,
+            4 => (self.kind, self.flags) = (EXP_GET, self.flags | DUMP),
+            5 => (self.kind, self.flags) = (EXP_GET, self.flags | DUMP),
+            6 => self.kind = EXP_DELETE,
+            _ => self.kind = EXP_DELETE,
+        }
+        match choice {
+            0..4 => {
+                self.attrs.nest(2, |w| tuple.write(w));
+                if dice.once_in(2) {
+                    self.by_id = Some((self.attrs.clone(), dice.once_in(3)));
+                }
+            }
+            4 => self.family = dice.one_of(&[0, 2, 10]),
+            5 => self.attrs.nest(1, |w| tuple.write(w)),
+            6 => self.attrs.put(6, b"ftp\0"),
+            _ => {}
+        }
+    }
+
+    /// What is no request of any use.
+    fn odd(&mut self, dice: &mut Dice<'_>) {
+        match dice.below(6) {
+            0 => {
+                self.kind = dice.one_of(&[0x0108, 0x0204, 0x0100 * 99, 0x0205, 0x10]);
+                self.key(dice);
+            }
+            1 => {
+                self.create(dice);
+                self.flags &= !REQUEST;
+            }
+            2 => {
+                self.create(dice);
+                self.cut = 1 + usize::from(dice.below(60));
+            }
+            3 => {
+                self.create(dice);
+                self.family = dice.one_of(&[0, 7]);
+            }
+            4 => {
+                self.kind = dice.one_of(&[GET, EXP_GET, GET_CTRZERO]);
+            }
+            _ => self.cut = 4,
+        }
+    }
+}
+
+/// A tuple of few addresses and ports.
+#[derive(Debug, Clone, Copy)]
+struct Tuple {
+    family: u8,
+    protocol: u8,
+    src: u8,
+    dst: u8,
+    ports: [u16; 2],
+    echo: [u8; 2],
+    zone: Option<u16>,
+    mask: Option<bool>,
+    /// What is left out: an attribute of the protocol, an address.
+    without: [bool; 2],
+}
+
+impl Tuple {
+    fn by(dice: &mut Dice<'_>, family: u8) -> Self {
+        let protocol = match dice.below(12) {
+            0..=3 => 6,
+            4..=6 => 17,
+            7 if family == 10 => 58,
+            7 => 1,
+            8 => dice.one_of(&[47, 132]),
+            9 => dice.one_of(&[136, 33]),
+            10 => 89,
+            _ => 6,
+        };
+        let kind = match protocol {
+            58 => dice.one_of(&[128, 129, 139, 1]),
+            _ => dice.one_of(&[8, 0, 13, 3]),
+        };
+        Self {
+            family,
+            protocol,
+            src: dice.below(2) + 1,
+            dst: dice.below(2) + 2,
+            ports: [dice.one_of(&[1000, 1001]), dice.one_of(&[21, 5000])],
+            echo: [kind, dice.one_of(&[0, 0, 1])],
+            zone: dice.once_in(30).then_some(5),
+            mask: None,
+            without: [dice.once_in(60), dice.once_in(60)],
+        }
+    }
+
+    fn inverse(self) -> Self {
+        let kind = match (self.protocol, self.echo[0]) {
+            (1, 8) => 0,
+            (1, 0) => 8,
+            (1, 13) | (58, 128 | 139) => self.echo[0] + 1,
+            (58, 129) => 128,
+            (_, kind) => kind,
+        };
+        Self {
+            src: self.dst,
+            dst: self.src,
+            ports: match self.protocol {
+                1 | 58 => self.ports,
+                _ => [self.ports[1], self.ports[0]],
+            },
+            echo: [kind, self.echo[1]],
+            ..self
+        }
+    }
+
+    /// The mask of an expectation: of the source all counts, or nothing.
+    fn mask(self, whole: bool) -> Self {
+        Self {
+            mask: Some(whole),
+            zone: None,
+            ..self
+        }
+    }
+
+    fn address(self, number: u8) -> Vec<u8> {
+        match self.family {
+            10 => Ipv6Addr::from([0xfd00, 0, 0, 0, 0, 0, 0, number.into()])
+                .octets()
+                .into(),
+            _ => Ipv4Addr::new(10, 0, 0, number).octets().into(),
+        }
+    }
+
+    fn write(&self, w: &mut Attrs) {
+        let v6 = self.family == 10;
+        let [no_part, no_address] = self.without;
+        let addresses = match self.mask {
+            None => [self.address(self.src), self.address(self.dst)],
+            Some(whole) => {
+                [if whole { 0xff } else { 0 }, 0xff].map(|byte| vec![byte; self.address(1).len()])
+            }
+        };
+        let ports = match self.mask {
+            None => self.ports,
+            Some(whole) => [if whole { u16::MAX } else { 0 }, u16::MAX],
+        };
+        w.nest(1, |w| {
+            w.put(if v6 { 3 } else { 1 }, &addresses[0]);
+            if !no_address {
+                w.put(if v6 { 4 } else { 2 }, &addresses[1]);
+            }
+        });
+        w.nest(2, |w| {
+            w.put(1, &[self.protocol]);
+            match self.protocol {
+                1 | 58 => {
+                    let first = if self.protocol == 1 { 4 } else { 7 };
+                    w.u16(first, ports[0]);
+                    w.put(first + 1, &self.echo[..1]);
+                    if !no_part {
+                        w.put(first + 2, &self.echo[1..]);
+                    }
+                }
+                89 => {}
+                _ => {
+                    w.u16(2, ports[0]);
+                    if !no_part {
+                        w.u16(3, ports[1]);
+                    }
+                }
+            }
+        });
+        if let Some(zone) = self.zone {
+            w.u16(3, zone);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The command line of a harness of our own: as libtest's, with any number of filters.
+
+use std::env;
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+/// Options whose value is an argument of its own.
+const WITH_VALUE: [&str; 6] = [
+    "--color",
+    "--format",
+    "--logfile",
+    "--skip",
+    "--test-threads",
+    "-Z",
+];
+
+/// What was asked for on the command line.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    arguments: Arguments,
+    filters: Vec<String>,
+}
+
+impl Asked {
+    pub fn from_args() -> Self {
+        Self::of(env::args().collect())
+    }
+
+    /// Takes the filters out of the arguments: libtest-mimic knows one alone.
+    pub fn of(all: Vec<String>) -> Self {
+        let (mut others, mut filters) = (Vec::new(), Vec::new());
+        let mut all = all.into_iter();
+        others.extend(all.next());
+        while let Some(argument) = all.next() {
+            match argument.as_str() {
+                "--" => filters.extend(all.by_ref()),
+                option if WITH_VALUE.contains(&option) => {
+                    others.push(argument);
+                    others.extend(all.next());
+                }
+                option if option.starts_with('-') => others.push(argument),
+                _ => filters.push(argument),
+            }
+        }
+        Self {
+            arguments: Arguments::from_iter(others),
+            filters,
+        }
+    }
+
+    /// Is a test of this name asked for?
+    pub fn has(&self, name: &str) -> bool {
+        let is_met = |filter: &String| match self.arguments.exact {
+            true => name == filter,
+            false => name.contains(filter.as_str()),
+        };
+        self.filters.is_empty() || self.filters.iter().any(is_met)
+    }
+
+    /// Runs those that are asked for.
+    pub fn run(self, mut trials: Vec<Trial>) -> ExitCode {
+        trials.retain(|trial| self.has(trial.name()));
+        libtest_mimic::run(&self.arguments, trials).exit_code()
+    }
+}
