@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Conntrack flows and statistics to Prometheus, NATS JetStream and OpenTelemetry.
+/// Conntrack flows and statistics to Prometheus and NATS JetStream.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Cli {
@@ -52,10 +52,6 @@ pub struct ServeArgs {
     pub nats: Option<String>,
     #[command(flatten)]
     pub publish: PublishArgs,
-
-    /// Sends flows and metrics to this OTLP/HTTP endpoint, such as http://127.0.0.1:4318
-    #[arg(long, value_name = "URL")]
-    pub otlp: Option<String>,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -54,13 +54,18 @@ pub async fn fleet(args: FleetArgs) -> Result {
             }
         };
         is_current = message.info()?.pending == 0;
-        let id = message.headers.as_ref().and_then(|headers| headers.get(NATS_MESSAGE_ID));
+        let id = message
+            .headers
+            .as_ref()
+            .and_then(|headers| headers.get(NATS_MESSAGE_ID));
         if id.is_some_and(|id| !seen.is_new(id.as_str())) {
             continue;
         }
         match serde_json::from_slice::<Message>(&message.payload) {
             Ok(read) => answer.take(read, &message.payload),
-            Err(error) => tracing::warn!(%error, subject = %message.subject, "not a message of ours"),
+            Err(error) => {
+                tracing::warn!(%error, subject = %message.subject, "not a message of ours")
+            }
         }
     }
     answer.sum();

@@ -67,5 +67,12 @@ pub const EXPECTATIONS: [Field<ExpectationTotals>; 3] = fields! { new create del
 
 /// node_exporter's: each is the gauge `node_nf_conntrack_stat_<name>`, the sum over the CPUs.
 pub const NODE: [&str; 8] = [
-    "found", "invalid", "ignore", "insert", "insert_failed", "drop", "early_drop", "search_restart",
+    "found",
+    "invalid",
+    "ignore",
+    "insert",
+    "insert_failed",
+    "drop",
+    "early_drop",
+    "search_restart",
 ];

@@ -135,7 +135,12 @@ impl Packer {
     /// Of node, boot, flow id and start. Without a start the flow's id is not enough, as a later flow can
     /// have the same: the number of the message stands in.
     fn id(&self, what: &What) -> String {
-        let Self { node, boot, run, made } = self;
+        let Self {
+            node,
+            boot,
+            run,
+            made,
+        } = self;
         match what {
             What::End { flow, .. } => match (flow.id, flow.timestamp()) {
                 (Some(id), Some(times)) => {
@@ -181,8 +186,9 @@ impl Cause {
 
 /// In nanoseconds since 1970; 0 for what was before.
 pub fn nanos(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH)
-        .map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| {
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    })
 }
 
 pub fn now() -> u64 {

@@ -5,8 +5,8 @@ use std::fmt;
 
 use ctnetlink::{Backlog, ConntrackHandle, MirrorReader, MirrorState};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder};
 use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use tokio::sync::Mutex;
@@ -104,33 +104,69 @@ impl Collector for Scrape {
 impl Scrape {
     fn kernel(&self, out: &mut Out) -> fmt::Result {
         if let Some(table) = &self.kernel.table {
-            out.gauge("conntrack_entries", "Flows in the table, as the kernel counts them", table.entries)?;
+            out.gauge(
+                "conntrack_entries",
+                "Flows in the table, as the kernel counts them",
+                table.entries,
+            )?;
             if let Some(max) = table.max {
-                out.gauge("conntrack_entries_limit", "Flows that the table may have", max)?;
+                out.gauge(
+                    "conntrack_entries_limit",
+                    "Flows that the table may have",
+                    max,
+                )?;
             }
         }
         let (flows, expectations) = (&self.kernel.flows, &self.kernel.expectations);
-        per_cpu(out, "conntrack_stat", "The kernel's counter", flows, &kernel::FLOWS)?;
+        per_cpu(
+            out,
+            "conntrack_stat",
+            "The kernel's counter",
+            flows,
+            &kernel::FLOWS,
+        )?;
         let help = "The kernel's counter of expectations";
-        per_cpu(out, "conntrack_expect", help, expectations, &kernel::EXPECTATIONS)
+        per_cpu(
+            out,
+            "conntrack_expect",
+            help,
+            expectations,
+            &kernel::EXPECTATIONS,
+        )
     }
 
     fn mirror(&self, out: &mut Out) -> fmt::Result {
         let stats = &self.mirror;
-        out.gauge("conntrack_mirror_entries", "Flows that the mirror holds", self.entries)?;
+        out.gauge(
+            "conntrack_mirror_entries",
+            "Flows that the mirror holds",
+            self.entries,
+        )?;
         let help = "1 where the mirror is known to be whole";
         out.gauge("conntrack_mirror_synced", help, u64::from(self.is_synced))?;
         let mut events = out.family("conntrack_events", "Events of flows", MetricType::Counter)?;
-        for (kind, count) in [("new", stats.new), ("update", stats.updates), ("destroy", stats.destroys)] {
+        for (kind, count) in [
+            ("new", stats.new),
+            ("update", stats.updates),
+            ("destroy", stats.destroys),
+        ] {
             count_of(&mut events, &[("type", kind.into())], count)?;
         }
         out.counter("conntrack_events_lost", "Events that were lost", stats.lost)?;
         out.counter("conntrack_overruns", "Gaps in the events", stats.overruns)?;
         let help = "Lists of the table that were begun after the first";
         out.counter("conntrack_resyncs", help, stats.syncs.saturating_sub(1))?;
-        out.counter("conntrack_sync_failures", "Lists that failed, or were not whole", stats.sync_failures)?;
+        out.counter(
+            "conntrack_sync_failures",
+            "Lists that failed, or were not whole",
+            stats.sync_failures,
+        )?;
         if let Some(took) = self.last_sync {
-            out.gauge_f64("conntrack_sync_duration_seconds", "How long the last list took", took)?;
+            out.gauge_f64(
+                "conntrack_sync_duration_seconds",
+                "How long the last list took",
+                took,
+            )?;
         }
         let help = "Flows that left the mirror, by how that was known";
         let mut removed = out.family("conntrack_flows_removed", help, MetricType::Counter)?;
@@ -141,7 +177,11 @@ impl Scrape {
             let help = "Bytes of events that wait for the exporter";
             out.gauge("conntrack_receive_queue_bytes", help, queue.used as u64)?;
             let help = "Bytes of events that there is room for";
-            out.gauge("conntrack_receive_queue_limit_bytes", help, queue.room as u64)?;
+            out.gauge(
+                "conntrack_receive_queue_limit_bytes",
+                help,
+                queue.room as u64,
+            )?;
         }
         Ok(())
     }
@@ -173,11 +213,20 @@ impl Scrape {
             let help = "Number of currently allocated flow entries for connection tracking.";
             out.gauge("node_nf_conntrack_entries", help, table.entries)?;
             let help = "Maximum size of connection tracking table.";
-            out.gauge("node_nf_conntrack_entries_limit", help, table.max.unwrap_or(0))?;
+            out.gauge(
+                "node_nf_conntrack_entries_limit",
+                help,
+                table.max.unwrap_or(0),
+            )?;
         }
         for (name, field) in kernel::FLOWS {
             if kernel::NODE.contains(&name) {
-                let sum: u64 = self.kernel.flows.iter().filter_map(|(_, totals)| field(totals)).sum();
+                let sum: u64 = self
+                    .kernel
+                    .flows
+                    .iter()
+                    .filter_map(|(_, totals)| field(totals))
+                    .sum();
                 let help = "The kernel's counter, over all CPUs.";
                 out.gauge(&format!("node_nf_conntrack_stat_{name}"), help, sum)?;
             }
@@ -210,18 +259,38 @@ fn per_cpu<T>(
 
 fn publisher(stats: &PublisherStats, out: &mut Out) -> fmt::Result {
     let help = "1 where the server takes messages";
-    out.gauge("conntrack_nats_connected", help, u64::from(stats.is_connected))?;
-    out.counter("conntrack_nats_acked", "Messages that the server has", stats.acked)?;
+    out.gauge(
+        "conntrack_nats_connected",
+        help,
+        u64::from(stats.is_connected),
+    )?;
+    out.counter(
+        "conntrack_nats_acked",
+        "Messages that the server has",
+        stats.acked,
+    )?;
     out.counter("conntrack_nats_acked_bytes", "Their bytes", stats.bytes)?;
-    out.counter("conntrack_nats_duplicates", "Messages that it had already", stats.duplicates)?;
+    out.counter(
+        "conntrack_nats_duplicates",
+        "Messages that it had already",
+        stats.duplicates,
+    )?;
     let help = "Messages that were sent again, for want of an ACK";
     out.counter("conntrack_nats_resent", help, stats.resent)?;
     let help = "Messages that the spool had no room for";
     out.counter("conntrack_nats_lost", help, stats.lost)?;
     let help = "Bytes that wait for the server in memory";
-    out.gauge("conntrack_nats_spool_memory_bytes", help, stats.spool.memory_bytes as u64)?;
+    out.gauge(
+        "conntrack_nats_spool_memory_bytes",
+        help,
+        stats.spool.memory_bytes as u64,
+    )?;
     let help = "Bytes that wait for the server on disk";
-    out.gauge("conntrack_nats_spool_disk_bytes", help, stats.spool.disk_bytes)
+    out.gauge(
+        "conntrack_nats_spool_disk_bytes",
+        help,
+        stats.spool.disk_bytes,
+    )
 }
 
 type Label<'a> = (&'static str, Cow<'a, str>);
@@ -229,16 +298,23 @@ type Label<'a> = (&'static str, Cow<'a, str>);
 struct Out<'a>(DescriptorEncoder<'a>);
 
 impl Out<'_> {
-    fn family<'s>(&'s mut self, name: &'s str, help: &str, kind: MetricType) -> Result<MetricEncoder<'s>, fmt::Error> {
+    fn family<'s>(
+        &'s mut self,
+        name: &'s str,
+        help: &str,
+        kind: MetricType,
+    ) -> Result<MetricEncoder<'s>, fmt::Error> {
         self.0.encode_descriptor(name, help, None, kind)
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: impl Into<u64>) -> fmt::Result {
-        self.family(name, help, MetricType::Gauge)?.encode_gauge(&value.into())
+        self.family(name, help, MetricType::Gauge)?
+            .encode_gauge(&value.into())
     }
 
     fn gauge_f64(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
-        self.family(name, help, MetricType::Gauge)?.encode_gauge(&value)
+        self.family(name, help, MetricType::Gauge)?
+            .encode_gauge(&value)
     }
 
     /// Its name gets `_total`.
@@ -249,5 +325,7 @@ impl Out<'_> {
 }
 
 fn count_of(family: &mut MetricEncoder, labels: &[Label; 1], value: u64) -> fmt::Result {
-    family.encode_family(labels)?.encode_counter::<[Label; 0], _, u64>(&value, None)
+    family
+        .encode_family(labels)?
+        .encode_counter::<[Label; 0], _, u64>(&value, None)
 }

@@ -78,7 +78,14 @@ impl Outbox {
     }
 
     pub fn stats(&self) -> PublisherStats {
-        let Numbers { acked, duplicates, resent, lost, bytes, is_connected } = &self.0.numbers;
+        let Numbers {
+            acked,
+            duplicates,
+            resent,
+            lost,
+            bytes,
+            is_connected,
+        } = &self.0.numbers;
         PublisherStats {
             acked: acked.load(Relaxed),
             duplicates: duplicates.load(Relaxed),
@@ -112,9 +119,7 @@ pub async fn connect(url: &str, args: &StreamArgs, name: &str) -> Result<Client>
     let client = options
         .name(name)
         .retry_on_initial_connect()
-        .reconnect_delay_callback(|attempts| {
-            Duration::from_millis(50 << attempts.min(5))
-        })
+        .reconnect_delay_callback(|attempts| Duration::from_millis(50 << attempts.min(5)))
         .connect(url)
         .await?;
     Ok(client)
@@ -150,7 +155,15 @@ impl Publisher {
             duplicate_window: Duration::from_secs(args.duplicate_window),
             ..Config::default()
         };
-        Self { context, outbox, config, packer, limit, in_flight: VecDeque::new(), is_last: false }
+        Self {
+            context,
+            outbox,
+            config,
+            packer,
+            limit,
+            in_flight: VecDeque::new(),
+            is_last: false,
+        }
     }
 
     /// Cancel-safe but for what is in flight: [`put_back`](Self::put_back) what that was.
@@ -158,7 +171,11 @@ impl Publisher {
         loop {
             let failed = self.session().await;
             self.outbox.0.numbers.is_connected.store(false, Relaxed);
-            self.outbox.0.numbers.resent.fetch_add(self.in_flight.len() as u64, Relaxed);
+            self.outbox
+                .0
+                .numbers
+                .resent
+                .fetch_add(self.in_flight.len() as u64, Relaxed);
             self.put_back();
             tracing::warn!(error = %failed, "publishing stopped; it is tried again");
             tokio::time::sleep(RETRY).await;
@@ -248,7 +265,10 @@ impl Publisher {
         let lost = spool.take_lost();
         if lost > 0 {
             self.outbox.0.numbers.lost.fetch_add(lost, Relaxed);
-            let what = What::Overrun { reason: Reason::Spool, lost: Some(lost) };
+            let what = What::Overrun {
+                reason: Reason::Spool,
+                lost: Some(lost),
+            };
             spool.put_back(next.into_iter());
             return Ok(Some(Waiting::new(self.packer.pack(what)?)));
         }
@@ -260,7 +280,9 @@ impl Publisher {
             let numbers = &self.outbox.0.numbers;
             numbers.acked.fetch_add(1, Relaxed);
             numbers.duplicates.fetch_add(ack.duplicate.into(), Relaxed);
-            numbers.bytes.fetch_add(waiting.parcel.payload.len() as u64, Relaxed);
+            numbers
+                .bytes
+                .fetch_add(waiting.parcel.payload.len() as u64, Relaxed);
         }
     }
 }

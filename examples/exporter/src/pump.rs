@@ -30,8 +30,14 @@ pub struct Shared(Arc<Mutex<Numbers>>);
 
 impl Shared {
     pub fn new(rankings: impl IntoIterator<Item = By>) -> Self {
-        let rankings = rankings.into_iter().map(|by| (by, Ranking::default())).collect();
-        Self(Arc::new(Mutex::new(Numbers { rankings, ..Numbers::default() })))
+        let rankings = rankings
+            .into_iter()
+            .map(|by| (by, Ranking::default()))
+            .collect();
+        Self(Arc::new(Mutex::new(Numbers {
+            rankings,
+            ..Numbers::default()
+        })))
     }
 
     pub fn lock(&self) -> MutexGuard<'_, Numbers> {
@@ -74,7 +80,10 @@ impl Pump {
             sync_began: None,
             has_synced: false,
         };
-        pump.send(&What::Overrun { reason: Reason::Start, lost: None });
+        pump.send(&What::Overrun {
+            reason: Reason::Start,
+            lost: None,
+        });
         pump
     }
 
@@ -119,7 +128,10 @@ impl Pump {
         self.shared.lock().mirror = stats;
         if gaps || lost > 0 {
             let lost = Some(lost).filter(|lost| *lost > 0);
-            self.send(&What::Overrun { reason: Reason::Kernel, lost });
+            self.send(&What::Overrun {
+                reason: Reason::Kernel,
+                lost,
+            });
         }
     }
 
@@ -142,7 +154,10 @@ impl Pump {
             }
         }
         for (by, ranking) in &mut numbers.rankings {
-            let (old, new) = (before.and_then(|flow| by.of(flow)), after.and_then(|flow| by.of(flow)));
+            let (old, new) = (
+                before.and_then(|flow| by.of(flow)),
+                after.and_then(|flow| by.of(flow)),
+            );
             if old != new {
                 old.into_iter().for_each(|part| ranking.sub(part));
                 new.into_iter().for_each(|part| ranking.add(part));

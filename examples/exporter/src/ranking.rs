@@ -38,7 +38,11 @@ impl<K: Hash + Ord + Clone> Ranking<K> {
 
     /// The largest, in falling order.
     pub fn top(&self, n: usize) -> impl Iterator<Item = (&K, u64)> {
-        self.order.iter().rev().take(n).map(|(count, key)| (key, *count))
+        self.order
+            .iter()
+            .rev()
+            .take(n)
+            .map(|(count, key)| (key, *count))
     }
 }
 

@@ -24,8 +24,10 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Exports until SIGTERM or SIGINT, or until the kernel's socket fails.
 pub async fn serve(args: ServeArgs) -> Result {
-    let (mut terminated, mut interrupted) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminated, mut interrupted) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
     let (connection, handle) = ctnetlink::new_connection()?;
     let connection = tokio::spawn(connection);
 
@@ -35,11 +37,18 @@ pub async fn serve(args: ServeArgs) -> Result {
     if let Some(url) = &args.nats {
         let node = args.node.clone().map_or_else(host_name, Ok)?;
         let packer = Packer::new(&node)?;
-        let limits = args.publish.spool.as_deref().map(|path| (path, args.publish.spool_disk));
+        let limits = args
+            .publish
+            .spool
+            .as_deref()
+            .map(|path| (path, args.publish.spool_disk));
         let outbox = Outbox::new(Spool::open(args.publish.spool_memory, limits)?);
         let client = connect(url, &args.publish.stream, packer.node()).await?;
         let publisher = Publisher::new(client, outbox.clone(), Packer::new(&node)?, &args.publish);
-        outputs.push(Box::new(ToServer { packer, outbox: outbox.clone() }));
+        outputs.push(Box::new(ToServer {
+            packer,
+            outbox: outbox.clone(),
+        }));
         publishing = Some((publisher, outbox));
     }
 
@@ -64,7 +73,10 @@ pub async fn serve(args: ServeArgs) -> Result {
         tokio::spawn(http::serve(listener, Arc::new(page)));
     }
 
-    let wanted = Wanted { begin: args.publish.begin, change: args.publish.change };
+    let wanted = Wanted {
+        begin: args.publish.begin,
+        change: args.publish.change,
+    };
     let pump = Pump::new(shared, outputs, wanted);
     let pumping = tokio::spawn(run(mirror, pump));
     let (mut publisher, outbox) = publishing.unzip();
@@ -109,5 +121,7 @@ async fn publish(publisher: Option<&mut Publisher>) {
 }
 
 fn host_name() -> Result<String> {
-    Ok(std::fs::read_to_string("/proc/sys/kernel/hostname")?.trim().to_owned())
+    Ok(std::fs::read_to_string("/proc/sys/kernel/hostname")?
+        .trim()
+        .to_owned())
 }

@@ -19,7 +19,10 @@ pub struct Waiting {
 
 impl Waiting {
     pub fn new(parcel: Parcel) -> Self {
-        Self { parcel, segment: None }
+        Self {
+            parcel,
+            segment: None,
+        }
     }
 }
 
@@ -63,7 +66,10 @@ impl Spool {
         let is_on_disk = self.disk.as_ref().is_some_and(|disk| !disk.is_empty());
         if !is_on_disk && self.bytes + size(&parcel) <= self.limit {
             self.bytes += size(&parcel);
-            self.memory.push_back(Waiting { parcel, segment: None });
+            self.memory.push_back(Waiting {
+                parcel,
+                segment: None,
+            });
             return;
         }
         let kept = self.disk.as_mut().map(|disk| disk.append(&parcel));

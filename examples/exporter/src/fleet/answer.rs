@@ -57,14 +57,20 @@ impl Answer {
     pub(super) fn new(question: &Question) -> Result<Self> {
         Ok(match question {
             Question::Talked { address } => Self::Talked { address: *address },
-            Question::Top { by, n } => Self::Top { by: *by, n: *n, counts: HashMap::new() },
+            Question::Top { by, n } => Self::Top {
+                by: *by,
+                n: *n,
+                counts: HashMap::new(),
+            },
             Question::Nat { address, port, at } => Self::Nat {
                 address: *address,
                 port: *port,
                 at: at.as_deref().map(time).transpose()?,
                 open: HashMap::new(),
             },
-            Question::Lost => Self::Lost { nodes: BTreeMap::new() },
+            Question::Lost => Self::Lost {
+                nodes: BTreeMap::new(),
+            },
         })
     }
 
@@ -95,8 +101,15 @@ impl Answer {
                     }
                 }
             }
-            Self::Nat { address, port, at, open } => {
-                let Some(flow) = message.what.flow() else { return };
+            Self::Nat {
+                address,
+                port,
+                at,
+                open,
+            } => {
+                let Some(flow) = message.what.flow() else {
+                    return;
+                };
                 if (flow.reply.dst(), flow.reply.dst_port()) != (*address, Some(*port)) {
                     return;
                 }
@@ -157,7 +170,12 @@ impl Answer {
 
 /// Both ends, as each of them sees the flow.
 fn addresses(flow: &Flow) -> [IpAddr; 4] {
-    [flow.orig.src(), flow.orig.dst(), flow.reply.src(), flow.reply.dst()]
+    [
+        flow.orig.src(),
+        flow.orig.dst(),
+        flow.reply.src(),
+        flow.reply.dst(),
+    ]
 }
 
 fn bytes(flow: &Flow) -> u64 {
@@ -168,7 +186,10 @@ fn bytes(flow: &Flow) -> u64 {
 fn times(flow: &Flow, seen: u64) -> (Option<u64>, u64) {
     let times = flow.timestamp();
     let stop = times.and_then(|times| times.stop);
-    (times.map(|times| nanos(times.start)), stop.map_or(seen, nanos))
+    (
+        times.map(|times| nanos(times.start)),
+        stop.map_or(seen, nanos),
+    )
 }
 
 fn time(text: &str) -> Result<u64> {

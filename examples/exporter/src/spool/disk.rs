@@ -50,7 +50,9 @@ impl Disk {
         for entry in fs::read_dir(directory)? {
             let entry = entry?;
             let path = entry.path();
-            let number = path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok());
+            let number = path
+                .file_stem()
+                .and_then(|stem| stem.to_str()?.parse::<u64>().ok());
             if let (Some(number), true) = (number, path.extension().is_some_and(|e| e == SUFFIX)) {
                 found.push((number, path, entry.metadata()?.len()));
             }
@@ -62,7 +64,10 @@ impl Disk {
             directory: directory.to_owned(),
             limit,
             used: Arc::new(AtomicU64::new(used)),
-            full: found.into_iter().map(|(_, path, bytes)| (path, bytes)).collect(),
+            full: found
+                .into_iter()
+                .map(|(_, path, bytes)| (path, bytes))
+                .collect(),
             open: None,
             next,
         })
@@ -89,7 +94,11 @@ impl Disk {
                 let path = self.directory.join(format!("{:016}.{SUFFIX}", self.next));
                 self.next += 1;
                 let file = BufWriter::with_capacity(64 << 10, File::create(&path)?);
-                none.insert(Open { path, file, bytes: 0 })
+                none.insert(Open {
+                    path,
+                    file,
+                    bytes: 0,
+                })
             }
         };
         write!(open.file, "{}\t{}\t", parcel.subject, parcel.id)?;
@@ -170,5 +179,9 @@ fn parcel(line: &[u8]) -> Option<Parcel> {
     let payload = parts.next()?.to_owned();
     payload.ends_with(b"}").then_some(())?;
     serde_json::from_slice::<serde::de::IgnoredAny>(&payload).ok()?;
-    Some(Parcel { subject, id, payload })
+    Some(Parcel {
+        subject,
+        id,
+        payload,
+    })
 }

@@ -32,7 +32,9 @@ fn parcel(n: usize) -> Parcel {
 }
 
 fn ids(spool: &mut Spool) -> Vec<String> {
-    std::iter::from_fn(|| spool.pop()).map(|waiting| waiting.parcel.id).collect()
+    std::iter::from_fn(|| spool.pop())
+        .map(|waiting| waiting.parcel.id)
+        .collect()
 }
 
 fn numbers(numbers: impl Iterator<Item = usize>) -> Vec<String> {
@@ -111,7 +113,11 @@ fn a_line_that_was_cut_short_is_lost_and_the_others_are_not() {
     let mut spool = Spool::open(0, Some((&directory.0, 1 << 20))).expect("a spool");
     (0..3).for_each(|n| spool.push(parcel(n), 1));
     spool.save();
-    let path = fs::read_dir(&directory.0).expect("files").next().expect("a file").expect("a file");
+    let path = fs::read_dir(&directory.0)
+        .expect("files")
+        .next()
+        .expect("a file")
+        .expect("a file");
     let bytes = fs::read(path.path()).expect("its bytes");
     fs::write(path.path(), &bytes[..bytes.len() - 20]).expect("written");
     let mut spool = Spool::open(0, Some((&directory.0, 1 << 20))).expect("a spool");
