@@ -86,19 +86,19 @@ impl Answer {
         let show = || String::from_utf8_lossy(payload).into_owned();
         match self {
             Self::Talked { address } => {
-                if let What::End { flow, .. } = &message.what {
-                    if addresses(flow).contains(address) {
-                        println!("{}", show());
-                    }
+                if let What::End { flow, .. } = &message.what
+                    && addresses(flow).contains(address)
+                {
+                    println!("{}", show());
                 }
             }
             Self::Top { by, counts, .. } => {
-                if let What::End { flow, .. } = &message.what {
-                    if let Some(part) = by.of(flow) {
-                        let count = counts.entry(part).or_default();
-                        count.flows += 1;
-                        count.bytes += bytes(flow);
-                    }
+                if let What::End { flow, .. } = &message.what
+                    && let Some(part) = by.of(flow)
+                {
+                    let count = counts.entry(part).or_default();
+                    count.flows += 1;
+                    count.bytes += bytes(flow);
                 }
             }
             Self::Nat {
