@@ -3,27 +3,20 @@
 //! `sudo cargo run --example watch`; Ctrl-C ends it.
 
 use ctnetlink::Event;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let handle = ctnetlink::connect().await?;
-    let mut events = handle.events().await?;
-    let mut stop = std::pin::pin!(tokio::signal::ctrl_c());
-    loop {
-        tokio::select! {
-            ended = &mut stop => {
-                ended?;
-                break;
-            }
-            event = events.try_next() => match event? {
-                Some(Event::Overrun { lost }) => eprintln!("{lost} events were lost here"),
-                Some(event) => println!("{event:#}"),
-                None => break,
-            }
+    let stop = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut events = handle.events().await?.take_until(stop);
+    while let Some(event) = events.try_next().await? {
+        match event {
+            Event::Overrun { lost } => eprintln!("{lost} events were lost here"),
+            event => println!("{event:#}"),
         }
     }
-    let stats = events.stats();
+    let stats = events.get_ref().stats();
     println!("{} events received, {} lost", stats.received, stats.lost);
     Ok(())
 }

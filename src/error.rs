@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::{error, fmt, io};
 
 use crate::wire::attr::DecodeError;
-use crate::wire::message::{ExtAck, Verdict};
+use crate::wire::message::{ExtAck, Frame, Verdict};
 use crate::wire::uapi;
 
 /// The result of every verb.
@@ -206,6 +206,18 @@ impl Error {
             cause,
             bytes,
         )
+    }
+
+    /// Reads what the first message of these bytes is of.
+    #[inline]
+    pub(crate) fn reading<T>(
+        message: &[u8],
+        read: impl FnOnce(&Frame<'_>) -> Result<T, DecodeError>,
+    ) -> Result<T> {
+        Frame::first(message)
+            .unwrap_or(Err(DecodeError::Truncated))
+            .and_then(|frame| read(&frame))
+            .map_err(|cause| Self::decode(cause, message))
     }
 
     /// A flow that another crate's message does not hold.

@@ -152,10 +152,7 @@ impl Event {
     /// [`Decode`](crate::ErrorKind::Decode) where the bytes are not an event's; [`Error::bytes`]
     /// has them.
     pub fn from_message(message: &[u8]) -> Result<Self> {
-        Frame::first(message)
-            .unwrap_or(Err(DecodeError::Truncated))
-            .and_then(|frame| Self::decode(&frame, None))
-            .map_err(|cause| Error::decode(cause, message))
+        Error::reading(message, |frame| Self::decode(frame, None))
     }
 
     /// The flow; `None` where it is not about one.
@@ -242,7 +239,7 @@ impl Event {
                 port_id,
                 nsid,
             }),
-            kind => Err(DecodeError::NoFlow { kind }),
+            kind => Err(DecodeError::NoEvent { kind }),
         }
     }
 }

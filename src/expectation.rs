@@ -92,13 +92,10 @@ impl Expectation {
     /// [`Decode`](crate::ErrorKind::Decode) where the bytes are not an expectation's;
     /// [`Error::bytes`] has them.
     pub fn from_message(message: &[u8]) -> Result<Self> {
-        Frame::first(message)
-            .unwrap_or(Err(DecodeError::Truncated))
-            .and_then(|frame| match frame.kind {
-                IPCTNL_MSG_EXP_NEW | IPCTNL_MSG_EXP_DELETE => Self::decode(&frame),
-                kind => Err(DecodeError::NoExpectation { kind }),
-            })
-            .map_err(|cause| Error::decode(cause, message))
+        Error::reading(message, |frame| match frame.kind {
+            IPCTNL_MSG_EXP_NEW | IPCTNL_MSG_EXP_DELETE => Self::decode(frame),
+            kind => Err(DecodeError::NoExpectation { kind }),
+        })
     }
 
     /// Reads the expectation out of a message.

@@ -30,11 +30,18 @@ attributes! {
 }
 
 impl TableStats {
+    /// So many flows, of so many that there may be: for programs that test what they do with them.
+    pub const fn new(entries: u32, max: u32) -> Self {
+        Self {
+            entries,
+            max: Some(max),
+        }
+    }
+
     pub(crate) fn from_message(message: &[u8]) -> Result<Self> {
-        Frame::first(message)
-            .unwrap_or(Err(DecodeError::Truncated))
-            .and_then(|frame| Self::read(frame.attributes()?, &mut Context::default()))
-            .map_err(|cause| Error::decode(cause, message))
+        Error::reading(message, |frame| {
+            Self::read(frame.attributes()?, &mut Context::default())
+        })
     }
 }
 

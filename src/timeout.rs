@@ -2,14 +2,13 @@
 
 mod states;
 
-use std::time::Duration;
-
 pub use states::{
     DccpTimeouts, SctpTimeouts, SingleTimeout, TcpTimeouts, Timeouts, TwoWayTimeouts,
 };
 
 use crate::error::{Error, Result};
-use crate::flow::helper::check_name;
+use crate::flow::accounting::check_seconds;
+use crate::flow::helper::check_some_name;
 use crate::flow::{Family, Protocol};
 use crate::wire::attr::{DecodeError, Writer};
 use crate::wire::message::Frame;
@@ -17,10 +16,6 @@ use crate::wire::uapi::*;
 
 /// The longest name of a policy, in bytes.
 const NAME: usize = 31;
-
-/// The kernel multiplies seconds to jiffies in 32 bits, 1000 of them a second at the most: what
-/// is more would be cut to something shorter.
-const LONGEST: Duration = Duration::from_secs((u32::MAX / 1000) as u64);
 
 /// A timeout policy: an object with a name, that a rule gives to flows
 /// (`iptables -t raw -j CT --timeout NAME`).
@@ -61,13 +56,6 @@ impl TimeoutPolicy {
         }
     }
 
-    pub(crate) fn from_message(message: &[u8]) -> Result<Self> {
-        Frame::first(message)
-            .unwrap_or(Err(DecodeError::Truncated))
-            .and_then(|frame| Self::decode(&frame))
-            .map_err(|cause| Error::decode(cause, message))
-    }
-
     pub(crate) fn decode(frame: &Frame<'_>) -> Result<Self, DecodeError> {
         let (mut name, mut family, mut use_count) = (None, None, None);
         let mut attributes = frame.attributes()?;
@@ -84,9 +72,7 @@ impl TimeoutPolicy {
         let family = present!(CTA_TIMEOUT_L3PROTO, family)?;
         Ok(Self {
             name: present!(CTA_TIMEOUT_NAME, name)?,
-            family: [Family::Ipv4, Family::Ipv6]
-                .into_iter()
-                .find(|known| u16::from(known.number()) == family),
+            family: Family::known(family),
             timeouts: decode_timeouts(frame)?,
             use_count,
         })
@@ -150,11 +136,7 @@ pub(crate) fn encode_protocols(family: Option<Family>, protocol: Protocol, w: &m
 }
 
 pub(crate) fn check_policy_name(name: &str) -> Result<()> {
-    check_name("timeout policy", name, NAME)?;
-    match name.is_empty() {
-        true => Err(Error::invalid_input("timeout policy: its name is empty")),
-        false => Ok(()),
-    }
+    check_some_name("timeout policy", name, NAME)
 }
 
 pub(crate) fn check_timeouts(timeouts: &Timeouts) -> Result<()> {
@@ -165,11 +147,8 @@ pub(crate) fn check_timeouts(timeouts: &Timeouts) -> Result<()> {
         )));
     }
     for (_, state, timeout) in timeouts.rows() {
-        if timeout.is_some_and(|timeout| timeout > LONGEST) {
-            return Err(Error::invalid_input(format!(
-                "timeouts: {state}: the kernel cannot hold more than {} s",
-                LONGEST.as_secs()
-            )));
+        if let Some(timeout) = timeout {
+            check_seconds(&format!("timeouts: {state}"), timeout)?;
         }
     }
     Ok(())

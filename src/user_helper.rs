@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::flow::helper::{HELPER_NAME, check_name};
+use crate::flow::accounting::check_seconds;
+use crate::flow::helper::{HELPER_NAME, check_some_name};
 use crate::flow::{Family, Protocol};
 use crate::wire::attr::{Attribute, DecodeError, Writer};
 use crate::wire::message::Frame;
@@ -86,7 +87,7 @@ impl UserHelperKey {
     }
 
     pub(crate) fn check(&self) -> Result<()> {
-        check_some_name("helper", &self.name)?;
+        check_some_name("helper", &self.name, HELPER_NAME)?;
         match self.family {
             None => Err(Error::invalid_input("family: there is none")),
             Some(_) => Ok(()),
@@ -153,13 +154,6 @@ impl UserHelper {
         self
     }
 
-    pub(crate) fn from_message(message: &[u8]) -> Result<Self> {
-        Frame::first(message)
-            .unwrap_or(Err(DecodeError::Truncated))
-            .and_then(|frame| Self::decode(&frame))
-            .map_err(|cause| Error::decode(cause, message))
-    }
-
     pub(crate) fn decode(frame: &Frame<'_>) -> Result<Self, DecodeError> {
         let (mut name, mut protocols) = (None, None);
         let (mut queue, mut policies, mut private_data, mut status) = (0, Vec::new(), 0, 0_u32);
@@ -199,7 +193,8 @@ impl UserHelper {
             )));
         }
         for policy in &self.policies {
-            check_some_name("policy", &policy.name)?;
+            check_some_name("policy", &policy.name, HELPER_NAME)?;
+            check_seconds("policy: timeout", policy.timeout)?;
             if policy.max > EXPECTATIONS {
                 return Err(Error::invalid_input(format!(
                     "policy: a flow has {EXPECTATIONS} expectations at the most, and {} were \
@@ -234,14 +229,6 @@ impl UserHelper {
     }
 }
 
-fn check_some_name(what: &str, name: &str) -> Result<()> {
-    check_name(what, name, HELPER_NAME)?;
-    match name.is_empty() {
-        true => Err(Error::invalid_input(format!("{what}: its name is empty"))),
-        false => Ok(()),
-    }
-}
-
 fn read_protocols(attr: Attribute<'_>) -> Result<(Option<Family>, Protocol), DecodeError> {
     let (mut family, mut protocol) = (None, None);
     let mut attributes = attr.nest();
@@ -256,14 +243,8 @@ fn read_protocols(attr: Attribute<'_>) -> Result<(Option<Family>, Protocol), Dec
             _ => {}
         }
     }
-    let family = family.and_then(|number| {
-        let known = [Family::Ipv4, Family::Ipv6].into_iter();
-        known
-            .into_iter()
-            .find(|known| u16::from(known.number()) == number)
-    });
     let protocol = present!(NFCTH_TUPLE_L4PROTONUM, protocol)?;
-    Ok((family, protocol.into()))
+    Ok((family.and_then(Family::known), protocol.into()))
 }
 
 fn read_policies(attr: Attribute<'_>) -> Result<Vec<ExpectationPolicy>, DecodeError> {

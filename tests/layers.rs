@@ -16,7 +16,8 @@ const LAYERS: [(&str, &[&str]); 20] = [
     ("flow", &["error", "wire"]),
     ("expectation", &["error", "flow", "wire"]),
     ("event", &["error", "expectation", "flow", "wire"]),
-    ("filter", &["error", "event", "flow", "wire"]),
+    // The tests of what is sent ask the rules of the kernel in the process.
+    ("filter", &["error", "event", "flow", "testing", "wire"]),
     ("stats", &["error", "wire"]),
     ("timeout", &["error", "flow", "wire"]),
     ("user_helper", &["error", "flow", "wire"]),
@@ -58,6 +59,7 @@ const LAYERS: [(&str, &[&str]); 20] = [
             "preflight",
             "stats",
             "stream",
+            "testing",
             "timeout",
             "transport",
             "user_helper",

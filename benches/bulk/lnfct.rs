@@ -61,6 +61,7 @@ pub(crate) fn mark(scenario: Scenario) -> Option<Outcome> {
         wall: Duration::from_secs_f64(seconds.parse().expect("seconds")),
         count,
         late: None,
+        lost: None,
         child: true,
     })
 }

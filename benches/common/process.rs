@@ -20,10 +20,12 @@ pub struct Run {
     pub system: f64,
     /// Peak resident memory, MiB.
     pub rss: f64,
-    /// Flows seen, or requests answered.
+    /// Flows or events seen, or requests answered.
     pub count: usize,
     /// The 99th percentile of a timer's lateness, or the longest send, ms.
     pub late: Option<f64>,
+    /// Events that were lost.
+    pub lost: Option<f64>,
 }
 
 /// What a program says of its run.
@@ -31,6 +33,7 @@ pub struct Outcome {
     pub wall: Duration,
     pub count: usize,
     pub late: Option<f64>,
+    pub lost: Option<usize>,
     /// The program was a child, not this process.
     pub child: bool,
 }
@@ -41,6 +44,7 @@ impl Outcome {
             wall: since.elapsed(),
             count,
             late: None,
+            lost: None,
             child: false,
         }
     }
@@ -68,6 +72,7 @@ pub fn run(name: &str, flows: usize) -> Option<Run> {
         rss: number("rss")?,
         count: said["count"].as_u64()? as usize,
         late: number("late"),
+        lost: number("lost"),
     })
 }
 
@@ -100,6 +105,7 @@ pub fn say(outcome: Option<Outcome>) {
             "rss": kib / 1024.0,
             "count": outcome.count,
             "late": outcome.late,
+            "lost": outcome.lost,
         })
     );
 }

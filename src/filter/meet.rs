@@ -7,12 +7,14 @@ use super::{Ports, PrefixSet};
 use crate::flow::{Bits, DccpState, Family, Masked, SctpState, TcpState, Tuple};
 
 /// A condition of a kind that a filter has at most one of.
-pub(super) trait Meet: Clone {
+pub(super) trait Meet: Clone + fmt::Display {
     /// The condition that holds where both do; `None` where that cannot be.
     fn meet(&self, other: &Self) -> Option<Self>;
 
     /// As it is shown in the text of an error.
-    fn shown(&self) -> String;
+    fn shown(&self) -> String {
+        self.to_string()
+    }
 
     /// Why it says nothing, or something that nobody means.
     fn refusal(&self) -> Option<String> {
@@ -25,10 +27,6 @@ macro_rules! exact {
         $(impl Meet for $ty {
             fn meet(&self, other: &Self) -> Option<Self> {
                 (self == other).then(|| self.clone())
-            }
-
-            fn shown(&self) -> String {
-                self.to_string()
             }
         })+
     };
@@ -57,10 +55,6 @@ impl Meet for Ports {
         (!both.is_empty()).then_some(both)
     }
 
-    fn shown(&self) -> String {
-        self.to_string()
-    }
-
     fn refusal(&self) -> Option<String> {
         self.is_empty()
             .then(|| format!("the range {self} is empty"))
@@ -71,10 +65,6 @@ impl Meet for PrefixSet {
     fn meet(&self, other: &Self) -> Option<Self> {
         let both = self.common(other);
         (!both.is_empty()).then_some(both)
-    }
-
-    fn shown(&self) -> String {
-        self.to_string()
     }
 
     fn refusal(&self) -> Option<String> {
@@ -93,10 +83,6 @@ where
     fn meet(&self, other: &Self) -> Option<Self> {
         let agree = self.value().and(other.mask()) == other.value().and(self.mask());
         agree.then(|| Self::new(self.value().or(other.value()), self.mask().or(other.mask())))
-    }
-
-    fn shown(&self) -> String {
-        self.to_string()
     }
 
     fn refusal(&self) -> Option<String> {

@@ -4,7 +4,6 @@ pub(crate) mod arbitrary;
 mod conditions;
 mod contradictions;
 mod decisions;
-pub(crate) mod model;
 mod parts;
 mod sets;
 mod superset;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::error::{Error, Result};
 use crate::wire::attr::Value;
 
 attributes! {
@@ -10,6 +11,7 @@ attributes! {
     /// `CTA_COUNTERS_ORIG`, `CTA_COUNTERS_REPLY`. Kept for flows that began while
     /// `net.netfilter.nf_conntrack_acct` was 1 (default 0).
     #[derive(Copy, Default)]
+    #[non_exhaustive]
     pub struct Counters {
         /// Packets.
         CTA_COUNTERS_PACKETS => packets: u64,
@@ -39,6 +41,7 @@ attributes! {
     ///
     /// `CTA_SEQ_ADJ_ORIG`, `CTA_SEQ_ADJ_REPLY`.
     #[derive(Copy, Default)]
+    #[non_exhaustive]
     pub struct SeqAdj {
         /// The sequence number from which `offset_after` holds.
         CTA_SEQADJ_CORRECTION_POS => correction_pos: u32,
@@ -54,6 +57,7 @@ attributes! {
     ///
     /// `CTA_SYNPROXY` (Linux 4.18). Flows made by a request have one of zeros.
     #[derive(Copy, Default)]
+    #[non_exhaustive]
     pub struct SynProxy {
         /// The initial sequence number that the proxy chose.
         CTA_SYNPROXY_ISN => isn: u32,
@@ -65,6 +69,46 @@ attributes! {
 }
 
 plain!(SystemTime);
+
+impl Counters {
+    /// So many packets and bytes.
+    pub const fn new(packets: u64, bytes: u64) -> Self {
+        Self { packets, bytes }
+    }
+}
+
+impl Timestamp {
+    /// The time of a flow that began at `start`, and has not ended.
+    pub const fn new(start: SystemTime) -> Self {
+        Self { start, stop: None }
+    }
+
+    /// Sets when it ended.
+    #[must_use]
+    pub const fn ended(mut self, stop: SystemTime) -> Self {
+        self.stop = Some(stop);
+        self
+    }
+}
+
+impl SeqAdj {
+    /// From sequence number `correction_pos` on a shift by `offset_after`, and by `offset_before`
+    /// ahead of it.
+    pub const fn new(correction_pos: u32, offset_before: i32, offset_after: i32) -> Self {
+        Self {
+            correction_pos,
+            offset_before,
+            offset_after,
+        }
+    }
+}
+
+impl SynProxy {
+    /// The numbers in the order of the fields.
+    pub const fn new(isn: u32, its: u32, tsoff: u32) -> Self {
+        Self { isn, its, tsoff }
+    }
+}
 
 /// Nanoseconds since 1970, in 64 bits.
 impl Value for SystemTime {
@@ -88,6 +132,21 @@ impl Value for Duration {
     }
     fn write(&self, out: &mut Vec<u8>) {
         seconds(*self).unwrap_or(u32::MAX).write(out);
+    }
+}
+
+/// The kernel multiplies some seconds to jiffies in 32 bits, 1000 of them a second at the most: what
+/// is more would be cut to something shorter.
+pub(crate) const LONGEST: Duration = Duration::from_secs((u32::MAX / 1000) as u64);
+
+/// Refuses seconds that the kernel would cut; `what` has them.
+pub(crate) fn check_seconds(what: &str, timeout: Duration) -> Result<()> {
+    match timeout > LONGEST {
+        true => Err(Error::invalid_input(format!(
+            "{what}: the kernel cannot hold more than {} s",
+            LONGEST.as_secs()
+        ))),
+        false => Ok(()),
     }
 }
 

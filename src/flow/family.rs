@@ -24,6 +24,13 @@ impl Family {
         }
     }
 
+    /// That of a number; `None` where it is neither's.
+    pub(crate) fn known(number: u16) -> Option<Self> {
+        [Self::Ipv4, Self::Ipv6]
+            .into_iter()
+            .find(|family| u16::from(family.number()) == number)
+    }
+
     /// The number that a message's header carries.
     pub(crate) fn number(self) -> u8 {
         match self {

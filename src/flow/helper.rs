@@ -48,6 +48,15 @@ impl SecCtx {
 /// The longest name of a helper, in bytes.
 pub(crate) const HELPER_NAME: usize = 15;
 
+/// Refuses what is the name of nothing; `what` has the name.
+pub(crate) fn check_some_name(what: &str, name: &str, longest: usize) -> Result<()> {
+    check_name(what, name, longest)?;
+    match name.is_empty() {
+        true => Err(Error::invalid_input(format!("{what}: its name is empty"))),
+        false => Ok(()),
+    }
+}
+
 /// Refuses what the kernel would take for another name, or for none; `what` has the name.
 pub(crate) fn check_name(what: &str, name: &str, longest: usize) -> Result<()> {
     if name.contains('\0') {

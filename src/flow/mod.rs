@@ -157,13 +157,10 @@ impl Flow {
     /// [`Error::bytes`] has them.
     #[inline]
     pub fn from_message(message: &[u8]) -> Result<Self> {
-        Frame::first(message)
-            .unwrap_or(Err(DecodeError::Truncated))
-            .and_then(|frame| match frame.kind {
-                IPCTNL_MSG_CT_NEW | IPCTNL_MSG_CT_DELETE => Self::decode(&frame),
-                kind => Err(DecodeError::NoFlow { kind }),
-            })
-            .map_err(|cause| Error::decode(cause, message))
+        Error::reading(message, |frame| match frame.kind {
+            IPCTNL_MSG_CT_NEW | IPCTNL_MSG_CT_DELETE => Self::decode(frame),
+            kind => Err(DecodeError::NoFlow { kind }),
+        })
     }
 
     /// Reads the flow out of a message.

@@ -30,6 +30,7 @@ pub enum ProtoInfo {
 attributes! {
     /// What the kernel knows of a TCP flow.
     #[derive(Copy, Default)]
+    #[non_exhaustive]
     pub struct TcpInfo {
         /// The state, `--state`.
         CTA_PROTOINFO_TCP_STATE => state: TcpState,
@@ -48,6 +49,7 @@ attributes! {
 attributes! {
     /// What the kernel knows of an SCTP flow.
     #[derive(Copy)]
+    #[non_exhaustive]
     pub struct SctpInfo {
         /// The state.
         CTA_PROTOINFO_SCTP_STATE => state: SctpState,
@@ -62,6 +64,7 @@ attributes! {
 attributes! {
     /// What the kernel knows of a DCCP flow (until Linux 6.16).
     #[derive(Copy)]
+    #[non_exhaustive]
     pub struct DccpInfo {
         /// The state.
         CTA_PROTOINFO_DCCP_STATE => state: DccpState,
@@ -114,6 +117,32 @@ impl Value for Masked<TcpFlags> {
 }
 
 impl TcpInfo {
+    /// A state alone: an update leaves the rest as it is.
+    pub fn new(state: TcpState) -> Self {
+        Self {
+            state,
+            ..Self::default()
+        }
+    }
+
+    /// Sets the window scale of both directions.
+    #[must_use]
+    pub fn wscale(mut self, orig: u8, reply: u8) -> Self {
+        (self.wscale_orig, self.wscale_reply) = (Some(orig), Some(reply));
+        self
+    }
+
+    /// Sets the flags of both directions: of a mask, the bits under it.
+    #[must_use]
+    pub fn flags(
+        mut self,
+        orig: impl Into<Masked<TcpFlags>>,
+        reply: impl Into<Masked<TcpFlags>>,
+    ) -> Self {
+        (self.flags_orig, self.flags_reply) = (Some(orig.into()), Some(reply.into()));
+        self
+    }
+
     /// A state, for a flow whose packets the kernel has not seen.
     ///
     /// The window and its scale cannot be set, so both directions are
@@ -122,12 +151,29 @@ impl TcpInfo {
     /// through.
     pub fn liberal(state: TcpState) -> Self {
         let flags = TcpFlags::BE_LIBERAL | TcpFlags::SACK_PERM;
-        let flags = Some(Masked::new(flags, flags));
+        let flags = Masked::new(flags, flags);
+        Self::new(state).flags(flags, flags)
+    }
+}
+
+impl SctpInfo {
+    /// A state, and the verification tags of both directions, which a request needs.
+    pub const fn new(state: SctpState, vtag_orig: u32, vtag_reply: u32) -> Self {
         Self {
             state,
-            flags_orig: flags,
-            flags_reply: flags,
-            ..Self::default()
+            vtag_orig: Some(vtag_orig),
+            vtag_reply: Some(vtag_reply),
+        }
+    }
+}
+
+impl DccpInfo {
+    /// A state, and the role of the original direction's sender: 0 client, 1 server.
+    pub const fn new(state: DccpState, role: u8) -> Self {
+        Self {
+            state,
+            role: Some(role),
+            handshake_seq: None,
         }
     }
 }
@@ -135,11 +181,7 @@ impl TcpInfo {
 impl From<TcpState> for ProtoInfo {
     /// The state alone; an update leaves the rest as it is.
     fn from(state: TcpState) -> Self {
-        TcpInfo {
-            state,
-            ..TcpInfo::default()
-        }
-        .into()
+        TcpInfo::new(state).into()
     }
 }
 

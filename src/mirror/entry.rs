@@ -172,6 +172,11 @@ impl Entry {
 }
 
 impl Interner {
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
     /// Takes the words out of the flow.
     fn take_of(&mut self, flow: &mut Flow) -> Option<Arc<Names>> {
         // What a helper in user space keeps with a flow is the flow's own.

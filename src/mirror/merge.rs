@@ -36,10 +36,9 @@ pub(super) fn ended(known: &Flow, mut said: Flow, learnt: &Learnt) -> Flow {
 }
 
 /// A flow that an event was about since a list began, and as that list has it: the event may be the
-/// younger, and goes before; the list says what events leave out. Is a look needed at what neither
-/// decides?
-pub(super) fn filled(known: &Flow, listed: Flow) -> (Flow, bool) {
-    let doubt = known.labels != listed.labels;
+/// younger, and goes before; the list says what events leave out. Is a look needed? Where the two do
+/// not agree, either may be right: an event leaves out, too, what changed in one that was lost.
+pub(super) fn filled(known: &Flow, mut listed: Flow) -> (Flow, bool) {
     let mut flow = known.clone();
     flow.mark = flow.mark.or(listed.mark);
     flow.labels = flow.labels.or(listed.labels);
@@ -48,6 +47,9 @@ pub(super) fn filled(known: &Flow, listed: Flow) -> (Flow, bool) {
     flow.counters_orig = listed.counters_orig.or(flow.counters_orig);
     flow.counters_reply = listed.counters_reply.or(flow.counters_reply);
     keep_rare(&listed, &mut flow);
+    listed.timeout = flow.timeout;
+    listed.use_count = flow.use_count;
+    let doubt = flow != listed;
     (flow, doubt)
 }
 

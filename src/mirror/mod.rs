@@ -335,7 +335,7 @@ impl Mirror {
             is_new
         });
         self.view.told.store(self.events.told(), Ordering::SeqCst);
-        if self.events.is_drained() {
+        if self.events.is_drained() && !self.state.has_questions() {
             self.view.is_behind.store(false, Ordering::SeqCst);
         }
         if self.work_done() != before {

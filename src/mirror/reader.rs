@@ -165,9 +165,9 @@ impl MirrorReader {
     ///
     /// That is more than [`MirrorState::Synced`]: it looks at the socket itself
     /// (`SO_MEMINFO`, a system call of less than a microsecond). It is `false` where an event was lost of which
-    /// the mirror has yet to learn, and where one waits that the mirror has yet to apply: beside
-    /// heavy traffic that is often, and where nobody polls the mirror, always from the next event
-    /// on. Where it is `true`, what is looked up after it is no older than the call.
+    /// the mirror has yet to learn, where one waits that the mirror has yet to apply, and while a flow is
+    /// asked for: beside heavy traffic that is often, and where nobody polls the mirror, always from the
+    /// next event on. Where it is `true`, what is looked up after it is no older than the call.
     pub fn is_synced(&self) -> bool {
         // In the opposite order of the mirror, which sets each of these behind the one that it
         // depends on.

@@ -49,6 +49,13 @@ impl Learnt {
         (self.marks == Some(true)).then_some(0)
     }
 
+    /// From an event: with a mark, the kernel has marks.
+    fn learn_of_event(&mut self, flow: &Flow) {
+        if flow.mark.is_some() {
+            self.marks = Some(true);
+        }
+    }
+
     /// From a flow that is told whole.
     fn learn(&mut self, flow: &Flow) {
         self.marks = Some(flow.mark.is_some() || self.marks == Some(true));
@@ -73,20 +80,15 @@ pub(super) struct State {
     /// Counts lists and rounds of questions, so that what came before one is told from what came
     /// after it.
     round: u32,
-    tombs: HashMap<Key, Tomb>,
+    /// Flows that an event was about, and that are not here: by it they ended, or do not match, or had
+    /// no room. With the round of it.
+    tombs: HashMap<Key, u32>,
     status: Status,
     /// Where a flow had no room.
     is_full: bool,
     pub(super) stats: MirrorStats,
     /// `None` where nobody wants them.
     deltas: Option<VecDeque<Delta>>,
-}
-
-/// A flow that ended.
-#[derive(Debug)]
-struct Tomb {
-    id: Option<FlowId>,
-    round: u32,
 }
 
 impl State {
@@ -168,8 +170,8 @@ impl State {
     }
 
     fn began(&mut self, mut flow: Flow, now: Duration) {
+        self.learnt.learn_of_event(&flow);
         let key = Key::orig(&flow);
-        self.tombs.remove(&key);
         match self.known(&key, flow.id) {
             Some(known) => self.changed_of(known, flow, now),
             None => {
@@ -182,13 +184,14 @@ impl State {
     }
 
     fn changed(&mut self, mut flow: Flow, now: Duration) {
+        self.learnt.learn_of_event(&flow);
         let key = Key::orig(&flow);
         if let Some(known) = self.known(&key, flow.id) {
             return self.changed_of(known, flow, now);
         }
         flow.mark = flow.mark.or(self.learnt.no_mark());
         if self.told.as_ref().is_some_and(|told| !told.matches(&flow)) {
-            return;
+            return self.bury(key);
         }
         // Its beginning was not heard of, and the event says a part of it.
         match self.told == self.filter {
@@ -198,7 +201,7 @@ impl State {
                 }
                 self.becomes(None, flow, self.round, true, now);
             }
-            false => self.ask(&key, &flow),
+            false => self.asks.push(key, &flow),
         }
     }
 
@@ -218,7 +221,7 @@ impl State {
             // The end of one before it.
             return;
         }
-        self.bury(key, flow.id);
+        self.bury(key);
         if let Some(known) = known {
             self.index.remove(&key);
             let flow = merge::ended(&known.show(0), flow, &self.learnt);
@@ -248,7 +251,8 @@ impl State {
         });
     }
 
-    /// The flow is now as this says.
+    /// The flow is now as this says. `touched` is the round of the last event that was about it; that of
+    /// the present one means that what this says goes before what older messages say.
     fn becomes(
         &mut self,
         before: Option<Entry>,
@@ -258,11 +262,12 @@ impl State {
         now: Duration,
     ) {
         let key = Key::orig(&flow);
-        if self
-            .filter
-            .as_ref()
-            .is_some_and(|filter| !filter.matches(&flow))
-        {
+        let is_event = touched == self.round;
+        let filter = self.filter.as_ref();
+        if filter.is_some_and(|filter| !filter.matches(&flow)) {
+            if is_event {
+                self.bury(key);
+            }
             if before.is_some() {
                 self.index.remove(&key);
                 self.tell(|| Delta::Removed {
@@ -273,11 +278,18 @@ impl State {
             return;
         }
         if before.is_none() && self.index.len() >= self.limit {
+            if is_event {
+                self.bury(key);
+            }
             return self.left_out(now);
         }
+        if is_event {
+            self.tombs.remove(&key);
+        }
         let now = secs(now);
-        if is_lacking && !self.sync.is_listing() {
-            self.ask(&key, &flow);
+        // A list under way may say it; one that is not in sync has time.
+        if is_lacking && (self.status.is_synced() || !self.sync.is_listing()) {
+            self.asks.push(key, &flow);
         }
         let mut entry = Entry::new(flow, &mut self.names, now);
         entry.seen = self.sync.number();
@@ -294,23 +306,22 @@ impl State {
         self.index.put(entry);
     }
 
-    /// Remembers an end for as long as something older may come that tells of the flow.
-    fn bury(&mut self, key: Key, id: Option<FlowId>) {
+    /// Remembers that a flow is not here, for as long as something older may come that tells of it.
+    fn bury(&mut self, key: Key) {
         if !self.sync.is_listing() && !self.asks.are_under_way() {
             return;
         }
         if self.tombs.len() >= TOMBS {
             self.sync.spoil();
+            self.schedule.want();
             return;
         }
-        let round = self.round;
-        self.tombs.insert(key, Tomb { id, round });
+        self.tombs.insert(key, self.round);
     }
 
-    /// Did the flow of this key and id end since that round began?
-    fn is_buried(&self, key: &Key, id: Option<FlowId>, since: u32) -> bool {
-        let tomb = self.tombs.get(key);
-        tomb.is_some_and(|tomb| tomb.round >= since && !differ(tomb.id, id))
+    /// Did an event say since that round began that the flow is not here?
+    fn is_buried(&self, key: &Key, since: u32) -> bool {
+        self.tombs.get(key).is_some_and(|round| *round >= since)
     }
 
     fn exhume(&mut self) {
@@ -348,3 +359,6 @@ fn differ(one: Option<FlowId>, other: Option<FlowId>) -> bool {
 pub(super) fn secs(now: Duration) -> u32 {
     u32::try_from(now.as_secs()).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,7 +70,7 @@ mod tests {
 
     use super::*;
     use crate::filter::tests::arbitrary::flow;
-    use crate::filter::tests::model::Kernel;
+    use crate::testing::judge::Kernel;
     use crate::wire::attr::{Attribute, Attributes};
     use crate::wire::message::Frame;
     use crate::wire::uapi::*;

@@ -64,9 +64,12 @@ impl Events {
     /// far as 4096 instructions go. [`EventStream::kernel_filtered`] tells what it compares; every
     /// event that comes is compared again, and what no program can compare is compared here alone.
     ///
-    /// A filter goes by what the event says of its flow: an absent mark is 0, an absent zone is 0,
-    /// and an update without a [`tcp_state`](crate::FilterBuilder::tcp_state) is one that did not
-    /// change it, in no state. Where events of a kind never say it, asking for it is refused:
+    /// A filter goes by what the event says of its flow: an absent mark is 0, an absent zone is 0.
+    /// An [`UPDATE`](EventKinds::UPDATE) says the state of the protocol only where it changed: of
+    /// the others none is in [`tcp_state`](crate::FilterBuilder::tcp_state) `ESTABLISHED` or any
+    /// other (nor in a `sctp_state` or `dccp_state`), and all meet a
+    /// [`not`](crate::FilterBuilder::not) of it. A filter by state hears the changes into that state,
+    /// and not what else changes while a flow is in it. Where events of a kind never say it, asking for it is refused:
     /// labels and a master of [`UPDATE`](EventKinds::UPDATE) and [`DESTROY`](EventKinds::DESTROY), a
     /// helper of `DESTROY`, and before Linux 5.10 the state of `DESTROY`.
     pub fn filter(mut self, filter: Filter) -> Self {
@@ -125,6 +128,11 @@ impl IntoFuture for Events {
         let family = self.filter.family();
         EVENTS.run(self.lanes.clone(), family, move |task| async move {
             let Self { kinds, filter, .. } = self;
+            if !EventKinds::all().contains(kinds) {
+                return Err(Error::invalid_input(format!(
+                    "kinds: {kinds:?} has bits of no kind"
+                )));
+            }
             if kinds.groups().next().is_none() {
                 return Err(Error::invalid_input("kinds: there is none to listen to"));
             }

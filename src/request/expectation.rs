@@ -10,35 +10,22 @@ use std::time::Duration;
 pub(crate) use create::create;
 pub use list::ListExpectations;
 
-use super::{RequestFuture, Task, Verb};
+use super::{RequestFuture, Task};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expectation::{Expectation, ExpectationKey, TupleMask};
-use crate::flow::helper::{HELPER_NAME, check_name};
+use crate::flow::accounting::check_seconds;
+use crate::flow::helper::{HELPER_NAME, check_some_name};
 use crate::transport::Lanes;
 use crate::wire::message::Request;
 use crate::wire::table::Context;
 use crate::wire::uapi::*;
 
-const GET: Verb = Verb {
-    name: "expectation_get",
-    doing: "getting an expectation",
-};
-const UPDATE: Verb = Verb {
-    name: "expectation_update",
-    doing: "updating an expectation",
-};
-const DELETE: Verb = Verb {
-    name: "expectation_delete",
-    doing: "deleting an expectation",
-};
-const FLUSH: Verb = Verb {
-    name: "expectation_flush",
-    doing: "flushing the expectations",
-};
-
-/// The kernel multiplies seconds to jiffies in 32 bits, 1000 of them a second at the most: what
-/// is more would be cut to something shorter.
-const LONGEST: Duration = Duration::from_secs((u32::MAX / 1000) as u64);
+verbs! {
+    GET = "expectation_get", "getting an expectation";
+    UPDATE = "expectation_update", "updating an expectation";
+    DELETE = "expectation_delete", "deleting an expectation";
+    FLUSH = "expectation_flush", "flushing the expectations";
+}
 
 pub(crate) fn get(lanes: Arc<Lanes>, key: ExpectationKey) -> RequestFuture<Option<Expectation>> {
     let family = key.tuple().family();
@@ -55,7 +42,7 @@ pub(crate) fn update(
 ) -> RequestFuture<()> {
     let family = key.tuple().family();
     UPDATE.run(lanes, Some(family), move |task| async move {
-        check_timeout(timeout)?;
+        check_seconds("timeout", timeout)?;
         // An update does not look at the id, and finds by the mask.
         find(&task, &key).await?.ok_or_else(not_found)?;
         let updated = task.call(update_request(&key, timeout)).await;
@@ -115,10 +102,7 @@ impl IntoFuture for FlushExpectations {
         let Self { lanes, helper } = self;
         FLUSH.run(lanes, None, move |task| async move {
             if let Some(name) = &helper {
-                check_name("helper", name, HELPER_NAME)?;
-                if name.is_empty() {
-                    return Err(Error::invalid_input("helper: its name is empty"));
-                }
+                check_some_name("helper", name, HELPER_NAME)?;
             }
             task.flush(flush_request(helper)).await
         })
@@ -127,15 +111,10 @@ impl IntoFuture for FlushExpectations {
 
 /// The expectation that the key names, as it is now.
 async fn find(task: &Task, key: &ExpectationKey) -> Result<Option<Expectation>> {
-    match task.call(get_request(key)).await {
-        Ok(data) => {
-            let data = data.ok_or_else(Error::unanswered)?;
-            let found = Expectation::from_message(&data)?;
-            Ok(key.names(&found).then(|| key.in_zone(found)))
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+    let found = task.find(get_request(key), Expectation::decode).await?;
+    Ok(found
+        .filter(|found| key.names(found))
+        .map(|found| key.in_zone(found)))
 }
 
 fn not_found() -> Error {
@@ -151,16 +130,6 @@ fn gone(error: Error) -> Error {
         ),
         Some(ETIME) => error.meaning(ErrorKind::NotFound, "the expectation is timing out"),
         _ => error,
-    }
-}
-
-fn check_timeout(timeout: Duration) -> Result<()> {
-    match timeout > LONGEST {
-        true => Err(Error::invalid_input(format!(
-            "timeout: the kernel cannot hold more than {} s",
-            LONGEST.as_secs()
-        ))),
-        false => Ok(()),
     }
 }
 

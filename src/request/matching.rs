@@ -14,14 +14,10 @@ use crate::filter::Filter;
 use crate::flow::{Family, Flow, FlowKey, Patch};
 use crate::transport::Lanes;
 
-const DELETE_MATCHING: Verb = Verb {
-    name: "delete_matching",
-    doing: "deleting the flows that match",
-};
-const UPDATE_MATCHING: Verb = Verb {
-    name: "update_matching",
-    doing: "updating the flows that match",
-};
+verbs! {
+    DELETE_MATCHING = "delete_matching", "deleting the flows that match";
+    UPDATE_MATCHING = "update_matching", "updating the flows that match";
+}
 
 const CHANGE_MATCHING: Verb = Verb {
     name: "change_matching",

@@ -1,6 +1,16 @@
 //! Verbs, one a file: the builder, the message that it makes, and what the kernel's answers mean
 //! for it.
 
+/// Declares verbs: of each, the name and the words of [`Verb`].
+macro_rules! verbs {
+    ($($verb:ident = $name:literal, $doing:literal;)+) => {
+        $(const $verb: $crate::request::Verb = $crate::request::Verb {
+            name: $name,
+            doing: $doing,
+        };)+
+    };
+}
+
 pub(crate) mod bulk;
 mod change;
 pub(crate) mod create;
@@ -50,12 +60,16 @@ pub(crate) use probe::probe;
 pub use report::{Outcome, Report};
 pub use update::Update;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::flow::{Family, Tuple};
 use crate::transport::Lanes;
 use crate::transport::queue::{Subject, Work};
 use crate::transport::walk::{SEQ, Walk};
-use crate::wire::message::Request;
+use crate::wire::attr::DecodeError;
+use crate::wire::message::{Frame, Request};
+
+/// Of what is not in the table of flows: it has no limit to reach.
+const OUT_OF_MEMORY: &str = "the kernel is out of memory";
 
 /// A request on its way to its result.
 ///
@@ -193,6 +207,19 @@ impl Task {
     /// Sends a request that names one object; its data is what came before the kernel's consent.
     async fn call(&self, request: Request) -> Result<Option<Bytes>> {
         self.reply(request.into(), None).await
+    }
+
+    /// Asks for one object, which `read` decodes; `None` where the kernel says that there is none.
+    async fn find<T>(
+        &self,
+        request: Request,
+        read: impl FnOnce(&Frame<'_>) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>> {
+        match self.call(request).await {
+            Ok(data) => Error::reading(&data.ok_or_else(Error::unanswered)?, read).map(Some),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// [`call`](Self::call), for a request about the flow of this tuple: those about the same one are

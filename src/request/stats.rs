@@ -10,18 +10,11 @@ use crate::transport::Lanes;
 use crate::wire::message::Request;
 use crate::wire::uapi::*;
 
-const STATS: Verb = Verb {
-    name: "stats",
-    doing: "asking for the number of flows",
-};
-const CPU_STATS: Verb = Verb {
-    name: "cpu_stats",
-    doing: "asking for the counters of the CPUs",
-};
-const EXPECTATION_CPU_STATS: Verb = Verb {
-    name: "expectation_cpu_stats",
-    doing: "asking for the CPUs' counters of expectations",
-};
+verbs! {
+    STATS = "stats", "asking for the number of flows";
+    CPU_STATS = "cpu_stats", "asking for the counters of the CPUs";
+    EXPECTATION_CPU_STATS = "expectation_cpu_stats", "asking for the CPUs' counters of expectations";
+}
 
 pub(crate) fn stats(lanes: Arc<Lanes>) -> RequestFuture<TableStats> {
     STATS.run(lanes, None, |task| async move {

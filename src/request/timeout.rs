@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::dump::dump;
-use super::{RequestFuture, Task, Verb};
+use super::{OUT_OF_MEMORY, RequestFuture, Task};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flow::{Family, Protocol};
 use crate::timeout::{
@@ -11,15 +11,8 @@ use crate::timeout::{
     encode_timeouts,
 };
 use crate::transport::Lanes;
-use crate::wire::attr::DecodeError;
-use crate::wire::message::{Frame, Request};
+use crate::wire::message::Request;
 use crate::wire::uapi::*;
-
-macro_rules! verbs {
-    ($($verb:ident = $name:literal, $doing:literal;)+) => {
-        $(const $verb: Verb = Verb { name: $name, doing: $doing };)+
-    };
-}
 
 verbs! {
     LIST = "timeout_list", "listing the timeout policies";
@@ -96,10 +89,7 @@ pub(crate) fn defaults(lanes: Arc<Lanes>, protocol: Protocol) -> RequestFuture<T
         let request = defaults_request(protocol);
         let data = task.call(request).await.map_err(explain)?;
         let data = data.ok_or_else(Error::unanswered)?;
-        Frame::first(&data)
-            .unwrap_or(Err(DecodeError::Truncated))
-            .and_then(|frame| decode_timeouts(&frame))
-            .map_err(|cause| Error::decode(cause, &data))
+        Error::reading(&data, decode_timeouts)
     })
 }
 
@@ -112,14 +102,8 @@ pub(crate) fn set_defaults(lanes: Arc<Lanes>, timeouts: Timeouts) -> RequestFutu
 }
 
 async fn find(task: &Task, name: &str) -> Result<Option<TimeoutPolicy>> {
-    match task.call(named(IPCTNL_MSG_TIMEOUT_GET, name)).await {
-        Ok(data) => {
-            let data = data.ok_or_else(Error::unanswered)?;
-            TimeoutPolicy::from_message(&data).map(Some)
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(explain(error)),
-    }
+    let found = task.find(named(IPCTNL_MSG_TIMEOUT_GET, name), TimeoutPolicy::decode);
+    found.await.map_err(explain)
 }
 
 fn not_found() -> Error {
@@ -152,6 +136,7 @@ fn explain(error: Error) -> Error {
             "this kernel has no timeout policies (CONFIG_NF_CT_NETLINK_TIMEOUT, module \
              nfnetlink_cttimeout)",
         ),
+        Some(ENOMEM) => (ErrorKind::Kernel, OUT_OF_MEMORY),
         _ => return error,
     };
     error.meaning(kind, words)

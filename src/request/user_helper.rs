@@ -3,18 +3,12 @@
 use std::sync::Arc;
 
 use super::dump::dump;
-use super::{RequestFuture, Task, Verb};
+use super::{OUT_OF_MEMORY, RequestFuture, Task};
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::Lanes;
 use crate::user_helper::{UserHelper, UserHelperKey};
 use crate::wire::message::Request;
 use crate::wire::uapi::*;
-
-macro_rules! verbs {
-    ($($verb:ident = $name:literal, $doing:literal;)+) => {
-        $(const $verb: Verb = Verb { name: $name, doing: $doing };)+
-    };
-}
 
 verbs! {
     LIST = "user_helper_list", "listing the helpers in user space";
@@ -89,14 +83,8 @@ pub(crate) fn flush(lanes: Arc<Lanes>) -> RequestFuture<()> {
 }
 
 async fn find(task: &Task, key: &UserHelperKey) -> Result<Option<UserHelper>> {
-    match task.call(named(NFNL_MSG_CTHELPER_GET, key)).await {
-        Ok(data) => {
-            let data = data.ok_or_else(Error::unanswered)?;
-            UserHelper::from_message(&data).map(Some)
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(explain(error)),
-    }
+    let found = task.find(named(NFNL_MSG_CTHELPER_GET, key), UserHelper::decode);
+    found.await.map_err(explain)
 }
 
 fn not_found() -> Error {
@@ -129,6 +117,7 @@ fn explain(error: Error) -> Error {
             "this kernel has no helpers in user space (CONFIG_NF_CT_NETLINK_HELPER, module \
              nfnetlink_cthelper)",
         ),
+        Some(ENOMEM) => (ErrorKind::Kernel, OUT_OF_MEMORY),
         _ => return error,
     };
     error.meaning(kind, words)

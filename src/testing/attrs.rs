@@ -101,6 +101,12 @@ pub(super) const EXPECT: &Policy = &[
     Nest,
     String(63),
 ];
+pub(super) const TIMEOUT: &Policy = &[Any, String(31), Min(2), Min(1), Nest];
+pub(super) const SECONDS: &Policy = &[Min(4); 12];
+pub(super) const HELPER: &Policy = &[Any, String(15), Any, Min(4), Any, Min(4), Min(4)];
+pub(super) const HELPER_TUPLE: &Policy = &[Any, Min(2), Min(1)];
+pub(super) const HELPER_POLICIES: &Policy = &[Any, Min(4), Any, Any, Any, Any];
+pub(super) const HELPER_POLICY: &Policy = &[Any, String(15), Min(4), Min(4)];
 pub(super) const EXPECT_NAT: &Policy = &[Any, Min(4), Nest];
 
 impl<'a> Attrs<'a> {

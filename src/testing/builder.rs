@@ -68,6 +68,18 @@ impl KernelBuilder {
         self
     }
 
+    /// A kernel that is built without timeout policies (`CONFIG_NF_CT_NETLINK_TIMEOUT`).
+    pub fn without_timeout_policies(mut self) -> Self {
+        self.0.settings.timeouts = false;
+        self
+    }
+
+    /// A kernel that is built without helpers in user space (`CONFIG_NF_CT_NETLINK_HELPER`).
+    pub fn without_user_helpers(mut self) -> Self {
+        self.0.settings.user_helpers = false;
+        self
+    }
+
     /// The kernel.
     pub fn build(self) -> Kernel {
         Kernel::of(self.0)

@@ -48,7 +48,7 @@ impl Machine {
         zone: Zone,
     ) -> Result<Outcome, i32> {
         let given = &message.attrs;
-        if self.table.len() as u64 >= u64::from(self.settings.max_flows) {
+        if self.count() >= u64::from(self.settings.max_flows) {
             return Err(ENOMEM);
         }
         let seconds = given.u32(CTA_TIMEOUT).ok_or(EINVAL)?;
@@ -59,10 +59,9 @@ impl Machine {
                 return Err(EOPNOTSUPP);
             }
             let name = Some(name.to_vec());
-            flow.help = Some(Help {
-                name,
-                info: Vec::new(),
-            });
+            // Of helpers in user space alone it is theirs.
+            let info = help.get(CTA_HELP_INFO).unwrap_or_default().to_vec();
+            flow.help = Some(Help { name, info });
             flow.status |= HELPER;
         }
         self.set_up_nat(&mut flow, given)?;
@@ -136,6 +135,7 @@ impl Machine {
             labels: self.settings.label_rule.then_some([0; 16]),
             seqadj: [[0; 3]; 2],
             synproxy: Some([0; 3]),
+            missed: None,
             audible: match self.settings.events {
                 0 => false,
                 1 => true,
@@ -145,7 +145,8 @@ impl Machine {
     }
 
     pub(super) fn has_helper(&self, name: &[u8], flow: &Entry) -> bool {
-        self.helper(name, flow).is_some()
+        let mut users = self.user_helpers.iter();
+        self.helper(name, flow).is_some() || users.any(|helper| helper.is(name, flow))
     }
 
     /// The helper of this name for flows like this.

@@ -3,6 +3,7 @@
 use super::filter::Filter;
 use super::machine::{Machine, Message, Outcome, frame, netfilter};
 use super::port::Port;
+use super::redelivery::Dying;
 use crate::wire::uapi::*;
 
 const NLM_F_DUMP_FILTERED: u16 = 0x20;
@@ -31,6 +32,9 @@ pub(super) enum What {
     ExpectationStats,
     /// Of a family, of a master.
     Expectations(u8, Option<u32>),
+    Dying(u8),
+    Timeouts,
+    UserHelpers,
     Nothing,
 }
 
@@ -48,10 +52,14 @@ impl Machine {
         )
     }
 
-    /// The dying and the unconfirmed: there are none.
+    /// The dying and the unconfirmed: of the latter there are none.
     pub(super) fn get_others(&mut self, message: &Message<'_>) -> Result<Outcome, i32> {
+        let what = match message.kind {
+            IPCTNL_MSG_CT_GET_DYING => What::Dying(message.family),
+            _ => What::Nothing,
+        };
         match message.is_dump() {
-            true => self.start_dump(message, What::Nothing),
+            true => self.start_dump(message, what),
             false => Err(EOPNOTSUPP),
         }
     }
@@ -128,6 +136,32 @@ impl Machine {
         };
         match &dump.what {
             What::Nothing => {}
+            What::Dying(family) => {
+                let (now, release) = (self.now(), self.release);
+                for Dying { flow, .. } in self.dying.iter().skip(dump.next as usize) {
+                    let wanted = *family == AF_UNSPEC || *family == flow.family();
+                    let head = (IPCTNL_MSG_CT_NEW, NLM_F_MULTI);
+                    let message = netfilter(head, ids, (flow.family(), 0), |w| {
+                        flow.write(&release, now, false, w)
+                    });
+                    if wanted && !put(message) {
+                        return;
+                    }
+                    dump.next += 1;
+                }
+            }
+            What::Timeouts | What::UserHelpers => {
+                let messages = match dump.what {
+                    What::Timeouts => self.show_timeouts(dump.next, ids),
+                    _ => self.show_user_helpers(dump.next, ids),
+                };
+                for message in messages {
+                    if !put(message) {
+                        return;
+                    }
+                    dump.next += 1;
+                }
+            }
             What::Flows {
                 filter,
                 zero_counters,

@@ -70,6 +70,8 @@ pub(super) struct Entry {
     pub(super) synproxy: Option<[u32; 3]>,
     /// Does it make events?
     pub(super) audible: bool,
+    /// What could not be told of it.
+    pub(super) missed: Option<(Kind, Changed)>,
 }
 
 /// `IPCT_` bits of what an event is about.

@@ -3,6 +3,7 @@
 use super::entry::{Changed, Entry, Kind};
 use super::faults::EventFault;
 use super::machine::{Machine, netfilter};
+use super::port::Port;
 use crate::wire::uapi::*;
 
 const NEW: u32 = 1;
@@ -24,6 +25,11 @@ impl Machine {
         if !flow.audible {
             return;
         }
+        // What could not be told before comes with it.
+        let (kind, changed) = match flow.missed {
+            Some(missed) => (kind.with(missed.0), changed.or(missed.1)),
+            None => (kind, changed),
+        };
         let (group, head) = match kind {
             Kind::New | Kind::Related => (NEW, (IPCTNL_MSG_CT_NEW, IS_NEW)),
             Kind::Update => (UPDATE, (IPCTNL_MSG_CT_NEW, 0)),
@@ -33,10 +39,18 @@ impl Machine {
         let bytes = netfilter(head, (0, cause), (flow.family(), 0), |w| {
             flow.write_event(&self.release, now, (kind, changed), w);
         });
-        self.multicast(group, bytes, cause, echo);
+        let failed = self.multicast(group, bytes, cause, echo);
+        self.note(flow, failed.then_some((kind, changed)), cause);
     }
 
-    pub(super) fn multicast(&mut self, group: u32, bytes: Vec<u8>, cause: u32, echo: bool) {
+    /// Is there one that has no room, and wants it told again?
+    pub(super) fn multicast(
+        &mut self,
+        group: u32,
+        mut bytes: Vec<u8>,
+        cause: u32,
+        echo: bool,
+    ) -> bool {
         let listens =
             |port: u32, groups: u32| groups & (1 << (group - 1)) != 0 && !(echo && port == cause);
         let ports = self.ports.iter();
@@ -44,17 +58,25 @@ impl Machine {
         let mut hearers: Vec<u32> = listeners.map(|(port, _)| *port).collect();
         hearers.extend(echo.then_some(cause));
         if hearers.is_empty() {
-            return;
+            return false;
         }
-        let times = match self.faults.of_event() {
-            Some(EventFault::Lost) => 0,
-            Some(EventFault::Twice) => 2,
-            None => 1,
-        };
-        for _ in 0..times {
-            for hearer in &hearers {
-                self.tell(*hearer, bytes.clone());
+        let mut times = 1;
+        match self.faults.of_event() {
+            Some(EventFault::Lost) => return false,
+            Some(EventFault::Twice) => times = 2,
+            Some(EventFault::CutTo(len)) => bytes.truncate(len),
+            Some(EventFault::NoMemory) => {
+                for hearer in hearers {
+                    self.ports.get_mut(&hearer).into_iter().for_each(Port::lose);
+                }
+                return false;
             }
+            None => {}
         }
+        let mut failed = false;
+        for hearer in std::iter::repeat_n(hearers, times).flatten() {
+            failed |= self.tell(hearer, bytes.clone());
+        }
+        failed
     }
 }

@@ -38,8 +38,11 @@ const FUNCTIONS: [&[u8]; 2] = [b"nat-follow-master", b"sip"];
 #[derive(Debug, Clone)]
 pub(super) struct Expectation {
     pub(super) id: u32,
-    /// The id of the flow that expects.
+    /// The id of the flow that expects, its original tuple and its helper: what is left of it where
+    /// it ends.
     pub(super) master: u32,
+    of: Tuple,
+    helper: Vec<u8>,
     pub(super) tuple: Tuple,
     pub(super) expires: Duration,
     mask: ([u8; 16], u16),
@@ -125,7 +128,8 @@ impl Machine {
         let help = master.help.as_ref().ok_or(EOPNOTSUPP)?;
         let class = given.u32(CLASS).unwrap_or(0);
         let name = help.name.as_deref();
-        let helper = name.and_then(|name| self.helper(name, master));
+        let name = name.ok_or(EOPNOTSUPP)?;
+        let helper = self.helper(name, master);
         let policies = helper.map_or(&[] as &[_], |helper| helper.policies);
         let policy = policies.get(class as usize);
         if helper.is_some() && policy.is_none() {
@@ -141,7 +145,8 @@ impl Machine {
         }
         let nat = self.expect_nat(message)?;
         let (most, seconds) = *policy.ok_or(EOPNOTSUPP)?;
-        let master = master.id;
+        let helper = name.to_vec();
+        let (master, of) = (master.id, master.tuples[0]);
         // The oldest of those that the helper takes at a time makes room.
         let same = |it: &Expectation| it.master == master && it.class == class;
         let mut older = self.expectations.iter().filter(|(_, it)| same(it));
@@ -152,6 +157,8 @@ impl Machine {
         let expectation = Expectation {
             id: self.table.next_id(),
             master,
+            of,
+            helper,
             tuple,
             mask: (mask.src, mask.src_part),
             expires: self.clock + Duration::from_secs(seconds),
@@ -226,20 +233,12 @@ impl Machine {
         }
         let name = given.string(HELP_NAME);
         let all = self.expectations.iter();
-        let met = all.filter(|(_, it)| name.is_none() || self.helper_of(it.master) == name);
+        let met = all.filter(|(_, it)| name.is_none_or(|name| name == it.helper));
         let met: Vec<u32> = met.map(|(number, _)| *number).collect();
         for number in met {
             self.remove_expectation(number, (message.port, message.wants_echo()));
         }
         Ok(Outcome::Done)
-    }
-
-    fn helper_of(&self, master: u32) -> Option<&[u8]> {
-        let flow = self
-            .table
-            .number_of(master)
-            .and_then(|number| self.table.get(number))?;
-        flow.help.as_ref()?.name.as_deref()
     }
 
     pub(super) fn remove_expectations_of(&mut self, master: u32) {
@@ -303,14 +302,12 @@ impl Machine {
             };
             nest(w, TUPLE, tuple);
             nest(w, MASK, &mask);
-            let master = self.table.number_of(expectation.master);
-            if let Some(master) = master.and_then(|number| self.table.get(number)) {
-                nest(w, MASTER, &master.tuples[0]);
-            }
+            nest(w, MASTER, &expectation.of);
             if let Some((direction, tuple)) = &expectation.nat {
                 w.nest(NAT, |w| {
                     w.put(NAT_DIR, direction);
                     let source = Tuple {
+                        protocol: expectation.of.protocol,
                         dst: [0; 16],
                         dst_part: 0,
                         ..*tuple
@@ -323,7 +320,7 @@ impl Machine {
             w.put(FLAGS, &expectation.flags);
             w.put(CLASS, &expectation.class);
             let names = [
-                (HELP_NAME, self.helper_of(expectation.master)),
+                (HELP_NAME, Some(&expectation.helper[..])),
                 (FN, expectation.function.as_deref()),
             ];
             for (kind, name) in names {

@@ -52,6 +52,11 @@ pub enum EventFault {
     Lost,
     /// It comes twice.
     Twice,
+    /// There is no memory for it: it is lost to all who listen, and they are told (`ENOBUFS`), also
+    /// where their queues are empty.
+    NoMemory,
+    /// Only its first bytes come, as many as this.
+    CutTo(usize),
 }
 
 /// The faults that are to come, by the number of the datagram.

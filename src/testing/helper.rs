@@ -44,10 +44,15 @@ impl Helper {
         }
     }
 
+    /// Is it the one of this name, family and protocol?
+    pub(super) fn has(&self, name: &[u8], family: u16, protocol: u8) -> bool {
+        self.name.as_bytes() == name
+            && self.protocol == protocol
+            && self.families.iter().any(|own| u16::from(*own) == family)
+    }
+
     /// Is it the one of this name, for flows like this?
     pub(super) fn is(&self, name: &[u8], flow: &Entry) -> bool {
-        self.name.as_bytes() == name
-            && self.protocol == flow.protocol()
-            && self.families.contains(&flow.family())
+        self.has(name, flow.family().into(), flow.protocol())
     }
 }

@@ -9,10 +9,13 @@ use super::expectation::Expectation;
 use super::faults::Faults;
 use super::helper::Helper;
 use super::port::{ACK, Port};
+use super::redelivery::Dying;
 use super::release::{FilteredFlush, Release};
 use super::stats::CpuStats;
 use super::table::Table;
+use super::timeouts::Timeouts;
 use super::tuple::Zone;
+use super::user_helpers::UserHelper;
 use super::words::{Refusal, Words};
 use crate::wire::attr::{Writer, align4};
 use crate::wire::uapi::*;
@@ -25,6 +28,8 @@ const HEADERS: usize = 20;
 /// Subsystems of nfnetlink.
 const CTNETLINK: u8 = 1;
 const CTNETLINK_EXP: u8 = 2;
+const TIMEOUT: u8 = 8;
+const CTHELPER: u8 = 9;
 
 /// What an administrator sets.
 #[derive(Debug, Clone)]
@@ -35,6 +40,9 @@ pub(super) struct Settings {
     pub(super) events: u8,
     pub(super) max_flows: u32,
     pub(super) helpers: Vec<Helper>,
+    /// Has it timeout policies, and helpers in user space?
+    pub(super) timeouts: bool,
+    pub(super) user_helpers: bool,
 }
 
 #[derive(Debug)]
@@ -47,6 +55,12 @@ pub(super) struct Machine {
     pub(super) expectations: BTreeMap<u32, Expectation>,
     pub(super) ports: BTreeMap<u32, Port>,
     pub(super) stats: CpuStats,
+    pub(super) timeouts: Timeouts,
+    pub(super) user_helpers: Vec<UserHelper>,
+    /// Flows that have ended, whose end is yet to be told.
+    pub(super) dying: Vec<Dying>,
+    /// When it is tried again.
+    pub(super) redelivery: Option<Duration>,
     pub(super) faults: Faults,
     pub(super) last_port: u32,
 }
@@ -91,6 +105,8 @@ impl Machine {
                 events: release.events,
                 max_flows: 262_144,
                 helpers: Helper::KNOWN.to_vec(),
+                timeouts: true,
+                user_helpers: true,
             },
             release,
             clock: Duration::ZERO,
@@ -99,6 +115,10 @@ impl Machine {
             expectations: BTreeMap::new(),
             ports: BTreeMap::new(),
             stats: CpuStats::default(),
+            timeouts: Timeouts::default(),
+            user_helpers: Vec::new(),
+            dying: Vec::new(),
+            redelivery: None,
             faults: Faults::default(),
             last_port: 0,
         }
@@ -152,6 +172,8 @@ impl Machine {
         let (policy, last) = match (subsystem, number) {
             (CTNETLINK, 0..=7) => (attrs::FLOW, self.release.last_attribute),
             (CTNETLINK_EXP, 0..=3) => (attrs::EXPECT, u16::MAX),
+            (TIMEOUT, 0..=4) if self.settings.timeouts => (attrs::TIMEOUT, u16::MAX),
+            (CTHELPER, 0..=2) if self.settings.user_helpers => (attrs::HELPER, u16::MAX),
             _ => return Err(EINVAL),
         };
         // The statistics look at no attribute.
@@ -184,6 +206,14 @@ impl Machine {
             0x0200 => self.new_expectation(&message),
             0x0201 => self.get_expectation(&message),
             0x0202 => self.delete_expectation(&message),
+            IPCTNL_MSG_TIMEOUT_NEW => self.new_timeouts(&message),
+            IPCTNL_MSG_TIMEOUT_GET => self.get_timeouts(&message),
+            IPCTNL_MSG_TIMEOUT_DELETE => self.delete_timeouts(&message),
+            IPCTNL_MSG_TIMEOUT_DEFAULT_SET => self.set_default_timeouts(&message),
+            IPCTNL_MSG_TIMEOUT_DEFAULT_GET => self.get_default_timeouts(&message),
+            NFNL_MSG_CTHELPER_NEW => self.new_user_helper(&message),
+            NFNL_MSG_CTHELPER_GET => self.get_user_helper(&message),
+            NFNL_MSG_CTHELPER_DEL => self.delete_user_helper(&message),
             _ => self.get_expectation_stats(&message),
         }
     }

@@ -45,6 +45,7 @@
 //! ```
 
 mod attrs;
+mod bpf;
 mod builder;
 mod create;
 mod delete;
@@ -55,18 +56,23 @@ mod expectation;
 mod faults;
 mod filter;
 mod helper;
+#[cfg(test)]
+pub(crate) mod judge;
 mod kernel;
 mod machine;
 mod nat;
 mod packet;
 mod port;
+mod redelivery;
 mod release;
 mod restore;
 mod socket;
 mod stats;
 mod table;
+mod timeouts;
 mod tuple;
 mod update;
+mod user_helpers;
 mod words;
 
 pub use builder::KernelBuilder;

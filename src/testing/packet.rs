@@ -29,7 +29,7 @@ impl Machine {
                     .is_some_and(|flow| flow.tuples[0] != tuple);
                 self.refresh(number, is_reply, bytes);
             }
-            None if self.table.len() as u64 >= u64::from(self.settings.max_flows) => {}
+            None if self.count() >= u64::from(self.settings.max_flows) => {}
             None => {
                 let mut flow = self.blank([tuple, tuple.inverse()], zone);
                 flow.status = CONFIRMED;

@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Duration;
 
+use super::bpf;
 use super::dump::Dump;
 use super::faults::AnswerFault;
 use super::machine::Machine;
+use crate::wire::bpf::Instruction;
 use crate::wire::uapi::ENOBUFS;
 
 /// What an ACK, and any other small datagram, takes of a receive queue.
@@ -22,6 +24,7 @@ const SEND_OVERHEAD: usize = 32;
 pub(super) struct Options {
     pub(super) cap_ack: bool,
     pub(super) ext_ack: bool,
+    pub(super) broadcast_error: bool,
     pub(super) no_enobufs: bool,
 }
 
@@ -37,6 +40,8 @@ pub(super) struct Port {
     pub(super) room: usize,
     pub(super) used: usize,
     pub(super) drops: u64,
+    /// Which events it wants.
+    pub(super) program: Option<Vec<Instruction>>,
     queue: VecDeque<(Vec<u8>, usize)>,
     congested: bool,
     error: Option<i32>,
@@ -56,6 +61,7 @@ impl Default for Port {
             room: QUEUE,
             used: 0,
             drops: 0,
+            program: None,
             queue: VecDeque::new(),
             congested: false,
             error: None,
@@ -90,12 +96,24 @@ impl Port {
 
     /// Queues a datagram where there is room for it; else it is lost, and the socket told so.
     fn push(&mut self, bytes: Vec<u8>, truesize: usize) {
+        self.try_push(bytes, truesize);
+    }
+
+    /// Was there room for it?
+    fn try_push(&mut self, bytes: Vec<u8>, truesize: usize) -> bool {
         let fits = self.used == 0 || self.used + truesize <= self.room;
         if self.congested || !fits {
-            self.drops += 1;
-            return self.overrun();
+            self.lose();
+            return false;
         }
         self.force(bytes, truesize);
+        true
+    }
+
+    /// One that is not queued, for want of room or of memory.
+    pub(super) fn lose(&mut self) {
+        self.drops += 1;
+        self.overrun();
     }
 
     /// Queues a datagram whose room has been looked at.
@@ -145,11 +163,16 @@ impl Machine {
         }
     }
 
-    /// Hands an event to a listener.
-    pub(super) fn tell(&mut self, port: u32, bytes: Vec<u8>) {
-        if let Some(port) = self.ports.get_mut(&port) {
-            port.push(bytes, DATA);
+    /// Hands an event to a listener. Does the kernel have to know that there was no room?
+    pub(super) fn tell(&mut self, port: u32, bytes: Vec<u8>) -> bool {
+        let Some(port) = self.ports.get_mut(&port) else {
+            return false;
+        };
+        let mut programs = port.program.iter();
+        if programs.any(|program| !bpf::passes(program, &bytes)) {
+            return false;
         }
+        !port.try_push(bytes, DATA) && port.options.broadcast_error
     }
 }
 

@@ -1,11 +1,11 @@
 //! Releases of Linux as data: what each one knows, ignores, inverts and refuses.
 
 /// A release: major and minor number.
-pub(super) type Version = (u16, u16);
+pub(crate) type Version = (u16, u16);
 
 /// The releases that are played: those in wide use, and those between which a request changes its
 /// meaning.
-pub(super) const RELEASES: [Version; 15] = [
+pub(crate) const RELEASES: [Version; 16] = [
     (4, 19),
     (5, 2),
     (5, 3),
@@ -17,6 +17,7 @@ pub(super) const RELEASES: [Version; 15] = [
     (6, 6),
     (6, 8),
     (6, 10),
+    (6, 11),
     (6, 12),
     (6, 14),
     (6, 18),

@@ -137,7 +137,7 @@ fn raw(release: &Release, tuple: &flow::Tuple) -> std::result::Result<Tuple, i32
     key_of(release, &FlowKey::orig(*tuple)).map(|(tuple, _)| tuple)
 }
 
-fn zone_of(zone: flow::Zone) -> Zone {
+pub(super) fn zone_of(zone: flow::Zone) -> Zone {
     let only = match zone.direction() {
         ZoneDirection::Both => None,
         ZoneDirection::Orig => Some(0),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::faults::RequestFault;
 use super::kernel::Kernel;
 use super::port::Port;
+use crate::wire::bpf::Instruction;
 use crate::wire::uapi::*;
 
 /// What the kernel is assumed to be received into: no more fits into a datagram of a dump.
@@ -192,6 +193,17 @@ impl FakeSocket {
     #[cfg(test)]
     pub(crate) fn leave_group(&self, group: u32) {
         self.with(|port| port.groups &= !bit(group));
+    }
+
+    /// `SO_ATTACH_FILTER`: of events, what the program does not let pass is not queued, and not
+    /// counted.
+    pub(crate) fn attach(&self, program: &[Instruction]) {
+        self.with(|port| port.program = Some(program.to_vec()));
+    }
+
+    /// `NETLINK_BROADCAST_ERROR`: the kernel keeps what finds no room, and tells it again.
+    pub(crate) fn set_broadcast_error(&self, on: bool) {
+        self.with(|port| port.options.broadcast_error = on);
     }
 
     /// `NETLINK_NO_ENOBUFS`: what finds no room is lost without a word.

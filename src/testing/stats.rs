@@ -23,9 +23,14 @@ const INVALID: u16 = 4;
 const INSERT: u16 = 8;
 
 impl Machine {
+    /// `nf_conntrack_count`: with those whose end is yet to be told.
+    pub(super) fn count(&self) -> u64 {
+        (self.table.len() + self.dying.len()) as u64
+    }
+
     /// One message, without an end.
     pub(super) fn get_stats(&mut self, message: &Message<'_>) -> Result<Outcome, i32> {
-        let entries = self.table.len() as u32;
+        let entries = self.count() as u32;
         let bytes = netfilter(
             (IPCTNL_MSG_CT_GET_STATS, NLM_F_MULTI),
             (message.seq, message.port),

@@ -167,17 +167,24 @@ impl Machine {
     /// Moves the clock. What expires ends at its own time.
     pub(super) fn advance(&mut self, by: Duration) {
         let end = self.clock.saturating_add(by);
+        let mut tried = false;
         loop {
             let flows = self.table.iter().map(|flow| flow.expires);
+            // Nobody reads meanwhile: that there is no room is found out once.
+            let redelivery = self.redelivery.filter(|_| !tried);
             let next = flows
                 .chain(self.expectations.values().map(|it| it.expires))
+                .chain(redelivery)
                 .min();
             match next.filter(|at| *at <= end) {
                 Some(at) => self.clock = at.max(self.clock),
                 None => break,
             }
             self.reap();
+            tried |= self.redelivery.is_some_and(|due| due <= self.clock);
+            self.redeliver();
         }
         self.clock = end;
+        self.redeliver();
     }
 }

@@ -238,7 +238,7 @@ pub(super) fn v4(address: [u8; 16]) -> [u8; 4] {
 }
 
 /// Id, type and code.
-fn icmp_attributes(protocol: u8) -> Option<(u16, u16, u16)> {
+pub(super) fn icmp_attributes(protocol: u8) -> Option<(u16, u16, u16)> {
     match protocol {
         IPPROTO_ICMP => Some((CTA_PROTO_ICMP_ID, CTA_PROTO_ICMP_TYPE, CTA_PROTO_ICMP_CODE)),
         IPPROTO_ICMPV6 => Some((

@@ -124,6 +124,9 @@ states! {
     CTA_TIMEOUT_SCTP_SHUTDOWN_ACK_SENT => shutdown_ack_sent as "SHUTDOWN_ACK_SENT",
     /// `CTA_TIMEOUT_SCTP_HEARTBEAT_SENT` (Linux 4.3).
     CTA_TIMEOUT_SCTP_HEARTBEAT_SENT => heartbeat_sent as "HEARTBEAT_SENT",
+    /// `CTA_TIMEOUT_SCTP_HEARTBEAT_ACKED` (Linux 4.3). Newer kernels keep the number, and no flow
+    /// comes into the state.
+    CTA_TIMEOUT_SCTP_HEARTBEAT_ACKED => heartbeat_acked as "HEARTBEAT_ACKED",
 }
 
 states! {

@@ -1,5 +1,8 @@
+use std::time::Duration;
+
 use super::*;
 use crate::error::ErrorKind;
+use crate::flow::accounting::LONGEST;
 
 fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -88,7 +91,10 @@ mod golden {
         };
         let mut policy = TimeoutPolicy::new("p6", Family::Ipv4, tcp);
         policy.use_count = Some(1);
-        assert_eq!(TimeoutPolicy::from_message(&bytes(TCP)).unwrap(), policy);
+        assert_eq!(
+            Error::reading(&bytes(TCP), TimeoutPolicy::decode).unwrap(),
+            policy
+        );
         // The same out, but for the count, which is the kernel's.
         let ours = Request::new(IPCTNL_MSG_TIMEOUT_NEW, 0, 0)
             .with(|w| policy.encode(w))
@@ -105,7 +111,7 @@ mod golden {
         let udp = TwoWayTimeouts::new().unreplied(secs(30)).replied(secs(120));
         assert_eq!(decode_timeouts(&frame).unwrap(), Timeouts::Udp(udp));
         // They have no name.
-        assert!(TimeoutPolicy::from_message(&message).is_err());
+        assert!(Error::reading(&message, TimeoutPolicy::decode).is_err());
     }
 
     #[test]
@@ -115,12 +121,12 @@ mod golden {
              0600 0100 70000000  0600 0200 00010000  0500 0300 c8000000
              0c00 0480  0800 6300 0000001e",
         );
-        let policy = TimeoutPolicy::from_message(&message).unwrap();
+        let policy = Error::reading(&message, TimeoutPolicy::decode).unwrap();
         assert_eq!(policy.family, None);
         assert_eq!(policy.timeouts, Timeouts::Other(200.into()));
         let mut known = message;
         known[40] = 17;
-        let policy = TimeoutPolicy::from_message(&known).unwrap();
+        let policy = Error::reading(&known, TimeoutPolicy::decode).unwrap();
         assert_eq!(policy.timeouts, Timeouts::Udp(TwoWayTimeouts::new()));
     }
 }

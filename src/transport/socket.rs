@@ -234,12 +234,14 @@ fn unopened(cause: io::Error) -> Error {
 
 /// What a failed receive means.
 pub(crate) fn unreceived(cause: io::Error) -> Error {
-    let doing = match cause.raw_os_error() {
-        Some(EMSGSIZE) => "receiving: a datagram was cut off",
-        _ if cause.kind() == io::ErrorKind::WouldBlock => "receiving: the kernel did not answer",
-        _ => "receiving",
-    };
-    Error::io(doing, cause)
+    match cause.raw_os_error() {
+        Some(EMSGSIZE) => Error::io("receiving: a datagram was cut off", cause),
+        _ if cause.kind() == io::ErrorKind::WouldBlock => Error::io("receiving", cause).meaning(
+            ErrorKind::Timeout,
+            "the kernel did not answer in time; what was to be changed may have been",
+        ),
+        _ => Error::io("receiving", cause),
+    }
 }
 
 /// Again, where a signal came in between.

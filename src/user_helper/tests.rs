@@ -1,5 +1,6 @@
 use super::*;
 use crate::error::ErrorKind;
+use crate::flow::accounting::LONGEST;
 
 fn data() -> ExpectationPolicy {
     ExpectationPolicy::new("data", 1, Duration::from_secs(300))
@@ -31,6 +32,12 @@ fn what_cannot_be_is_refused() {
     let mut nameless = helper(1);
     nameless.policies[0].name = "".into();
     refused(nameless, "policy: its name is empty");
+    let mut long = helper(1);
+    long.policies[0].timeout = LONGEST;
+    long.check().unwrap();
+    // The kernel would have it end at once.
+    long.policies[0].timeout = LONGEST + Duration::from_secs(1);
+    refused(long, "policy: timeout");
     let mut nowhere = helper(1);
     nowhere.key.family = None;
     refused(nowhere, "family");
@@ -63,7 +70,10 @@ mod golden {
     #[test]
     fn both_ways() {
         let expected = helper(1).queue(3).private_data(16);
-        assert_eq!(UserHelper::from_message(&bytes(THEIRS)).unwrap(), expected);
+        assert_eq!(
+            Error::reading(&bytes(THEIRS), UserHelper::decode).unwrap(),
+            expected
+        );
         let request = Request::new(NFNL_MSG_CTHELPER_NEW, 0, 0).with(|w| expected.encode(w));
         assert_bytes(&request.finish(1), OURS);
         let disabled = Request::new(NFNL_MSG_CTHELPER_NEW, 0, 0)
@@ -79,6 +89,9 @@ mod golden {
             policy.name = format!("policy{n}").into();
         }
         let request = Request::new(NFNL_MSG_CTHELPER_NEW, 0, 0).with(|w| four.encode(w));
-        assert_eq!(UserHelper::from_message(&request.finish(1)).unwrap(), four);
+        assert_eq!(
+            Error::reading(&request.finish(1), UserHelper::decode).unwrap(),
+            four
+        );
     }
 }

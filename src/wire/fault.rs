@@ -29,6 +29,11 @@ pub enum DecodeError {
         /// The netlink type of the message.
         kind: u16,
     },
+    /// The message is no event.
+    NoEvent {
+        /// The netlink type of the message.
+        kind: u16,
+    },
     /// What is wrong is this attribute, or something inside it.
     Attribute {
         /// The kernel's name of the attribute.
@@ -88,6 +93,7 @@ impl fmt::Display for DecodeError {
             (Self::NoExpectation { kind }, _) => {
                 write!(f, "a message of type {kind:#06x} has no expectation")
             }
+            (Self::NoEvent { kind }, _) => write!(f, "a message of type {kind:#06x} is no event"),
             // The cause is what is inside of all of these.
             (Self::Attribute { .. }, _) => Ok(()),
         }

@@ -1,11 +1,15 @@
 //! The crate on a kernel in the process: without root, a netlink socket or an I/O driver.
 
+mod beside;
 mod events;
 mod faults;
 mod lost;
 mod mirror;
+mod orders;
 mod packets;
 mod releases;
+mod reliable;
+mod rules;
 mod verbs;
 
 use std::future::Future;

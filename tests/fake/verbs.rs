@@ -205,10 +205,7 @@ fn a_flow_put_in_is_shown_as_it_is() {
         flow.mark = Some(7);
         flow.status = Status::CONFIRMED | Status::ASSURED | Status::SRC_NAT | Status::OFFLOAD;
         flow.labels = Some(Labels::bit(100).unwrap());
-        flow.counters_orig = Some(ctnetlink::Counters {
-            packets: 3,
-            bytes: 400,
-        });
+        flow.counters_orig = Some(ctnetlink::Counters::new(3, 400));
         flow.zone = Zone::orig(4);
         flow.id = Some(99.into());
         kernel.insert(&flow).unwrap();

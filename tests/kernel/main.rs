@@ -15,6 +15,7 @@ mod filter;
 mod forger;
 mod lanes;
 mod matching;
+mod mirror;
 mod polled;
 mod right;
 mod scenarios;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         .chain(filter::tests())
         .chain(lanes::tests())
         .chain(matching::tests())
+        .chain(mirror::tests())
         .chain(bulk::tests())
         .chain(beside::tests())
         .chain(events::tests())

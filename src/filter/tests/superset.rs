@@ -4,9 +4,9 @@ use proptest::prelude::*;
 
 use super::super::kernel::{Capabilities, KernelFilter, Pushed};
 use super::arbitrary::{flow, met_by, under};
-use super::model::Kernel;
 use super::*;
 use crate::flow::Family;
+use crate::testing::judge::Kernel;
 use crate::wire::message::Request;
 use crate::wire::uapi::*;
 

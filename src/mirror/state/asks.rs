@@ -41,7 +41,12 @@ impl Asks {
         self.round.is_some()
     }
 
-    fn push(&mut self, key: Key, named: FlowKey) {
+    /// Puts a flow down to be asked for.
+    pub(super) fn push(&mut self, key: Key, flow: &Flow) {
+        self.push_key(key, FlowKey::orig(flow.orig).zone(flow.zone));
+    }
+
+    fn push_key(&mut self, key: Key, named: FlowKey) {
         if self.waiting.len() < MOST && self.keys.insert(key) {
             self.waiting.push_back(named);
         }
@@ -49,17 +54,9 @@ impl Asks {
 }
 
 impl State {
-    pub(super) fn ask(&mut self, key: &Key, flow: &Flow) {
-        self.asks
-            .push(*key, FlowKey::orig(flow.orig).zone(flow.zone));
-    }
-
-    /// Asks for a flow that is known.
-    pub(super) fn ask_of(&mut self, key: &Key) {
-        let flow = self.index.by_orig(key, |entry| entry.bare().clone());
-        if let Some(flow) = flow {
-            self.ask(key, &flow);
-        }
+    /// Is anything in doubt?
+    pub(in crate::mirror) fn has_questions(&self) -> bool {
+        self.asks.are_under_way() || !self.asks.waiting.is_empty()
     }
 
     /// The flows to ask for now, if there are some and none are asked for.
@@ -91,7 +88,7 @@ impl State {
         let known = self.index.by_orig(&key, Entry::clone);
         if let Some(known) = known.as_ref().filter(|known| known.touched >= round.0) {
             if known.is_lacking {
-                self.ask(&key, &known.bare().clone());
+                self.asks.push(key, known.bare());
             }
             return;
         }
@@ -106,14 +103,14 @@ impl State {
             return;
         };
         self.learnt.learn(&flow);
-        if self.is_buried(&key, flow.id, round.0) {
+        if self.is_buried(&key, round.0) {
             return;
         }
         match known {
             Some(known) if differ(known.bare().id, flow.id) => {
                 self.stats.unreported += 1;
                 self.replaced(&known);
-                self.becomes(None, flow, 0, false, now);
+                self.becomes(None, flow, self.round, false, now);
             }
             // What a list under way has of it may be older than this.
             known => self.becomes(known, flow, self.round, false, now),
@@ -122,7 +119,7 @@ impl State {
 
     /// There is no answer for this one: it is asked for again.
     pub(in crate::mirror) fn unanswered(&mut self, key: FlowKey) {
-        self.asks.push(Key::named(&key), key);
+        self.asks.push_key(Key::named(&key), key);
     }
 
     /// The round is at its end.
@@ -143,8 +140,7 @@ impl State {
             let is_there = self.index.chunk(shard, chunk, |entry| {
                 let is_old = recheck.is_some_and(|it| entry.heard.saturating_add(it) <= now);
                 if entry.deadline <= now || is_old || entry.is_lacking && !is_listing {
-                    let flow = entry.bare();
-                    asks.push(entry.key(), FlowKey::orig(flow.orig).zone(flow.zone));
+                    asks.push(entry.key(), entry.bare());
                 }
             });
             self.asks.hand = match is_there {

@@ -58,6 +58,11 @@ impl Sync {
 }
 
 impl State {
+    #[cfg(test)]
+    pub(super) fn is_sweeping(&self) -> bool {
+        matches!(self.sync.phase, Phase::Sweep(..))
+    }
+
     /// A list begins.
     pub(in crate::mirror) fn list_began(&mut self, now: Duration) {
         self.schedule.began(now);
@@ -79,27 +84,26 @@ impl State {
     pub(in crate::mirror) fn listed(&mut self, flow: Flow, now: Duration) {
         self.learnt.learn(&flow);
         let key = Key::orig(&flow);
-        if self.is_buried(&key, flow.id, self.sync.round) {
+        if self.is_buried(&key, self.sync.round) {
             return;
         }
+        // It is younger than the answers to what was asked for before the list began.
+        let round = self.sync.round;
         let Some(known) = self.index.by_orig(&key, Entry::clone) else {
-            return self.becomes(None, flow, 0, false, now);
+            return self.becomes(None, flow, round, false, now);
         };
         let is_other = differ(known.bare().id, flow.id);
-        if known.touched >= self.sync.round {
+        if known.touched >= round {
             if !is_other {
                 let touched = known.touched;
                 let (flow, doubt) = merge::filled(&known.show(secs(now)), flow);
                 self.becomes(Some(known), flow, touched, doubt, now);
-                if doubt {
-                    self.ask_of(&key);
-                }
             }
         } else if is_other {
             self.replaced(&known);
-            self.becomes(None, flow, 0, false, now);
+            self.becomes(None, flow, round, false, now);
         } else {
-            self.becomes(Some(known), flow, 0, false, now);
+            self.becomes(Some(known), flow, round, false, now);
         }
     }
 
@@ -131,9 +135,13 @@ impl State {
         }
         let mut old = Vec::new();
         let number = self.sync.number;
+        let asks = &mut self.asks;
         let is_there = self.index.chunk(shard, chunk, |entry| {
             if entry.seen != number {
                 old.push(entry.key());
+            } else if entry.is_lacking {
+                // The list did not say it.
+                asks.push(entry.key(), entry.bare());
             }
         });
         for key in old {

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{check_timeout, update_request};
+use super::update_request;
 use crate::error::{Error, ErrorKind, Result};
 use crate::expectation::NewExpectation;
-use crate::request::{RequestFuture, Verb};
+use crate::flow::accounting::check_seconds;
+use crate::request::{OUT_OF_MEMORY, RequestFuture, Verb};
 use crate::transport::Lanes;
 use crate::wire::message::Request;
 use crate::wire::uapi::*;
@@ -19,7 +20,9 @@ pub(crate) fn create(lanes: Arc<Lanes>, expectation: NewExpectation) -> RequestF
     let family = expectation.tuple().family();
     CREATE.run(lanes, Some(family), move |task| async move {
         expectation.check()?;
-        expectation.wanted_timeout().map_or(Ok(()), check_timeout)?;
+        if let Some(timeout) = expectation.wanted_timeout() {
+            check_seconds("timeout", timeout)?;
+        }
         let created = task.call(request(&expectation)).await;
         created.map_err(|error| explain(&expectation, error))?;
         let Some(timeout) = expectation.wanted_timeout() else {
@@ -80,6 +83,7 @@ pub(super) fn explain(expectation: &NewExpectation, error: Error) -> Error {
             ErrorKind::Unsupported,
             "the master's helper has no such class, or the kernel has no such function",
         ),
+        Some(ENOMEM) => (ErrorKind::Kernel, OUT_OF_MEMORY),
         _ => return error,
     };
     error.meaning(kind, words)

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::expectation::{ExpectationFlags, ExpectationNat, NewExpectation};
 use crate::filter::tests::arbitrary::flow;
+use crate::flow::accounting::LONGEST;
 use crate::flow::{Direction, FlowKey, Tuple, Zone};
 use crate::wire::message::{Frame, Verdict};
 
@@ -105,8 +106,8 @@ fn what_cannot_be_is_refused() {
     refused(new().helper("sixteen-bytes-xx"), "15 bytes");
     refused(new().function(""), "function");
     refused(new().function("a\0"), "function");
-    assert!(check_timeout(LONGEST).is_ok());
-    let error = check_timeout(LONGEST + Duration::from_nanos(1)).unwrap_err();
+    assert!(check_seconds("timeout", LONGEST).is_ok());
+    let error = check_seconds("timeout", LONGEST + Duration::from_nanos(1)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
 }
 

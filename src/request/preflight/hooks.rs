@@ -47,9 +47,11 @@ fn function(mut attributes: Attributes<'_>) -> Result<Hook, DecodeError> {
     while let Some(attr) = attributes.next()? {
         if attr.kind == NFNLA_HOOK_FUNCTION_NAME {
             let name: Box<str> = attr.get()?;
+            // A compiler may put more behind it: `ipv4_conntrack_in.llvm.123`.
+            let name = name.split('.').next();
             return Ok(Some(matches!(
-                &*name,
-                "ipv4_conntrack_in" | "ipv6_conntrack_in"
+                name,
+                Some("ipv4_conntrack_in" | "ipv6_conntrack_in")
             )));
         }
     }

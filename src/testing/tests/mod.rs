@@ -2,6 +2,7 @@
 
 mod bytes;
 mod queues;
+mod releases;
 
 use super::{FakeSocket, Kernel};
 use crate::flow::{NewFlow, Tuple};

@@ -117,9 +117,9 @@ impl Socket {
             Inner::Kernel(socket) => socket
                 .set_broadcast_error(true)
                 .and_then(|()| socket.set_no_enobufs(true)),
-            // It sends nothing again.
             #[cfg(any(test, feature = "testing"))]
             Inner::Fake(socket) => {
+                socket.set_broadcast_error(true);
                 socket.set_no_enobufs(true);
                 Ok(())
             }
@@ -150,16 +150,18 @@ impl Socket {
 
     /// Queues from now on what the program lets pass, and nothing else.
     pub(crate) fn attach(&self, program: &[Instruction]) -> Result<()> {
+        let socket = match &self.0 {
+            Inner::Kernel(socket) => socket,
+            #[cfg(any(test, feature = "testing"))]
+            Inner::Fake(socket) => {
+                socket.attach(program);
+                return Ok(());
+            }
+        };
         let program: Vec<SockFilter> = program
             .iter()
             .map(|it| SockFilter::new(it.code, it.jt, it.jf, it.k))
             .collect();
-        let socket = match &self.0 {
-            Inner::Kernel(socket) => socket,
-            // Whoever listens compares again: it lets all pass.
-            #[cfg(any(test, feature = "testing"))]
-            Inner::Fake(_) => return Ok(()),
-        };
         SockRef::from(socket)
             .attach_filter(&program)
             .map_err(|cause| Error::io("attaching a socket filter", cause))

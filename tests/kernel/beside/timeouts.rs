@@ -8,8 +8,10 @@ use ctnetlink::{
     TimeoutPolicy, Timeouts, TwoWayTimeouts,
 };
 use libtest_mimic::Trial;
+use tokio::time::sleep;
 
 use crate::common::connect;
+use crate::support::{nft, visible};
 use crate::verbs::refused;
 
 pub(super) fn tests() -> Vec<Trial> {
@@ -19,6 +21,7 @@ pub(super) fn tests() -> Vec<Trial> {
         an_update_keeps_what_it_does_not_name,
         one_that_is_there_is_not_changed_by_a_create,
         what_is_not_there_is_not_found,
+        one_that_a_rule_uses_is_busy,
         a_list_has_them_all_and_a_flush_removes_them,
         of_each_protocol,
         a_protocol_without_timeouts,
@@ -27,6 +30,8 @@ pub(super) fn tests() -> Vec<Trial> {
         defaults_are_set_one_by_one,
     ]
 }
+
+const MOMENT: Duration = Duration::from_millis(10);
 
 fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -126,6 +131,49 @@ async fn what_is_not_there_is_not_found() {
     assert_eq!(timeouts.get("p").await.expect("an answer"), None);
 }
 
+async fn one_that_a_rule_uses_is_busy() {
+    let handle = connect();
+    let timeouts = handle.timeouts();
+    let idle = TwoWayTimeouts::new()
+        .unreplied(secs(7777))
+        .replied(secs(7777));
+    create(&handle, "p", Timeouts::Udp(idle)).await;
+    create(&handle, "free", Timeouts::Udp(idle)).await;
+    let _track = nft::track().expect("a rule");
+    let rule = nft::timeout_policy("p", Protocol::UDP.number()).expect("a rule");
+    assert_eq!(got(&handle, "p").await.use_count, Some(2));
+    // Its flows have the policy's timeout.
+    let server = "127.0.0.1:0".parse().expect("an address");
+    let (_sockets, flow) = visible::udp(&handle, server).await.expect("a flow");
+    assert!(flow.timeout > Some(secs(7000)), "{flow}");
+    handle.delete(&flow).await.expect("its end");
+    let deleted = timeouts.delete("p").await;
+    let error = refused(
+        deleted,
+        ErrorKind::Busy,
+        &[
+            "deleting a timeout policy",
+            "a rule uses",
+            "iptables -t raw",
+        ],
+    );
+    assert_eq!(error.errno(), Some(nix::libc::EBUSY));
+    // A flush passes over it.
+    timeouts.flush().await.expect("a flush");
+    let names: Vec<_> = timeouts.list().await.expect("a list");
+    let names: Vec<_> = names.iter().map(|policy| &*policy.name).collect();
+    assert_eq!(names, ["p"]);
+    rule.delete().expect("to take the rule away");
+    // The kernel takes its time to forget a rule.
+    for _ in 0..1000 {
+        match timeouts.delete("p").await {
+            Err(error) if error.kind() == ErrorKind::Busy => sleep(MOMENT).await,
+            deleted => return deleted.expect("a delete"),
+        }
+    }
+    panic!("it is busy for ever");
+}
+
 async fn a_list_has_them_all_and_a_flush_removes_them() {
     let handle = connect();
     let timeouts = handle.timeouts();
@@ -157,6 +205,7 @@ async fn of_each_protocol() {
     let single = SingleTimeout::new().timeout(secs(13));
     let sctp = SctpTimeouts::new()
         .heartbeat_sent(secs(14))
+        .heartbeat_acked(secs(16))
         .closed(secs(15));
     for (name, timeouts) in [
         ("udp", Timeouts::Udp(two_way)),
@@ -173,8 +222,8 @@ async fn of_each_protocol() {
         panic!("not SCTP");
     };
     assert_eq!(
-        (found.heartbeat_sent, found.closed),
-        (Some(secs(14)), Some(secs(15)))
+        (found.heartbeat_sent, found.heartbeat_acked, found.closed),
+        (Some(secs(14)), Some(secs(16)), Some(secs(15)))
     );
     assert!(found.established.is_some());
     // Kernels lose the trackers of UDP-Lite and DCCP.

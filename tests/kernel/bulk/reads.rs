@@ -116,16 +116,8 @@ async fn a_flow_is_named_exactly() {
 
 /// A flow that has all that a flow can have.
 fn large(n: u8) -> NewFlow {
-    let seqadj = SeqAdj {
-        correction_pos: 1,
-        offset_before: 2,
-        offset_after: 3,
-    };
-    let synproxy = SynProxy {
-        isn: 1,
-        its: 2,
-        tsoff: 3,
-    };
+    let seqadj = SeqAdj::new(1, 2, 3);
+    let synproxy = SynProxy::new(1, 2, 3);
     NewFlow::new(tcp(n), HOUR)
         .zone(5)
         .mark(u32::from(n))

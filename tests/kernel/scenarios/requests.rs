@@ -1,10 +1,12 @@
 //! Requests by chance: of few flows, so that they meet.
 
-use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+mod beside;
+mod shown;
+mod tuple;
 
-use super::bytes::{self, Attrs, message};
+use super::bytes::{Attrs, message};
 use super::dice::Dice;
+use tuple::Tuple;
 
 const REQUEST: u16 = 1;
 const ACK: u16 = 4;
@@ -39,34 +41,6 @@ pub(super) struct Request {
     cut: usize,
 }
 
-impl fmt::Debug for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            kind,
-            flags,
-            family,
-            version,
-            ..
-        } = self;
-        write!(
-            f,
-            "request {kind:04x} flags {flags:03x} family {family} version {version}"
-        )?;
-        if let Some((_, another)) = &self.by_id {
-            let whose = if *another { "another's" } else { "its" };
-            write!(f, ", by {whose} id")?;
-        }
-        if self.cut > 0 {
-            write!(f, ", less {} bytes", self.cut)?;
-        }
-        bytes::each(&self.attrs.0, |kind, payload| {
-            // Nothing is said of a line that cannot be written.
-            let _ = write!(f, "\n    {kind}: {payload:02x?}");
-        });
-        Ok(())
-    }
-}
-
 impl Request {
     pub(super) fn by(dice: &mut Dice<'_>, seq: u32) -> Self {
         let mut request = Self {
@@ -88,6 +62,7 @@ impl Request {
             10 => request.dump(dice),
             11 => request.statistics(dice),
             12 | 13 => request.expect(dice),
+            14 if dice.once_in(3) => request.policy(dice),
             14 => request.about_expectations(dice),
             _ => request.odd(dice),
         }
@@ -102,7 +77,8 @@ impl Request {
 
     /// Does its answer show several objects, in the order of the kernel's table?
     pub(super) fn is_walk(&self) -> bool {
-        let dumps = ![NEW, EXP_NEW].contains(&self.kind) && self.flags & DUMP != 0;
+        let creates = [NEW, EXP_NEW, 0x0800];
+        let dumps = !creates.contains(&self.kind) && self.flags & DUMP != 0;
         dumps || [DELETE, EXP_DELETE].contains(&self.kind)
     }
 
@@ -131,7 +107,11 @@ impl Request {
 
     fn create(&mut self, dice: &mut Dice<'_>) {
         self.flags |= dice.one_of(&[CREATE | EXCL, CREATE, CREATE, EXCL]);
-        let tuple = Tuple::by(dice, self.family);
+        let expecting = dice.once_in(4);
+        let tuple = match expecting {
+            true => Tuple::master(dice, self.family),
+            false => Tuple::by(dice, self.family),
+        };
         self.attrs.nest(1, |w| tuple.write(w));
         let reply = match dice.below(8) {
             0..=5 => tuple.inverse(),
@@ -145,7 +125,7 @@ impl Request {
             let seconds = dice.one_of(&[600, 1200, 432_000, u32::MAX]);
             self.attrs.u32(7, seconds);
         }
-        if dice.once_in(3) {
+        if expecting || dice.once_in(3) {
             self.helper(dice);
         }
         if dice.once_in(4) {
@@ -313,7 +293,10 @@ impl Request {
 
     /// A tuple, by which a flow is looked for.
     fn key(&mut self, dice: &mut Dice<'_>) {
-        let tuple = Tuple::by(dice, self.family);
+        let tuple = match dice.once_in(4) {
+            true => Tuple::master(dice, self.family),
+            false => Tuple::by(dice, self.family),
+        };
         let (kind, tuple) = match dice.below(4) {
             0 | 1 => (1, tuple),
             2 => (2, tuple.inverse()),
@@ -396,236 +379,6 @@ impl Request {
             if flags != 0 && !dice.once_in(12) {
                 self.attrs.nest(kind, |w| tuple.write(w));
             }
-        }
-    }
-
-    fn statistics(&mut self, dice: &mut Dice<'_>) {
-        self.kind = dice.one_of(&[0x0105, 0x0104, 0x0203]);
-        self.flags |= dice.one_of(&[DUMP, DUMP, 0]);
-        if self.kind == 0x0105 {
-            self.flags &= !DUMP;
-        }
-    }
-
-    fn expect(&mut self, dice: &mut Dice<'_>) {
-        self.kind = EXP_NEW;
-        self.flags |= dice.one_of(&[CREATE | EXCL, CREATE, 0, CREATE]);
-        let master = Tuple::by(dice, self.family);
-        let tuple = Tuple::by(dice, self.family);
-        if !dice.once_in(20) {
-            self.attrs.nest(1, |w| master.write(w));
-        }
-        if !dice.once_in(20) {
-            self.attrs.nest(2, |w| tuple.write(w));
-        }
-        let whole = dice.once_in(2);
-        if !dice.once_in(20) {
-            self.attrs.nest(3, |w| tuple.mask(whole).write(w));
-        }
-        if dice.once_in(3) {
-            self.attrs.u32(4, dice.one_of(&[600, 1200]));
-        }
-        if dice.once_in(4) {
-            self.attrs.u32(8, dice.one_of(&[1, 2, 4, 7, 8]));
-        }
-        if dice.once_in(8) {
-            self.attrs.u32(9, dice.one_of(&[0, 1, 3, 4]));
-        }
-        if dice.once_in(8) {
-            let (direction, all) = (dice.one_of(&[0, 1, 2]), !dice.once_in(4));
-            self.attrs.nest(10, |w| {
-                w.u32(1, direction);
-                if all {
-                    w.nest(2, |w| tuple.write(w));
-                }
-            });
-        }
-        if dice.once_in(8) {
-            self.attrs.put(
-                11,
-                dice.one_of(&[b"nat-follow-master\0".as_slice(), b"sip\0", b"nobody\0"]),
-            );
-        }
-        if dice.once_in(10) {
-            self.attrs.u16(7, 5);
-        }
-    }
-
-    fn about_expectations(&mut self, dice: &mut Dice<'_>) {
-        let tuple = Tuple::by(dice, self.family);
-        let choice = dice.below(8);
-        match choice {
-            0 | 1 => self.kind = EXP_GET,
-            2 | 3 => self.kind = EXP_DELETE,
-            4 => (self.kind, self.flags) = (EXP_GET, self.flags | DUMP),
-            5 => (self.kind, self.flags) = (EXP_GET, self.flags | DUMP),
-            6 => self.kind = EXP_DELETE,
-            _ => self.kind = EXP_DELETE,
-        }
-        match choice {
-            0..4 => {
-                self.attrs.nest(2, |w| tuple.write(w));
-                if dice.once_in(2) {
-                    self.by_id = Some((self.attrs.clone(), dice.once_in(3)));
-                }
-            }
-            4 => self.family = dice.one_of(&[0, 2, 10]),
-            5 => self.attrs.nest(1, |w| tuple.write(w)),
-            6 => self.attrs.put(6, b"ftp\0"),
-            _ => {}
-        }
-    }
-
-    /// What is no request of any use.
-    fn odd(&mut self, dice: &mut Dice<'_>) {
-        match dice.below(6) {
-            0 => {
-                self.kind = dice.one_of(&[0x0108, 0x0204, 0x0100 * 99, 0x0205, 0x10]);
-                self.key(dice);
-            }
-            1 => {
-                self.create(dice);
-                self.flags &= !REQUEST;
-            }
-            2 => {
-                self.create(dice);
-                self.cut = 1 + usize::from(dice.below(60));
-            }
-            3 => {
-                self.create(dice);
-                self.family = dice.one_of(&[0, 7]);
-            }
-            4 => {
-                self.kind = dice.one_of(&[GET, EXP_GET, GET_CTRZERO]);
-            }
-            _ => self.cut = 4,
-        }
-    }
-}
-
-/// A tuple of few addresses and ports.
-#[derive(Debug, Clone, Copy)]
-struct Tuple {
-    family: u8,
-    protocol: u8,
-    src: u8,
-    dst: u8,
-    ports: [u16; 2],
-    echo: [u8; 2],
-    zone: Option<u16>,
-    mask: Option<bool>,
-    /// What is left out: an attribute of the protocol, an address.
-    without: [bool; 2],
-}
-
-impl Tuple {
-    fn by(dice: &mut Dice<'_>, family: u8) -> Self {
-        let protocol = match dice.below(12) {
-            0..=3 => 6,
-            4..=6 => 17,
-            7 if family == 10 => 58,
-            7 => 1,
-            8 => dice.one_of(&[47, 132]),
-            9 => dice.one_of(&[136, 33]),
-            10 => 89,
-            _ => 6,
-        };
-        let kind = match protocol {
-            58 => dice.one_of(&[128, 129, 139, 1]),
-            _ => dice.one_of(&[8, 0, 13, 3]),
-        };
-        Self {
-            family,
-            protocol,
-            src: dice.below(2) + 1,
-            dst: dice.below(2) + 2,
-            ports: [dice.one_of(&[1000, 1001]), dice.one_of(&[21, 5000])],
-            echo: [kind, dice.one_of(&[0, 0, 1])],
-            zone: dice.once_in(30).then_some(5),
-            mask: None,
-            without: [dice.once_in(60), dice.once_in(60)],
-        }
-    }
-
-    fn inverse(self) -> Self {
-        let kind = match (self.protocol, self.echo[0]) {
-            (1, 8) => 0,
-            (1, 0) => 8,
-            (1, 13) | (58, 128 | 139) => self.echo[0] + 1,
-            (58, 129) => 128,
-            (_, kind) => kind,
-        };
-        Self {
-            src: self.dst,
-            dst: self.src,
-            ports: match self.protocol {
-                1 | 58 => self.ports,
-                _ => [self.ports[1], self.ports[0]],
-            },
-            echo: [kind, self.echo[1]],
-            ..self
-        }
-    }
-
-    /// The mask of an expectation: of the source all counts, or nothing.
-    fn mask(self, whole: bool) -> Self {
-        Self {
-            mask: Some(whole),
-            zone: None,
-            ..self
-        }
-    }
-
-    fn address(self, number: u8) -> Vec<u8> {
-        match self.family {
-            10 => Ipv6Addr::from([0xfd00, 0, 0, 0, 0, 0, 0, number.into()])
-                .octets()
-                .into(),
-            _ => Ipv4Addr::new(10, 0, 0, number).octets().into(),
-        }
-    }
-
-    fn write(&self, w: &mut Attrs) {
-        let v6 = self.family == 10;
-        let [no_part, no_address] = self.without;
-        let addresses = match self.mask {
-            None => [self.address(self.src), self.address(self.dst)],
-            Some(whole) => {
-                [if whole { 0xff } else { 0 }, 0xff].map(|byte| vec![byte; self.address(1).len()])
-            }
-        };
-        let ports = match self.mask {
-            None => self.ports,
-            Some(whole) => [if whole { u16::MAX } else { 0 }, u16::MAX],
-        };
-        w.nest(1, |w| {
-            w.put(if v6 { 3 } else { 1 }, &addresses[0]);
-            if !no_address {
-                w.put(if v6 { 4 } else { 2 }, &addresses[1]);
-            }
-        });
-        w.nest(2, |w| {
-            w.put(1, &[self.protocol]);
-            match self.protocol {
-                1 | 58 => {
-                    let first = if self.protocol == 1 { 4 } else { 7 };
-                    w.u16(first, ports[0]);
-                    w.put(first + 1, &self.echo[..1]);
-                    if !no_part {
-                        w.put(first + 2, &self.echo[1..]);
-                    }
-                }
-                89 => {}
-                _ => {
-                    w.u16(2, ports[0]);
-                    if !no_part {
-                        w.u16(3, ports[1]);
-                    }
-                }
-            }
-        });
-        if let Some(zone) = self.zone {
-            w.u16(3, zone);
         }
     }
 }

@@ -24,7 +24,7 @@ pub(super) trait Side {
 
     /// Removes all flows and expectations.
     fn clear(&self) {
-        for kind in [0x0202, 0x0102] {
+        for kind in [0x0202, 0x0102, 0x0802] {
             self.exchange(&message(kind, 1, 1, &[0; 4]));
         }
         self.heard();

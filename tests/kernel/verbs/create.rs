@@ -28,11 +28,7 @@ async fn with_all_settings_at_once() {
     nft::labels().expect("a rule that uses labels");
     let handle = connect();
     let (orig, reply) = (seqadj(1), seqadj(2));
-    let synproxy = SynProxy {
-        isn: 1,
-        its: 2,
-        tsoff: u32::MAX,
-    };
+    let synproxy = SynProxy::new(1, 2, u32::MAX);
     for tuple in [tcp(1), tcp6(1)] {
         let flow = new(tuple)
             .status(Status::SEEN_REPLY | Status::ASSURED)
@@ -62,11 +58,7 @@ async fn with_all_settings_at_once() {
 }
 
 fn seqadj(n: u32) -> SeqAdj {
-    SeqAdj {
-        correction_pos: n,
-        offset_before: -3,
-        offset_after: i32::MAX,
-    }
+    SeqAdj::new(n, -3, i32::MAX)
 }
 
 async fn with_status_bits() {

@@ -83,12 +83,7 @@ async fn counters_are_read_and_zeroed_at_once() {
 
     // 28 bytes of headers each.
     let counters = |packets| {
-        let of = |bytes| {
-            Some(Counters {
-                packets,
-                bytes: packets * bytes,
-            })
-        };
+        let of = |bytes| Some(Counters::new(packets, packets * bytes));
         (of(36), of(34))
     };
     let count = |flow: Flow| (flow.counters_orig, flow.counters_reply);

@@ -131,21 +131,18 @@ fn reversed() -> std::ops::RangeInclusive<u16> {
 /// Changes, each with the tuple of a flow that it is bad for.
 fn bad_patches() -> Vec<(Tuple, Patch, &'static str)> {
     let patch = Patch::new;
-    let scales = |orig, reply| TcpInfo {
-        wscale_orig: orig,
-        wscale_reply: reply,
-        ..TcpInfo::liberal(TcpState::ESTABLISHED)
+    let scales = |orig, reply| {
+        let mut info = TcpInfo::liberal(TcpState::ESTABLISHED);
+        (info.wscale_orig, info.wscale_reply) = (orig, reply);
+        info
     };
-    let sctp = |orig, reply| SctpInfo {
-        state: SctpState::CLOSED,
-        vtag_orig: orig,
-        vtag_reply: reply,
+    let sctp = |orig, reply| {
+        let mut info = SctpInfo::new(SctpState::CLOSED, 0, 0);
+        (info.vtag_orig, info.vtag_reply) = (orig, reply);
+        info
     };
-    let dccp = DccpInfo {
-        state: DccpState::OPEN,
-        role: None,
-        handshake_seq: None,
-    };
+    let mut dccp = DccpInfo::new(DccpState::OPEN, 0);
+    dccp.role = None;
     let association = Tuple::sctp(at(v4(1), 1), at(v4(2), 2)).expect("one family");
     let mut patches = vec![
         (udp(1), patch().timeout(TOO_LONG), "timeout"),

@@ -41,13 +41,9 @@ const LIBERAL: TcpFlags = TcpFlags::BE_LIBERAL.union(TcpFlags::SACK_PERM);
 /// A TCP flow with scales 7 and 9.
 fn scaled() -> TcpInfo {
     let flags = LIBERAL | TcpFlags::WINDOW_SCALE;
-    TcpInfo {
-        state: TcpState::ESTABLISHED,
-        wscale_orig: Some(7),
-        wscale_reply: Some(9),
-        flags_orig: Some(flags.into()),
-        flags_reply: Some(flags.into()),
-    }
+    TcpInfo::new(TcpState::ESTABLISHED)
+        .wscale(7, 9)
+        .flags(flags, flags)
 }
 
 async fn a_created_tcp_flow_is_liberal() {
@@ -85,10 +81,8 @@ async fn a_state_leaves_flags_and_scales() {
     create(&handle, new(tcp6(1)).protoinfo(scaled())).await;
     let update = handle.update(tcp6(1)).tcp_state(TcpState::CLOSE_WAIT);
     update.await.expect("a state");
-    let expected = TcpInfo {
-        state: TcpState::CLOSE_WAIT,
-        ..scaled()
-    };
+    let mut expected = scaled();
+    expected.state = TcpState::CLOSE_WAIT;
     assert_eq!(tcp_info(&got(&handle, tcp6(1)).await), expected);
 }
 
@@ -96,11 +90,8 @@ async fn flags_change_under_their_mask() {
     let handle = connect();
     create(&handle, new(tcp(1)).protoinfo(scaled())).await;
     let changed = TcpFlags::SACK_PERM | TcpFlags::MAXACK_SET;
-    let change = TcpInfo {
-        state: TcpState::ESTABLISHED,
-        flags_reply: Some(Masked::new(TcpFlags::MAXACK_SET, changed)),
-        ..TcpInfo::default()
-    };
+    let mut change = TcpInfo::new(TcpState::ESTABLISHED);
+    change.flags_reply = Some(Masked::new(TcpFlags::MAXACK_SET, changed));
     let update = handle.update(tcp(1)).protoinfo(change);
     update.await.expect("flags");
     let info = tcp_info(&got(&handle, tcp(1)).await);
@@ -116,21 +107,12 @@ async fn scales_go_with_their_flags() {
     let handle = connect();
     create(&handle, new(tcp(1)).tcp_state(TcpState::ESTABLISHED)).await;
     let scale = Masked::new(TcpFlags::WINDOW_SCALE, TcpFlags::WINDOW_SCALE);
-    let change = TcpInfo {
-        flags_orig: Some(scale),
-        flags_reply: Some(scale),
-        ..scaled()
-    };
+    let change = scaled().flags(scale, scale);
     let update = handle.update(tcp(1)).protoinfo(change);
     update.await.expect("scales");
     assert_eq!(tcp_info(&got(&handle, tcp(1)).await), scaled());
     // They are there now, and can be changed alone.
-    let change = TcpInfo {
-        state: TcpState::ESTABLISHED,
-        wscale_orig: Some(0),
-        wscale_reply: Some(14),
-        ..TcpInfo::default()
-    };
+    let change = TcpInfo::new(TcpState::ESTABLISHED).wscale(0, 14);
     let update = handle.update(tcp(1)).protoinfo(change);
     update.await.expect("scales");
     let info = tcp_info(&got(&handle, tcp(1)).await);
@@ -141,11 +123,7 @@ async fn sctp_has_a_state_and_two_tags() {
     let handle = connect();
     for (src, dst) in [(v4(1), v4(2)), (v6(1), v6(2))] {
         let tuple = Tuple::sctp(at(src, 1000), at(dst, 2000)).expect("one family");
-        let info = |state, orig, reply| SctpInfo {
-            state,
-            vtag_orig: Some(orig),
-            vtag_reply: Some(reply),
-        };
+        let info = |state, orig, reply| SctpInfo::new(state, orig, reply);
         let shown = |flow: Flow| flow.protoinfo;
         let closed = info(SctpState::CLOSED, 0, 0x0102_0304);
         let flow = create(&handle, new(tuple).protoinfo(closed)).await;

@@ -179,17 +179,9 @@ async fn a_related_flow_and_its_master() {
 async fn whatever_was_set() {
     nft::labels().expect("a rule that uses labels");
     let handle = connect();
-    let adjusted = SeqAdj {
-        correction_pos: 1,
-        offset_before: -2,
-        offset_after: 3,
-    };
+    let adjusted = SeqAdj::new(1, -2, 3);
     let sctp = Tuple::sctp(at(v4(1), 1), at(v4(2), 2)).expect("one family");
-    let sctp_info = SctpInfo {
-        state: SctpState::ESTABLISHED,
-        vtag_orig: Some(5),
-        vtag_reply: Some(6),
-    };
+    let sctp_info = SctpInfo::new(SctpState::ESTABLISHED, 5, 6);
     let generic = Tuple::generic(v6(1), v6(2), 89).expect("one family");
     let flows = [
         new(udp(1))

@@ -46,10 +46,7 @@ async fn of_every_protocol() {
         let flow = flow.unwrap_or_else(|| panic!("no {tuple:?} in {flows:#?}"));
         assert_eq!(flow.reply, tuple.inverse());
         let header = if tuple.src().is_ipv4() { 20 } else { 40 };
-        let counters = |size| Counters {
-            packets: 1,
-            bytes: header + size,
-        };
+        let counters = |size| Counters::new(1, header + size);
         assert_eq!(flow.counters_orig, Some(counters(*size)), "{flow}");
         let answered = reply.map(counters).unwrap_or_default();
         assert_eq!(flow.counters_reply, Some(answered), "{flow}");
@@ -165,7 +162,7 @@ async fn of_tcp() {
         }
         // A handshake and a few bytes each way, each segment with 20 to 60 bytes of header.
         for counters in [flow.counters_orig, flow.counters_reply] {
-            let Counters { packets, bytes } = counters.expect("counters");
+            let Counters { packets, bytes, .. } = counters.expect("counters");
             assert!((2..10).contains(&packets), "{flow}");
             assert!(
                 (packets * 40 + 4..packets * 100 + 4).contains(&bytes),
@@ -208,10 +205,6 @@ async fn with_zones_and_marks() {
         to(9004).labels.map(|labels| labels.iter().collect()),
         Some(vec![127])
     );
-    let info = SctpInfo {
-        state: SctpState::CLOSED,
-        vtag_orig: Some(0),
-        vtag_reply: Some(0x0102_0304),
-    };
+    let info = SctpInfo::new(SctpState::CLOSED, 0, 0x0102_0304);
     assert_eq!(to(2).protoinfo, Some(info.into()));
 }

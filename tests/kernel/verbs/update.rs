@@ -68,11 +68,7 @@ async fn a_timeout_of_none_ends_the_flow() {
 async fn the_sequence_adjustment() {
     let handle = connect();
     create(&handle, new(tcp(1))).await;
-    let adjusted = |n| SeqAdj {
-        correction_pos: n,
-        offset_before: i32::MIN,
-        offset_after: -1,
-    };
+    let adjusted = |n| SeqAdj::new(n, i32::MIN, -1);
     let update = handle.update(tcp(1)).seqadj_orig(adjusted(1));
     update.await.expect("an adjustment");
     let flow = got(&handle, tcp(1)).await;
@@ -93,11 +89,7 @@ async fn the_syn_proxys_numbers() {
     let handle = connect();
     let flow = create(&handle, new(tcp(1))).await;
     assert_eq!(flow.synproxy, Some(SynProxy::default()));
-    let numbers = SynProxy {
-        isn: u32::MAX,
-        its: 1,
-        tsoff: 0x0102_0304,
-    };
+    let numbers = SynProxy::new(u32::MAX, 1, 0x0102_0304);
     let update = handle.update(tcp(1)).synproxy(numbers);
     update.await.expect("numbers");
     assert_eq!(got(&handle, tcp(1)).await.synproxy, Some(numbers));
@@ -110,11 +102,7 @@ fn everything() -> Patch {
         .timeout(Duration::from_secs(500))
         .status(Status::SEEN_REPLY | Status::ASSURED)
         .tcp_state(TcpState::ESTABLISHED)
-        .synproxy(SynProxy {
-            isn: 1,
-            its: 2,
-            tsoff: 3,
-        })
+        .synproxy(SynProxy::new(1, 2, 3))
 }
 
 async fn has_everything(handle: &ConntrackHandle, tuple: Tuple) {
@@ -143,11 +131,7 @@ async fn several_things_at_once() {
         .timeout(Duration::from_secs(500))
         .status(Status::SEEN_REPLY | Status::ASSURED)
         .tcp_state(TcpState::ESTABLISHED)
-        .synproxy(SynProxy {
-            isn: 1,
-            its: 2,
-            tsoff: 3,
-        })
+        .synproxy(SynProxy::new(1, 2, 3))
         .await
         .expect("an update");
     has_everything(&handle, tcp(1)).await;

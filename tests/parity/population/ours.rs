@@ -66,11 +66,7 @@ fn states() -> Vec<NewFlow> {
     let sctp_states = (0..=8).map(SctpState::from);
     let sctp = sctp_states.zip(20..).map(|(state, n)| {
         let (src, dst) = ports(n, n % 3 == 0);
-        let info = SctpInfo {
-            state,
-            vtag_orig: Some(n.into()),
-            vtag_reply: Some(7),
-        };
+        let info = SctpInfo::new(state, n.into(), 7);
         new(Tuple::sctp(src, dst).expect("one family")).protoinfo(info)
     });
     tcp.chain(sctp).collect()
@@ -134,11 +130,7 @@ fn translations() -> Vec<NewFlow> {
 
 fn settings() -> Vec<NewFlow> {
     let label = |n| Labels::bit(n).expect("a label");
-    let adjusted = SeqAdj {
-        correction_pos: 1,
-        offset_before: -2,
-        offset_after: 3,
-    };
+    let adjusted = SeqAdj::new(1, -2, 3);
     let master = Tuple::tcp(ports(70, false).0, SocketAddr::new(ends(70, false).1, 21));
     let master = master.expect("one family");
     vec![

@@ -24,6 +24,10 @@ const NFTA_NAT_REG_PROTO_MIN: u16 = 5;
 const NFTA_OBJREF_IMM_TYPE: u16 = 1;
 const NFTA_OBJREF_IMM_NAME: u16 = 2;
 
+const NFTA_TARGET_NAME: u16 = 1;
+const NFTA_TARGET_REV: u16 = 2;
+const NFTA_TARGET_INFO: u16 = 3;
+
 pub(super) const NFT_OBJECT_CT_HELPER: u32 = 3;
 
 /// What a `ct` expression reads or writes (`NFT_CT_*`).
@@ -145,6 +149,20 @@ pub(super) fn use_helper(object: &str) -> Expressions {
 
 pub(super) fn notrack() -> Expressions {
     other("notrack", Vec::new())
+}
+
+/// `-j CT --timeout NAME` of iptables, which nftables has no word for: `xt_ct_target_info_v1`.
+pub(super) fn ct_timeout(policy: &str) -> Expressions {
+    const TIMEOUT: usize = 2 + 2 + 4 + 4 + 16;
+    const ALIGNED: usize = 64;
+    let mut info = vec![0; ALIGNED + size_of::<u64>()];
+    info[TIMEOUT..][..policy.len()].copy_from_slice(policy.as_bytes());
+    let attributes = vec![
+        string(NFTA_TARGET_NAME, "CT"),
+        number(NFTA_TARGET_REV, 1),
+        DefaultNla::new(NFTA_TARGET_INFO, info),
+    ];
+    other("target", attributes)
 }
 
 pub(super) fn number(kind: u16, value: u32) -> DefaultNla {

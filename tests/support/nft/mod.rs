@@ -128,6 +128,22 @@ pub fn helper(name: &str, port: Port) -> Result<Table, Refused> {
     draft.commit()
 }
 
+/// Gives new flows of `protocol` (IPv4) a timeout policy, as `iptables -t raw -A OUTPUT -j CT --timeout NAME` does:
+/// there is one such table in a namespace.
+pub fn timeout_policy(name: &str, protocol: u8) -> Result<Table, Refused> {
+    // The target wants a table of this name.
+    let mut draft = Draft::named("raw".to_owned(), Family::IPv4);
+    let base = Base {
+        kind: "filter",
+        hook: InetHookNumber::LocalOut,
+        priority: RAW,
+    };
+    draft.chain("OUTPUT", Some(base));
+    let target = expression::ct_timeout(name);
+    draft.rule_of("OUTPUT", "CT --timeout", protocol, target);
+    draft.commit()
+}
+
 /// Exempts packets to `port`, and the replies that come from it, from tracking.
 pub fn notrack(port: Port) -> Result<Table, Refused> {
     let exempt = || vec![expression::notrack()];

@@ -17,6 +17,9 @@ const NFTA_OBJ_NAME: u16 = 2;
 const NFTA_OBJ_TYPE: u16 = 3;
 const NFTA_OBJ_DATA: u16 = 4;
 
+const NFTA_RULE_COMPAT_PROTO: u16 = 1;
+const NFTA_RULE_COMPAT_FLAGS: u16 = 2;
+
 const NFTA_CT_HELPER_NAME: u16 = 1;
 const NFTA_CT_HELPER_L4PROTO: u16 = 3;
 
@@ -57,7 +60,12 @@ impl Draft {
     /// A new table, whose name begins with `prefix`.
     pub(super) fn new(prefix: &str, family: Family) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("{prefix}_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self::named(format!("{prefix}_{number}"), family)
+    }
+
+    /// A new table of this name: targets of iptables ask for some.
+    pub(super) fn named(name: String, family: Family) -> Self {
         let table = Table { family, name };
         let message = TableMessage {
             attributes: vec![TableAttribute::Name(table.name.clone())],
@@ -99,11 +107,32 @@ impl Draft {
     }
 
     pub(super) fn rule(&mut self, chain: &str, what: &str, expressions: Vec<Expressions>) {
-        let attributes = vec![
+        self.rule_with(chain, what, expressions, None);
+    }
+
+    /// A rule whose packets are of one protocol: targets of iptables want to know.
+    pub(super) fn rule_of(&mut self, chain: &str, what: &str, protocol: u8, target: Expressions) {
+        let compat = vec![
+            number(NFTA_RULE_COMPAT_PROTO, protocol.into()),
+            number(NFTA_RULE_COMPAT_FLAGS, 0),
+        ];
+        let compat = RuleAttribute::Compat(compat);
+        self.rule_with(chain, what, vec![target], Some(compat));
+    }
+
+    fn rule_with(
+        &mut self,
+        chain: &str,
+        what: &str,
+        expressions: Vec<Expressions>,
+        compat: Option<RuleAttribute>,
+    ) {
+        let mut attributes = vec![
             RuleAttribute::Table(self.table.name.clone()),
             RuleAttribute::Chain(chain.to_owned()),
             RuleAttribute::Expressions(expressions.into_iter().map(ListAttribute::from).collect()),
         ];
+        attributes.extend(compat);
         let message = NfTablesMessage::NewRule(RuleMessage { attributes });
         self.push(
             &format!("the rule \"{what}\" in {chain}"),

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::filter::tests::arbitrary::{flow, flushed_by, met_by, neighbours};
-use crate::filter::tests::model::{Kernel, RELEASES};
 use crate::flow::Flow;
+use crate::testing::judge::{Kernel, RELEASES};
 
 /// What is sent as a flush to a kernel that is believed to be of this release, and whether it has
 /// to compare marks.

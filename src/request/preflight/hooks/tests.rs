@@ -17,6 +17,7 @@ fn hook(name: Option<&str>) -> Hook {
 fn conntrack_is_known_by_its_function() {
     assert_eq!(hook(Some("ipv4_conntrack_in")), Some(true));
     assert_eq!(hook(Some("ipv6_conntrack_in")), Some(true));
+    assert_eq!(hook(Some("ipv4_conntrack_in.llvm.123")), Some(true));
     assert_eq!(hook(Some("ipv4_conntrack_defrag")), Some(false));
     assert_eq!(hook(None), None);
     assert_eq!(judge(&[]), Some(false));

@@ -1,13 +1,24 @@
-//! The model has the bugs that it is there for.
+//! The rules of the releases, by what one request does to one flow.
 
 use std::net::Ipv6Addr;
 
-use super::{Kernel, RELEASES};
-use crate::filter::tests::{tcp, udp6};
 use crate::flow::{Family, Flow, FlowId, Tuple};
+use crate::testing::judge::{Kernel, RELEASES};
 use crate::wire::attr::Writer;
 use crate::wire::message::Request;
 use crate::wire::uapi::*;
+
+fn tcp() -> Flow {
+    let ends = ["10.0.0.1:1000", "10.0.0.2:443"].map(|end| end.parse().expect("an end"));
+    let tuple = Tuple::tcp(ends[0], ends[1]).expect("one family");
+    Flow::new(tuple, tuple.inverse())
+}
+
+fn udp6() -> Flow {
+    let ends = ["[fd00::1]:1000", "[fd00::2]:53"].map(|end| end.parse().expect("an end"));
+    let tuple = Tuple::udp(ends[0], ends[1]).expect("one family");
+    Flow::new(tuple, tuple.inverse())
+}
 
 fn dump(family: Family, fill: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
     let request = Request::new(IPCTNL_MSG_CT_GET, NLM_F_DUMP, family.number());

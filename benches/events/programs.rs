@@ -1,0 +1,20 @@
+//! The measured programs, each of which has a process for itself.
+
+use crate::common::process::Outcome;
+use crate::{CONNTRACK, DRAIN, LIVE, LIVE_DEFAULT, NLINK, RAW, live, queued};
+
+/// Runs one program for so many events; `None` where it is not on this machine.
+pub(crate) fn run(name: &str, events: usize) -> Option<Outcome> {
+    Some(match name {
+        RAW => queued::raw(events),
+        DRAIN => queued::drain(events),
+        #[cfg(ctnetlink_peers)]
+        NLINK => queued::nlink(events),
+        #[cfg(not(ctnetlink_peers))]
+        NLINK => return None,
+        LIVE => live::live(events, false),
+        LIVE_DEFAULT => live::live(events, true),
+        CONNTRACK => return live::conntrack(events),
+        _ => panic!("{name} is not a program of this bench"),
+    })
+}

@@ -1,0 +1,210 @@
+//! The reducer against a model of the kernel: whatever is lost, late or out of order, a mirror that
+//! says that it is in sync is equal to the table, and its deltas give the same.
+
+mod model;
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::flow::{Labels, TcpState};
+use crate::mirror::delta::SyncCause;
+use model::{Model, NUMBERS};
+
+type Store = HashMap<Key, Flow>;
+
+#[derive(Debug, Clone)]
+enum Op {
+    /// A flow begins, if there is none: its number, its mark, whether it has the id of the last one.
+    Create(u8, u32, bool),
+    Mark(u8, u32),
+    Labels(u8, Option<u8>),
+    TcpState(u8, u8),
+    Destroy(u8),
+    /// So many events that wait are heard.
+    Hear(u8),
+    HearTwice,
+    /// All events that wait are lost, and it is told.
+    Overrun,
+    /// A list begins, if none is under way.
+    List,
+    /// The kernel walks over some flows of it.
+    Walk,
+    /// What was walked over is read.
+    Read,
+    /// The list breaks off.
+    Break,
+    /// Flows are asked for, and the kernel answers.
+    Ask,
+    /// The answers are read.
+    Answers,
+    Tick,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let n = || 0..NUMBERS;
+    prop_oneof![
+        6 => (n(), 0..3u32, any::<bool>()).prop_map(|(n, mark, same)| Op::Create(n, mark, same)),
+        3 => (n(), 0..3u32).prop_map(|(n, mark)| Op::Mark(n, mark)),
+        2 => (n(), prop::option::of(0..3u8)).prop_map(|(n, label)| Op::Labels(n, label)),
+        2 => (n(), 1..9u8).prop_map(|(n, state)| Op::TcpState(n, state)),
+        5 => n().prop_map(Op::Destroy),
+        6 => (1..6u8).prop_map(Op::Hear),
+        1 => Just(Op::HearTwice),
+        1 => Just(Op::Overrun),
+        2 => Just(Op::List),
+        5 => Just(Op::Walk),
+        5 => Just(Op::Read),
+        1 => Just(Op::Break),
+        2 => Just(Op::Ask),
+        2 => Just(Op::Answers),
+        1 => Just(Op::Tick),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn in_sync_is_equal(ops in prop::collection::vec(op(), 1..120)) {
+        let mut model = Model::new(Filter::default(), usize::MAX);
+        for op in ops {
+            model.act(op);
+            model.check();
+        }
+        model.settle();
+    }
+
+    #[test]
+    fn in_sync_is_equal_with_a_filter(ops in prop::collection::vec(op(), 1..120), which in 0..4) {
+        let filter = match which {
+            0 => Filter::builder().mark(1),
+            1 => Filter::builder().has_labels(Labels::bit(1).expect("a label")),
+            2 => Filter::builder().tcp_state(TcpState::ESTABLISHED),
+            _ => Filter::builder().mark(1).protocol(17).orig_src_port(1..4),
+        };
+        let mut model = Model::new(filter.build().expect("a filter"), usize::MAX);
+        for op in ops {
+            model.act(op);
+            model.check();
+        }
+        model.settle();
+    }
+
+    #[test]
+    fn a_limit_is_kept(ops in prop::collection::vec(op(), 1..120), limit in 1..6usize) {
+        let mut model = Model::new(Filter::default(), limit);
+        for op in ops {
+            model.act(op);
+            model.check();
+            prop_assert!(model.state.index.len() <= limit);
+        }
+    }
+}
+
+/// Losses that nobody tells of are found by what comes later.
+#[test]
+fn losses_without_a_word() {
+    let mut model = Model::new(Filter::default(), usize::MAX);
+    model.act(Op::Create(1, 1, false));
+    model.act(Op::Create(2, 1, false));
+    model.settle();
+    // The end of one and the beginning of its successor's end: another id.
+    model.act(Op::Destroy(1));
+    model.events.clear();
+    model.act(Op::Create(1, 2, false));
+    model.act(Op::Hear(9));
+    assert_eq!(model.state.stats.unreported, 1);
+    assert!(model.told.iter().any(|delta| matches!(
+        delta,
+        Delta::Removed {
+            cause: RemovalCause::Replaced,
+            ..
+        }
+    )));
+    // A beginning.
+    model.act(Op::Create(3, 1, false));
+    model.events.clear();
+    model.act(Op::Mark(3, 2));
+    model.act(Op::Hear(9));
+    assert_eq!(model.state.stats.unreported, 2);
+    // An end, found when the flow's time has passed.
+    model.act(Op::Destroy(2));
+    model.events.clear();
+    model.now += Duration::from_secs(model::TIMEOUT + 2);
+    model.settle();
+    assert!(model.told.iter().any(|delta| matches!(
+        delta,
+        Delta::Removed {
+            cause: RemovalCause::Gone,
+            ..
+        }
+    )));
+    assert_eq!(model.state.stats.syncs, 1, "no list was needed");
+}
+
+/// The end of a flow during a list: what the kernel had walked over before does not bring it back.
+#[test]
+fn an_end_during_a_list_is_an_end() {
+    let mut model = Model::new(Filter::default(), usize::MAX);
+    model.act(Op::Create(1, 1, false));
+    model.act(Op::List);
+    (0..NUMBERS).for_each(|_| model.act(Op::Walk));
+    model.act(Op::Destroy(1));
+    model.act(Op::Hear(9));
+    (0..NUMBERS).for_each(|_| model.act(Op::Read));
+    assert_eq!(model.state.index.len(), 0);
+    model.settle();
+}
+
+#[test]
+fn a_list_that_was_spoiled_is_made_again() {
+    let mut model = Model::new(Filter::default(), usize::MAX);
+    model.act(Op::Create(1, 1, false));
+    model.act(Op::List);
+    model.act(Op::Create(2, 1, false));
+    model.act(Op::Overrun);
+    model.settle();
+    let causes: Vec<_> = model
+        .told
+        .iter()
+        .filter_map(|delta| match delta {
+            Delta::SyncStarted { cause } => Some(*cause),
+            _ => None,
+        })
+        .collect();
+    let [SyncCause::Start, SyncCause::Lost { events }] = causes[..] else {
+        panic!("{causes:?}");
+    };
+    assert_eq!(events, 2);
+}
+
+/// Helpers' names are kept once.
+#[test]
+fn words_are_interned() {
+    let mut names = Interner::default();
+    let mut flow = model::flow(1);
+    flow.set_helper(crate::flow::Helper::new("ftp"));
+    let entries: Vec<_> = (0..3)
+        .map(|_| Entry::new(flow.clone(), &mut names, 0))
+        .collect();
+    assert_eq!(names.len(), 1);
+    for entry in &entries {
+        assert!(entry.bare().rare.is_none(), "no box of its own");
+        assert_eq!(entry.show(0).helper(), flow.helper());
+    }
+    // Those that no flow has are not kept for ever.
+    drop(entries);
+    for n in 0..1000 {
+        flow.set_helper(crate::flow::Helper::new(format!("h{n}")));
+        Entry::new(flow.clone(), &mut names, 0);
+    }
+    assert!(names.len() <= 64, "{}", names.len());
+}
+
+#[test]
+fn a_flow_takes_little() {
+    // One of 320 bytes in all; the index has about 30 for it.
+    assert!(size_of::<Entry>() <= 272, "{}", size_of::<Entry>());
+}

@@ -1,0 +1,183 @@
+//! The listen lane, in all orders of what can happen to it: every datagram is heard, or is one of
+//! those that a gap at its place tells of; and where nothing can be told, nothing else is touched.
+
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::task::Poll;
+
+use ctnetlink::testing::{EventFault, Kernel};
+use ctnetlink::{ErrorKind, Event, EventStream};
+use futures::StreamExt;
+use proptest::prelude::*;
+
+use crate::{run, udp};
+
+/// What the queue has room for.
+const ROOM: u16 = 3;
+/// What the kernel counts for an event.
+const COUNTED: usize = 1280;
+
+/// What happens next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Event,
+    /// More events than the queue has room for.
+    Burst,
+    Fault(EventFault),
+    /// The reader takes one item, where there is one.
+    ReadOne,
+    ReadAll,
+}
+
+const STEPS: [Step; 8] = [
+    Step::Event,
+    Step::Burst,
+    Step::Fault(EventFault::Lost),
+    Step::Fault(EventFault::Twice),
+    Step::Fault(EventFault::NoMemory),
+    Step::Fault(EventFault::CutTo(50)),
+    Step::ReadOne,
+    Step::ReadAll,
+];
+
+/// What was sent, datagram by datagram, and what the reader has come to.
+struct Ledger {
+    kernel: Kernel,
+    events: EventStream,
+    /// The number of each, and whether it was sent whole.
+    sent: Vec<(u16, bool)>,
+    next: u16,
+    /// How many of the sent are accounted for.
+    at: usize,
+}
+
+impl Ledger {
+    async fn new() -> Self {
+        let kernel = Kernel::new();
+        let buffer = usize::from(ROOM) * COUNTED / 2;
+        let events = kernel.connect().events().receive_buffer(buffer);
+        Self {
+            events: events.await.expect("a stream"),
+            kernel,
+            sent: Vec::new(),
+            next: 0,
+            at: 0,
+        }
+    }
+
+    fn send(&mut self, fault: Option<EventFault>) {
+        let datagrams = match fault {
+            Some(EventFault::Lost) => 0,
+            Some(EventFault::Twice) => 2,
+            _ => 1,
+        };
+        let whole = !matches!(fault, Some(EventFault::CutTo(_)));
+        self.sent.extend((0..datagrams).map(|_| (self.next, whole)));
+        if let Some(fault) = fault {
+            self.kernel.on_event(0, fault);
+        }
+        self.kernel.packet(udp(self.next), 60);
+        self.next += 1;
+    }
+
+    /// Takes an item that is there; false where none is.
+    async fn read(&mut self) -> bool {
+        let item = poll_fn(|cx| match self.events.poll_next_unpin(cx) {
+            Poll::Pending => Poll::Ready(None),
+            Poll::Ready(item) => Poll::Ready(Some(item.expect("the stream goes on"))),
+        });
+        match item.await {
+            None => return false,
+            Some(Ok(Event::Overrun { lost })) => {
+                assert_ne!(lost, 0, "a gap of nothing");
+                self.at += lost as usize;
+            }
+            Some(Ok(Event::New { flow, .. })) => {
+                let (number, whole) = self.sent[self.at];
+                assert_eq!(flow.orig.src(), source(number), "at {}", self.at);
+                assert!(whole);
+                self.at += 1;
+            }
+            Some(Ok(event)) => panic!("{event:?}"),
+            Some(Err(error)) => {
+                assert_eq!(error.kind(), ErrorKind::Decode);
+                assert!(!self.sent[self.at].1, "at {}", self.at);
+                self.at += 1;
+            }
+        }
+        true
+    }
+
+    async fn step(&mut self, step: Step) {
+        match step {
+            Step::Event => self.send(None),
+            Step::Burst => (0..2 * ROOM).for_each(|_| self.send(None)),
+            Step::Fault(fault) => self.send(Some(fault)),
+            Step::ReadOne => drop(self.read().await),
+            Step::ReadAll => while self.read().await {},
+        }
+    }
+
+    /// All is accounted for, and the stream hears what comes then.
+    async fn end(mut self) {
+        while self.read().await {}
+        self.send(None);
+        while self.read().await {}
+        assert_eq!(self.at, self.sent.len(), "heard and told");
+        let stats = self.events.stats();
+        let accounted = stats.received + stats.lost;
+        assert_eq!(accounted, self.sent.len() as u64, "{stats:?}");
+        assert_eq!(self.events.backlog().expect("a queue").used, 0);
+    }
+}
+
+fn source(number: u16) -> IpAddr {
+    udp(number).src()
+}
+
+/// In one go: that a stream lets others live is not the matter here.
+async fn play(steps: &[Step]) {
+    let played = async {
+        let mut ledger = Ledger::new().await;
+        for step in steps {
+            ledger.step(*step).await;
+        }
+        ledger.end().await;
+    };
+    tokio::task::unconstrained(played).await;
+}
+
+/// Says which steps they were, where a test fails.
+struct Told<'a>(&'a [Step]);
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the steps: {:?}", self.0);
+        }
+    }
+}
+
+/// Four steps of eight, in all orders.
+#[test]
+fn everything_is_accounted_for_in_all_orders() {
+    run(async {
+        let n = STEPS.len();
+        for number in 0..n.pow(4) {
+            let steps = [0, 1, 2, 3].map(|digit| STEPS[number / n.pow(digit) % n]);
+            let _told = Told(&steps);
+            play(&steps).await;
+        }
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn everything_is_accounted_for_in_long_sequences(
+        steps in proptest::collection::vec(proptest::sample::select(&STEPS[..]), 5..60),
+    ) {
+        run(async { play(&steps).await });
+    }
+}
