@@ -22,6 +22,7 @@ use crate::filter::Filter;
 use crate::flow::{Direction, Flow, FlowKey};
 use crate::handle::ConntrackHandle;
 use crate::request::Get;
+use crate::stream::Backlog;
 use crate::stream::events::Gauge;
 
 /// What a mirror shows its readers.
@@ -177,6 +178,15 @@ impl MirrorReader {
             && queue.drops == self.view.told.load(Ordering::SeqCst)
             && !self.view.is_behind.load(Ordering::SeqCst)
             && self.status.borrow().is_synced()
+    }
+
+    /// How full the queue of the mirror's events is; `None` where the mirror is dropped.
+    pub fn backlog(&self) -> Option<Backlog> {
+        let queue = self.view.gauge.queue()?;
+        Some(Backlog {
+            used: queue.used,
+            room: queue.room,
+        })
     }
 
     /// Waits until the mirror is in sync ([`MirrorState::Synced`]).

@@ -142,9 +142,18 @@ impl State {
     /// An event. `now` is the mirror's clock.
     pub(super) fn event(&mut self, event: Event, now: Duration) {
         match event {
-            Event::New { flow, .. } => self.began(flow, now),
-            Event::Update { flow, .. } => self.changed(flow, now),
-            Event::Destroy { flow, port_id, .. } => self.ended(flow, port_id),
+            Event::New { flow, .. } => {
+                self.stats.new += 1;
+                self.began(flow, now);
+            }
+            Event::Update { flow, .. } => {
+                self.stats.updates += 1;
+                self.changed(flow, now);
+            }
+            Event::Destroy { flow, port_id, .. } => {
+                self.stats.destroys += 1;
+                self.ended(flow, port_id);
+            }
             Event::Overrun { lost } => {
                 self.stats.overruns += 1;
                 self.lost(lost, now);

@@ -7,6 +7,12 @@
 pub struct MirrorStats {
     /// Events of flows, and gaps, that came.
     pub events: u64,
+    /// Of them, beginnings of flows.
+    pub new: u64,
+    /// Of them, changes of flows.
+    pub updates: u64,
+    /// Of them, ends of flows.
+    pub destroys: u64,
     /// Events that are known to be lost.
     pub lost: u64,
     /// How many gaps there were.

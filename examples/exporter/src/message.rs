@@ -1,0 +1,196 @@
+//! What is published: one message a flow's end, and what of it goes where.
+
+use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ctnetlink::{Flow, RemovalCause};
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+
+/// One message. The flow is in the crate's JSON form, which its documentation describes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    pub node: String,
+    /// When the exporter saw it, in nanoseconds since 1970.
+    pub seen: u64,
+    #[serde(flatten)]
+    pub what: What,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum What {
+    Begin {
+        flow: Flow,
+    },
+    Change {
+        flow: Flow,
+    },
+    End {
+        cause: Cause,
+        flow: Flow,
+    },
+    /// Something was lost before this message.
+    Overrun {
+        reason: Reason,
+        /// How many; `null` where nobody knows.
+        lost: Option<u64>,
+    },
+}
+
+/// Why a flow ended, as far as is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The kernel said so: its counters are the last.
+    Destroyed,
+    /// The event of its end was lost, and a list no longer had it.
+    Swept,
+    /// The event of its end was lost, or there was none, and a get found nothing.
+    Gone,
+    /// The event of its end was lost, and another flow has its tuple.
+    Replaced,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The exporter began here: flows that ended before are not known.
+    Start,
+    /// The queue of the kernel's events had no room: events were lost. The ends among them follow
+    /// as `swept`, unless their flows began in the gap, too.
+    Kernel,
+    /// The spool had no room: messages were lost.
+    Spool,
+}
+
+/// A message as it goes to the server, and waits for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parcel {
+    pub subject: String,
+    /// `Nats-Msg-Id`: the same for the same flow's end, however often it is sent.
+    pub id: String,
+    pub payload: Vec<u8>,
+}
+
+/// Makes parcels, as this node.
+#[derive(Debug)]
+pub struct Packer {
+    node: String,
+    boot: String,
+    /// Tells this run of the exporter from others.
+    run: u64,
+    made: u64,
+}
+
+impl Packer {
+    /// # Errors
+    ///
+    /// The name of a node is a part of subjects: letters, digits, `-` and `_`; dots become `_`.
+    pub fn new(node: &str) -> Result<Self> {
+        let node = node.replace('.', "_");
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if node.is_empty() || node == "overrun" || !node.chars().all(is_plain) {
+            return Err(format!("node: {node:?} cannot be a part of a subject").into());
+        }
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+        Ok(Self {
+            node,
+            boot: boot.chars().take(8).collect(),
+            run: now(),
+            made: 0,
+        })
+    }
+
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// # Errors
+    ///
+    /// None that is known: a flow can always be JSON.
+    pub fn pack(&mut self, what: What) -> Result<Parcel> {
+        self.made += 1;
+        let subject = match what.flow() {
+            Some(flow) => {
+                let (node, zone) = (&self.node, flow.zone.id());
+                format!("conntrack.{node}.{zone}.{}", flow.orig.protocol())
+            }
+            None => format!("conntrack.{}.overrun", self.node),
+        };
+        let id = self.id(&what);
+        let message = Message {
+            node: self.node.clone(),
+            seen: now(),
+            what,
+        };
+        Ok(Parcel {
+            subject,
+            id,
+            payload: serde_json::to_vec(&message)?,
+        })
+    }
+
+    /// Of node, boot, flow id and start. Without a start the flow's id is not enough, as a later flow can
+    /// have the same: the number of the message stands in.
+    fn id(&self, what: &What) -> String {
+        let Self {
+            node,
+            boot,
+            run,
+            made,
+        } = self;
+        match what {
+            What::End { flow, .. } => match (flow.id, flow.timestamp()) {
+                (Some(id), Some(times)) => {
+                    format!("{node}.{boot}.{}.{}", u32::from(id), nanos(times.start))
+                }
+                _ => format!("{node}.{boot}.{run}.{made}"),
+            },
+            _ => format!("{node}.{boot}.{run}.{made}"),
+        }
+    }
+}
+
+impl What {
+    pub fn flow(&self) -> Option<&Flow> {
+        match self {
+            Self::Begin { flow } | Self::Change { flow } | Self::End { flow, .. } => Some(flow),
+            Self::Overrun { .. } => None,
+        }
+    }
+}
+
+impl Cause {
+    /// `None` where the flow goes on, and left the mirror for another reason.
+    pub fn of(cause: RemovalCause) -> Option<Self> {
+        match cause {
+            RemovalCause::Destroyed { .. } => Some(Self::Destroyed),
+            RemovalCause::Swept => Some(Self::Swept),
+            RemovalCause::Gone => Some(Self::Gone),
+            RemovalCause::Replaced => Some(Self::Replaced),
+            _ => None,
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Destroyed => "destroyed",
+            Self::Swept => "swept",
+            Self::Gone => "gone",
+            Self::Replaced => "replaced",
+        }
+    }
+}
+
+/// In nanoseconds since 1970; 0 for what was before.
+pub fn nanos(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| {
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    })
+}
+
+pub fn now() -> u64 {
+    nanos(SystemTime::now())
+}

@@ -1,0 +1,204 @@
+//! From the mirror's changes to numbers and messages.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ctnetlink::{Delta, Flow, MirrorStats, ProtoInfo, RemovalCause};
+
+use crate::args::By;
+use crate::message::{Cause, Packer, Reason, What};
+use crate::publisher::Outbox;
+use crate::ranking::{Part, Ranking};
+
+/// What a flow is counted under: family, protocol, state. At most some thousands exist.
+pub type Class = (&'static str, String, String);
+
+/// What the pump has counted.
+#[derive(Debug, Default)]
+pub struct Numbers {
+    pub mirror: MirrorStats,
+    pub flows: BTreeMap<Class, u64>,
+    pub removed: BTreeMap<&'static str, u64>,
+    pub rankings: Vec<(By, Ranking<Part>)>,
+    pub last_sync: Option<Duration>,
+}
+
+/// The numbers, for who shows them meanwhile.
+#[derive(Debug, Clone, Default)]
+pub struct Shared(Arc<Mutex<Numbers>>);
+
+impl Shared {
+    pub fn new(rankings: impl IntoIterator<Item = By>) -> Self {
+        let rankings = rankings
+            .into_iter()
+            .map(|by| (by, Ranking::default()))
+            .collect();
+        Self(Arc::new(Mutex::new(Numbers {
+            rankings,
+            ..Numbers::default()
+        })))
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, Numbers> {
+        // Numbers are numbers, whoever panicked beside them.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where ended flows go.
+pub trait Output: Send {
+    fn take(&mut self, what: &What);
+}
+
+/// Which messages are wanted, beside those of ends and gaps.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted {
+    pub begin: bool,
+    pub change: bool,
+}
+
+/// Takes the mirror's changes.
+pub struct Pump {
+    pub shared: Shared,
+    outputs: Vec<Box<dyn Output>>,
+    wanted: Wanted,
+    /// The gaps that were told.
+    told: MirrorStats,
+    sync_began: Option<Instant>,
+    /// Flows that the first list finds have begun before.
+    has_synced: bool,
+}
+
+impl Pump {
+    pub fn new(shared: Shared, outputs: Vec<Box<dyn Output>>, wanted: Wanted) -> Self {
+        let mut pump = Self {
+            shared,
+            outputs,
+            wanted,
+            told: MirrorStats::default(),
+            sync_began: None,
+            has_synced: false,
+        };
+        pump.send(&What::Overrun {
+            reason: Reason::Start,
+            lost: None,
+        });
+        pump
+    }
+
+    /// `stats` are the mirror's, after this change.
+    pub fn take(&mut self, delta: Delta, stats: MirrorStats) {
+        self.notice(stats);
+        match delta {
+            Delta::Added(flow) => {
+                self.count(None, Some(&flow));
+                if self.wanted.begin && self.has_synced {
+                    self.send(&What::Begin { flow });
+                }
+            }
+            Delta::Updated { before, after } => {
+                self.count(Some(&before), Some(&after));
+                if self.wanted.change {
+                    self.send(&What::Change { flow: after });
+                }
+            }
+            Delta::Removed { flow, cause } => {
+                self.count(Some(&flow), None);
+                *self.shared.lock().removed.entry(name(cause)).or_default() += 1;
+                if let Some(cause) = Cause::of(cause) {
+                    self.send(&What::End { cause, flow });
+                }
+            }
+            Delta::SyncStarted { .. } => self.sync_began = Some(Instant::now()),
+            Delta::Synced { .. } => {
+                self.has_synced = true;
+                let took = self.sync_began.take().map(|began| began.elapsed());
+                self.shared.lock().last_sync = took;
+            }
+            _ => {}
+        }
+    }
+
+    /// Tells of losses, in front of what follows them.
+    pub fn notice(&mut self, stats: MirrorStats) {
+        let gaps = stats.overruns > self.told.overruns;
+        let lost = stats.lost - self.told.lost;
+        self.told = stats;
+        self.shared.lock().mirror = stats;
+        if gaps || lost > 0 {
+            let lost = Some(lost).filter(|lost| *lost > 0);
+            self.send(&What::Overrun {
+                reason: Reason::Kernel,
+                lost,
+            });
+        }
+    }
+
+    fn send(&mut self, what: &What) {
+        for output in &mut self.outputs {
+            output.take(what);
+        }
+    }
+
+    fn count(&self, before: Option<&Flow>, after: Option<&Flow>) {
+        let mut numbers = self.shared.lock();
+        let (old, new) = (before.map(class), after.map(class));
+        if old != new {
+            if let Some(class) = old {
+                let count = numbers.flows.entry(class).or_default();
+                *count = count.saturating_sub(1);
+            }
+            if let Some(class) = new {
+                *numbers.flows.entry(class).or_default() += 1;
+            }
+        }
+        for (by, ranking) in &mut numbers.rankings {
+            let (old, new) = (
+                before.and_then(|flow| by.of(flow)),
+                after.and_then(|flow| by.of(flow)),
+            );
+            if old != new {
+                old.into_iter().for_each(|part| ranking.sub(part));
+                new.into_iter().for_each(|part| ranking.add(part));
+            }
+        }
+    }
+}
+
+/// Messages for the server.
+pub struct ToServer {
+    pub packer: Packer,
+    pub outbox: Outbox,
+}
+
+impl Output for ToServer {
+    fn take(&mut self, what: &What) {
+        let weight = match what {
+            What::Overrun { lost, .. } => lost.unwrap_or(1),
+            _ => 1,
+        };
+        match self.packer.pack(what.clone()) {
+            Ok(parcel) => self.outbox.push(parcel, weight),
+            Err(error) => tracing::error!(%error, "a message cannot be made"),
+        }
+    }
+}
+
+fn class(flow: &Flow) -> Class {
+    let state = match &flow.protoinfo {
+        Some(ProtoInfo::Tcp(info)) => info.state.to_string(),
+        Some(ProtoInfo::Sctp(info)) => info.state.to_string(),
+        Some(ProtoInfo::Dccp(info)) => info.state.to_string(),
+        _ => String::new(),
+    };
+    let family = match flow.orig.src().is_ipv4() {
+        true => "ipv4",
+        false => "ipv6",
+    };
+    (family, flow.orig.protocol().to_string(), state)
+}
+
+fn name(cause: RemovalCause) -> &'static str {
+    Cause::of(cause).map_or("unmatched", Cause::as_str)
+}

@@ -1,0 +1,187 @@
+//! The files of a spool: a parcel a line, oldest file first, each deleted when all of it is delivered.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::Result;
+use crate::message::Parcel;
+
+/// A file is read back whole: it is a bound of memory, too.
+const SEGMENT: u64 = 4 << 20;
+const SUFFIX: &str = "spool";
+
+#[derive(Debug)]
+pub(super) struct Disk {
+    directory: PathBuf,
+    limit: u64,
+    /// All that the files take, those that were taken and are yet to be delivered among them.
+    used: Arc<AtomicU64>,
+    /// Complete files, oldest first, with their sizes.
+    full: VecDeque<(PathBuf, u64)>,
+    open: Option<Open>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Open {
+    path: PathBuf,
+    file: BufWriter<File>,
+    bytes: u64,
+}
+
+/// A file that was taken: deleted when the last parcel of it is dropped, as it was delivered.
+#[derive(Debug)]
+pub(super) struct Segment {
+    path: PathBuf,
+    bytes: u64,
+    used: Arc<AtomicU64>,
+    is_kept: AtomicBool,
+}
+
+impl Disk {
+    pub(super) fn open(directory: &Path, limit: u64) -> Result<Self> {
+        fs::create_dir_all(directory)
+            .map_err(|error| format!("spool: {}: {error}", directory.display()))?;
+        let mut found = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            let path = entry.path();
+            let number = path
+                .file_stem()
+                .and_then(|stem| stem.to_str()?.parse::<u64>().ok());
+            if let (Some(number), true) = (number, path.extension().is_some_and(|e| e == SUFFIX)) {
+                found.push((number, path, entry.metadata()?.len()));
+            }
+        }
+        found.sort();
+        let next = found.last().map_or(0, |(number, ..)| number + 1);
+        let used = found.iter().map(|(.., bytes)| bytes).sum();
+        Ok(Self {
+            directory: directory.to_owned(),
+            limit,
+            used: Arc::new(AtomicU64::new(used)),
+            full: found
+                .into_iter()
+                .map(|(_, path, bytes)| (path, bytes))
+                .collect(),
+            open: None,
+            next,
+        })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.full.is_empty() && self.open.is_none()
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Is there room for it? Neither subject nor id have tabs, and JSON has neither tabs nor ends of
+    /// lines.
+    pub(super) fn append(&mut self, parcel: &Parcel) -> std::io::Result<bool> {
+        let bytes = (parcel.subject.len() + parcel.id.len() + parcel.payload.len() + 3) as u64;
+        if self.bytes() + bytes > self.limit {
+            return Ok(false);
+        }
+        let open = match &mut self.open {
+            Some(open) => open,
+            none => {
+                let path = self.directory.join(format!("{:016}.{SUFFIX}", self.next));
+                self.next += 1;
+                let file = BufWriter::with_capacity(64 << 10, File::create(&path)?);
+                none.insert(Open {
+                    path,
+                    file,
+                    bytes: 0,
+                })
+            }
+        };
+        write!(open.file, "{}\t{}\t", parcel.subject, parcel.id)?;
+        open.file.write_all(&parcel.payload)?;
+        open.file.write_all(b"\n")?;
+        open.bytes += bytes;
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+        if open.bytes >= SEGMENT {
+            self.close()?;
+        }
+        Ok(true)
+    }
+
+    /// The oldest file's parcels, and how many of its lines are damaged.
+    pub(super) fn take(&mut self) -> std::io::Result<(Vec<Parcel>, Arc<Segment>, u64)> {
+        if self.full.is_empty() {
+            self.close()?;
+        }
+        let Some((path, bytes)) = self.full.pop_front() else {
+            return Err(std::io::ErrorKind::NotFound.into());
+        };
+        let segment = Arc::new(Segment {
+            bytes,
+            used: self.used.clone(),
+            is_kept: AtomicBool::new(false),
+            path,
+        });
+        let mut parcels = Vec::new();
+        let mut damaged = 0;
+        for line in BufReader::new(File::open(&segment.path)?).split(b'\n') {
+            match parcel(&line?) {
+                Some(parcel) => parcels.push(parcel),
+                None => damaged += 1,
+            }
+        }
+        Ok((parcels, segment, damaged))
+    }
+
+    pub(super) fn flush(&mut self) -> std::io::Result<()> {
+        match &mut self.open {
+            Some(open) => open.file.flush(),
+            None => Ok(()),
+        }
+    }
+
+    fn close(&mut self) -> std::io::Result<()> {
+        if let Some(mut open) = self.open.take() {
+            self.full.push_back((open.path, open.bytes));
+            open.file.flush()?;
+        }
+        Ok(())
+    }
+}
+
+impl Segment {
+    pub(super) fn keep(&self) {
+        self.is_kept.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        if *self.is_kept.get_mut() {
+            return;
+        }
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::warn!(%error, path = %self.path.display(), "a spooled file stays");
+        }
+        self.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// A run that was killed may leave a line that is cut short: its JSON has no end.
+fn parcel(line: &[u8]) -> Option<Parcel> {
+    let mut parts = line.splitn(3, |byte| *byte == b'\t');
+    let subject = str::from_utf8(parts.next()?).ok()?.to_owned();
+    let id = str::from_utf8(parts.next()?).ok()?.to_owned();
+    let payload = parts.next()?.to_owned();
+    payload.ends_with(b"}").then_some(())?;
+    serde_json::from_slice::<serde::de::IgnoredAny>(&payload).ok()?;
+    Some(Parcel {
+        subject,
+        id,
+        payload,
+    })
+}

@@ -1,0 +1,7 @@
+//! The program beside the servers that it is for, in network namespaces of their own, on real flows. It needs
+//! root, and Debian's `nats-server` and `prometheus`.
+
+mod nats;
+mod process;
+mod prometheus;
+mod support;

@@ -1,0 +1,16 @@
+//! The crate's own support for tests: namespaces, rules, real traffic.
+
+#![allow(dead_code, unreachable_pub, unused_imports)]
+
+#[path = "../../../../../tests/support/count.rs"]
+pub mod count;
+#[path = "../../../../../tests/support/link.rs"]
+pub mod link;
+#[path = "../../../../../tests/support/namespace.rs"]
+pub mod namespace;
+#[path = "../../../../../tests/support/nft/mod.rs"]
+pub mod nft;
+#[path = "../../../../../tests/support/peer.rs"]
+pub mod peer;
+#[path = "../../../../../tests/support/traffic/mod.rs"]
+pub mod traffic;
