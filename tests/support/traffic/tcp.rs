@@ -5,8 +5,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 
+use super::super::patience;
 use super::unspecified;
-use crate::support::patience;
 
 /// A TCP connection, both ends of it; conntrack knows it as ESTABLISHED and ASSURED.
 pub struct TcpPair {

@@ -1,8 +1,8 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
+use super::super::patience;
 use super::unspecified;
-use crate::support::patience;
 
 /// A UDP client and its server. Nothing is sent before [`UdpPair::send`].
 pub struct UdpPair {
