@@ -25,7 +25,9 @@ numbers! { u16:
 }
 
 // TLVs behind an ACK or an error.
-numbers! { u16: NLMSGERR_ATTR_MSG = 1, NLMSGERR_ATTR_OFFS = 2, NLMSGERR_ATTR_POLICY = 4 }
+numbers! { u16: NLMSGERR_ATTR_MSG = 1 }
+#[cfg(any(test, feature = "testing"))]
+numbers! { u16: NLMSGERR_ATTR_OFFS = 2, NLMSGERR_ATTR_POLICY = 4 }
 
 // Flags in an attribute's type.
 numbers! { u16: NLA_F_NESTED = 0x8000, NLA_TYPE_MASK = 0x3fff }

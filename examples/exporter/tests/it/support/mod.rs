@@ -10,6 +10,8 @@ pub mod link;
 pub mod namespace;
 #[path = "../../../../../tests/support/nft/mod.rs"]
 pub mod nft;
+#[path = "../../../../../tests/support/patience.rs"]
+pub mod patience;
 #[path = "../../../../../tests/support/peer.rs"]
 pub mod peer;
 #[path = "../../../../../tests/support/traffic/mod.rs"]
