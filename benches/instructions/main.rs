@@ -26,7 +26,7 @@ const KEPT: &str = concat!(
 );
 
 /// How much more than what was kept is too much.
-const GROWTH: f64 = 1.25;
+const GROWTH: f64 = 1.05;
 
 fn main() -> ExitCode {
     let words: Vec<_> = env::args()
