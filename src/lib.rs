@@ -47,6 +47,7 @@
 //! | `-S`, `-S expect` | [`handle.cpu_stats()`](ConntrackHandle::cpu_stats), [`Expectations::cpu_stats`] |
 //! | `nfct list`, `get`, `add`, … `timeout` | [`handle.timeouts()`](ConntrackHandle::timeouts) |
 //! | `nfct list`, `get`, `add`, … `helper` | [`handle.user_helpers()`](ConntrackHandle::user_helpers) |
+//! | (not there) | [`handle.mirror()`](ConntrackHandle::mirror): the table in memory, that heals after losses |
 //! | (not there) | [`handle.preflight()`](ConntrackHandle::preflight): what is missing here, and the cure |
 //! | `-s -d -p --sport --dport` | [`Tuple`], [`FlowKey`] |
 //! | `-r -q` | [`FlowKey::reply`], [`NewFlow::reply`] |

@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench instructions` (needs valgrind). The last line is one JSON object, instructions in user space for
 //! each flow: decoding a TCP flow; a flow of a list, from the call to the noun; a mark by bulk, as a list names the
-//! flows; a mark by the control lane, one after the other and 128 in flight. It fails where one is more than 25 % above what `kept.json`
+//! flows; a mark by the control lane, one after the other and 128 in flight. It fails where one is more than 5 % above what `kept.json`
 //! says; `-- --keep` writes that file anew. Another compiler may need that.
 //!
 //! Each program runs twice under callgrind, with few and with many flows: what both have in common, the start and the
@@ -93,7 +93,7 @@ fn compare(counts: &Map<String, Value>, kept: &Map<String, Value>) -> bool {
         let before = number(kept.get(name)).unwrap_or(0.0);
         let grown = now > before * GROWTH;
         has_grown |= grown;
-        let word = if grown { "  more than 25 % above" } else { "" };
+        let word = if grown { "  more than 5 % above" } else { "" };
         println!("{name:<28}{now:>14}{before:>10}{word}");
     }
     has_grown
