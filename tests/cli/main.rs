@@ -1,4 +1,4 @@
-//! `examples/conntrack` and `examples/nfct` beside the programs that they are like: the same command
+//! `examples/conntrack` beside the program that it is like: the same command
 //! line, the same stdout, stderr and exit code.
 //!
 //! The examples are in this binary; it starts itself under their names. Each test runs in a fresh
