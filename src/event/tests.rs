@@ -4,11 +4,11 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::ErrorKind;
 use crate::flow::Tuple;
 use crate::flow::tests::{arbitrary, message};
 #[cfg(target_endian = "little")]
 use crate::wire::golden::{replies, reply};
+use crate::{DecodeError, ErrorKind};
 
 /// The flow as an event of the kernel.
 fn event(flow: &Flow, kind: u16, flags: u16, port: u32) -> Vec<u8> {
@@ -84,6 +84,8 @@ fn what_is_no_event_is_told() {
     for kind in [0x0101, 0x0103, 2, 0x0a00] {
         let error = Event::from_message(&event(&udp(), kind, 0, 0)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Decode);
+        let cause = error.decode_error();
+        assert!(matches!(cause, Some(DecodeError::NoEvent { kind: told }) if *told == kind));
     }
 }
 

@@ -31,6 +31,18 @@ fn new(n: u8) -> NewFlow {
         .mark(u32::from(n))
 }
 
+/// Programs make what they test themselves on.
+#[test]
+fn small_nouns_can_be_made() {
+    let start = std::time::SystemTime::UNIX_EPOCH;
+    let open = ctnetlink::Timestamp::new(start);
+    assert_eq!((open.start, open.stop), (start, None));
+    let stop = start + Duration::from_secs(9);
+    assert_eq!(open.ended(stop).stop, Some(stop));
+    let stats = TableStats::new(3, 10);
+    assert_eq!((stats.entries, stats.max), (3, Some(10)));
+}
+
 #[test]
 fn filters() -> Any {
     let client = Ipv4Addr::new(10, 0, 0, 1);

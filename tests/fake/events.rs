@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use ctnetlink::Event;
 use ctnetlink::testing::{EventFault, Kernel};
+use ctnetlink::{ErrorKind, Event, EventKinds};
 use futures::StreamExt;
 use tracing_core::dispatcher::{Dispatch, set_default};
 use tracing_core::field::{Field, Visit};
@@ -12,6 +12,19 @@ use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Level, Metadata, Subscriber};
 
 use crate::{new, run, udp};
+
+#[test]
+fn bits_of_no_kind_are_refused() {
+    run(async {
+        let handle = Kernel::new().connect();
+        let unknown = EventKinds::NEW | EventKinds::from_bits_retain(1 << 31);
+        for kinds in [unknown, EventKinds::empty()] {
+            let refused = handle.events().kinds(kinds).await.unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{refused}");
+            assert!(refused.to_string().contains("kinds"), "{refused}");
+        }
+    });
+}
 
 #[test]
 fn what_becomes_of_a_flow_is_told() {

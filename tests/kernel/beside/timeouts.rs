@@ -227,6 +227,15 @@ async fn of_each_protocol() {
         (Some(secs(14)), Some(secs(16)), Some(secs(15)))
     );
     assert!(found.established.is_some());
+    // An update keeps what it does not name.
+    let update = handle
+        .timeouts()
+        .update("sctp", SctpTimeouts::new().closed(secs(17)));
+    update.await.expect("an update");
+    let Timeouts::Sctp(updated) = got(&handle, "sctp").await.timeouts else {
+        panic!("not SCTP");
+    };
+    assert_eq!(updated, found.closed(secs(17)));
     // Kernels lose the trackers of UDP-Lite and DCCP.
     for lost in [Protocol::UDPLITE, Protocol::DCCP] {
         let policy = TimeoutPolicy::new("lost", Family::Ipv4, Timeouts::unset(lost));
