@@ -97,7 +97,9 @@ impl State {
             if !is_other {
                 let touched = known.touched;
                 let (flow, doubt) = merge::filled(&known.show(secs(now)), flow);
-                self.becomes(Some(known), flow, touched, doubt, now);
+                // The list may be older than the event that left something out.
+                let is_lacking = doubt || known.is_lacking;
+                self.becomes(Some(known), flow, touched, is_lacking, now);
             }
         } else if is_other {
             self.replaced(&known);

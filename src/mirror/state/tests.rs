@@ -158,6 +158,24 @@ fn an_end_during_a_list_is_an_end() {
     model.settle();
 }
 
+/// A list can be older than the event that leaves the labels out.
+#[test]
+fn labels_that_are_cleared_during_a_list_are_cleared() {
+    for is_known in [true, false] {
+        let mut model = Model::new(Filter::default(), usize::MAX);
+        model.act(Op::Create(5, 0, false));
+        model.act(Op::Labels(5, Some(0)));
+        if !is_known {
+            model.act(Op::Overrun);
+            model.act(Op::Hear(u8::MAX));
+        }
+        model.act(Op::List);
+        (0..NUMBERS).for_each(|_| model.act(Op::Walk));
+        model.act(Op::Labels(5, None));
+        model.settle();
+    }
+}
+
 #[test]
 fn a_list_that_was_spoiled_is_made_again() {
     let mut model = Model::new(Filter::default(), usize::MAX);
