@@ -84,6 +84,11 @@ impl State {
         flow: Option<Flow>,
         now: Duration,
     ) {
+        if round.0 < self.sync.round() {
+            // A list has begun since it was asked for, and may be the younger.
+            self.asks.push_key(Key::named(key), *key);
+            return;
+        }
         let key = flow.as_ref().map_or(Key::named(key), Key::orig);
         let known = self.index.by_orig(&key, Entry::clone);
         if let Some(known) = known.as_ref().filter(|known| known.touched >= round.0) {

@@ -42,6 +42,11 @@ impl Sync {
         self.number
     }
 
+    /// The round that the last list began.
+    pub(super) fn round(&self) -> u32 {
+        self.round
+    }
+
     pub(super) fn spoil(&mut self) {
         self.is_spoiled = true;
     }

@@ -176,6 +176,21 @@ fn labels_that_are_cleared_during_a_list_are_cleared() {
     }
 }
 
+/// Its end was lost, and the answer to what was asked before it comes during the list.
+#[test]
+fn an_answer_older_than_the_list_brings_nothing_back() {
+    let mut model = Model::new(Filter::default(), usize::MAX);
+    model.act(Op::Create(2, 0, false));
+    model.act(Op::Create(0, 0, false));
+    model.act(Op::Hear(1));
+    model.act(Op::Ask);
+    model.act(Op::Destroy(2));
+    model.act(Op::Overrun);
+    model.act(Op::Hear(1));
+    model.act(Op::List);
+    model.settle();
+}
+
 #[test]
 fn a_list_that_was_spoiled_is_made_again() {
     let mut model = Model::new(Filter::default(), usize::MAX);
