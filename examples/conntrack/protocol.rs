@@ -35,7 +35,7 @@ pub(crate) fn name(number: u8) -> String {
             in_etc(|known, names| (known == number).then(|| names.first().map(|it| (*it).into())))
                 .flatten()
         })
-        .unwrap_or_else(|| number.to_string())
+        .unwrap_or_else(|| "unknown".into())
 }
 
 /// Looks into `/etc/protocols`.

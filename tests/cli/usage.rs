@@ -152,7 +152,7 @@ pub fn refused() {
 pub fn equal() {
     let helps = ["", "-h", "foo", "-V", "-h expect", "-V expect"];
     let protocols = [
-        "tcp", "udp", "udplite", "sctp", "dccp", "icmp", "icmpv6", "gre",
+        "tcp", "udp", "udplite", "sctp", "dccp", "icmp", "icmpv6", "gre", "89", "200",
     ];
     let protocols = protocols.map(|name| format!("-h -p {name}"));
     let lines = REFUSED.iter().map(|(line, _)| *line).chain(helps);
