@@ -41,6 +41,11 @@ fn labels() {
 }
 
 #[test]
+fn mirror() {
+    replay("mirror", bodies::mirror::run);
+}
+
+#[test]
 fn events() {
     replay("events", bodies::events::run);
 }
