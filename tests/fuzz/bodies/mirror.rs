@@ -27,7 +27,7 @@ pub(crate) fn run(data: &[u8]) {
             let mut script = script.clone();
             kernel.tamper(move |datagram| script.tamper(datagram));
         }
-        for _ in 0..64 {
+        for _ in 0..24 {
             let (what, n) = (script.byte(), script.byte());
             step(&kernel, &handle, &mut mirror, (what, n)).await;
         }

@@ -32,7 +32,7 @@ fn run<F: Future<Output = ()>>(body: F) {
 /// A handle that gives up soon where no answer comes. On a busy machine it may give up where one does.
 async fn hasty(kernel: &Kernel) -> ConntrackHandle {
     let options = Options::new().kernel(kernel);
-    let options = options.request_timeout(Duration::from_millis(20));
+    let options = options.request_timeout(Duration::from_millis(3));
     options.connect().await.expect("a connection")
 }
 
