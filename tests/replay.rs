@@ -104,7 +104,7 @@ fn messages_of_kernels() {
 
 fn bytes(hex: &str) -> Vec<u8> {
     let digits = hex.as_bytes().chunks_exact(2);
-    let byte = |digits: &[u8]| u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok();
+    let byte = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
     digits.map(|digits| byte(digits).expect("hex")).collect()
 }
 
@@ -118,7 +118,8 @@ fn every_kind(flows: &[Flow], path: &Path) {
         let mut all = flows.iter().map(|flow| flow.orig.protocol().number());
         assert!(all.any(|it| it == protocol), "{path:?}: {protocol}");
     }
-    let has: [(&str, fn(&Flow) -> bool); 9] = [
+    type Is = fn(&Flow) -> bool;
+    let has: [(&str, Is); 9] = [
         ("a translation", |flow| flow.reply != flow.orig.inverse()),
         ("a zone", |flow| flow.zone.id() == 5),
         ("a mark", |flow| flow.mark.is_some_and(|mark| mark > 0)),
