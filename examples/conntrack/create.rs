@@ -1,6 +1,5 @@
 //! `-I` and `-A`.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use ctnetlink::{
@@ -10,7 +9,7 @@ use ctnetlink::{
 
 use super::failure::{Failure, Result};
 use super::line::{Ends, Line, Target};
-use super::{summary, tuple};
+use super::{protocol, summary, tuple};
 
 const EBUSY: i32 = 16;
 const EINVAL: i32 = 22;
@@ -42,12 +41,7 @@ pub(crate) async fn add(handle: &ConntrackHandle, line: Line) -> Result<()> {
 /// The flow that a line describes.
 pub(crate) fn new_flow(line: &Line) -> Result<NewFlow> {
     let orig = tuple::of(&line.orig, line).transpose()?;
-    // A reply that NAT is to make is not asked for.
-    let translated = target(&line.source_nat).is_some() || target(&line.destination_nat).is_some();
-    let reply = match translated && orig.is_some() && !whole(&line.reply) {
-        true => None,
-        false => tuple::of_reply(line).transpose()?,
-    };
+    let reply = reply(line, orig.is_some())?;
     let orig = match (orig, reply) {
         (Some(orig), _) => orig,
         (None, Some(reply)) => reply.inverse(),
@@ -59,20 +53,10 @@ pub(crate) fn new_flow(line: &Line) -> Result<NewFlow> {
         flow = flow.reply(reply);
     }
     let ported = orig.src_socket().is_some() || orig.icmp_echo().is_some();
-    if let Some(nat) = nat(
-        &line.source_nat,
-        line.reply.dst_port,
-        orig.src_port(),
-        ported,
-    ) {
+    if let Some(nat) = nat(&line.source_nat, ported) {
         flow = flow.source_nat(nat);
     }
-    if let Some(nat) = nat(
-        &line.destination_nat,
-        line.reply.src_port,
-        orig.dst_port(),
-        ported,
-    ) {
+    if let Some(nat) = nat(&line.destination_nat, ported) {
         flow = flow.destination_nat(nat);
     }
     if let Some((status, _)) = line.status {
@@ -94,22 +78,29 @@ pub(crate) fn new_flow(line: &Line) -> Result<NewFlow> {
     Ok(with_state(flow, &orig, line))
 }
 
-fn whole(ends: &Ends) -> bool {
-    ends.src.is_some() && ends.dst.is_some()
+/// The reply's tuple, where an address of it is given. The kernel refuses one without its protocol,
+/// which conntrack(8) sends with a port; ICMP has none.
+fn reply(line: &Line, orig: bool) -> Result<Option<Tuple>> {
+    let Some(reply) = tuple::of_reply(line) else {
+        return Ok(None);
+    };
+    let protocol = line.protocol.unwrap_or_default();
+    let Ends {
+        src_port, dst_port, ..
+    } = line.reply;
+    let icmp = matches!(protocol, 1 | 58);
+    let portless = src_port.or(dst_port).is_none() && !protocol::options(protocol).is_empty();
+    match icmp || orig && portless {
+        true => Err(Failure::errno(EINVAL)),
+        false => reply.map(Some),
+    }
 }
 
-fn target(target: &Target) -> Option<(IpAddr, Option<u16>)> {
-    target.as_ref().copied().flatten()
-}
-
-/// To where, with the port that `-o save` has as one of the reply's. Where a protocol has no ports,
-/// the kernel makes nothing of one.
-fn nat(asked: &Target, saved: Option<u16>, own: Option<u16>, ported: bool) -> Option<Nat> {
-    let (address, port) = target(asked)?;
-    let port = port.or(saved.filter(|port| Some(*port) != own));
-    let port = port.filter(|_| ported);
+/// To where. Where a protocol has no ports, the kernel makes nothing of one.
+fn nat(asked: &Target, ported: bool) -> Option<Nat> {
+    let (address, port) = (*asked)??;
     let nat = Nat::to(address);
-    Some(match port {
+    Some(match port.filter(|_| ported) {
         Some(port) => nat.port(port),
         None => nat,
     })
@@ -141,12 +132,10 @@ pub(crate) fn protoinfo(line: &Line, protocol: u8) -> Option<ProtoInfo> {
     match protocol {
         6 => Some(TcpInfo::liberal(TcpState::new(state)).into()),
         132 => {
-            let (orig, reply) = (line.vtag_orig, line.vtag_reply);
-            let info = SctpInfo::new(
-                state.into(),
-                orig.unwrap_or_default(),
-                reply.unwrap_or_default(),
-            );
+            // conntrack(8) takes the tags as they stand in memory.
+            let tag = |tag: Option<u32>| u32::from_be(tag.unwrap_or_default());
+            let (orig, reply) = (tag(line.vtag_orig), tag(line.vtag_reply));
+            let info = SctpInfo::new(state.into(), orig, reply);
             Some(ProtoInfo::Sctp(Box::new(info)))
         }
         33 => {

@@ -80,7 +80,7 @@ struct Rule {
 fn rule(command: Code, expectations: bool) -> Rule {
     let (required, allowed, pair) = match (command, expectations) {
         ('L', false) => ("", "sdrqpuz{}mfngocjwl()W", false),
-        ('I' | 'A', false) => ("pt", "sdrquamngw<()l", true),
+        ('I' | 'A', false) => ("pt", "sdrqumngw<()", true),
         ('U', false) => ("", "sdrqptu{}mifngol<>W", false),
         ('D', false) => ("", "sdrqptu{}mifngowl()W", false),
         ('G', false) => ("p", "sdrqiol", true),

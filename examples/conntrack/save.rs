@@ -86,7 +86,9 @@ fn protocol(out: &mut impl Write, flow: &Flow) -> io::Result<()> {
         Some(ProtoInfo::Tcp(info)) => state(out, info.state.as_str()),
         Some(ProtoInfo::Sctp(info)) => {
             state(out, info.state.as_str())?;
-            let (orig, reply) = (info.vtag_orig.unwrap_or(0), info.vtag_reply.unwrap_or(0));
+            // As the tags stand in memory: what conntrack(8) has saved is loaded alike.
+            let tag = |tag: Option<u32>| tag.unwrap_or(0).to_be();
+            let (orig, reply) = (tag(info.vtag_orig), tag(info.vtag_reply));
             write!(out, " --orig-vtag {orig} --reply-vtag {reply}")
         }
         Some(ProtoInfo::Dccp(info)) => state(out, info.state.as_str()),

@@ -57,7 +57,7 @@ pub(crate) async fn update(handle: &ConntrackHandle, mut line: Line, silent: boo
         let mut found = handle.get_many(keys).await?;
         while let Some((_, flow)) = found.try_next().await? {
             if let Some(flow) = flow {
-                printer.lone_flow(&flow)?;
+                printer.changed_flow("-U", &flow)?;
             }
         }
         printer.flush()?;
