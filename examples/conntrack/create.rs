@@ -1,5 +1,6 @@
 //! `-I` and `-A`.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use ctnetlink::{
@@ -27,10 +28,15 @@ pub(crate) async fn create(handle: &ConntrackHandle, line: Line) -> Result<()> {
 
 /// One that is there already is no failure.
 pub(crate) async fn add(handle: &ConntrackHandle, line: Line) -> Result<()> {
-    let added = match handle.create(new_flow(&line)?).await {
+    // A bad flow has other words here.
+    let invalid = |failure| match failure == Failure::errno(EINVAL) {
+        true => Failure::operation("Invalid argument"),
+        false => failure,
+    };
+    let added = match handle.create(new_flow(&line).map_err(invalid)?).await {
         Err(error) if error.is_already_exists() => 0,
         done => {
-            done?;
+            done.map_err(|error| invalid(error.into()))?;
             1
         }
     };
@@ -41,7 +47,7 @@ pub(crate) async fn add(handle: &ConntrackHandle, line: Line) -> Result<()> {
 /// The flow that a line describes.
 pub(crate) fn new_flow(line: &Line) -> Result<NewFlow> {
     let orig = tuple::of(&line.orig, line).transpose()?;
-    let reply = reply(line, orig.is_some())?;
+    let reply = reply(line, orig.as_ref())?;
     let orig = match (orig, reply) {
         (Some(orig), _) => orig,
         (None, Some(reply)) => reply.inverse(),
@@ -53,10 +59,14 @@ pub(crate) fn new_flow(line: &Line) -> Result<NewFlow> {
         flow = flow.reply(reply);
     }
     let ported = orig.src_socket().is_some() || orig.icmp_echo().is_some();
-    if let Some(nat) = nat(&line.source_nat, ported) {
+    let saved = line.reply.src.is_some() || line.reply.dst.is_some();
+    let saved = |port: Option<u16>| port.filter(|_| saved);
+    let port = saved(line.reply.dst_port).filter(|port| Some(*port) != orig.src_port());
+    if let Some(nat) = nat(&line.source_nat, port, ported) {
         flow = flow.source_nat(nat);
     }
-    if let Some(nat) = nat(&line.destination_nat, ported) {
+    let port = saved(line.reply.src_port).filter(|port| Some(*port) != orig.dst_port());
+    if let Some(nat) = nat(&line.destination_nat, port, ported) {
         flow = flow.destination_nat(nat);
     }
     if let Some((status, _)) = line.status {
@@ -80,7 +90,7 @@ pub(crate) fn new_flow(line: &Line) -> Result<NewFlow> {
 
 /// The reply's tuple, where an address of it is given. The kernel refuses one without its protocol,
 /// which conntrack(8) sends with a port; ICMP has none.
-fn reply(line: &Line, orig: bool) -> Result<Option<Tuple>> {
+fn reply(line: &Line, orig: Option<&Tuple>) -> Result<Option<Tuple>> {
     let Some(reply) = tuple::of_reply(line) else {
         return Ok(None);
     };
@@ -90,17 +100,37 @@ fn reply(line: &Line, orig: bool) -> Result<Option<Tuple>> {
     } = line.reply;
     let icmp = matches!(protocol, 1 | 58);
     let portless = src_port.or(dst_port).is_none() && !protocol::options(protocol).is_empty();
-    match icmp || orig && portless {
-        true => Err(Failure::errno(EINVAL)),
-        false => reply.map(Some),
+    let translated = translated(line);
+    match orig {
+        _ if icmp => Err(Failure::errno(EINVAL)),
+        Some(_) if portless => Err(Failure::errno(EINVAL)),
+        Some(orig) if translated != [false; 2] => match agrees(&line.reply, orig, translated) {
+            true => Ok(None),
+            false => Err(Failure::errno(EINVAL)),
+        },
+        _ => reply.map(Some),
     }
 }
 
-/// To where. Where a protocol has no ports, the kernel makes nothing of one.
-fn nat(asked: &Target, ported: bool) -> Option<Nat> {
+/// The source, and the destination?
+fn translated(line: &Line) -> [bool; 2] {
+    [line.source_nat, line.destination_nat].map(|target| target.flatten().is_some())
+}
+
+/// With NAT the reply is the kernel's to make: is what the line has of it no other than that?
+fn agrees(reply: &Ends, orig: &Tuple, [source, destination]: [bool; 2]) -> bool {
+    let same = |address: Option<IpAddr>, of| address.is_none_or(|address| address == of);
+    let port = |port: Option<u16>, of| port.is_none() || port == of;
+    (source || same(reply.dst, orig.src()) && port(reply.dst_port, orig.src_port()))
+        && (destination || same(reply.src, orig.dst()) && port(reply.src_port, orig.dst_port()))
+}
+
+/// To where, with the port that `-o save` has as one of the reply's. Where a protocol has no ports,
+/// the kernel makes nothing of one.
+fn nat(asked: &Target, saved: Option<u16>, ported: bool) -> Option<Nat> {
     let (address, port) = (*asked)??;
     let nat = Nat::to(address);
-    Some(match port.filter(|_| ported) {
+    Some(match port.or(saved).filter(|_| ported) {
         Some(port) => nat.port(port),
         None => nat,
     })

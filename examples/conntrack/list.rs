@@ -76,8 +76,9 @@ pub(crate) fn some(count: u64) -> Result<()> {
 
 /// Prints as the line says; the names of labels are read where they are asked for.
 pub(crate) fn printer(line: &mut Line) -> Printer {
-    // Whoever names labels sees them.
-    line.output.labels |= ['l', '<', '>'].iter().any(|code| line.has(*code));
+    // Whoever names labels sees them, but of what is deleted.
+    let named = ['l', '<', '>'].iter().any(|code| line.has(*code));
+    line.output.labels |= named && line.command != Some('D');
     let labels = match line.output.labels {
         true => line.label_map().clone(),
         false => Default::default(),
