@@ -89,22 +89,22 @@ pub(crate) fn new_flow(line: &Line) -> Result<NewFlow> {
 }
 
 /// The reply's tuple, where an address of it is given. The kernel refuses one without its protocol,
-/// which conntrack(8) sends with a port; ICMP has none.
+/// which conntrack(8) sends with a port; with ICMP where all is given.
 fn reply(line: &Line, orig: Option<&Tuple>) -> Result<Option<Tuple>> {
     let Some(reply) = tuple::of_reply(line) else {
         return Ok(None);
     };
+    let ends = &line.reply;
     let protocol = line.protocol.unwrap_or_default();
-    let Ends {
-        src_port, dst_port, ..
-    } = line.reply;
-    let icmp = matches!(protocol, 1 | 58);
-    let portless = src_port.or(dst_port).is_none() && !protocol::options(protocol).is_empty();
+    let named = match protocol {
+        1 | 58 => orig.is_some() && ends.whole(),
+        _ if protocol::options(protocol).is_empty() || orig.is_none() => true,
+        _ => ends.src_port.or(ends.dst_port).is_some(),
+    };
     let translated = translated(line);
     match orig {
-        _ if icmp => Err(Failure::errno(EINVAL)),
-        Some(_) if portless => Err(Failure::errno(EINVAL)),
-        Some(orig) if translated != [false; 2] => match agrees(&line.reply, orig, translated) {
+        _ if !named => Err(Failure::errno(EINVAL)),
+        Some(orig) if translated != [false; 2] => match agrees(ends, orig, translated) {
             true => Ok(None),
             false => Err(Failure::errno(EINVAL)),
         },

@@ -87,9 +87,13 @@ fn protocol(out: &mut impl Write, flow: &Flow) -> io::Result<()> {
         Some(ProtoInfo::Sctp(info)) => {
             state(out, info.state.as_str())?;
             // As the tags stand in memory: what conntrack(8) has saved is loaded alike.
-            let tag = |tag: Option<u32>| tag.unwrap_or(0).to_be();
-            let (orig, reply) = (tag(info.vtag_orig), tag(info.vtag_reply));
-            write!(out, " --orig-vtag {orig} --reply-vtag {reply}")
+            let tags = [("orig", info.vtag_orig), ("reply", info.vtag_reply)];
+            for (name, tag) in tags {
+                if let Some(tag) = tag {
+                    write!(out, " --{name}-vtag {}", tag.to_be())?;
+                }
+            }
+            Ok(())
         }
         Some(ProtoInfo::Dccp(info)) => state(out, info.state.as_str()),
         _ => Ok(()),
