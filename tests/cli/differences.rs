@@ -97,10 +97,10 @@ const DIFFERENCES: &[Difference] = &[
 /// The reason why the two are not compared.
 pub fn reason(line: &str) -> Option<&'static str> {
     let meant = |difference: &&Difference| {
-        let begins = |command: &&str| line.starts_with(*command);
-        let has = |words: &&[&str]| words.iter().any(|word| line.contains(word));
-        difference.commands.iter().any(|it| begins(&it))
-            && difference.words.iter().all(|it| has(&it))
+        let mut commands = difference.commands.iter();
+        let mut words = difference.words.iter();
+        commands.any(|command| line.starts_with(command))
+            && words.all(|words| words.iter().any(|word| line.contains(word)))
     };
     let found = DIFFERENCES.iter().find(meant);
     found.map(|difference| difference.reason)
