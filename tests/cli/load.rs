@@ -58,10 +58,11 @@ pub fn saved() {
     for bad in [
         "-L\n",
         "-A -t 100 -s 10.8.0.7\n",
-        "-I -t 5 -s 10.9.0.1 -d 10.9.0.2 -p 89\n-Z\n",
-        "-A -t 5 -s \"10.9.0.1\" -d 10.9.0.2 -p 89\n# no flow\n\n  -D -s 10.9.0.1  \n",
+        "-I -t 500 -s 10.9.0.1 -d 10.9.0.2 -p 89\n-Z\n",
+        "-A -t 500 -s \"10.9.0.1\" -d 10.9.0.2 -p 89\n# no flow\n\n  -D -s 10.9.0.1  \n",
     ] {
         let one = |side| {
+            run(Side::Theirs, "conntrack", "-F");
             let loaded = normal(&fed(side, "-R -", bad));
             (loaded, normal(&run(Side::Theirs, "conntrack", "-L")))
         };
