@@ -174,20 +174,25 @@ impl Error {
     pub(crate) fn overrun() -> Self {
         let mut error = Self::new(
             ErrorKind::Overrun,
-            "the socket's receive queue overflowed and the answer was lost; \
+            "the answer was lost, as it is where the socket's receive queue is full; \
              the request may have taken effect",
         );
         error.0.errno = Some(uapi::ENOBUFS);
         error
     }
 
-    /// A send that failed: nothing has reached the kernel.
-    pub(crate) fn unsent(errno: i32) -> Self {
-        let mut error = Self::io("sending a request", io::Error::from_raw_os_error(errno));
+    /// A send that failed: nothing has reached the kernel, so no answer can be lost.
+    pub(crate) fn sending(cause: io::Error) -> Self {
+        let mut error = Self::io("sending a request", cause);
         if error.kind() == ErrorKind::Overrun {
             error.0.kind = ErrorKind::Io;
         }
         error
+    }
+
+    /// A [send that failed](Self::sending), by its errno.
+    pub(crate) fn unsent(errno: i32) -> Self {
+        Self::sending(io::Error::from_raw_os_error(errno))
     }
 
     pub(crate) fn unanswered() -> Self {
