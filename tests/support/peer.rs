@@ -10,7 +10,8 @@ use nix::sched::{CloneFlags, setns};
 use super::link;
 use super::namespace::{block_on, prepare};
 
-const NEAR: &str = "va";
+/// The link here.
+pub const NEAR: &str = "va";
 const FAR: &str = "vb";
 
 /// A second network namespace, joined to this one by a veth pair (`va` here, `vb` there).
