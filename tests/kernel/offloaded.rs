@@ -1,17 +1,17 @@
 //! Flows whose packets go through a flow table, past the rules.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{SocketAddr, UdpSocket};
 
-use ctnetlink::{ConntrackHandle, ErrorKind, Filter, Flow, Status, Table, Tuple};
+use ctnetlink::{ConntrackHandle, ErrorKind, Filter, Flow, Protocol, Status, Table, Tuple};
 use futures::TryStreamExt;
 use libtest_mimic::Trial;
 use nix::errno::Errno;
 
 use crate::common::connect;
-use crate::support::namespace::set;
-use crate::support::peer::{NEAR, Peer};
-use crate::support::visible::{visible, visible_when};
-use crate::support::{link, nft, traffic};
+use crate::support::namespace::{block_on, set};
+use crate::support::peer::{NEAR, NEAR_BEYOND, Peer};
+use crate::support::visible::visible_when;
+use crate::support::{link, nft, patience};
 
 pub(crate) fn tests() -> Vec<Trial> {
     crate::trials!["offloaded":
@@ -20,54 +20,60 @@ pub(crate) fn tests() -> Vec<Trial> {
     ]
 }
 
-const BEYOND: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
-
-/// This namespace passes on what the peer sends, and its packets go through a flow table from the second on. `None`
-/// where the kernel has none.
-async fn router() -> Option<Peer> {
-    let peer = Peer::new().await;
-    match nft::offload(NEAR) {
-        Ok(_) => {}
-        Err(refused) if matches!(refused.errno, Errno::ENOENT | Errno::EOPNOTSUPP) => {
-            eprintln!("this kernel has no flow tables: {refused}");
-            return None;
-        }
-        Err(refused) => panic!("{refused}"),
-    }
-    nft::track().expect("a rule");
-    link::add_dummy("du").await;
-    link::set_up("du").await;
-    link::add_address("du", Ipv4Addr::new(198, 51, 100, 1).into(), 24).await;
-    set("net/ipv4/ip_forward", "1").expect("a setting");
-    let IpAddr::V4(near) = Peer::NEAR_V4 else {
-        unreachable!("an IPv4 address");
-    };
-    peer.run(|| {
-        crate::support::namespace::block_on(link::add_route(
-            Ipv4Addr::new(198, 51, 100, 0),
-            24,
-            near,
-        ));
-    });
-    Some(peer)
+/// A host on each side of this one, which passes on their packets, through a flow table where that has their flow.
+struct Router {
+    client: Peer,
+    server: Peer,
 }
 
-async fn flow(handle: &ConntrackHandle, peer: &Peer, port: u16) -> Flow {
-    let beyond = (BEYOND, port).into();
-    let source = peer.run(|| traffic::udp(None, beyond).expect("a packet"));
-    let tuple = Tuple::udp(source, beyond).expect("one family");
-    visible(handle, tuple).await;
-    peer.run(|| traffic::udp(Some(source), beyond).expect("a packet"));
-    visible_when(handle, tuple, |flow| flow.status.contains(Status::OFFLOAD)).await
+impl Router {
+    /// `None` where the kernel has no flow tables.
+    async fn new() -> Option<Self> {
+        let (client, server) = (Peer::new().await, Peer::beyond().await);
+        match nft::offload(&[NEAR, NEAR_BEYOND]) {
+            Ok(_) => {}
+            Err(refused) if matches!(refused.errno, Errno::ENOENT | Errno::EOPNOTSUPP) => {
+                eprintln!("this kernel has no flow tables: {refused}");
+                return None;
+            }
+            Err(refused) => panic!("{refused}"),
+        }
+        nft::track().expect("a rule");
+        set("net/ipv4/ip_forward", "1").expect("a setting");
+        client.run(|| block_on(link::add_gateway(Peer::NEAR_V4)));
+        server.run(|| block_on(link::add_gateway(Peer::NEAR_BEYOND)));
+        Some(Self { client, server })
+    }
+
+    /// Questions and answers, and their flow when it is in the flow table.
+    async fn flow(&self, handle: &ConntrackHandle) -> Flow {
+        let bind = |peer: &Peer, at| {
+            let socket = peer.run(|| UdpSocket::bind(SocketAddr::new(at, 0)).expect("a socket"));
+            let patience = Some(patience::answer());
+            socket.set_read_timeout(patience).expect("a deadline");
+            socket
+        };
+        let client = bind(&self.client, Peer::FAR_V4);
+        let server = bind(&self.server, Peer::BEYOND);
+        let [source, beyond] = [&client, &server].map(|it| it.local_addr().expect("an address"));
+        let tuple = Tuple::udp(source, beyond).expect("one family");
+        for _ in 0..3 {
+            client.send_to(b"question", beyond).expect("a question");
+            server.recv(&mut [0; 9]).expect("the question");
+            server.send_to(b"answer", source).expect("an answer");
+            client.recv(&mut [0; 9]).expect("the answer");
+        }
+        visible_when(handle, tuple, |flow| flow.status.contains(Status::OFFLOAD)).await
+    }
 }
 
 /// The kernel shows no timeout of it. Kernels without a mending of 2023 keep it until the flow table lets go.
 async fn shown_marked_and_deleted() {
-    let Some(peer) = router().await else {
+    let Some(router) = Router::new().await else {
         return;
     };
     let handle = connect();
-    let flow = flow(&handle, &peer, 9).await;
+    let flow = router.flow(&handle).await;
     assert_eq!(flow.timeout, None, "{flow}");
     assert!(flow.to_string().contains("[OFFLOAD]"), "{flow}");
     handle.set_mark(&flow, 7).await.expect("a mark");
@@ -83,12 +89,13 @@ async fn shown_marked_and_deleted() {
 }
 
 async fn flushed_and_matched() {
-    let Some(peer) = router().await else {
+    let Some(router) = Router::new().await else {
         return;
     };
     let handle = connect();
-    for port in [9, 10, 11] {
-        flow(&handle, &peer, port).await;
+    let mut flows = Vec::new();
+    for _ in 0..3 {
+        flows.push(router.flow(&handle).await);
     }
     let offloaded = Filter::builder().has_status(Status::OFFLOAD);
     let offloaded = offloaded.build().expect("a filter");
@@ -102,9 +109,10 @@ async fn flushed_and_matched() {
         .await
         .expect("flows");
     assert_eq!(listed.len(), 3);
+    let port = flows[0].orig.dst_port().expect("a port");
     let one = Filter::builder()
-        .has_status(Status::OFFLOAD)
-        .orig_dst_port(9);
+        .protocol(Protocol::UDP)
+        .orig_dst_port(port);
     let report = handle.delete_matching(one.build().expect("a filter")).await;
     let report = report.expect("a report");
     assert_eq!(report.applied + report.failed.len() as u64, 1, "{report:?}");

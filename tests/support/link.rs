@@ -8,9 +8,7 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use rtnetlink::packet_route::address::AddressHeaderFlags;
 use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkMessage, State};
-use rtnetlink::{
-    Error, Handle, LinkDummy, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
-};
+use rtnetlink::{Error, Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
 
 /// Adds an address to a link. An IPv6 address is usable at once (no duplicate address detection).
 pub async fn add_address(link: &str, addr: IpAddr, prefix: u8) {
@@ -74,20 +72,13 @@ pub async fn add_veth(near: &str, far: &str, namespace: BorrowedFd<'_>) {
     .await
 }
 
-/// Adds a link that drops what it is given.
-pub async fn add_dummy(link: &str) {
-    with_handle(&format!("add {link}"), async |handle| {
-        let dummy = LinkDummy::new(link).build();
-        handle.link().add(dummy).execute().await
-    })
-    .await
-}
-
-/// Adds a route to a network.
-pub async fn add_route(network: Ipv4Addr, prefix: u8, gateway: Ipv4Addr) {
-    with_handle(&format!("add a route to {network}"), async |handle| {
+/// Sends what is for no network that it knows to this host.
+pub async fn add_gateway(gateway: IpAddr) {
+    let IpAddr::V4(gateway) = gateway else {
+        panic!("{gateway} is not of IPv4");
+    };
+    with_handle(&format!("add the gateway {gateway}"), async |handle| {
         let route = RouteMessageBuilder::<Ipv4Addr>::new()
-            .destination_prefix(network, prefix)
             .gateway(gateway)
             .build();
         handle.route().add(route).execute().await

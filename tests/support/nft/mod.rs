@@ -137,11 +137,11 @@ pub fn queue(port: Port, number: u16) -> Result<Table, Refused> {
     draft.commit()
 }
 
-/// Flows that are passed on go into a flow table, and their packets that arrive at `link` through it; `ENOENT` or
+/// Flows that are passed on go into a flow table, and their packets that arrive at these links through it; `ENOENT` or
 /// `EOPNOTSUPP` where the kernel has none.
-pub fn offload(link: &str) -> Result<Table, Refused> {
+pub fn offload(links: &[&str]) -> Result<Table, Refused> {
     let mut draft = Draft::new("offload", Family::Inet);
-    draft.flow_table("fast", link);
+    draft.flow_table("fast", links);
     draft.chain("forward", Some(base(InetHookNumber::Forward)));
     draft.rule("forward", "flow add", vec![expression::offload("fast")]);
     draft.commit()

@@ -168,9 +168,11 @@ impl Draft {
         );
     }
 
-    /// A flow table of that name, for what arrives at a link.
-    pub(super) fn flow_table(&mut self, name: &str, link: &str) {
-        let devices = nest(NFTA_FLOWTABLE_HOOK_DEVS, &[string(NFTA_DEVICE_NAME, link)]);
+    /// A flow table of that name, for what arrives at the links.
+    pub(super) fn flow_table(&mut self, name: &str, links: &[&str]) {
+        let name_of = |link: &&str| string(NFTA_DEVICE_NAME, link);
+        let devices: Vec<_> = links.iter().map(name_of).collect();
+        let devices = nest(NFTA_FLOWTABLE_HOOK_DEVS, &devices);
         let hook = [
             number(NFTA_FLOWTABLE_HOOK_NUM, 0),
             number(NFTA_FLOWTABLE_HOOK_PRIORITY, 0),
