@@ -40,11 +40,11 @@ attributes! {
         /// How the expected flow will be translated. `CTA_EXPECT_NAT` (Linux 3.3).
         CTA_EXPECT_NAT => nat: Option<ExpectationNat>,
         /// The time left, in whole seconds. `CTA_EXPECT_TIMEOUT`.
-        CTA_EXPECT_TIMEOUT => timeout: Option<Duration> as "crate::flow::text::seconds" default,
+        CTA_EXPECT_TIMEOUT => timeout: Option<Duration> as "crate::flow::text::seconds" = [default],
         /// The kernel's id of it. `CTA_EXPECT_ID`.
         CTA_EXPECT_ID => id: Option<ExpectationId>,
         /// What it is. `CTA_EXPECT_FLAGS`.
-        CTA_EXPECT_FLAGS => flags: ExpectationFlags,
+        CTA_EXPECT_FLAGS => flags: ExpectationFlags = [default],
         /// Which of its helper's kinds of flow it is, of 0 to 3 (SIP: 0 is signalling, 1 audio).
         /// `CTA_EXPECT_CLASS` (Linux 3.3).
         CTA_EXPECT_CLASS => class: u32,

@@ -53,6 +53,15 @@ use crate::flow::Flow;
 /// assert_eq!(ours.family(), Some(Family::Ipv4)); // its addresses say so
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # JSON
+///
+/// With the feature `serde`, a filter has a key for each condition, with the name of the builder's
+/// method and what it takes: a protocol by name or number, one prefix as a text and several as a list,
+/// a port as a number and a range as the text `"1024-65535"`. [`nat`](FilterBuilder::nat) and the
+/// conditions on single bits are part of `status` and `labels`, except `any_nat`: `true`.
+/// `has_helper` and `has_master` are `true`, `any_of` is a list of lists of filters, `not` a list of
+/// filters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Filter(Conditions);
 

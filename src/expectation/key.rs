@@ -12,11 +12,17 @@ use crate::wire::table::Context;
 /// [`Expectation::tuple`](field@Expectation::tuple): the kernel's look-up also finds one whose
 /// [mask](field@Expectation::mask) lets another source pass, and what it finds is not what this names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ExpectationKey {
     tuple: Tuple,
     zone: u16,
     id: Option<ExpectationId>,
+}
+
+#[cfg(feature = "serde")]
+keyed! {
+    ExpectationKey;
+    [tuple: Tuple,]
+    [zone: u16, id: Option<ExpectationId>,]
 }
 
 impl ExpectationKey {
