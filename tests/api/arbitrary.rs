@@ -286,13 +286,12 @@ pub(super) fn filter() -> BoxedStrategy<Filter> {
         if let Some(ports) = first.3 {
             filter = filter.protocol(6).orig_dst_port(ports);
         }
-        let inside = |filter: FilterBuilder| match bits {
+        filter = match bits {
             (Some(mark), ..) => filter.mark(Masked::new(mark.value(), mark.mask())),
             (_, Some(status), ..) => filter.status(Masked::new(status.value(), status.mask())),
             (_, _, Some(labels), _) => filter.labels(Masked::new(labels.value(), labels.mask())),
             _ => filter,
         };
-        filter = inside(filter);
         if flags[0] {
             filter = filter.has_helper().nat(NatKind::Any);
         }
