@@ -3,6 +3,7 @@
 use super::kernel::Kernel;
 use super::machine::Machine;
 use super::release::{NEWEST, Release};
+use super::stats::Cpus;
 use crate::error::{Error, Result};
 
 /// How a [`Kernel`] is to be. From [`Kernel::release`], or the default: of 6.18.
@@ -53,6 +54,13 @@ impl KernelBuilder {
     /// `nf_conntrack_max`: how many flows the table takes. The default is 262 144.
     pub fn max_flows(mut self, flows: u32) -> Self {
         self.0.settings.max_flows = flows;
+        self
+    }
+
+    /// How many CPUs count what happens in the table: at least one, which is the default. They take
+    /// turns at the datagrams of requests.
+    pub fn cpus(mut self, cpus: u16) -> Self {
+        self.0.cpus = Cpus::new(cpus);
         self
     }
 
