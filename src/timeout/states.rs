@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::error::{Error, Result};
 use crate::flow::Protocol;
 use crate::wire::uapi::*;
 
@@ -232,6 +233,32 @@ impl Timeouts {
             Self::Generic(_) => Protocol::new(GENERIC),
             Self::Other(protocol) => *protocol,
         }
+    }
+
+    /// Sets the timeout of a state, which is named by the word that nfct(8) has for it, in any case.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ctnetlink::{Protocol, Timeouts};
+    /// let mut timeouts = Timeouts::unset(Protocol::TCP);
+    /// timeouts.set("ESTABLISHED", Duration::from_secs(3600))?;
+    /// assert_eq!(timeouts.to_string(), "ESTABLISHED 3600");
+    /// # Ok::<(), ctnetlink::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the protocol has no such state.
+    pub fn set(&mut self, state: &str, timeout: Duration) -> Result<()> {
+        let protocol = self.protocol();
+        let rows = self.rows();
+        let mut rows = rows.iter();
+        let row = rows.find(|(_, word, _)| word.eq_ignore_ascii_case(state));
+        let slot = row.and_then(|(kind, ..)| self.slot(*kind));
+        let none = || Error::invalid_input(format!("state: {protocol} has none named {state}"));
+        let slot = slot.ok_or_else(none)?;
+        *slot = Some(timeout);
+        Ok(())
     }
 
     /// The states, with their timeouts, in the kernel's order, by the words of nfct(8).

@@ -1,4 +1,4 @@
-//! `examples/conntrack` beside the program that it is like: the same command
+//! `examples/conntrack` and `examples/nfct` beside the programs that they are like: the same command
 //! line, the same stdout, stderr and exit code.
 //!
 //! The examples are in this binary; it starts itself under their names. Each test runs in a fresh
@@ -15,12 +15,17 @@ mod support;
 #[allow(dead_code)]
 mod conntrack;
 
+#[path = "../../examples/nfct/main.rs"]
+#[allow(dead_code)]
+mod nfct;
+
 mod beyond;
 mod cases;
 mod differences;
 mod events;
 mod load;
 mod matrix;
+mod nfct_beside;
 mod normal;
 mod population;
 mod run;
@@ -38,6 +43,7 @@ fn main() -> ExitCode {
     let name = arguments.next().unwrap_or_default();
     match Path::new(&name).file_name().and_then(|name| name.to_str()) {
         Some("conntrack") => conntrack::run(arguments.collect()),
+        Some("nfct") => nfct::run(arguments.collect()),
         _ => tests(),
     }
 }
@@ -69,6 +75,13 @@ fn tests() -> ExitCode {
         ("load::many_lines", &missing, load::many_lines),
         ("load::saved", &missing, load::saved),
         ("events::beside", &missing, events::beside),
+        ("nfct::beside", &missing, nfct_beside::beside),
+        ("nfct::differences", &missing, nfct_beside::differences),
+        (
+            "nfct::without_rights",
+            &missing,
+            nfct_beside::without_rights,
+        ),
     ] {
         let obstacle = obstacle.clone();
         let skipped = obstacle.is_some() && !strict;
