@@ -79,6 +79,8 @@ mod tests {
             (state, EventKinds::FLOWS, now, None),
             (state, new | update, old, None),
             (state, destroy, old, Some("tcp_state")),
+            (state, destroy, (5, 10), Some("tcp_state")),
+            (state, destroy, (5, 11), None),
             (of_helper, new | update, now, None),
             (of_helper, destroy, now, Some("helper")),
             (expected, new, now, None),
