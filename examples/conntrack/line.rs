@@ -8,7 +8,7 @@ use ctnetlink::{EventKinds, Family, Filter, LabelMap, Labels, Status};
 use super::condition;
 use super::failure::{Failure, Result};
 use super::lexer::{Lexer, Token};
-use super::options::{self, Code};
+use super::options::{self, Code, Given};
 use super::output::Output;
 use super::{protocol, values};
 
@@ -47,9 +47,9 @@ pub(crate) struct Line {
     /// The letter of the command.
     pub(crate) command: Option<Code>,
     pub(crate) table: Table,
-    pub(crate) given: String,
+    given: Given,
     pub(crate) protocol: Option<u8>,
-    given_of_protocol: String,
+    given_of_protocol: Given,
     pub(crate) family: Option<Family>,
     pub(crate) orig: Ends,
     pub(crate) reply: Ends,
@@ -310,8 +310,13 @@ impl Line {
             ));
         }
         let protocol = self.protocol.unwrap_or_default();
-        let own = &self.given_of_protocol;
-        options::check(command, expectations, &self.given, protocol, own)?;
+        options::check(
+            command,
+            expectations,
+            self.given,
+            protocol,
+            self.given_of_protocol,
+        )?;
         for (mask, of, name) in [('{', "s[", "src"), ('}', "d]", "dst")] {
             if self.has(mask) && !of.chars().any(|code| self.has(code)) {
                 return Err(Failure::usage(format!(

@@ -77,8 +77,8 @@ fn one(line: Line) -> Result<()> {
 
 /// The command lines of a file.
 fn load(path: &str) -> Result<()> {
-    let text = load::read(path)?;
-    in_runtime(async |handle| load::carry_out(&handle, text).await)
+    let asked = load::read(path)?;
+    in_runtime(async |handle| load::carry_out(&handle, asked).await)
 }
 
 /// Opens a connection, and drives what is asked of it.
