@@ -10,6 +10,7 @@ use super::failure::{Failure, Result};
 use super::lexer::{Lexer, Token};
 use super::options::{self, Code, Given};
 use super::output::Output;
+use super::say;
 use super::{protocol, values};
 
 /// The table that a command is about.
@@ -122,7 +123,7 @@ impl Line {
         if code == 'a' {
             // With any command, and of no effect.
             _ = lexer.value()?;
-            eprintln!("WARNING: ignoring -a, deprecated option.");
+            say::err("WARNING: ignoring -a, deprecated option.");
             return Ok(());
         }
         self.given.push(code);
@@ -282,7 +283,7 @@ impl Line {
                 let errno = std::io::Error::from_raw_os_error(error.errno().unwrap_or(2));
                 let text = errno.to_string();
                 let text = text.split(" (os error").next().unwrap_or_default();
-                eprintln!("nfct_labelmap_new: {text}");
+                say::err(format_args!("nfct_labelmap_new: {text}"));
                 LabelMap::default()
             })
         })

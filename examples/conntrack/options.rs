@@ -45,6 +45,7 @@ pub(crate) const COMMANDS: &[(Code, &str, Takes)] = &[
     ('h', "help", Takes::Nothing),
     // Beyond conntrack(8).
     ('?', "doctor", Takes::Nothing),
+    ('~', "watch", Takes::Nothing),
 ];
 
 /// In the order in which they are looked at: the first that is missing or wrong is told. The name
@@ -95,6 +96,7 @@ fn rule(command: Code, expectations: bool) -> Rule {
     let (required, allowed, pair) = match (command, expectations) {
         ('L', false) => ("", "sdrqpuz{}mfngocjwl()W", false),
         ('I' | 'A', false) => ("pt", "sdrqumngw<()", true),
+        ('~', false) => ("", "sdrqpu{}mfngojwl()W", false),
         ('U', false) => ("", "sdrqptu{}mifngol<>W", false),
         ('D', false) => ("", "sdrqptu{}mifngowl()W", false),
         ('G', false) => ("p", "sdrqiol", true),

@@ -117,7 +117,7 @@ pub(crate) fn check(protocol: u8, command: Code, expectations: bool, given: Give
     let stated = matches!(protocol, 6 | 33 | 132);
     let icmp = matches!(protocol, 1 | 58);
     let (mut required, mut allowed) = match (command, expectations) {
-        ('L' | 'E' | 'D' | 'U', false) => (String::new(), "sdrqSTCI".to_owned()),
+        ('L' | 'E' | 'D' | 'U' | '~', false) => (String::new(), "sdrqSTCI".to_owned()),
         ('G', false) => ("TC".to_owned(), "sdrqSI".to_owned()),
         ('I' | 'A', false) => ("TC".to_owned(), "sdrqI".to_owned()),
         ('I', true) => ("sdmntu".to_owned(), String::new()),
