@@ -17,8 +17,6 @@ bitflags! {
     ///
     /// The default is [`FLOWS`](Self::FLOWS).
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-    #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-    #[cfg_attr(feature = "serde", serde(transparent))]
     pub struct EventKinds: u32 {
         /// New flows, `-e NEW`. `NFNLGRP_CONNTRACK_NEW`.
         const NEW = 1 << 0;
@@ -36,6 +34,9 @@ bitflags! {
         const EXPECTATIONS = Self::EXPECT_NEW.bits() | Self::EXPECT_DESTROY.bits();
     }
 }
+
+#[cfg(feature = "serde")]
+flags!(EventKinds: u32);
 
 /// One event, or a gap between two.
 ///

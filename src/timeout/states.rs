@@ -24,10 +24,16 @@ macro_rules! states {
     ) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         #[non_exhaustive]
         pub struct $name {
             $($(#[$doc])* pub $field: Option<Duration>,)+
+        }
+
+        #[cfg(feature = "serde")]
+        keyed! {
+            $name;
+            []
+            [$($field: Option<Duration> as "crate::flow::text::seconds",)+]
         }
 
         impl $name {
@@ -154,6 +160,7 @@ states! {
 /// `Display` has the states and seconds in the words that `nfct add timeout` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum Timeouts {
     /// TCP.
