@@ -38,7 +38,7 @@ pub(super) const ON_THE_REAL_KERNEL: [(&str, &str, &str, &str, &str); 7] = {
             "TimeoutPolicies",
             "delete",
             "Busy",
-            "one_that_a_rule_uses_is_busy",
+            "one_that_a_rule_uses",
             POLICIES,
         ),
         (HANDLE, "bulk", "Io", no_file, BESIDE),
