@@ -64,6 +64,10 @@ fn tests() -> ExitCode {
     for (name, obstacle, test) in [
         ("beyond::conditions", &obstacle, beyond::conditions as fn()),
         ("beyond::doctor", &obstacle, beyond::doctor),
+        ("beyond::watch", &obstacle, beyond::watch),
+        ("beyond::terminal", &obstacle, beyond::terminal),
+        ("beyond::lost", &obstacle, beyond::lost),
+        ("beyond::reader_goes", &missing, beyond::reader_goes),
         #[cfg(feature = "serde")]
         ("beyond::json", &obstacle, beyond::json),
         ("usage::equal", &missing, usage::equal),

@@ -25,8 +25,9 @@ pub(super) struct Case {
 }
 
 /// What no fake kernel does; the test of the real one that has it, and its source.
-pub(super) const ON_THE_REAL_KERNEL: [(&str, &str, &str, &str, &str); 8] = {
+pub(super) const ON_THE_REAL_KERNEL: [(&str, &str, &str, &str, &str); 9] = {
     const POLICIES: &str = include_str!("../../kernel/beside/timeouts.rs");
+    const OFFLOADED: &str = include_str!("../../kernel/offloaded.rs");
     const BESIDE: &str = include_str!("../../kernel/bulk/beside.rs");
     const HELPERS: &str = include_str!("../../kernel/beside/user_helpers.rs");
     const RIGHT: &str = include_str!("../../kernel/lanes/right.rs");
@@ -44,6 +45,13 @@ pub(super) const ON_THE_REAL_KERNEL: [(&str, &str, &str, &str, &str); 8] = {
             POLICIES,
         ),
         ("UserHelpers", "delete", "Busy", in_use, HELPERS),
+        (
+            HANDLE,
+            "delete",
+            "Busy",
+            "shown_marked_and_deleted",
+            OFFLOADED,
+        ),
         (HANDLE, "bulk", "Io", no_file, BESIDE),
         (HANDLE, "get_many", "Io", no_file, BESIDE),
         (HANDLE, "bulk", "Closed", closed, BESIDE),
