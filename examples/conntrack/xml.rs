@@ -1,6 +1,6 @@
 //! `-o xml`, as conntrack(8) 1.4.7 writes it: states by the names of TCP, ICMP without its fields.
 
-use std::fmt::{self, Display, Formatter, Write};
+use std::fmt::{self, Display, Formatter};
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
