@@ -52,8 +52,8 @@ flags!(EventKinds: u32);
 ///
 /// | | `New` | `Update` | `Destroy` |
 /// |---|---|---|---|
-/// | timeout | yes | yes | where time is left (Linux 5.10) |
-/// | protoinfo | yes | where it changed | the state alone (Linux 5.10) |
+/// | timeout | yes | yes | where time is left (Linux 5.11) |
+/// | protoinfo | yes | where it changed | the state alone (Linux 5.11) |
 /// | mark | where not 0 | where not 0, or changed | where not 0 |
 /// | labels | where set | where changed, and one is set | no |
 /// | helper | yes | yes | no |
