@@ -21,7 +21,9 @@ bitflags! {
     /// The conditions that a request had the kernel compare.
     ///
     /// The kernel does not send flows that do not meet them. User space compares all conditions of
-    /// the filter, these too. `Debug` names them; [`iter_names`](Self::iter_names) gives them one by one.
+    /// the filter, these too. In a list, each condition is compared as described below; the socket
+    /// filter of an event stream compares them on every kernel, also with prefixes, ranges, IPv6 and
+    /// both families. `Debug` names them; [`iter_names`](Self::iter_names) gives them one by one.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
     pub struct KernelFilter: u32 {
         /// The family: in every dump of the main table.
