@@ -68,17 +68,14 @@ use crate::transport::walk::{SEQ, Walk};
 use crate::wire::attr::DecodeError;
 use crate::wire::message::{Frame, Request};
 
-/// Of what is not in the table of flows: it has no limit to reach.
-const OUT_OF_MEMORY: &str = "the kernel is out of memory";
-
 /// A request on its way to its result.
 ///
 /// Nothing is sent before the first poll.
 ///
 /// # Cancellation
 ///
-/// Dropped before it is sent, nothing happens; dropped later, the request may have taken effect,
-/// and its answer is discarded.
+/// If it is dropped before the request is sent, nothing happens. If it is dropped later, the request
+/// may have taken effect, and its answer is discarded.
 #[must_use = "futures do nothing unless polled"]
 pub struct RequestFuture<T>(Pin<Box<dyn Future<Output = Result<T>> + Send>>);
 
