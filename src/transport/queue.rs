@@ -189,6 +189,29 @@ impl Queue {
         self.lock().has_unsent()
     }
 
+    /// Is there a lane, and nothing that waits for it?
+    pub(super) fn is_idle(&self) -> bool {
+        let state = self.lock();
+        !state.is_closed && !state.has_unsent()
+    }
+
+    /// Whom to wake when there is more.
+    pub(super) fn set_lane(&self, lane: &Waker) {
+        self.lock().lane = Some(lane.clone());
+    }
+
+    /// Wakes the lane where there is work for it.
+    pub(super) fn wake_lane(&self) {
+        let mut state = self.lock();
+        if state.has_unsent() || state.is_abandoned || state.is_closed {
+            let lane = state.lane.take();
+            drop(state);
+            if let Some(lane) = lane {
+                lane.wake();
+            }
+        }
+    }
+
     /// Takes what waits, in its order, for as long as `admits` says so of a request, of what it is
     /// about, and of whether others may follow on it.
     pub(super) fn take(
