@@ -65,13 +65,13 @@
 //!   thread of the runtime. [`guide::performance`] tells which verb to choose.
 //! - **Many at once.** Bulk requests send 64 changes at a time, with one ACK for all. A [`Report`]
 //!   says what became of them.
-//! - **One at a time, opening, order.** The kernel serves one ctnetlink request of the machine at a
-//!   time. Requests on one flow are sent in the order of their first polls. Opening does not wait for
-//!   the kernel's lock. See [`guide::loss`].
+//! - **One at a time, opening, order.** The kernel serves one ctnetlink request at a time, for the
+//!   whole machine. Requests on one flow are sent in the order of their first polls. Opening does
+//!   not wait for the kernel's lock. See [`guide::loss`].
 //! - **Back-pressure.** The kernel waits for the reader of a list. No channel is unbounded.
-//! - **Loss.** What was lost is told: by [`ErrorKind::Overrun`], [`ErrorKind::Timeout`],
-//!   [`ErrorKind::Decode`], and for events by [`Event::Overrun`] with the exact number. The stream goes
-//!   on.
+//! - **Loss.** Nothing is lost in silence. It is reported by [`ErrorKind::Overrun`],
+//!   [`ErrorKind::Timeout`], [`ErrorKind::Decode`], and for events by [`Event::Overrun`] with the
+//!   exact number. The stream goes on.
 //! - **Filters.** What the running kernel compares correctly goes into the request; every flow that
 //!   comes is compared again. See [`guide::filters`].
 //! - **Cancellation.** Dropping is how you cancel. A future that was dropped before it was sent did
@@ -84,10 +84,10 @@
 //!
 //! # Tracing
 //!
-//! Each request is a span `ctnetlink` at debug level with what it is about (`verb`,
-//! `netns`, `family`, `key`, `filter`), what the kernel compared (`kernel_filtered`), the `report` of
-//! many changes and the `outcome`. It ends in one event, with the time that it took. A plain
-//! subscriber (`tracing_subscriber::fmt`, `RUST_LOG=ctnetlink=debug`) shows a line a request:
+//! Each request is a span `ctnetlink` at debug level with what it is about (`verb`, `netns`,
+//! `family`, `key`, `filter`), what the kernel compared (`kernel_filtered`), the `report` of many
+//! changes and the `outcome`. It ends in one event, with the time that it took. A plain subscriber
+//! (`tracing_subscriber::fmt`, `RUST_LOG=ctnetlink=debug`) shows one line for each request:
 //!
 //! ```text
 //! DEBUG ctnetlink{verb="create" netns=1445 family="ipv4" key=src=10.1.0.1 dst=10.2.0.1 sport=4000 dport=53 seq=1 outcome="ok"}: ctnetlink: done elapsed=303.162µs
@@ -103,14 +103,14 @@
 //! # Runtime
 //!
 //! Requests are awaited in a tokio runtime with time, current-thread or multi-thread; events need
-//! one with I/O too (`enable_all`). Under a paused clock (`start_paused`) a request is not late while a
-//! thread of this crate's works for it.
+//! one with I/O too (`enable_all`). Under a paused clock (`start_paused`) a request does not time
+//! out while a thread of this crate works for it.
 //!
 //! # Rights
 //!
-//! `CAP_NET_ADMIN` in the user namespace that owns the network namespace: root, or anybody in
-//! namespaces of their own (`unshare -Urn`). Opening fails at once without it. The right is needed
-//! for as long as requests are made.
+//! `CAP_NET_ADMIN` in the user namespace that owns the network namespace: root, or any user in a
+//! user namespace of their own (`unshare -Urn`). Opening fails at once without it. The right is
+//! needed for as long as requests are made.
 //!
 //! # Kernels
 //!

@@ -22,7 +22,8 @@ use crate::wire::uapi::*;
 pub struct UserHelper {
     /// What names it.
     pub key: UserHelperKey,
-    /// The number of the queue that packets go to; where nobody listens, they pass. `NFCTH_QUEUE_NUM`.
+    /// The number of the queue that packets go to. Where no program listens to it, they pass.
+    /// `NFCTH_QUEUE_NUM`.
     pub queue: u32,
     /// The kinds of expectation, by class. `NFCTH_POLICY`.
     pub policies: Vec<ExpectationPolicy>,
@@ -39,7 +40,8 @@ pub struct UserHelper {
 pub struct UserHelperKey {
     /// Its name. `NFCTH_NAME`.
     pub name: Box<str>,
-    /// The family of its flows. `NFCTH_TUPLE_L3PROTONUM`. `None` for a number that is neither's.
+    /// The family of its flows. `NFCTH_TUPLE_L3PROTONUM`. `None` for a number that is neither IPv4
+    /// nor IPv6.
     pub family: Option<Family>,
     /// The protocol of its flows. `NFCTH_TUPLE_L4PROTONUM`.
     pub protocol: Protocol,
@@ -51,7 +53,7 @@ attributes! {
     pub struct ExpectationPolicy {
         /// Its name: up to 15 bytes. `NFCTH_POLICY_NAME`.
         NFCTH_POLICY_NAME => name: Box<str>,
-        /// How many a flow may have, up to 255. `NFCTH_POLICY_EXPECT_MAX`.
+        /// How many a flow may have at a time, up to 255. `NFCTH_POLICY_EXPECT_MAX`.
         NFCTH_POLICY_EXPECT_MAX => max: u32,
         /// How long they wait, in whole seconds. `NFCTH_POLICY_EXPECT_TIMEOUT`.
         NFCTH_POLICY_EXPECT_TIMEOUT => timeout: Duration,
@@ -60,13 +62,13 @@ attributes! {
 
 plain!(Duration);
 
-/// The most that the kernel takes.
+/// The limits of the kernel.
 const POLICIES: usize = 4;
 const EXPECTATIONS: u32 = 255;
 const PRIVATE_DATA: u32 = 32;
 
 impl ExpectationPolicy {
-    /// A kind of expectation: at most `max` of a flow, each for `timeout`.
+    /// A kind of expectation: at most `max` for a flow, each with this `timeout`.
     pub fn new(name: impl Into<Box<str>>, max: u32, timeout: Duration) -> Self {
         Self {
             name: name.into(),

@@ -56,6 +56,12 @@ impl KernelBuilder {
         self
     }
 
+    /// `nf_conntrack_expect_max`: how many expectations there may be. The default is 4096.
+    pub fn max_expectations(mut self, expectations: u32) -> Self {
+        self.0.settings.max_expectations = expectations;
+        self
+    }
+
     /// A kernel that is built without marks (`CONFIG_NF_CONNTRACK_MARK`): it ignores them.
     pub fn without_marks(mut self) -> Self {
         self.0.release.marks = false;

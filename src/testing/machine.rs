@@ -39,6 +39,7 @@ pub(super) struct Settings {
     pub(super) label_rule: bool,
     pub(super) events: u8,
     pub(super) max_flows: u32,
+    pub(super) max_expectations: u32,
     pub(super) helpers: Vec<Helper>,
     /// Has it timeout policies, and helpers in user space?
     pub(super) timeouts: bool,
@@ -104,6 +105,7 @@ impl Machine {
                 label_rule: false,
                 events: release.events,
                 max_flows: 262_144,
+                max_expectations: 4096,
                 helpers: Helper::KNOWN.to_vec(),
                 timeouts: true,
                 user_helpers: true,

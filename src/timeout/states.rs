@@ -81,7 +81,7 @@ states! {
     CTA_TIMEOUT_TCP_CLOSE => close as "CLOSE",
     /// Both sides have sent a SYN. `CTA_TIMEOUT_TCP_SYN_SENT2`.
     CTA_TIMEOUT_TCP_SYN_SENT2 => syn_sent2 as "SYN_SENT2",
-    /// Too many packets came again. `CTA_TIMEOUT_TCP_RETRANS`.
+    /// Too many packets were retransmitted. `CTA_TIMEOUT_TCP_RETRANS`.
     CTA_TIMEOUT_TCP_RETRANS => retrans as "RETRANS",
     /// Data is not acknowledged. `CTA_TIMEOUT_TCP_UNACK`.
     CTA_TIMEOUT_TCP_UNACK => unacknowledged as "UNACKNOWLEDGED",
@@ -90,17 +90,17 @@ states! {
 states! {
     /// The timeouts of UDP, UDP-Lite and GRE; in whole seconds, rounded up.
     pub struct TwoWayTimeouts;
-    /// Nobody has answered. `CTA_TIMEOUT_UDP_UNREPLIED`, `CTA_TIMEOUT_GRE_UNREPLIED`.
+    /// No reply was seen. `CTA_TIMEOUT_UDP_UNREPLIED`, `CTA_TIMEOUT_GRE_UNREPLIED`.
     CTA_TIMEOUT_UDP_UNREPLIED => unreplied as "UNREPLIED",
     /// Packets went both ways. `CTA_TIMEOUT_UDP_REPLIED`, `CTA_TIMEOUT_GRE_REPLIED`.
     CTA_TIMEOUT_UDP_REPLIED => replied as "REPLIED",
 }
 
 states! {
-    /// The timeout of ICMP, ICMPv6 and protocols that the kernel knows nothing of; in whole
-    /// seconds, rounded up.
+    /// The timeout of ICMP, of ICMPv6, and of protocols that the kernel has no tracker for; in
+    /// whole seconds, rounded up.
     pub struct SingleTimeout;
-    /// Whatever has been seen. `CTA_TIMEOUT_ICMP_TIMEOUT`, `CTA_TIMEOUT_ICMPV6_TIMEOUT`,
+    /// In any state. `CTA_TIMEOUT_ICMP_TIMEOUT`, `CTA_TIMEOUT_ICMPV6_TIMEOUT`,
     /// `CTA_TIMEOUT_GENERIC_TIMEOUT`.
     CTA_TIMEOUT_GENERIC_TIMEOUT => timeout as "TIMEOUT",
 }
@@ -171,7 +171,7 @@ pub enum Timeouts {
     Icmp(SingleTimeout),
     /// ICMPv6.
     Icmpv6(SingleTimeout),
-    /// All protocols that the kernel knows nothing of: number 255.
+    /// All protocols that the kernel has no tracker for: number 255.
     Generic(SingleTimeout),
     /// A protocol whose states this version does not know.
     Other(Protocol),

@@ -16,7 +16,13 @@ mod support;
 mod conntrack;
 
 mod beyond;
+mod cases;
+mod differences;
+mod events;
 mod load;
+mod matrix;
+mod normal;
+mod population;
 mod run;
 mod usage;
 
@@ -55,7 +61,14 @@ fn tests() -> ExitCode {
         #[cfg(feature = "serde")]
         ("beyond::json", &obstacle, beyond::json),
         ("usage::equal", &missing, usage::equal),
+        ("matrix::reading", &missing, matrix::reading),
+        ("matrix::settings", &missing, matrix::settings),
+        ("matrix::changing", &missing, matrix::changing),
+        ("matrix::expectations", &missing, matrix::expectations),
+        ("matrix::differences", &missing, differences::still_there),
         ("load::many_lines", &missing, load::many_lines),
+        ("load::saved", &missing, load::saved),
+        ("events::beside", &missing, events::beside),
     ] {
         let obstacle = obstacle.clone();
         let skipped = obstacle.is_some() && !strict;
