@@ -17,10 +17,11 @@ use crate::transport::Lanes;
 const JUMPS: usize = 5;
 
 /// Work that fails when it takes longer than a request may. `began` says since when the time counts;
-/// `None` for as long as it does not.
+/// `None` for as long as it does not. `is_watched`, that somebody else wakes this task in time.
 pub(super) async fn in_time<T>(
     lanes: &Lanes,
     began: impl Fn() -> Option<Instant>,
+    is_watched: impl Fn() -> bool,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     let mut work = pin!(work);
@@ -29,13 +30,14 @@ pub(super) async fn in_time<T>(
         lanes,
         began,
         set: None,
+        rest: lanes.timeout,
         jumps: 0,
     };
     poll_fn(|cx| {
         if let Poll::Ready(result) = work.as_mut().poll(cx) {
             return Poll::Ready(result);
         }
-        if !deadline.is_over(alarm.as_mut(), cx) {
+        if (alarm.is_none() && is_watched()) || !deadline.is_over(alarm.as_mut(), cx) {
             return Poll::Pending;
         }
         // It may be done by now.
@@ -55,6 +57,8 @@ struct Deadline<'a, B> {
     began: B,
     /// When the alarm was set.
     set: Option<Instant>,
+    /// For how long.
+    rest: Duration,
     /// How often the clock jumped to it, and nobody was at work.
     jumps: usize,
 }
@@ -65,7 +69,10 @@ impl<B: Fn() -> Option<Instant>> Deadline<'_, B> {
         let timeout = self.lanes.timeout;
         loop {
             if alarm.is_none() {
-                alarm.set(Some(sleep(timeout)));
+                let began = (self.began)();
+                let passed = began.map_or(Duration::ZERO, |began| began.elapsed());
+                self.rest = timeout.saturating_sub(passed);
+                alarm.set(Some(sleep(self.rest)));
                 self.set = Some(Instant::now());
             }
             let rings = alarm.as_mut().as_pin_mut();
@@ -73,7 +80,7 @@ impl<B: Fn() -> Option<Instant>> Deadline<'_, B> {
                 return false;
             }
             alarm.set(None);
-            let is_early = self.set.is_some_and(|set| set.elapsed() < timeout);
+            let is_early = self.set.is_some_and(|set| set.elapsed() < self.rest);
             match (self.began)() {
                 Some(began) if began.elapsed() >= timeout => return true,
                 _ if !is_early => {}

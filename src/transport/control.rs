@@ -14,6 +14,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use super::queue::{self, Queue, Subject, Work};
 use super::socket::Socket;
@@ -70,6 +71,12 @@ impl Client {
 
     pub(crate) fn check_open(&self) -> Result<()> {
         self.queue.check_open()
+    }
+
+    /// Will every request that waits by now, and is no more than one, be woken before this time has
+    /// passed?
+    pub(crate) fn is_watched(&self, timeout: Duration) -> bool {
+        self.queue.is_watched(timeout)
     }
 
     /// Does something wait to be sent? Where nothing holds the lane up, nobody polls it.

@@ -34,21 +34,47 @@ pub(super) struct Exchange {
     /// Does it wait for answers that will never come?
     is_stale: bool,
     warnings: Throttle,
+    /// The room for answers.
+    answers: Answers,
+}
+
+/// Requests that leave together.
+#[derive(Default)]
+pub(super) struct Requests {
+    bytes: Vec<u8>,
+    count: usize,
 }
 
 /// The answers to the requests of a datagram, as they come.
+#[derive(Default)]
 struct Answers {
     exchange: u32,
     parts: Vec<Part>,
-    /// Requests that have a verdict.
-    verdicts: usize,
 }
 
 /// What the kernel said of a request.
 #[derive(Default)]
 struct Part {
+    expects_data: bool,
     data: Option<Bytes>,
     verdict: Option<Verdict>,
+}
+
+impl Requests {
+    pub(super) fn push(&mut self, request: Request) {
+        request.append_to(&mut self.bytes);
+        self.count += 1;
+    }
+
+    /// As two, each with a half of them.
+    fn halves(self) -> [Self; 2] {
+        let first = self.count / 2;
+        let lens = Frame::all(&self.bytes).map(|frame| frame.bytes.len());
+        let len = lens.take(first).sum();
+        let mut bytes = self.bytes;
+        let second = bytes.split_off(len);
+        [(bytes, first), (second, self.count - first)].map(|(bytes, count)| Self { bytes, count })
+    }
 }
 
 impl Exchange {
@@ -67,12 +93,17 @@ impl Exchange {
             number: 0,
             is_stale: false,
             warnings: Throttle::default(),
+            answers: Answers::default(),
         }
     }
 
-    /// Sends requests as one datagram, and takes up all answers. An error is the socket's.
-    pub(super) fn send(&mut self, requests: Vec<Request>) -> Result<Vec<Result<Reply>>> {
-        let count = requests.len();
+    /// Sends requests as one datagram, and gives all answers, in their order. An error is the socket's.
+    pub(super) fn send(
+        &mut self,
+        requests: Requests,
+        give: &mut dyn FnMut(Result<Reply>),
+    ) -> Result<()> {
+        let count = requests.count;
         // netlink-proto never forgets what stays without an answer: then it starts anew, on the same
         // socket.
         if self.is_stale || self.number == Number::EXCHANGES {
@@ -80,30 +111,43 @@ impl Exchange {
         }
         let mut cx = Context::from_waker(Waker::noop());
         self.number += 1;
-        let mut answers = Answers::new(self.number, count);
+        self.answers.begin(self.number, &requests.bytes);
         let replies = self
             .handle
-            .request(Packet::out(requests), SocketAddr::new(0, 0))
+            .request(Packet::out(requests.bytes), SocketAddr::new(0, 0))
             .map_err(|_| Error::closed())?;
         let mut replies = pin!(replies);
         self.connection.poll_requests(&mut cx);
         self.connection.poll_send_messages(&mut cx);
         self.receive(&mut cx)?;
-        answers.take_all(replies.as_mut(), &mut cx);
-        if !answers.are_complete() {
-            // What was counted for an answer was something else: to be read to its end.
-            self.socket.expect_more();
-            self.receive(&mut cx)?;
-            answers.take_all(replies.as_mut(), &mut cx);
-        }
-        self.is_stale = !answers.are_complete();
+        self.answers.take_all(replies.as_mut(), &mut cx);
+        self.is_stale = !self.answers.are_complete();
+        let overran = self.socket.take_overrun();
         // What answers nothing is seldom, and does not pile up.
-        let is_time = self.number % 64 == 0;
-        let overran = (self.is_stale || is_time) && self.has_overrun(&mut cx);
+        if overran || self.is_stale || self.number % 64 == 0 {
+            self.drain(&mut cx);
+        }
+        if overran {
+            self.warn();
+        }
         match self.socket.take_unsent() {
-            Some((EMSGSIZE, datagram)) if count > 1 => self.send_by_halves(&datagram),
-            Some((errno, _)) => Ok(answers.end(|| Error::unsent(errno))),
-            None => Ok(answers.judge(overran)),
+            Some((EMSGSIZE, datagram)) if count > 1 => {
+                let [first, second] = Requests {
+                    bytes: datagram,
+                    count,
+                }
+                .halves();
+                self.send(first, give)?;
+                self.send(second, give)
+            }
+            Some((errno, _)) => {
+                self.answers.end(|_| Err(Error::unsent(errno)), give);
+                Ok(())
+            }
+            None => {
+                self.answers.judge(overran, give);
+                Ok(())
+            }
         }
     }
 
@@ -118,49 +162,36 @@ impl Exchange {
         }
     }
 
-    /// Was an answer lost for want of room?
-    fn has_overrun(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut overran = false;
-        while let Poll::Ready(Some((message, _))) = self.unsolicited.as_mut().poll_next(cx) {
-            overran |= matches!(message.payload, NetlinkPayload::Overrun(_));
-        }
-        let overruns = match overran {
-            true => self.warnings.add(1, Instant::now()),
-            false => None,
-        };
-        if let Some(times) = overruns {
+    /// Takes what netlink-proto found to answer nothing.
+    fn drain(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(_)) = self.unsolicited.as_mut().poll_next(cx) {}
+    }
+
+    fn warn(&mut self) {
+        if let Some(times) = self.warnings.add(1, Instant::now()) {
             tracing::warn!(
                 target: "ctnetlink",
                 times,
                 "the control connection's receive queue overflowed"
             );
         }
-        overran
-    }
-
-    /// Sends the requests of a datagram that the kernel found too large.
-    fn send_by_halves(&mut self, datagram: &[u8]) -> Result<Vec<Result<Reply>>> {
-        let mut first = Request::all(datagram);
-        let second = first.split_off(first.len() / 2);
-        let mut answers = self.send(first)?;
-        answers.extend(self.send(second)?);
-        Ok(answers)
     }
 }
 
 impl Answers {
-    fn new(exchange: u32, count: usize) -> Self {
-        let mut parts = Vec::with_capacity(count);
-        parts.resize_with(count, Part::default);
-        Self {
-            exchange,
-            parts,
-            verdicts: 0,
-        }
+    /// Waits for the answers to these requests.
+    fn begin(&mut self, exchange: u32, requests: &[u8]) {
+        self.exchange = exchange;
+        self.parts.clear();
+        self.parts.extend(Frame::all(requests).map(|request| Part {
+            expects_data: request.expects_data(),
+            ..Part::default()
+        }));
     }
 
+    /// Is the verdict on the last there? It comes after all others.
     fn are_complete(&self) -> bool {
-        self.verdicts == self.parts.len()
+        self.parts.last().is_none_or(|last| last.verdict.is_some())
     }
 
     fn take_all(
@@ -172,6 +203,9 @@ impl Answers {
             if let NetlinkPayload::InnerMessage(Packet::In(messages)) = message.payload {
                 Frame::all(&messages).for_each(|frame| self.take(&messages, &frame));
             }
+            if self.are_complete() {
+                return;
+            }
         }
     }
 
@@ -182,50 +216,48 @@ impl Answers {
             _ => return,
         };
         match frame.verdict() {
-            Some(verdict) if part.verdict.is_none() => {
-                part.verdict = Some(verdict);
-                self.verdicts += 1;
-            }
+            Some(verdict) if part.verdict.is_none() => part.verdict = Some(verdict),
             None if !frame.is_control() => part.data = Some(messages.slice_ref(frame.bytes)),
             _ => {}
         }
     }
 
-    /// What the silence about some means.
-    fn judge(self, overran: bool) -> Vec<Result<Reply>> {
-        if self.are_complete() {
-            return self.end(Error::unanswered);
-        }
-        let verdict = |part: &Part| part.verdict.clone();
-        let first = self.parts.first().and_then(verdict);
-        let last = self.parts.last().and_then(verdict).is_some();
-        let is_complete = last && self.parts.len() > 1;
-        match silence(Acks::All, first.as_ref(), is_complete, overran) {
-            Answer::Refused(verdict) => self.refuse(&verdict),
-            silence => self.end(|| match silence.clone().into_result() {
-                Err(error) => error,
-                Ok(()) => Error::unanswered(),
-            }),
-        }
+    /// Gives the answers, also those that were silence.
+    fn judge(&mut self, overran: bool, give: &mut dyn FnMut(Result<Reply>)) {
+        let is_complete = self.are_complete();
+        let first = self.parts.first().and_then(|first| first.verdict.clone());
+        let silence = |part: &Part| {
+            // A request that is answered with data is acknowledged as well.
+            let acks = match part.expects_data {
+                true => Acks::All,
+                false => Acks::Last,
+            };
+            match silence(acks, first.as_ref(), is_complete, overran) {
+                Answer::Done => Ok(Verdict::of(0)),
+                Answer::Refused(verdict) => Ok(verdict),
+                // Nothing says that it was lost: the kernel did not answer.
+                Answer::Lost if !overran => Err(Error::silence()),
+                Answer::Lost => Err(Error::overrun()),
+                Answer::Unsent(errno) => Err(Error::unsent(errno)),
+            }
+        };
+        self.end(silence, give);
     }
 
-    /// Gives every request that has no answer this verdict.
-    fn refuse(mut self, verdict: &Verdict) -> Vec<Result<Reply>> {
-        for part in &mut self.parts {
-            part.verdict.get_or_insert_with(|| verdict.clone());
-        }
-        self.end(Error::unanswered)
-    }
-
-    /// Gives every request that has no answer this error.
-    fn end(self, error: impl Fn() -> Error) -> Vec<Result<Reply>> {
+    /// Gives the answers; `silence` says what the lack of a verdict means.
+    fn end(
+        &mut self,
+        silence: impl Fn(&Part) -> Result<Verdict>,
+        give: &mut dyn FnMut(Result<Reply>),
+    ) {
         let count = self.parts.len();
-        let parts = self.parts.into_iter().enumerate();
-        let answers = parts.map(|(index, Part { data, verdict })| {
-            let verdict = verdict.ok_or_else(&error)?;
-            let seq = Number::new(self.exchange, index, count).seq();
-            Ok(Reply { seq, data, verdict })
-        });
-        answers.collect()
+        for (index, mut part) in self.parts.drain(..).enumerate() {
+            let verdict = part.verdict.take().map_or_else(|| silence(&part), Ok);
+            give(verdict.map(|verdict| Reply {
+                seq: Number::new(self.exchange, index, count).seq(),
+                data: part.data,
+                verdict,
+            }));
+        }
     }
 }

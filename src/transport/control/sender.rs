@@ -6,10 +6,11 @@
 //! a row; then one goes by the task again, which sees whether others have come to wait meanwhile, and
 //! gives other tasks their turn. Where many wait they leave together, which is cheaper still.
 
+use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll};
 
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Requests};
 use crate::error::{Error, Result};
 use crate::transport::queue::{Queue, Reply, Step, Subject, Taken, Work};
 use crate::transport::socket::Socket;
@@ -24,6 +25,11 @@ const ALONE: u32 = 32;
 pub(super) struct Sender {
     /// Steps that an answer has shown, before all that waits.
     next: Vec<(Taken, Request)>,
+    /// Those that the answers of the datagram at hand show.
+    steps: Vec<(Taken, Request)>,
+    /// What is in the datagram at hand.
+    taken: Vec<Taken>,
+    requests: Requests,
     window: Window,
     exchange: Exchange,
     /// How many requests may yet be sent by those that make them.
@@ -91,6 +97,9 @@ impl Sender {
     pub(super) fn over(socket: Socket) -> Result<Self> {
         Ok(Self {
             next: Vec::new(),
+            steps: Vec::new(),
+            taken: Vec::new(),
+            requests: Requests::default(),
             window: Window::of(&socket)?,
             exchange: Exchange::over(socket),
             alone: 0,
@@ -113,47 +122,71 @@ impl Sender {
             return Err(work);
         };
         self.alone -= 1;
-        Ok(match self.exchange.send(vec![work.request]) {
-            Ok(mut answers) => answers.pop().unwrap_or_else(|| Err(Error::unanswered())),
-            Err(error) => {
-                queue.close();
-                self.failure = Some(error);
-                Err(Error::closed())
-            }
-        })
+        self.requests.push(work.request);
+        let mut answer = Err(Error::closed());
+        let requests = mem::take(&mut self.requests);
+        if let Err(error) = self.exchange.send(requests, &mut |given| answer = given) {
+            queue.close();
+            self.failure = Some(error);
+        }
+        Ok(answer)
     }
 
     /// Sends a datagram of what waits.
     pub(super) fn send(&mut self, queue: &Queue, sending: Sending) -> Result<()> {
-        let (taken, requests) = self.gather(queue);
-        let answers = self.exchange.send(requests);
-        drop(sending);
-        let answers = answers.inspect_err(|_| queue.close())?;
-        let is_alone = taken.len() == 1 && queue.is_idle();
-        self.alone = if is_alone { ALONE } else { 0 };
-        self.settle(taken, answers);
+        self.gather(queue);
+        let is_alone = self.taken.len() == 1;
+        // Whatever is left of these learns that the lane is gone.
+        let mut taken = self.taken.drain(..);
+        let next = &mut self.steps;
+        let requests = mem::take(&mut self.requests);
+        let sent = self.exchange.send(requests, &mut |answer| {
+            if let Some(taken) = taken.next() {
+                settle(taken, answer, next);
+            }
+        });
+        drop((taken, sending));
+        sent.inspect_err(|_| queue.close())?;
+        // They come before those that have yet to take theirs.
+        self.steps.append(&mut self.next);
+        mem::swap(&mut self.steps, &mut self.next);
+        self.alone = if is_alone && queue.is_idle() {
+            ALONE
+        } else {
+            0
+        };
         Ok(())
     }
 
     /// What goes into the next datagram: steps first, then what waits. It ends before a request about
     /// a flow that a request before it takes steps with.
-    fn gather(&mut self, queue: &Queue) -> (Vec<Taken>, Vec<Request>) {
-        self.window.clear();
+    fn gather(&mut self, queue: &Queue) {
+        let Self {
+            next,
+            taken,
+            requests,
+            window,
+            ..
+        } = self;
+        window.clear();
         // Whoever does not wait any more does not want it sent.
-        self.next.retain(|(taken, _)| taken.is_wanted());
+        next.retain(|(taken, _)| taken.is_wanted());
         let mut stepping: Vec<Option<Subject>> =
-            self.next.iter().map(|(taken, _)| taken.about()).collect();
-        let room = self
-            .next
+            next.iter().map(|(taken, _)| taken.about()).collect();
+        let room = next
             .iter()
-            .take_while(|(_, request)| self.window.admits(request.expects_data(), request.len()))
+            .take_while(|(_, request)| window.admits(request.expects_data(), request.len()))
             .count();
-        let has_more = room < self.next.len();
-        let (mut all, mut requests): (Vec<_>, Vec<_>) = self.next.drain(..room).unzip();
+        let has_more = room < next.len();
+        let mut give = |given: Taken, request: Request| {
+            taken.push(given);
+            requests.push(request);
+        };
+        next.drain(..room)
+            .for_each(|(given, request)| give(given, request));
         if has_more {
-            return (all, requests);
+            return;
         }
-        let window = &mut self.window;
         let admits = |request: &Request, about: Option<Subject>, takes_steps: bool| {
             let is_held = about.is_some() && stepping.contains(&about);
             if is_held || !window.admits(request.expects_data(), request.len()) {
@@ -164,31 +197,21 @@ impl Sender {
             }
             true
         };
-        queue.take(admits, |taken, request| {
-            all.push(taken);
-            requests.push(request);
-        });
-        (all, requests)
+        queue.take(admits, give);
     }
+}
 
-    /// Gives callers their answers, and keeps what follows on them.
-    fn settle(&mut self, taken: Vec<Taken>, answers: Vec<Result<Reply>>) {
-        let mut next = Vec::new();
-        for (mut taken, answer) in taken.into_iter().zip(answers) {
-            let answer = match (&mut taken.steps, answer) {
-                (Some(steps), Ok(reply)) => match steps.next(reply) {
-                    Step::Send(request) => {
-                        next.push((taken, request));
-                        continue;
-                    }
-                    Step::Done(answer) => answer,
-                },
-                (_, answer) => answer,
-            };
-            taken.answer(answer);
-        }
-        // They come before those that have yet to take theirs.
-        next.append(&mut self.next);
-        self.next = next;
-    }
+/// Gives a caller its answer, or keeps what follows on it.
+fn settle(mut taken: Taken, answer: Result<Reply>, next: &mut Vec<(Taken, Request)>) {
+    let answer = match (&mut taken.steps, answer) {
+        (Some(steps), Ok(reply)) => match steps.next(reply) {
+            Step::Send(request) => {
+                next.push((taken, request));
+                return;
+            }
+            Step::Done(answer) => answer,
+        },
+        (_, answer) => answer,
+    };
+    taken.answer(answer);
 }
