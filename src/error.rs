@@ -171,14 +171,6 @@ impl Error {
         )
     }
 
-    /// No answer, and nothing says that it was lost for want of room.
-    pub(crate) fn silence() -> Self {
-        Self::new(
-            ErrorKind::Timeout,
-            "the kernel did not answer; what was to be changed may have been",
-        )
-    }
-
     pub(crate) fn overrun() -> Self {
         let mut error = Self::new(
             ErrorKind::Overrun,

@@ -7,7 +7,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use netlink_packet_core::NetlinkPayload;
 use netlink_proto::ConnectionHandle;
@@ -21,7 +21,7 @@ use crate::transport::queue::Reply;
 use crate::transport::socket::Socket;
 use crate::transport::throttle::Throttle;
 use crate::wire::message::{Frame, Request, Verdict};
-use crate::wire::uapi::EMSGSIZE;
+use crate::wire::uapi::{EMSGSIZE, ENOBUFS};
 
 /// A netlink-proto connection, and what it counts.
 pub(super) struct Exchange {
@@ -36,7 +36,13 @@ pub(super) struct Exchange {
     warnings: Throttle,
     /// The room for answers.
     answers: Answers,
+    /// Of requests that are sent alone: the number of the last, and what came for it.
+    alone: u32,
+    received: BytesMut,
 }
+
+/// The bytes of many requests, as a rule.
+const MANY: usize = 8192;
 
 /// Requests that leave together.
 #[derive(Default)]
@@ -62,6 +68,9 @@ struct Part {
 
 impl Requests {
     pub(super) fn push(&mut self, request: Request) {
+        if self.count == 1 {
+            self.bytes.reserve(MANY);
+        }
         request.append_to(&mut self.bytes);
         self.count += 1;
     }
@@ -94,6 +103,8 @@ impl Exchange {
             is_stale: false,
             warnings: Throttle::default(),
             answers: Answers::default(),
+            alone: 0,
+            received: BytesMut::new(),
         }
     }
 
@@ -103,11 +114,13 @@ impl Exchange {
         requests: Requests,
         give: &mut dyn FnMut(Result<Reply>),
     ) -> Result<()> {
-        let count = requests.count;
         // netlink-proto never forgets what stays without an answer: then it starts anew, on the same
         // socket.
         if self.is_stale || self.number == Number::EXCHANGES {
-            *self = Self::new(self.socket.clone());
+            *self = Self {
+                alone: self.alone,
+                ..Self::new(self.socket.clone())
+            };
         }
         let mut cx = Context::from_waker(Waker::noop());
         self.number += 1;
@@ -122,11 +135,46 @@ impl Exchange {
         self.receive(&mut cx)?;
         self.answers.take_all(replies.as_mut(), &mut cx);
         self.is_stale = !self.answers.are_complete();
-        let overran = self.socket.take_overrun();
         // What answers nothing is seldom, and does not pile up.
-        if overran || self.is_stale || self.number % 64 == 0 {
+        if self.is_stale || self.number % 64 == 0 {
             self.drain(&mut cx);
         }
+        self.give(give)
+    }
+
+    /// [`send`](Self::send) of one request, while no other is under way. Nobody has to find out then whose
+    /// answers come, which is what netlink-proto is for: its map and its channels would take as long as
+    /// the kernel does.
+    pub(super) fn send_alone(
+        &mut self,
+        request: Request,
+        give: &mut dyn FnMut(Result<Reply>),
+    ) -> Result<()> {
+        self.alone = self.alone % Number::EXCHANGES + 1;
+        let exchange = Number::EXCHANGES + self.alone;
+        let request = request.finish(Number::new(exchange, 0, 1).seq());
+        self.answers.begin(exchange, &request);
+        self.socket.send(&request);
+        self.received.clear();
+        while let Poll::Ready(received) = self.socket.receive(&mut self.received) {
+            match received {
+                Err(cause) if cause.raw_os_error() != Some(ENOBUFS) => {
+                    return Err(self.socket.failure());
+                }
+                _ => {}
+            }
+            for frame in Frame::all(&self.received) {
+                self.answers.take(&frame, Bytes::copy_from_slice);
+            }
+            self.received.clear();
+        }
+        self.give(give)
+    }
+
+    /// Gives the answers, in the order of the requests.
+    fn give(&mut self, give: &mut dyn FnMut(Result<Reply>)) -> Result<()> {
+        let count = self.answers.parts.len();
+        let overran = self.socket.take_overrun();
         if overran {
             self.warn();
         }
@@ -201,7 +249,9 @@ impl Answers {
     ) {
         while let Poll::Ready(Some(message)) = replies.as_mut().poll_next(cx) {
             if let NetlinkPayload::InnerMessage(Packet::In(messages)) = message.payload {
-                Frame::all(&messages).for_each(|frame| self.take(&messages, &frame));
+                for frame in Frame::all(&messages) {
+                    self.take(&frame, |bytes| messages.slice_ref(bytes));
+                }
             }
             if self.are_complete() {
                 return;
@@ -209,7 +259,7 @@ impl Answers {
         }
     }
 
-    fn take(&mut self, messages: &Bytes, frame: &Frame<'_>) {
+    fn take(&mut self, frame: &Frame<'_>, data: impl FnOnce(&[u8]) -> Bytes) {
         let number = Number::of(frame.seq);
         let part = match self.parts.get_mut(number.index) {
             Some(part) if number.exchange == self.exchange => part,
@@ -217,7 +267,7 @@ impl Answers {
         };
         match frame.verdict() {
             Some(verdict) if part.verdict.is_none() => part.verdict = Some(verdict),
-            None if !frame.is_control() => part.data = Some(messages.slice_ref(frame.bytes)),
+            None if !frame.is_control() => part.data = Some(data(frame.bytes)),
             _ => {}
         }
     }
@@ -233,12 +283,8 @@ impl Answers {
                 false => Acks::Last,
             };
             match silence(acks, first.as_ref(), is_complete, overran) {
-                Answer::Done => Ok(Verdict::of(0)),
                 Answer::Refused(verdict) => Ok(verdict),
-                // Nothing says that it was lost: the kernel did not answer.
-                Answer::Lost if !overran => Err(Error::silence()),
-                Answer::Lost => Err(Error::overrun()),
-                Answer::Unsent(errno) => Err(Error::unsent(errno)),
+                silence => silence.into_result().map(|()| Verdict::of(0)),
             }
         };
         self.end(silence, give);

@@ -45,8 +45,8 @@ const LAST: u32 = INDEX;
 const EXCHANGE: u32 = 2 * INDEX;
 
 impl Number {
-    /// The last exchange that has numbers.
-    pub(super) const EXCHANGES: u32 = u32::MAX / EXCHANGE;
+    /// The last exchange that has numbers of netlink-proto's: as many are left for others.
+    pub(super) const EXCHANGES: u32 = u32::MAX / EXCHANGE / 2;
 
     pub(super) fn new(exchange: u32, index: usize, count: usize) -> Self {
         Self {
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_number_tells_exchange_and_index() {
-        for exchange in [1, 2, 77, Number::EXCHANGES] {
+        for exchange in [1, 2, 77, 2 * Number::EXCHANGES] {
             for count in [1, 2, MOST] {
                 for index in 0..count {
                     let number = Number::new(exchange, index, count);

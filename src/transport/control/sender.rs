@@ -122,10 +122,11 @@ impl Sender {
             return Err(work);
         };
         self.alone -= 1;
-        self.requests.push(work.request);
         let mut answer = Err(Error::closed());
-        let requests = mem::take(&mut self.requests);
-        if let Err(error) = self.exchange.send(requests, &mut |given| answer = given) {
+        let sent = self
+            .exchange
+            .send_alone(work.request, &mut |given| answer = given);
+        if let Err(error) = sent {
             queue.close();
             self.failure = Some(error);
         }

@@ -72,8 +72,23 @@ impl ControlSocket {
         Error::io("the control connection failed", cause)
     }
 
+    /// Sends a datagram, or keeps it with the reason.
+    pub(super) fn send(&self, datagram: &[u8]) {
+        let mut state = self.state();
+        (state.unsent, state.last) = (None, None);
+        match self.0.socket.send(datagram) {
+            Ok(()) => state.expect_answers_to(datagram),
+            // To netlink-proto the failure of one send would be the end of the connection. EAGAIN
+            // is one as well: what goes to the kernel never waits in a queue.
+            Err(cause) => {
+                let errno = cause.raw_os_error().unwrap_or(EINVAL);
+                state.unsent = Some((errno, datagram.to_vec()));
+            }
+        }
+    }
+
     /// Receives what must be there, to the verdict on the last request: verdicts many at a time.
-    fn receive<B: BufMut>(&self, buffer: &mut B) -> Poll<io::Result<()>> {
+    pub(super) fn receive<B: BufMut>(&self, buffer: &mut B) -> Poll<io::Result<()>> {
         let state = &mut *self.state();
         while let Some(last) = state.last {
             let received = match state.many {
@@ -184,17 +199,7 @@ impl AsyncSocket for ControlSocket {
         datagram: &[u8],
         _: &SocketAddr,
     ) -> Poll<io::Result<usize>> {
-        let mut state = self.state();
-        (state.unsent, state.last) = (None, None);
-        match self.0.socket.send(datagram) {
-            Ok(()) => state.expect_answers_to(datagram),
-            // To netlink-proto the failure of one send would be the end of the connection. EAGAIN
-            // is one as well: what goes to the kernel never waits in a queue.
-            Err(cause) => {
-                let errno = cause.raw_os_error().unwrap_or(EINVAL);
-                state.unsent = Some((errno, datagram.to_vec()));
-            }
-        }
+        self.send(datagram);
         Poll::Ready(Ok(datagram.len()))
     }
 
