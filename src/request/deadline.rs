@@ -4,6 +4,7 @@
 //! while a thread works, and the request has not become late by that.
 
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -26,6 +27,7 @@ pub(super) async fn in_time<T>(
 ) -> Result<T> {
     let mut work = pin!(work);
     let mut alarm = pin!(None);
+    let mut is_first = true;
     let mut deadline = Deadline {
         lanes,
         began,
@@ -37,7 +39,9 @@ pub(super) async fn in_time<T>(
         if let Poll::Ready(result) = work.as_mut().poll(cx) {
             return Poll::Ready(result);
         }
-        if (alarm.is_none() && is_watched()) || !deadline.is_over(alarm.as_mut(), cx) {
+        // Who is woken and has no answer sees to it by itself.
+        let is_left_to_others = mem::take(&mut is_first) && is_watched();
+        if is_left_to_others || !deadline.is_over(alarm.as_mut(), cx) {
             return Poll::Pending;
         }
         // It may be done by now.

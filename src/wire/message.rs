@@ -82,8 +82,9 @@ impl Request {
         while let Some(Ok(frame)) = Frame::first(datagram) {
             let (len, mut flags) = (frame.bytes.len(), frame.flags);
             let is_last = len == datagram.len();
-            if !is_last && !frame.expects_data() {
-                flags &= !NLM_F_ACK;
+            match is_last || frame.expects_data() {
+                true => flags |= NLM_F_ACK,
+                false => flags &= !NLM_F_ACK,
             }
             datagram[6..8].copy_from_slice(&flags.to_ne_bytes());
             datagram[8..12].copy_from_slice(&number(index, is_last).to_ne_bytes());
