@@ -17,8 +17,6 @@ bitflags! {
     ///
     /// The default is [`FLOWS`](Self::FLOWS).
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-    #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-    #[cfg_attr(feature = "serde", serde(transparent))]
     pub struct EventKinds: u32 {
         /// New flows, `-e NEW`. `NFNLGRP_CONNTRACK_NEW`.
         const NEW = 1 << 0;
@@ -37,6 +35,9 @@ bitflags! {
     }
 }
 
+#[cfg(feature = "serde")]
+flags!(EventKinds: u32);
+
 /// One event, or a gap between two.
 ///
 /// `Display` is the line of `conntrack -E` (1.4.7), `{:#}` that of
@@ -51,8 +52,8 @@ bitflags! {
 ///
 /// | | `New` | `Update` | `Destroy` |
 /// |---|---|---|---|
-/// | timeout | yes | yes | where time is left (Linux 5.10) |
-/// | protoinfo | yes | where it changed | the state alone (Linux 5.10) |
+/// | timeout | yes | yes | where time is left (Linux 5.11) |
+/// | protoinfo | yes | where it changed | the state alone (Linux 5.11) |
 /// | mark | where not 0 | where not 0, or changed | where not 0 |
 /// | labels | where set | where changed, and one is set | no |
 /// | helper | yes | yes | no |

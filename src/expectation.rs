@@ -41,11 +41,11 @@ attributes! {
         /// How the expected flow will be translated. `CTA_EXPECT_NAT` (Linux 3.3).
         CTA_EXPECT_NAT => nat: Option<ExpectationNat>,
         /// The time left, in whole seconds. `CTA_EXPECT_TIMEOUT`.
-        CTA_EXPECT_TIMEOUT => timeout: Option<Duration> as "crate::flow::text::seconds" default,
+        CTA_EXPECT_TIMEOUT => timeout: Option<Duration> as "crate::flow::text::seconds" = [default],
         /// The kernel's id. `CTA_EXPECT_ID`.
         CTA_EXPECT_ID => id: Option<ExpectationId>,
         /// Its flags. `CTA_EXPECT_FLAGS`.
-        CTA_EXPECT_FLAGS => flags: ExpectationFlags,
+        CTA_EXPECT_FLAGS => flags: ExpectationFlags = [default],
         /// The class among those of its helper, 0 to 3 (SIP: 0 is signalling, 1 is audio).
         /// `CTA_EXPECT_CLASS` (Linux 3.3).
         CTA_EXPECT_CLASS => class: u32,

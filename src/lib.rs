@@ -96,9 +96,17 @@
 //! DEBUG ctnetlink{verb="delete_matching" netns=1445 report=1 applied, 0 gone, 0 failed outcome="ok"}: ctnetlink: done elapsed=28.988983ms
 //! ```
 //!
-//! Lost events and overruns are lines at warn level, one a second at the most for each stream, with
-//! what was lost since the last: `WARN ctnetlink: events were lost lost=200 total=200`. Nothing is
-//! logged per message.
+//! Losses are lines at warn level: events that were lost, a receive queue that overflowed, a mirror
+//! that lists the table again. Of each stream and each connection there is one a second at most, with
+//! what was lost since the last; a mirror waits half a second at least before it lists again.
+//!
+//! ```text
+//! WARN ctnetlink: events were lost lost=39 total=39
+//! WARN ctnetlink: the mirror lists the table again cause=Lost { events: 39 }
+//! WARN ctnetlink: the control connection's receive queue overflowed times=1
+//! ```
+//!
+//! Nothing is logged per message.
 //!
 //! # Runtime
 //!
@@ -126,38 +134,7 @@
 //! | `blocking` | [`blocking::Client`]: the table for programs without a runtime |
 //! | `testing` | `testing::Kernel`: a connection tracking table in the process, to test programs on |
 //!
-//! # JSON
-//!
-//! With the feature `serde`, the JSON of a flow is a public format: a change of it is a breaking
-//! change. The keys are the fields of [`Flow`]:
-//!
-//! ```json
-//! {"orig":{"protocol":"tcp","src":"10.0.0.1","dst":"10.0.0.2","src_port":4000,"dst_port":443},
-//!  "reply":{"protocol":"tcp","src":"10.0.0.2","dst":"10.0.0.1","src_port":443,"dst_port":4000},
-//!  "zone":5,"status":["SEEN_REPLY","CONFIRMED"],"timeout":431999,"mark":0,
-//!  "protoinfo":{"tcp":{"state":"ESTABLISHED"}},"labels":[3,127],"id":1987811336,
-//!  "timestamp":{"start":"2026-11-23T16:03:06.285214857Z"}}
-//! ```
-//!
-//! | what | form |
-//! |---|---|
-//! | absent | no key; zone 0 has none either |
-//! | protocol | its name, or its number where it has no constant in [`Protocol`]; both are read |
-//! | ports, GRE's keys | `src_port`, `dst_port` |
-//! | ICMP | `icmp`, with `type`, `code` and `id` |
-//! | zone | the id; `{"id":5,"direction":"orig"}` for a zone of one direction |
-//! | status | a list of names; bits without a name as one text, `"0x10000"` |
-//! | states | the name as conntrack(8) writes it, or the number |
-//! | labels | a list of numbers |
-//! | times | seconds, with a fraction where there is one |
-//! | timestamps | RFC 3339 in UTC, with nanoseconds |
-//! | value and mask | the value where all bits count, else `{"value":16,"mask":240}` |
-//!
-//! A [`FlowKey`] has `tuple`, and maybe `direction` (`"reply"`), `zone` and `id`. A [`NewFlow`] has
-//! `orig`, and maybe `reply`, `zone`, `master`, `source_nat`, `destination_nat`; it and a [`Patch`]
-//! have a key for each setter. A key that is not known is refused, and so is a value that cannot
-//! be built. Binary formats (postcard, bincode) go both ways; their bytes are of one version of
-//! this crate.
+//! With `serde`, the JSON of a flow is a public format: see [`guide::json`].
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -23,7 +23,6 @@ const NAME: usize = 31;
 /// `nfct list timeout`; `IPCTNL_MSG_TIMEOUT_GET` (Linux 3.4). `Display` is what `nfct get` prints.
 /// The `ct timeout` objects of nftables are separate, and not listed here.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct TimeoutPolicy {
     /// Its name. `CTA_TIMEOUT_NAME`.
@@ -35,6 +34,13 @@ pub struct TimeoutPolicy {
     pub timeouts: Timeouts,
     /// The kernel's references to it: 1 where no rule and no flow uses it. `CTA_TIMEOUT_USE`.
     pub use_count: Option<u32>,
+}
+
+#[cfg(feature = "serde")]
+keyed! {
+    TimeoutPolicy;
+    [name: Box<str>, timeouts: Timeouts,]
+    [family: Option<Family>, use_count: Option<u32>,]
 }
 
 impl TimeoutPolicy {

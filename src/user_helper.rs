@@ -17,7 +17,6 @@ use crate::wire::uapi::*;
 /// expectation, and is for one family and one protocol; the program has what it keeps with a flow
 /// in up to 32 bytes ([`Helper::info`](field@crate::Helper::info)).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct UserHelper {
     /// What names it.
@@ -33,9 +32,15 @@ pub struct UserHelper {
     pub enabled: bool,
 }
 
+#[cfg(feature = "serde")]
+keyed! {
+    UserHelper;
+    [key: UserHelperKey, queue: u32, policies: Vec<ExpectationPolicy>, private_data: u32, enabled: bool,]
+    []
+}
+
 /// Names a helper: there may be one of the same name for each family and protocol.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct UserHelperKey {
     /// Its name. `NFCTH_NAME`.
@@ -47,16 +52,23 @@ pub struct UserHelperKey {
     pub protocol: Protocol,
 }
 
+#[cfg(feature = "serde")]
+keyed! {
+    UserHelperKey;
+    [name: Box<str>, protocol: Protocol,]
+    [family: Option<Family>,]
+}
+
 attributes! {
     /// One kind of expectation that a helper has.
     #[non_exhaustive]
     pub struct ExpectationPolicy {
         /// Its name: up to 15 bytes. `NFCTH_POLICY_NAME`.
-        NFCTH_POLICY_NAME => name: Box<str>,
+        NFCTH_POLICY_NAME [max 15] => name: Box<str>,
         /// How many a flow may have at a time, up to 255. `NFCTH_POLICY_EXPECT_MAX`.
         NFCTH_POLICY_EXPECT_MAX => max: u32,
         /// How long they wait, in whole seconds. `NFCTH_POLICY_EXPECT_TIMEOUT`.
-        NFCTH_POLICY_EXPECT_TIMEOUT => timeout: Duration,
+        NFCTH_POLICY_EXPECT_TIMEOUT => timeout: Duration as "crate::flow::text::length",
     }
 }
 

@@ -9,6 +9,7 @@ use futures::TryStreamExt;
 use super::failure::{Failure, PREFIX, Result, of_expectation};
 use super::line::Line;
 use super::list::{printer, some};
+use super::say;
 use super::{summary, tuple};
 
 const EINVAL: i32 = 22;
@@ -70,7 +71,7 @@ pub(crate) async fn delete(handle: &ConntrackHandle, line: Line) -> Result<()> {
 
 pub(crate) async fn flush(handle: &ConntrackHandle) -> Result<()> {
     handle.expectations().flush().await?;
-    eprintln!("{PREFIX}expectation table has been emptied.");
+    say::err(format_args!("{PREFIX}expectation table has been emptied."));
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Prints flows and expectations, in the form that `-o` asks for.
 
+use std::fmt::Display;
 use std::io::{self, BufWriter, Stdout, Write};
 use std::time::SystemTime;
 
@@ -42,6 +43,22 @@ impl Printer {
         self.output = output;
         done?;
         self.out.write_all(b"\n")
+    }
+
+    /// With a sign in front. No document begins.
+    pub(crate) fn signed_flow(&mut self, sign: char, flow: &Flow) -> io::Result<()> {
+        write!(self.out, "{sign} ")?;
+        self.flow_in_row(flow)
+    }
+
+    /// A flow in the midst of others.
+    pub(crate) fn flow_in_row(&mut self, flow: &Flow) -> io::Result<()> {
+        self.line("-A", flow)?;
+        self.out.write_all(b"\n")
+    }
+
+    pub(crate) fn text(&mut self, text: impl Display) -> io::Result<()> {
+        write!(self.out, "{text}")
     }
 
     fn line(&mut self, command: &str, flow: &Flow) -> io::Result<()> {

@@ -7,8 +7,6 @@ bitflags! {
     ///
     /// Bits that this version does not know are kept.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
-    #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-    #[cfg_attr(feature = "serde", serde(transparent))]
     pub struct ExpectationFlags: u32 {
         /// It stays after a packet has matched it, and waits for more.
         const PERMANENT = 1;
@@ -21,5 +19,8 @@ bitflags! {
     }
 }
 
+#[cfg(feature = "serde")]
+flags!(ExpectationFlags: u32);
+
 bits!(ExpectationFlags, u32);
-plain!(ExpectationFlags);
+plain!(ExpectationFlags = is_empty);

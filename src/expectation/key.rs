@@ -13,11 +13,17 @@ use crate::wire::table::Context;
 /// expectation whose [mask](field@Expectation::mask) lets another source pass; this crate does not
 /// take that for the one that was named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ExpectationKey {
     tuple: Tuple,
     zone: u16,
     id: Option<ExpectationId>,
+}
+
+#[cfg(feature = "serde")]
+keyed! {
+    ExpectationKey;
+    [tuple: Tuple,]
+    [zone: u16, id: Option<ExpectationId>,]
 }
 
 impl ExpectationKey {

@@ -24,7 +24,6 @@ use crate::wire::table::Context;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct NewExpectation {
     master: FlowKey,
     tuple: Tuple,
@@ -35,6 +34,20 @@ pub struct NewExpectation {
     nat: Option<ExpectationNat>,
     helper: Option<Box<str>>,
     function: Option<Box<str>>,
+}
+
+#[cfg(feature = "serde")]
+keyed! {
+    NewExpectation;
+    [master: FlowKey, tuple: Tuple, mask: TupleMask,]
+    [
+        timeout: Option<Duration> as "crate::flow::text::seconds",
+        flags: Option<ExpectationFlags>,
+        class: Option<u32>,
+        nat: Option<ExpectationNat>,
+        helper: Option<Box<str>>,
+        function: Option<Box<str>>,
+    ]
 }
 
 impl NewExpectation {

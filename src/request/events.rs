@@ -71,7 +71,7 @@ impl Events {
     /// [`not`](crate::FilterBuilder::not) of it. A filter by state hears the changes into that state,
     /// and not what else changes while a flow is in it. Where events of a kind never say it, asking for it is refused:
     /// labels and a master of [`UPDATE`](EventKinds::UPDATE) and [`DESTROY`](EventKinds::DESTROY), a
-    /// helper of `DESTROY`, and before Linux 5.10 the state of `DESTROY`.
+    /// helper of `DESTROY`, and before Linux 5.11 the state of `DESTROY`.
     pub fn filter(mut self, filter: Filter) -> Self {
         self.filter = filter;
         self

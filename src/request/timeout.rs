@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::dump::dump;
-use super::{OUT_OF_MEMORY, RequestFuture, Task};
+use super::{RequestFuture, Task};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flow::{Family, Protocol};
 use crate::timeout::{
@@ -136,7 +136,6 @@ fn explain(error: Error) -> Error {
             "this kernel has no timeout policies (CONFIG_NF_CT_NETLINK_TIMEOUT, module \
              nfnetlink_cttimeout)",
         ),
-        Some(ENOMEM) => (ErrorKind::Kernel, OUT_OF_MEMORY),
         _ => return error,
     };
     error.meaning(kind, words)

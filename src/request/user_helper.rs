@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::dump::dump;
-use super::{OUT_OF_MEMORY, RequestFuture, Task};
+use super::{RequestFuture, Task};
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::Lanes;
 use crate::user_helper::{UserHelper, UserHelperKey};
@@ -125,7 +125,6 @@ fn explain(error: Error) -> Error {
             "this kernel has no helpers in user space (CONFIG_NF_CT_NETLINK_HELPER, module \
              nfnetlink_cthelper)",
         ),
-        Some(ENOMEM) => (ErrorKind::Kernel, OUT_OF_MEMORY),
         _ => return error,
     };
     error.meaning(kind, words)

@@ -50,11 +50,13 @@ macro_rules! counters {
 
         $(#[$totals_meta])*
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         #[non_exhaustive]
         pub struct $totals {
             $($(#[$doc])* pub $field: Option<u64>,)+
         }
+
+        #[cfg(feature = "serde")]
+        keyed! { $totals; [] [$($field: Option<u64>,)+] }
 
         impl CpuCounters for $name {
             type Totals = $totals;

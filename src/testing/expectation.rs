@@ -189,7 +189,7 @@ impl Machine {
             nat,
             function: function.map(<[u8]>::to_vec),
         };
-        self.stats.expect_create += 1;
+        self.cpus.count().expect_create += 1;
         let number = self
             .expectations
             .last_key_value()
@@ -291,7 +291,7 @@ impl Machine {
 
     fn remove_expectation(&mut self, number: u32, cause: Cause) {
         if let Some(expectation) = self.expectations.remove(&number) {
-            self.stats.expect_delete += 1;
+            self.cpus.count().expect_delete += 1;
             self.expect_event(&expectation, EXPECT_DESTROY, cause);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::error::{Error, Result};
 use crate::flow::Protocol;
 use crate::wire::uapi::*;
 
@@ -23,10 +24,16 @@ macro_rules! states {
     ) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         #[non_exhaustive]
         pub struct $name {
             $($(#[$doc])* pub $field: Option<Duration>,)+
+        }
+
+        #[cfg(feature = "serde")]
+        keyed! {
+            $name;
+            []
+            [$($field: Option<Duration> as "crate::flow::text::seconds",)+]
         }
 
         impl $name {
@@ -153,6 +160,7 @@ states! {
 /// `Display` has the states and seconds in the words that `nfct add timeout` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum Timeouts {
     /// TCP.
@@ -225,6 +233,32 @@ impl Timeouts {
             Self::Generic(_) => Protocol::new(GENERIC),
             Self::Other(protocol) => *protocol,
         }
+    }
+
+    /// Sets the timeout of a state, which is named by the word that nfct(8) has for it, in any case.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ctnetlink::{Protocol, Timeouts};
+    /// let mut timeouts = Timeouts::unset(Protocol::TCP);
+    /// timeouts.set("ESTABLISHED", Duration::from_secs(3600))?;
+    /// assert_eq!(timeouts.to_string(), "ESTABLISHED 3600");
+    /// # Ok::<(), ctnetlink::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the protocol has no such state.
+    pub fn set(&mut self, state: &str, timeout: Duration) -> Result<()> {
+        let protocol = self.protocol();
+        let rows = self.rows();
+        let mut rows = rows.iter();
+        let row = rows.find(|(_, word, _)| word.eq_ignore_ascii_case(state));
+        let slot = row.and_then(|(kind, ..)| self.slot(*kind));
+        let none = || Error::invalid_input(format!("state: {protocol} has none named {state}"));
+        let slot = slot.ok_or_else(none)?;
+        *slot = Some(timeout);
+        Ok(())
     }
 
     /// The states, with their timeouts, in the kernel's order, by the words of nfct(8).

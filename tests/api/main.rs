@@ -15,8 +15,11 @@ use ctnetlink::{
 };
 use futures::stream::{FusedStream, Stream};
 
+mod arbitrary;
+mod round_trips;
 #[cfg(feature = "serde")]
 mod serde;
+mod traits;
 mod uses;
 
 fn travels<T: Send + Unpin + 'static>() {}

@@ -77,7 +77,7 @@ fn listeners() -> usize {
 }
 
 #[track_caller]
-fn until(what: &str, done: impl Fn() -> bool) {
+pub fn until(what: &str, mut done: impl FnMut() -> bool) {
     let since = Instant::now();
     while !done() {
         assert!(

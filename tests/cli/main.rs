@@ -1,4 +1,4 @@
-//! `examples/conntrack` beside the program that it is like: the same command
+//! `examples/conntrack` and `examples/nfct` beside the programs that they are like: the same command
 //! line, the same stdout, stderr and exit code.
 //!
 //! The examples are in this binary; it starts itself under their names. Each test runs in a fresh
@@ -15,12 +15,17 @@ mod support;
 #[allow(dead_code)]
 mod conntrack;
 
+#[path = "../../examples/nfct/main.rs"]
+#[allow(dead_code)]
+mod nfct;
+
 mod beyond;
 mod cases;
 mod differences;
 mod events;
 mod load;
 mod matrix;
+mod nfct_beside;
 mod normal;
 mod population;
 mod run;
@@ -38,6 +43,7 @@ fn main() -> ExitCode {
     let name = arguments.next().unwrap_or_default();
     match Path::new(&name).file_name().and_then(|name| name.to_str()) {
         Some("conntrack") => conntrack::run(arguments.collect()),
+        Some("nfct") => nfct::run(arguments.collect()),
         _ => tests(),
     }
 }
@@ -58,6 +64,10 @@ fn tests() -> ExitCode {
     for (name, obstacle, test) in [
         ("beyond::conditions", &obstacle, beyond::conditions as fn()),
         ("beyond::doctor", &obstacle, beyond::doctor),
+        ("beyond::watch", &obstacle, beyond::watch),
+        ("beyond::terminal", &obstacle, beyond::terminal),
+        ("beyond::lost", &obstacle, beyond::lost),
+        ("beyond::reader_goes", &missing, beyond::reader_goes),
         #[cfg(feature = "serde")]
         ("beyond::json", &obstacle, beyond::json),
         ("usage::equal", &missing, usage::equal),
@@ -69,6 +79,13 @@ fn tests() -> ExitCode {
         ("load::many_lines", &missing, load::many_lines),
         ("load::saved", &missing, load::saved),
         ("events::beside", &missing, events::beside),
+        ("nfct::beside", &missing, nfct_beside::beside),
+        ("nfct::differences", &missing, nfct_beside::differences),
+        (
+            "nfct::without_rights",
+            &missing,
+            nfct_beside::without_rights,
+        ),
     ] {
         let obstacle = obstacle.clone();
         let skipped = obstacle.is_some() && !strict;

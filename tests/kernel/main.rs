@@ -13,10 +13,13 @@ mod common;
 mod events;
 mod filter;
 mod forger;
+mod golden;
 mod lanes;
 mod matching;
 mod mirror;
+mod offloaded;
 mod polled;
+mod queued;
 mod right;
 mod scenarios;
 mod verbs;
@@ -49,6 +52,9 @@ fn main() -> ExitCode {
         .chain(bulk::tests())
         .chain(beside::tests())
         .chain(events::tests())
+        .chain(golden::tests())
+        .chain(offloaded::tests())
+        .chain(queued::tests())
         .chain(scenarios::tests());
     let trials = match obstacle {
         None => trials.collect(),

@@ -142,14 +142,16 @@ impl TimeoutPolicies {
 
     /// Deletes one timeout policy.
     ///
-    /// `nfct delete timeout`; `IPCTNL_MSG_TIMEOUT_DELETE`.
+    /// `nfct delete timeout`; `IPCTNL_MSG_TIMEOUT_DELETE`. Since Linux 7.2, and in later releases of
+    /// the stable series (6.12.117 is one), a policy that a rule uses is deleted too: the rule keeps
+    /// what it was, its flows lose it.
     ///
     /// # Errors
     ///
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for a name that none can
     ///   have;
     /// - [`NotFound`](crate::ErrorKind::NotFound) where there is none of that name;
-    /// - [`Busy`](crate::ErrorKind::Busy) where a rule uses it.
+    /// - [`Busy`](crate::ErrorKind::Busy) where a rule uses it and the kernel keeps it for the rule.
     ///
     /// # Cancellation
     ///
@@ -168,8 +170,8 @@ impl TimeoutPolicies {
         timeout::delete(self.lanes.clone(), name.into())
     }
 
-    /// Deletes all timeout policies that no rule uses. The others stay, and the kernel does not
-    /// report them.
+    /// Deletes all timeout policies that [`delete`](Self::delete) would. The others stay, and the
+    /// kernel does not report them.
     ///
     /// `nfct flush timeout`; `IPCTNL_MSG_TIMEOUT_DELETE` without a name.
     ///

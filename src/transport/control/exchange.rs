@@ -33,12 +33,34 @@ pub(super) struct Exchange {
     number: u32,
     /// Does it wait for answers that will never come?
     is_stale: bool,
-    warnings: Throttle,
+    overruns: Overruns,
     /// The room for answers.
     answers: Answers,
     /// Of requests that are sent alone: the number of the last, and what came for it.
     alone: u32,
     received: BytesMut,
+}
+
+/// How often the receive queue overflowed, beyond what was told.
+#[derive(Default)]
+struct Overruns(Throttle);
+
+impl Overruns {
+    fn warn(times: Option<u64>) {
+        if let Some(times) = times {
+            tracing::warn!(
+                target: "ctnetlink",
+                times,
+                "the control connection's receive queue overflowed"
+            );
+        }
+    }
+}
+
+impl Drop for Overruns {
+    fn drop(&mut self) {
+        Self::warn(self.0.rest());
+    }
 }
 
 /// The bytes of many requests, as a rule.
@@ -101,7 +123,7 @@ impl Exchange {
             unsolicited: Box::pin(unsolicited),
             number: 0,
             is_stale: false,
-            warnings: Throttle::default(),
+            overruns: Overruns::default(),
             answers: Answers::default(),
             alone: 0,
             received: BytesMut::new(),
@@ -117,7 +139,9 @@ impl Exchange {
         // netlink-proto never forgets what stays without an answer: then it starts anew, on the same
         // socket.
         if self.is_stale || self.number == Number::EXCHANGES {
+            let overruns = std::mem::take(&mut self.overruns);
             *self = Self {
+                overruns,
                 alone: self.alone,
                 ..Self::new(self.socket.clone())
             };
@@ -176,7 +200,7 @@ impl Exchange {
         let count = self.answers.parts.len();
         let overran = self.socket.take_overrun();
         if overran {
-            self.warn();
+            Overruns::warn(self.overruns.0.add(1, Instant::now()));
         }
         match self.socket.take_unsent() {
             Some((EMSGSIZE, datagram)) if count > 1 => {
@@ -213,16 +237,6 @@ impl Exchange {
     /// Takes what netlink-proto found to answer nothing.
     fn drain(&mut self, cx: &mut Context<'_>) {
         while let Poll::Ready(Some(_)) = self.unsolicited.as_mut().poll_next(cx) {}
-    }
-
-    fn warn(&mut self) {
-        if let Some(times) = self.warnings.add(1, Instant::now()) {
-            tracing::warn!(
-                target: "ctnetlink",
-                times,
-                "the control connection's receive queue overflowed"
-            );
-        }
     }
 }
 

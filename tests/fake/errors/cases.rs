@@ -25,8 +25,9 @@ pub(super) struct Case {
 }
 
 /// What no fake kernel does; the test of the real one that has it, and its source.
-pub(super) const ON_THE_REAL_KERNEL: [(&str, &str, &str, &str, &str); 7] = {
+pub(super) const ON_THE_REAL_KERNEL: [(&str, &str, &str, &str, &str); 8] = {
     const POLICIES: &str = include_str!("../../kernel/beside/timeouts.rs");
+    const OFFLOADED: &str = include_str!("../../kernel/offloaded.rs");
     const BESIDE: &str = include_str!("../../kernel/bulk/beside.rs");
     const RIGHT: &str = include_str!("../../kernel/lanes/right.rs");
     const HANDLE: &str = "ConntrackHandle";
@@ -38,8 +39,15 @@ pub(super) const ON_THE_REAL_KERNEL: [(&str, &str, &str, &str, &str); 7] = {
             "TimeoutPolicies",
             "delete",
             "Busy",
-            "one_that_a_rule_uses_is_busy",
+            "one_that_a_rule_uses",
             POLICIES,
+        ),
+        (
+            HANDLE,
+            "delete",
+            "Busy",
+            "shown_marked_and_deleted",
+            OFFLOADED,
         ),
         (HANDLE, "bulk", "Io", no_file, BESIDE),
         (HANDLE, "get_many", "Io", no_file, BESIDE),

@@ -87,7 +87,9 @@ async fn beside_a_flush() {
             return;
         }
     }
-    panic!("{most} opened at most");
+    // An only CPU has no time for both.
+    let cpus = std::thread::available_parallelism().expect("a number");
+    assert!(cpus.get() == 1, "{most} opened at most");
 }
 
 /// In line they cost no thread, and none is late for the others.
