@@ -1,7 +1,7 @@
 //! The command line, option by option, as getopt_long(3) reads it: long options may be cut short,
 //! and those of a protocol are known from `-p` on.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use lexopt::{Arg, Parser};
 
@@ -17,12 +17,12 @@ pub(crate) enum Token {
     Protocol(Code),
 }
 
-pub(crate) struct Lexer {
+pub(crate) struct Lexer<'a> {
     parser: Parser,
     /// The protocol whose options are known.
     pub(crate) protocol: u8,
     /// All arguments, for messages.
-    arguments: Vec<OsString>,
+    arguments: &'a [&'a OsStr],
     /// Where the one stands that is being read.
     at: usize,
 }
@@ -32,11 +32,10 @@ fn text(argument: OsString) -> String {
     argument.into_string().unwrap_or_else(lossy)
 }
 
-impl Lexer {
-    pub(crate) fn new(arguments: impl IntoIterator<Item = OsString>) -> Self {
-        let arguments: Vec<_> = arguments.into_iter().collect();
+impl<'a> Lexer<'a> {
+    pub(crate) fn new(arguments: &'a [&'a OsStr]) -> Self {
         Self {
-            parser: Parser::from_args(arguments.iter().cloned()),
+            parser: Parser::from_args(arguments),
             protocol: 0,
             arguments,
             at: 0,
@@ -76,8 +75,10 @@ impl Lexer {
 
     /// The argument that is being read, as it stands.
     fn current(&self) -> String {
-        let current = self.arguments.get(self.at).cloned();
-        current.map(text).unwrap_or_default()
+        let current = self.arguments.get(self.at);
+        current
+            .map(|it| it.to_string_lossy().into())
+            .unwrap_or_default()
     }
 
     /// The value, where one is attached or follows.

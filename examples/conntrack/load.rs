@@ -1,11 +1,13 @@
 //! `-R`: the command lines of a file.
 
-use std::ffi::OsString;
+use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::io::Read;
-use std::iter::Peekable;
+use std::iter::{Flatten, Peekable};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::vec::IntoIter;
 
 use ctnetlink::{Change, ConntrackHandle, NewFlow, Report};
 
@@ -26,7 +28,7 @@ pub(crate) enum Asked {
 const AT_ONCE: usize = 4096;
 
 /// All lines are read before the first is carried out, so that a bad one changes nothing.
-pub(crate) fn read(path: &str) -> Result<Vec<Asked>> {
+pub(crate) fn read(path: &str) -> Result<Vec<Vec<Asked>>> {
     let mut text = String::new();
     let done = match path {
         "-" => std::io::stdin().read_to_string(&mut text),
@@ -41,22 +43,20 @@ pub(crate) fn read(path: &str) -> Result<Vec<Asked>> {
             .chunks(share)
             .map(|lines| scope.spawn(|| parse_all(lines)))
             .collect();
-        let mut asked = Vec::with_capacity(lines.len());
-        for part in parts {
-            match part.join() {
-                Ok(part) => asked.extend(part?),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        Ok(asked)
+        let joined = parts.into_iter().map(|part| match part.join() {
+            Ok(part) => part,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        joined.collect()
     })
 }
 
 fn parse_all(lines: &[&str]) -> Result<Vec<Asked>> {
-    lines
-        .iter()
-        .filter_map(|line| parse(line).transpose())
-        .collect()
+    let mut all = Vec::with_capacity(lines.len());
+    for line in lines {
+        all.extend(parse(line)?);
+    }
+    Ok(all)
 }
 
 /// What a line does, if it does something.
@@ -65,11 +65,12 @@ fn parse(text: &str) -> Result<Option<Asked>> {
     if text.is_empty() || text.starts_with('#') {
         return Ok(None);
     }
-    let mut words = words(text);
-    if words.first().is_some_and(|word| word == "conntrack") {
-        words.remove(0);
-    }
-    let line = Line::read(words)?;
+    let words = words(text);
+    let words: Vec<&OsStr> = words.iter().map(|word| OsStr::new(&**word)).collect();
+    let line = match &words[..] {
+        [name, words @ ..] if *name == "conntrack" => Line::read(words)?,
+        words => Line::read(words)?,
+    };
     Ok(match (line.command, line.table) {
         (None, _) => None,
         (Some(code @ ('I' | 'A')), Table::Conntrack) => {
@@ -92,9 +93,9 @@ fn parse(text: &str) -> Result<Option<Asked>> {
 }
 
 /// Words, as a shell splits them; double quotes keep spaces.
-fn words(text: &str) -> Vec<OsString> {
+fn words(text: &str) -> Vec<Cow<'_, str>> {
     if !text.contains('"') {
-        return text.split_whitespace().map(OsString::from).collect();
+        return text.split_whitespace().map(Cow::Borrowed).collect();
     }
     let mut words = Vec::new();
     let mut word = String::new();
@@ -123,11 +124,11 @@ fn words(text: &str) -> Vec<OsString> {
 }
 
 /// What is left, taken from two threads.
-type Rest = Arc<Mutex<Peekable<std::vec::IntoIter<Asked>>>>;
+type Rest = Arc<Mutex<Peekable<Flatten<IntoIter<Vec<Asked>>>>>>;
 
 /// Carries it out in its order; creates are sent many at a time.
-pub(crate) async fn carry_out(handle: &ConntrackHandle, asked: Vec<Asked>) -> Result<()> {
-    let rest: Rest = Arc::new(Mutex::new(asked.into_iter().peekable()));
+pub(crate) async fn carry_out(handle: &ConntrackHandle, asked: Vec<Vec<Asked>>) -> Result<()> {
+    let rest: Rest = Arc::new(Mutex::new(asked.into_iter().flatten().peekable()));
     loop {
         let line = {
             let mut rest = rest.lock().unwrap_or_else(PoisonError::into_inner);

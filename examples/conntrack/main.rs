@@ -52,7 +52,10 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
     let words: Vec<_> = arguments.iter().map(|word| word.to_str()).collect();
     let done = match words[..] {
         [Some("-R" | "--load-file"), Some(path), ..] => load(path),
-        _ => Line::read(arguments).and_then(one),
+        _ => {
+            let arguments: Vec<_> = arguments.iter().map(OsString::as_os_str).collect();
+            Line::read(&arguments).and_then(one)
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,6 @@
 //! `-C` and `-S`, `--doctor`.
 
-use ctnetlink::{ConntrackHandle, Severity};
+use ctnetlink::{ConntrackHandle, Family, Severity};
 use futures::TryStreamExt;
 
 use super::failure::{Failure, Result};
@@ -12,8 +12,9 @@ pub(crate) async fn count(handle: &ConntrackHandle, table: Table) -> Result<()> 
         Table::Expect => {
             let mut list = handle.expectations().list().await?;
             let mut count = 0u64;
-            while list.try_next().await?.is_some() {
-                count += 1;
+            while let Some(expectation) = list.try_next().await? {
+                // As -L does.
+                count += u64::from(expectation.family() == Family::Ipv4);
             }
             say::out(count)?;
         }

@@ -23,6 +23,7 @@ mod beyond;
 mod cases;
 mod differences;
 mod events;
+mod expecting;
 mod load;
 mod matrix;
 mod nfct_beside;
@@ -78,6 +79,8 @@ fn tests() -> ExitCode {
         ("matrix::differences", &missing, differences::still_there),
         ("load::many_lines", &missing, load::many_lines),
         ("load::saved", &missing, load::saved),
+        ("expecting::beside", &missing, expecting::beside),
+        ("expecting::events", &missing, expecting::events),
         ("events::beside", &missing, events::beside),
         ("nfct::beside", &missing, nfct_beside::beside),
         ("nfct::differences", &missing, nfct_beside::differences),
