@@ -132,7 +132,7 @@ async fn one_alarm_wakes_all_that_wait() {
         assert_eq!(woken().sum::<usize>(), 0);
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert!(woken().take(9).all(|woken| woken == 1));
-        assert_eq!(woken().last(), Some(0), "it does not wait any more");
+        assert_eq!(woken().next_back(), Some(0), "it does not wait any more");
     }
     // Without a clock everybody has to see to it.
     let elsewhere = Arc::clone(&queue);
