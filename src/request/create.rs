@@ -54,9 +54,14 @@ impl IntoFuture for Create {
 }
 
 pub(super) fn request(flow: &NewFlow) -> Request {
+    Request::written(|bytes| write(flow, bytes))
+}
+
+pub(super) fn write(flow: &NewFlow, bytes: &mut Vec<u8>) {
     // EXCL: without it, a create of a flow's mirror image would change that flow.
     let flags = NLM_F_CREATE | NLM_F_EXCL;
-    Request::new(IPCTNL_MSG_CT_NEW, flags, flow.orig().family().number()).with(|w| flow.encode(w))
+    let family = flow.orig().family().number();
+    Request::write(bytes, IPCTNL_MSG_CT_NEW, flags, family, |w| flow.encode(w));
 }
 
 /// Has [`explain`] to know the flow of this key that is in the table?

@@ -4,6 +4,7 @@
 //! while a thread works, and the request has not become late by that.
 
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -17,25 +18,30 @@ use crate::transport::Lanes;
 const JUMPS: usize = 5;
 
 /// Work that fails when it takes longer than a request may. `began` says since when the time counts;
-/// `None` for as long as it does not.
+/// `None` for as long as it does not. `is_watched`, that somebody else wakes this task in time.
 pub(super) async fn in_time<T>(
     lanes: &Lanes,
     began: impl Fn() -> Option<Instant>,
+    is_watched: impl Fn() -> bool,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     let mut work = pin!(work);
     let mut alarm = pin!(None);
+    let mut is_first = true;
     let mut deadline = Deadline {
         lanes,
         began,
         set: None,
+        rest: lanes.timeout,
         jumps: 0,
     };
     poll_fn(|cx| {
         if let Poll::Ready(result) = work.as_mut().poll(cx) {
             return Poll::Ready(result);
         }
-        if !deadline.is_over(alarm.as_mut(), cx) {
+        // Who is woken and has no answer sees to it by itself.
+        let is_left_to_others = mem::take(&mut is_first) && is_watched();
+        if is_left_to_others || !deadline.is_over(alarm.as_mut(), cx) {
             return Poll::Pending;
         }
         // It may be done by now.
@@ -55,6 +61,8 @@ struct Deadline<'a, B> {
     began: B,
     /// When the alarm was set.
     set: Option<Instant>,
+    /// For how long.
+    rest: Duration,
     /// How often the clock jumped to it, and nobody was at work.
     jumps: usize,
 }
@@ -65,7 +73,10 @@ impl<B: Fn() -> Option<Instant>> Deadline<'_, B> {
         let timeout = self.lanes.timeout;
         loop {
             if alarm.is_none() {
-                alarm.set(Some(sleep(timeout)));
+                let began = (self.began)();
+                let passed = began.map_or(Duration::ZERO, |began| began.elapsed());
+                self.rest = timeout.saturating_sub(passed);
+                alarm.set(Some(sleep(self.rest)));
                 self.set = Some(Instant::now());
             }
             let rings = alarm.as_mut().as_pin_mut();
@@ -73,7 +84,7 @@ impl<B: Fn() -> Option<Instant>> Deadline<'_, B> {
                 return false;
             }
             alarm.set(None);
-            let is_early = self.set.is_some_and(|set| set.elapsed() < timeout);
+            let is_early = self.set.is_some_and(|set| set.elapsed() < self.rest);
             match (self.began)() {
                 Some(began) if began.elapsed() >= timeout => return true,
                 _ if !is_early => {}

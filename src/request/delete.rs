@@ -71,10 +71,15 @@ fn explain(error: Error) -> Error {
 
 /// The key's tuple is always whole, and always there: without one the kernel would flush.
 pub(super) fn request(key: &FlowKey) -> Request {
-    Request::new(IPCTNL_MSG_CT_DELETE, 0, key.tuple().family().number()).with(|w| {
+    Request::written(|bytes| write(key, bytes))
+}
+
+pub(super) fn write(key: &FlowKey, bytes: &mut Vec<u8>) {
+    let family = key.tuple().family().number();
+    Request::write(bytes, IPCTNL_MSG_CT_DELETE, 0, family, |w| {
         key.encode(w);
         key.encode_id(w);
-    })
+    });
 }
 
 #[cfg(test)]

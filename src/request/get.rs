@@ -124,8 +124,13 @@ pub(super) fn named(key: &FlowKey, flow: Flow) -> Option<Flow> {
 }
 
 pub(super) fn request(key: &FlowKey, kind: u16) -> Request {
+    Request::written(|bytes| write(key, kind, bytes))
+}
+
+pub(super) fn write(key: &FlowKey, kind: u16, bytes: &mut Vec<u8>) {
     // No flag of a create: they have the numbers of NLM_F_DUMP, and would make it a list.
-    Request::new(kind, 0, key.tuple().family().number()).with(|w| key.encode(w))
+    let family = key.tuple().family().number();
+    Request::write(bytes, kind, 0, family, |w| key.encode(w));
 }
 
 #[cfg(all(test, target_endian = "little"))]

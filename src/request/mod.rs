@@ -251,7 +251,13 @@ impl Task {
     }
 
     async fn reply(&self, work: Work, about: Option<Subject>) -> Result<Option<Bytes>> {
-        let reply = self.in_time(self.lanes.control.call(work, about)).await?;
+        let control = &self.lanes.control;
+        // One of many steps waits elsewhere, too.
+        let is_one = work.steps.is_none();
+        let is_watched = || is_one && control.is_watched(self.lanes.timeout);
+        let began = self.began.unwrap_or_else(Instant::now);
+        let call = control.call(work, about);
+        let reply = in_time(&self.lanes, || Some(began), is_watched, call).await?;
         self.show("seq", &reply.seq);
         Error::check(reply.verdict)?;
         Ok(reply.data)
@@ -266,14 +272,14 @@ impl Task {
         let begun = walk.begun();
         let opened = poll_fn(|cx| walk.poll_next(cx, &mut first));
         let opened = async { opened.await.unwrap_or_else(|| Err(Error::unanswered())) };
-        in_time(&self.lanes, || begun.get(), opened).await?;
+        in_time(&self.lanes, || begun.get(), || false, opened).await?;
         Ok((walk, first))
     }
 
     /// Work that takes no longer than the request may.
     async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let began = self.began.unwrap_or_else(Instant::now);
-        in_time(&self.lanes, || Some(began), work).await
+        in_time(&self.lanes, || Some(began), || false, work).await
     }
 
     /// Flushes.
@@ -282,7 +288,7 @@ impl Task {
         let mut flush = self.lanes.flush(request)?;
         let begun = flush.begun();
         let done = poll_fn(|cx| flush.poll(cx));
-        in_time(&self.lanes, || begun.get(), done).await
+        in_time(&self.lanes, || begun.get(), || false, done).await
     }
 }
 

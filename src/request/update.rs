@@ -124,11 +124,16 @@ async fn apply(task: &Task, key: &FlowKey, patch: &Patch) -> Result<()> {
 }
 
 pub(super) fn request(key: &FlowKey, patch: &Patch, status: Option<Status>) -> Request {
+    Request::written(|bytes| write(key, patch, status, bytes))
+}
+
+pub(super) fn write(key: &FlowKey, patch: &Patch, status: Option<Status>, bytes: &mut Vec<u8>) {
     // No flags: neither CREATE, which would create, nor EXCL, which would refuse.
-    Request::new(IPCTNL_MSG_CT_NEW, 0, key.tuple().family().number()).with(|w| {
+    let family = key.tuple().family().number();
+    Request::write(bytes, IPCTNL_MSG_CT_NEW, 0, family, |w| {
         key.encode(w);
         patch.encode(status, w);
-    })
+    });
 }
 
 /// Has [`explain`] to know the flow?

@@ -29,7 +29,7 @@ pub(crate) use super::window::MOST as WINDOW;
 use super::window::Window;
 use crate::error::{Error, Result};
 use crate::wire::message::datagram::Datagram;
-use crate::wire::message::{Frame, Request, Verdict};
+use crate::wire::message::{Frame, Verdict};
 use crate::wire::uapi::{EMSGSIZE, ENOBUFS};
 
 /// A socket for many requests a send.
@@ -58,9 +58,10 @@ impl Bulk {
         })
     }
 
-    /// Puts a request into the next send.
-    pub(crate) fn push(&mut self, request: Request) {
-        self.datagram.push(request);
+    /// Puts a request into the next send; `write` appends it.
+    #[inline]
+    pub(crate) fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.datagram.push(write);
     }
 
     /// Sends what was put in, as one datagram where both queues have room for that, and tells what
@@ -111,9 +112,8 @@ impl Bulk {
         }
     }
 
-    /// Sends one request alone.
-    pub(crate) fn exchange_one(&mut self, request: Request) -> Answer {
-        self.push(request);
+    /// [`exchange`](Self::exchange) of the one request that was put in.
+    pub(crate) fn exchange_one(&mut self) -> Answer {
         self.exchange(|_, _| {}).next().unwrap_or(Answer::Lost)
     }
 

@@ -3,15 +3,19 @@
 //! An entry belongs to a future: it comes with the first poll, and goes when the future does. So the
 //! queue is as long as there are futures, and none of them waits for another to be polled.
 
+mod watch;
+
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::error::{Error, Result};
 use crate::wire::message::{Request, Verdict};
+use watch::Watch;
 
 /// The kernel's answer to a request.
 #[derive(Debug)]
@@ -61,7 +65,10 @@ pub(crate) enum Step {
 const USUAL: usize = 32;
 
 #[derive(Default)]
-pub(super) struct Queue(Mutex<State>);
+pub(super) struct Queue {
+    state: Mutex<State>,
+    watch: Watch,
+}
 
 #[derive(Default)]
 struct State {
@@ -151,7 +158,21 @@ impl Drop for Taken {
 impl Queue {
     /// Nothing here is left half done by a panic.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Will all that wait by now be woken before this time has passed?
+    pub(super) fn is_watched(self: &Arc<Self>, timeout: Duration) -> bool {
+        self.watch.is_set(self, timeout)
+    }
+
+    /// Wakes the callers of all that waits.
+    fn wake_waiting(&self) {
+        let state = self.lock();
+        let callers = state.waiting.iter().map(|call| call.lock().caller.clone());
+        let callers: Vec<_> = callers.collect();
+        drop(state);
+        callers.into_iter().for_each(Waker::wake);
     }
 
     pub(super) fn check_open(&self) -> Result<()> {
@@ -187,6 +208,29 @@ impl Queue {
 
     pub(super) fn has_unsent(&self) -> bool {
         self.lock().has_unsent()
+    }
+
+    /// Is there a lane, and nothing that waits for it?
+    pub(super) fn is_idle(&self) -> bool {
+        let state = self.lock();
+        !state.is_closed && !state.has_unsent()
+    }
+
+    /// Whom to wake when there is more.
+    pub(super) fn set_lane(&self, lane: &Waker) {
+        self.lock().lane = Some(lane.clone());
+    }
+
+    /// Wakes the lane where there is work for it.
+    pub(super) fn wake_lane(&self) {
+        let mut state = self.lock();
+        if state.has_unsent() || state.is_abandoned || state.is_closed {
+            let lane = state.lane.take();
+            drop(state);
+            if let Some(lane) = lane {
+                lane.wake();
+            }
+        }
     }
 
     /// Takes what waits, in its order, for as long as `admits` says so of a request, of what it is

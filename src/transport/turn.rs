@@ -160,7 +160,7 @@ impl Drop for Place {
 
 /// Says that it sends before it looks, as a flush says that it flushes before it looks: one of the
 /// two sees the other.
-fn try_send() -> Option<Sending> {
+pub(super) fn try_send() -> Option<Sending> {
     SENDING.fetch_add(1, Ordering::SeqCst);
     let sending = Sending(());
     (!FLUSHING.load(Ordering::SeqCst)).then_some(sending)

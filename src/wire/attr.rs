@@ -79,6 +79,11 @@ pub(crate) const fn align4(len: usize) -> usize {
 pub(crate) trait Value: Sized {
     fn read(payload: &[u8]) -> Option<Self>;
     fn write(&self, out: &mut Vec<u8>);
+    /// Writes the whole attribute.
+    #[inline]
+    fn put(&self, kind: u16, w: &mut Writer<'_>) {
+        w.framed(kind, |w| self.write(w.0));
+    }
 }
 
 macro_rules! integers {
@@ -91,6 +96,16 @@ macro_rules! integers {
             #[inline]
             fn write(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&self.to_be_bytes());
+            }
+            /// In one piece.
+            #[inline]
+            fn put(&self, kind: u16, w: &mut Writer<'_>) {
+                const LEN: usize = 4 + size_of::<$ty>();
+                let mut attribute = [0; align4(LEN)];
+                attribute[..2].copy_from_slice(&(LEN as u16).to_ne_bytes());
+                attribute[2..4].copy_from_slice(&kind.to_ne_bytes());
+                attribute[4..LEN].copy_from_slice(&self.to_be_bytes());
+                w.0.extend_from_slice(&attribute);
             }
         })+
     };
@@ -194,8 +209,9 @@ pub(crate) struct Writer<'a>(pub(crate) &'a mut Vec<u8>);
 
 impl Writer<'_> {
     /// Appends one attribute.
+    #[inline]
     pub(crate) fn put(&mut self, kind: u16, value: &impl Value) {
-        self.framed(kind, |w| value.write(w.0));
+        value.put(kind, self);
     }
 
     /// Appends one attribute if there is a value.
@@ -210,6 +226,7 @@ impl Writer<'_> {
         self.framed(kind | NLA_F_NESTED, fill);
     }
 
+    #[inline]
     fn framed(&mut self, kind: u16, fill: impl FnOnce(&mut Writer<'_>)) {
         let start = self.0.len();
         self.0.extend_from_slice(&[0; 4]);

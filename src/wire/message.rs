@@ -18,13 +18,34 @@ impl Request {
     /// A message of `kind` for `family`. `NLM_F_REQUEST` and `NLM_F_ACK` are always set: without
     /// the first nothing is done, without the second success is silent.
     pub(crate) fn new(kind: u16, flags: u16, family: u8) -> Self {
+        Self::written(|bytes| Self::write(bytes, kind, flags, family, |_| {}))
+    }
+
+    /// The one that `write` makes, which is one that [`write`](Self::write) appends.
+    pub(crate) fn written(write: impl FnOnce(&mut Vec<u8>)) -> Self {
         let mut bytes = Vec::with_capacity(USUAL_REQUEST);
-        bytes.extend_from_slice(&[0; 4]);
-        bytes.extend_from_slice(&kind.to_ne_bytes());
-        bytes.extend_from_slice(&(flags | NLM_F_REQUEST | NLM_F_ACK).to_ne_bytes());
-        bytes.extend_from_slice(&[0; 8]);
-        bytes.extend_from_slice(&[family, NFNETLINK_V0, 0, 0]);
+        write(&mut bytes);
         Self(bytes)
+    }
+
+    /// Appends a message to those of a datagram: as [`new`](Self::new) and [`with`](Self::with) make
+    /// it, its length told and its number yet to come.
+    #[inline]
+    pub(crate) fn write(
+        bytes: &mut Vec<u8>,
+        kind: u16,
+        flags: u16,
+        family: u8,
+        fill: impl FnOnce(&mut Writer<'_>),
+    ) {
+        let start = bytes.len();
+        let mut headers = [0; NLMSGHDR + NFGENMSG];
+        headers[4..6].copy_from_slice(&kind.to_ne_bytes());
+        headers[6..8].copy_from_slice(&(flags | NLM_F_REQUEST | NLM_F_ACK).to_ne_bytes());
+        headers[NLMSGHDR..].copy_from_slice(&[family, NFNETLINK_V0, 0, 0]);
+        bytes.extend_from_slice(&headers);
+        fill(&mut Writer(bytes));
+        set_length_and_seq(&mut bytes[start..], 0);
     }
 
     /// Makes a flush keep to the family of the message; the kernel ignores it in version 0.
@@ -45,25 +66,31 @@ impl Request {
         self.0
     }
 
-    /// Writes the bytes to send, [`len`](Self::len) of them.
-    pub(crate) fn write(&self, seq: u32, bytes: &mut [u8]) {
-        bytes.copy_from_slice(&self.0);
-        set_length_and_seq(bytes, seq);
-    }
-
-    /// Changes the sequence numbers of the requests of a datagram.
-    pub(crate) fn renumber(mut datagram: &mut [u8], number: impl Fn(u32) -> u32) {
-        while let Some(Ok(Frame { seq, bytes, .. })) = Frame::first(datagram) {
-            let len = bytes.len();
-            datagram[8..12].copy_from_slice(&number(seq).to_ne_bytes());
-            datagram = &mut datagram[len..];
+    /// Appends the bytes to send to others, whose number is yet to come.
+    pub(crate) fn append_to(self, datagram: &mut Vec<u8>) {
+        let bytes = self.finish(0);
+        match datagram.is_empty() {
+            true => *datagram = bytes,
+            false => datagram.extend_from_slice(&bytes),
         }
     }
 
-    /// The requests of a datagram.
-    pub(crate) fn all(datagram: &[u8]) -> Vec<Self> {
-        let frames = Frame::all(datagram);
-        frames.map(|frame| Self(frame.bytes.to_vec())).collect()
+    /// Numbers the requests of a datagram, by their index and whether they are the last. Those before the
+    /// last are not acknowledged, but where the kernel answers with data.
+    pub(crate) fn number(mut datagram: &mut [u8], number: impl Fn(usize, bool) -> u32) {
+        let mut index = 0;
+        while let Some(Ok(frame)) = Frame::first(datagram) {
+            let (len, mut flags) = (frame.bytes.len(), frame.flags);
+            let is_last = len == datagram.len();
+            match is_last || frame.expects_data() {
+                true => flags |= NLM_F_ACK,
+                false => flags &= !NLM_F_ACK,
+            }
+            datagram[6..8].copy_from_slice(&flags.to_ne_bytes());
+            datagram[8..12].copy_from_slice(&number(index, is_last).to_ne_bytes());
+            datagram = &mut datagram[len..];
+            index += 1;
+        }
     }
 
     /// The length of the message, in bytes.

@@ -1,9 +1,11 @@
 //! Each fault, through each lane that it can meet.
 
+use std::future::IntoFuture;
 use std::time::{Duration, Instant};
 
 use ctnetlink::testing::{AnswerFault, Kernel, RequestFault};
 use ctnetlink::{Change, ErrorKind, EventKinds, Patch, Table};
+use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt};
 
 use crate::{fill, hasty, list, new, run, udp};
@@ -42,6 +44,45 @@ fn an_overrun_of_a_keyed_request() {
             ErrorKind::Overrun
         );
         assert!(handle.get(udp(1)).await.unwrap().is_some());
+    });
+}
+
+/// The last is acknowledged, and stands for those before it that the kernel is silent about.
+#[test]
+fn marks_that_leave_together() {
+    run(async {
+        let kernel = Kernel::new();
+        fill(&kernel, 40);
+        let handle = kernel.connect();
+        let marks = async |mark| {
+            let all = (0..60).map(|n| handle.set_mark(udp(n), mark).into_future());
+            join_all(all).await
+        };
+        for (n, marked) in marks(7).await.into_iter().enumerate() {
+            assert_eq!(marked.is_ok(), n < 40, "{n}: {marked:?}");
+            assert!(marked.is_ok() || marked.is_err_and(|error| error.is_not_found()));
+        }
+        for (mark, fault) in [(8, RequestFault::AnswersLost), (9, RequestFault::Overrun)] {
+            kernel.on_request(0, fault);
+            for marked in marks(mark).await {
+                let kind = marked.expect_err("lost").kind();
+                assert_eq!(kind, ErrorKind::Overrun, "{fault:?}");
+            }
+            let flows = kernel.flows();
+            assert!(
+                flows.iter().all(|flow| flow.mark == Some(mark)),
+                "{fault:?}"
+            );
+        }
+        kernel.on_request(0, RequestFault::TooLong);
+        assert_eq!(
+            marks(10)
+                .await
+                .iter()
+                .filter(|marked| marked.is_ok())
+                .count(),
+            40
+        );
     });
 }
 

@@ -32,7 +32,8 @@ impl Reader<'_> {
     fn exchange(&mut self, keys: &[FlowKey]) -> (Answers, Vec<Option<Result<Flow>>>) {
         let mut flows: Vec<_> = keys.iter().map(|_| None).collect();
         for key in keys {
-            self.0.push(get::request(key, IPCTNL_MSG_CT_GET));
+            self.0
+                .push(|bytes| get::write(key, IPCTNL_MSG_CT_GET, bytes));
         }
         let answers = self.0.exchange(|index, frame| {
             flows[index] = Some(Flow::from_message(frame.bytes));

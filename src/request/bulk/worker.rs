@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::hash::Hash;
-use std::iter;
 
 use super::Watch;
 use super::reader::Reader;
@@ -11,7 +10,6 @@ use crate::error::{Error, Result};
 use crate::flow::{Flow, FlowId, Status};
 use crate::request::{Change, Outcome, Report, create, delete, update};
 use crate::transport::bulk::{Answer, Bulk as Lane, Caller, WINDOW};
-use crate::wire::message::Request;
 use crate::wire::uapi::{EEXIST, ENOENT};
 
 /// Makes changes, and keeps the report of them.
@@ -64,18 +62,21 @@ impl<'a> Worker<'a> {
             true => self.look(run),
             false => (run, Vec::new()),
         };
-        let looks = looks.into_iter().map(Some);
-        let looks = looks.chain(iter::repeat_with(|| None));
-        let prepared: Vec<Result<Seen>> = run
-            .iter()
-            .zip(looks)
-            .map(|(change, look)| {
-                let (request, seen) = prepare(change, look)?;
-                self.reader.0.push(request);
-                Ok(seen)
-            })
-            .collect();
+        let mut looks = looks.into_iter();
+        let mut prepared = Vec::with_capacity(run.len());
+        for change in run {
+            prepared.push(prepare(self.reader.0, change, looks.next()));
+        }
         let mut answers = self.reader.0.exchange(|_, _| {});
+        // As a rule there is nothing to tell of any.
+        let is_done = |answer: &Answer| *answer == Answer::Done;
+        if self.watch.item.is_none()
+            && answers.len() == run.len()
+            && answers.as_slice().iter().all(is_done)
+        {
+            self.report.applied += run.len() as u64;
+            return run.len();
+        }
         let answered = prepared.into_iter().map(|prepared| {
             let seen = prepared?;
             Ok((seen, answers.next().unwrap_or(Answer::Lost)))
@@ -166,8 +167,8 @@ impl<'a> Worker<'a> {
     fn alone(&mut self, change: &Change, mut before: Option<Status>) -> Result<()> {
         loop {
             let look = looks_first(change).then(|| self.reader.one(&change.key()));
-            let (request, seen) = prepare(change, look)?;
-            let result = self.reader.0.exchange_one(request).into_result();
+            let seen = prepare(self.reader.0, change, look)?;
+            let result = self.reader.0.exchange_one().into_result();
             match (result, seen.status) {
                 (Err(error), Some(status)) if update::outrun(&error, before, status) => {
                     before = Some(status);
@@ -327,17 +328,17 @@ struct Seen {
     id: Option<FlowId>,
 }
 
-/// The request, and what the look showed for it.
-fn prepare(change: &Change, look: Option<Result<Option<Flow>>>) -> Result<(Request, Seen)> {
+/// Puts the request into the next send. Gives what the look showed for it.
+fn prepare(lane: &mut Lane, change: &Change, look: Option<Result<Option<Flow>>>) -> Result<Seen> {
     let flow = || {
         let found = look.transpose()?.flatten();
         found.ok_or_else(Error::not_found)
     };
     let mut seen = Seen::default();
-    let request = match change {
+    match change {
         Change::Create(new) => {
             new.check()?;
-            create::request(new)
+            lane.push(|bytes| create::write(new, bytes));
         }
         Change::Update(key, patch) => {
             patch.check(key.tuple().protocol())?;
@@ -349,16 +350,16 @@ fn prepare(change: &Change, look: Option<Result<Option<Flow>>>) -> Result<(Reque
                 }
                 None => None,
             };
-            update::request(key, patch, whole)
+            lane.push(|bytes| update::write(key, patch, whole, bytes));
         }
-        Change::Delete(key) if key.has_id() => delete::request(key),
+        Change::Delete(key) if key.has_id() => lane.push(|bytes| delete::write(key, bytes)),
         Change::Delete(key) => {
             let id = flow()?.id.ok_or_else(Error::unanswered)?;
             seen.id = Some(id);
-            delete::request(&key.id(id))
+            lane.push(|bytes| delete::write(&key.id(id), bytes));
         }
-    };
-    Ok((request, seen))
+    }
+    Ok(seen)
 }
 
 #[cfg(test)]

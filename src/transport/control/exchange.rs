@@ -7,7 +7,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use netlink_packet_core::NetlinkPayload;
 use netlink_proto::ConnectionHandle;
@@ -21,7 +21,7 @@ use crate::transport::queue::Reply;
 use crate::transport::socket::Socket;
 use crate::transport::throttle::Throttle;
 use crate::wire::message::{Frame, Request, Verdict};
-use crate::wire::uapi::EMSGSIZE;
+use crate::wire::uapi::{EMSGSIZE, ENOBUFS};
 
 /// A netlink-proto connection, and what it counts.
 pub(super) struct Exchange {
@@ -34,6 +34,11 @@ pub(super) struct Exchange {
     /// Does it wait for answers that will never come?
     is_stale: bool,
     overruns: Overruns,
+    /// The room for answers.
+    answers: Answers,
+    /// Of requests that are sent alone: the number of the last, and what came for it.
+    alone: u32,
+    received: BytesMut,
 }
 
 /// How often the receive queue overflowed, beyond what was told.
@@ -58,19 +63,49 @@ impl Drop for Overruns {
     }
 }
 
+/// The bytes of many requests, as a rule.
+const MANY: usize = 8192;
+
+/// Requests that leave together.
+#[derive(Default)]
+pub(super) struct Requests {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
 /// The answers to the requests of a datagram, as they come.
+#[derive(Default)]
 struct Answers {
     exchange: u32,
     parts: Vec<Part>,
-    /// Requests that have a verdict.
-    verdicts: usize,
 }
 
 /// What the kernel said of a request.
 #[derive(Default)]
 struct Part {
+    expects_data: bool,
     data: Option<Bytes>,
     verdict: Option<Verdict>,
+}
+
+impl Requests {
+    pub(super) fn push(&mut self, request: Request) {
+        if self.count == 1 {
+            self.bytes.reserve(MANY);
+        }
+        request.append_to(&mut self.bytes);
+        self.count += 1;
+    }
+
+    /// As two, each with a half of them.
+    fn halves(self) -> [Self; 2] {
+        let first = self.count / 2;
+        let lens = Frame::all(&self.bytes).map(|frame| frame.bytes.len());
+        let len = lens.take(first).sum();
+        let mut bytes = self.bytes;
+        let second = bytes.split_off(len);
+        [(bytes, first), (second, self.count - first)].map(|(bytes, count)| Self { bytes, count })
+    }
 }
 
 impl Exchange {
@@ -89,47 +124,102 @@ impl Exchange {
             number: 0,
             is_stale: false,
             overruns: Overruns::default(),
+            answers: Answers::default(),
+            alone: 0,
+            received: BytesMut::new(),
         }
     }
 
-    /// Sends requests as one datagram, and takes up all answers. An error is the socket's.
-    pub(super) fn send(&mut self, requests: Vec<Request>) -> Result<Vec<Result<Reply>>> {
-        let count = requests.len();
+    /// Sends requests as one datagram, and gives all answers, in their order. An error is the socket's.
+    pub(super) fn send(
+        &mut self,
+        requests: Requests,
+        give: &mut dyn FnMut(Result<Reply>),
+    ) -> Result<()> {
         // netlink-proto never forgets what stays without an answer: then it starts anew, on the same
         // socket.
         if self.is_stale || self.number == Number::EXCHANGES {
             let overruns = std::mem::take(&mut self.overruns);
             *self = Self {
                 overruns,
+                alone: self.alone,
                 ..Self::new(self.socket.clone())
             };
         }
         let mut cx = Context::from_waker(Waker::noop());
         self.number += 1;
-        let mut answers = Answers::new(self.number, count);
+        self.answers.begin(self.number, &requests.bytes);
         let replies = self
             .handle
-            .request(Packet::out(requests), SocketAddr::new(0, 0))
+            .request(Packet::out(requests.bytes), SocketAddr::new(0, 0))
             .map_err(|_| Error::closed())?;
         let mut replies = pin!(replies);
         self.connection.poll_requests(&mut cx);
         self.connection.poll_send_messages(&mut cx);
         self.receive(&mut cx)?;
-        answers.take_all(replies.as_mut(), &mut cx);
-        if !answers.are_complete() {
-            // What was counted for an answer was something else: to be read to its end.
-            self.socket.expect_more();
-            self.receive(&mut cx)?;
-            answers.take_all(replies.as_mut(), &mut cx);
-        }
-        self.is_stale = !answers.are_complete();
+        self.answers.take_all(replies.as_mut(), &mut cx);
+        self.is_stale = !self.answers.are_complete();
         // What answers nothing is seldom, and does not pile up.
-        let is_time = self.number % 64 == 0;
-        let overran = (self.is_stale || is_time) && self.has_overrun(&mut cx);
+        if self.is_stale || self.number % 64 == 0 {
+            self.drain(&mut cx);
+        }
+        self.give(give)
+    }
+
+    /// [`send`](Self::send) of one request, while no other is under way. Nobody has to find out then whose
+    /// answers come, which is what netlink-proto is for: its map and its channels would take as long as
+    /// the kernel does.
+    pub(super) fn send_alone(
+        &mut self,
+        request: Request,
+        give: &mut dyn FnMut(Result<Reply>),
+    ) -> Result<()> {
+        self.alone = self.alone % Number::EXCHANGES + 1;
+        let exchange = Number::EXCHANGES + self.alone;
+        let request = request.finish(Number::new(exchange, 0, 1).seq());
+        self.answers.begin(exchange, &request);
+        self.socket.send(&request);
+        self.received.clear();
+        while let Poll::Ready(received) = self.socket.receive(&mut self.received) {
+            match received {
+                Err(cause) if cause.raw_os_error() != Some(ENOBUFS) => {
+                    return Err(self.socket.failure());
+                }
+                _ => {}
+            }
+            for frame in Frame::all(&self.received) {
+                self.answers.take(&frame, Bytes::copy_from_slice);
+            }
+            self.received.clear();
+        }
+        self.give(give)
+    }
+
+    /// Gives the answers, in the order of the requests.
+    fn give(&mut self, give: &mut dyn FnMut(Result<Reply>)) -> Result<()> {
+        let count = self.answers.parts.len();
+        let overran = self.socket.take_overrun();
+        if overran {
+            Overruns::warn(self.overruns.0.add(1, Instant::now()));
+        }
         match self.socket.take_unsent() {
-            Some((EMSGSIZE, datagram)) if count > 1 => self.send_by_halves(&datagram),
-            Some((errno, _)) => Ok(answers.end(|| Error::unsent(errno))),
-            None => Ok(answers.judge(overran)),
+            Some((EMSGSIZE, datagram)) if count > 1 => {
+                let [first, second] = Requests {
+                    bytes: datagram,
+                    count,
+                }
+                .halves();
+                self.send(first, give)?;
+                self.send(second, give)
+            }
+            Some((errno, _)) => {
+                self.answers.end(|_| Err(Error::unsent(errno)), give);
+                Ok(())
+            }
+            None => {
+                self.answers.judge(overran, give);
+                Ok(())
+            }
         }
     }
 
@@ -144,42 +234,26 @@ impl Exchange {
         }
     }
 
-    /// Was an answer lost for want of room?
-    fn has_overrun(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut overran = false;
-        while let Poll::Ready(Some((message, _))) = self.unsolicited.as_mut().poll_next(cx) {
-            overran |= matches!(message.payload, NetlinkPayload::Overrun(_));
-        }
-        if overran {
-            let times = self.overruns.0.add(1, Instant::now());
-            Overruns::warn(times);
-        }
-        overran
-    }
-
-    /// Sends the requests of a datagram that the kernel found too large.
-    fn send_by_halves(&mut self, datagram: &[u8]) -> Result<Vec<Result<Reply>>> {
-        let mut first = Request::all(datagram);
-        let second = first.split_off(first.len() / 2);
-        let mut answers = self.send(first)?;
-        answers.extend(self.send(second)?);
-        Ok(answers)
+    /// Takes what netlink-proto found to answer nothing.
+    fn drain(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(_)) = self.unsolicited.as_mut().poll_next(cx) {}
     }
 }
 
 impl Answers {
-    fn new(exchange: u32, count: usize) -> Self {
-        let mut parts = Vec::with_capacity(count);
-        parts.resize_with(count, Part::default);
-        Self {
-            exchange,
-            parts,
-            verdicts: 0,
-        }
+    /// Waits for the answers to these requests.
+    fn begin(&mut self, exchange: u32, requests: &[u8]) {
+        self.exchange = exchange;
+        self.parts.clear();
+        self.parts.extend(Frame::all(requests).map(|request| Part {
+            expects_data: request.expects_data(),
+            ..Part::default()
+        }));
     }
 
+    /// Is the verdict on the last there? It comes after all others.
     fn are_complete(&self) -> bool {
-        self.verdicts == self.parts.len()
+        self.parts.last().is_none_or(|last| last.verdict.is_some())
     }
 
     fn take_all(
@@ -189,62 +263,61 @@ impl Answers {
     ) {
         while let Poll::Ready(Some(message)) = replies.as_mut().poll_next(cx) {
             if let NetlinkPayload::InnerMessage(Packet::In(messages)) = message.payload {
-                Frame::all(&messages).for_each(|frame| self.take(&messages, &frame));
+                for frame in Frame::all(&messages) {
+                    self.take(&frame, |bytes| messages.slice_ref(bytes));
+                }
+            }
+            if self.are_complete() {
+                return;
             }
         }
     }
 
-    fn take(&mut self, messages: &Bytes, frame: &Frame<'_>) {
+    fn take(&mut self, frame: &Frame<'_>, data: impl FnOnce(&[u8]) -> Bytes) {
         let number = Number::of(frame.seq);
         let part = match self.parts.get_mut(number.index) {
             Some(part) if number.exchange == self.exchange => part,
             _ => return,
         };
         match frame.verdict() {
-            Some(verdict) if part.verdict.is_none() => {
-                part.verdict = Some(verdict);
-                self.verdicts += 1;
-            }
-            None if !frame.is_control() => part.data = Some(messages.slice_ref(frame.bytes)),
+            Some(verdict) if part.verdict.is_none() => part.verdict = Some(verdict),
+            None if !frame.is_control() => part.data = Some(data(frame.bytes)),
             _ => {}
         }
     }
 
-    /// What the silence about some means.
-    fn judge(self, overran: bool) -> Vec<Result<Reply>> {
-        if self.are_complete() {
-            return self.end(Error::unanswered);
-        }
-        let verdict = |part: &Part| part.verdict.clone();
-        let first = self.parts.first().and_then(verdict);
-        let last = self.parts.last().and_then(verdict).is_some();
-        let is_complete = last && self.parts.len() > 1;
-        match silence(Acks::All, first.as_ref(), is_complete, overran) {
-            Answer::Refused(verdict) => self.refuse(&verdict),
-            silence => self.end(|| match silence.clone().into_result() {
-                Err(error) => error,
-                Ok(()) => Error::unanswered(),
-            }),
-        }
+    /// Gives the answers, also those that were silence.
+    fn judge(&mut self, overran: bool, give: &mut dyn FnMut(Result<Reply>)) {
+        let is_complete = self.are_complete();
+        let first = self.parts.first().and_then(|first| first.verdict.clone());
+        let silence = |part: &Part| {
+            // A request that is answered with data is acknowledged as well.
+            let acks = match part.expects_data {
+                true => Acks::All,
+                false => Acks::Last,
+            };
+            match silence(acks, first.as_ref(), is_complete, overran) {
+                Answer::Refused(verdict) => Ok(verdict),
+                silence => silence.into_result().map(|()| Verdict::of(0)),
+            }
+        };
+        self.end(silence, give);
     }
 
-    /// Gives every request that has no answer this verdict.
-    fn refuse(mut self, verdict: &Verdict) -> Vec<Result<Reply>> {
-        for part in &mut self.parts {
-            part.verdict.get_or_insert_with(|| verdict.clone());
-        }
-        self.end(Error::unanswered)
-    }
-
-    /// Gives every request that has no answer this error.
-    fn end(self, error: impl Fn() -> Error) -> Vec<Result<Reply>> {
+    /// Gives the answers; `silence` says what the lack of a verdict means.
+    fn end(
+        &mut self,
+        silence: impl Fn(&Part) -> Result<Verdict>,
+        give: &mut dyn FnMut(Result<Reply>),
+    ) {
         let count = self.parts.len();
-        let parts = self.parts.into_iter().enumerate();
-        let answers = parts.map(|(index, Part { data, verdict })| {
-            let verdict = verdict.ok_or_else(&error)?;
-            let seq = Number::new(self.exchange, index, count).seq();
-            Ok(Reply { seq, data, verdict })
-        });
-        answers.collect()
+        for (index, mut part) in self.parts.drain(..).enumerate() {
+            let verdict = part.verdict.take().map_or_else(|| silence(&part), Ok);
+            give(verdict.map(|verdict| Reply {
+                seq: Number::new(self.exchange, index, count).seq(),
+                data: part.data,
+                verdict,
+            }));
+        }
     }
 }

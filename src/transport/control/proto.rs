@@ -25,8 +25,8 @@ pub(super) type Connection = netlink_proto::Connection<Packet, ControlSocket, Co
 /// What netlink-proto carries.
 #[derive(Debug)]
 pub(super) enum Packet {
-    /// The requests of a datagram.
-    Out(Vec<Request>),
+    /// The requests of a datagram, yet without numbers.
+    Out(Vec<u8>),
     /// Messages that answer them.
     In(Bytes),
 }
@@ -45,8 +45,8 @@ const LAST: u32 = INDEX;
 const EXCHANGE: u32 = 2 * INDEX;
 
 impl Number {
-    /// The last exchange that has numbers.
-    pub(super) const EXCHANGES: u32 = u32::MAX / EXCHANGE;
+    /// The last exchange that has numbers of netlink-proto's: as many are left for others.
+    pub(super) const EXCHANGES: u32 = u32::MAX / EXCHANGE / 2;
 
     pub(super) fn new(exchange: u32, index: usize, count: usize) -> Self {
         Self {
@@ -73,7 +73,7 @@ impl Number {
 
 impl Packet {
     /// The message that carries these requests.
-    pub(super) fn out(requests: Vec<Request>) -> Message {
+    pub(super) fn out(requests: Vec<u8>) -> Message {
         let mut header = NetlinkHeader::default();
         // It expects an answer. Without the ACK flag netlink-proto takes the first message that is not
         // MULTI for the last: the codec sees to it that this has the verdict on the last request.
@@ -90,19 +90,14 @@ impl NetlinkSerializable for Packet {
 
     fn buffer_len(&self) -> usize {
         match self {
-            Self::Out(requests) => requests.iter().map(Request::len).sum(),
+            Self::Out(requests) => requests.len(),
             Self::In(_) => 0,
         }
     }
 
-    /// The requests, numbered within the datagram.
-    fn serialize(&self, mut datagram: &mut [u8]) {
+    fn serialize(&self, datagram: &mut [u8]) {
         if let Self::Out(requests) = self {
-            for (index, request) in requests.iter().enumerate() {
-                let (place, rest) = datagram.split_at_mut(request.len());
-                request.write(Number::new(0, index, requests.len()).seq(), place);
-                datagram = rest;
-            }
+            datagram.copy_from_slice(requests);
         }
     }
 }
@@ -157,8 +152,15 @@ impl NetlinkMessageCodec for Codec {
         if let NetlinkPayload::InnerMessage(requests) = &message.payload {
             datagram.resize(requests.buffer_len(), 0);
             requests.serialize(datagram);
-            let exchange = Number::new(message.header.sequence_number, 0, 0).seq();
-            Request::renumber(datagram, |seq| exchange + seq);
+            let exchange = message.header.sequence_number;
+            Request::number(datagram, |index, is_last| {
+                let number = Number {
+                    exchange,
+                    index,
+                    is_last,
+                };
+                number.seq()
+            });
         }
         Ok(())
     }
@@ -174,7 +176,11 @@ mod tests {
     }
 
     fn sent(exchange: u32, requests: Vec<Request>) -> BytesMut {
-        let mut message = Packet::out(requests);
+        let mut bytes = Vec::new();
+        for request in requests {
+            request.append_to(&mut bytes);
+        }
+        let mut message = Packet::out(bytes);
         message.header.sequence_number = exchange;
         message.finalize();
         let mut datagram = BytesMut::new();
@@ -185,17 +191,19 @@ mod tests {
     /// netlink-proto writes the number of the exchange, and the codec the rest.
     #[test]
     fn requests_leave_as_they_were_made() {
-        let seq = |index| Number::new(3, index, 2).seq();
-        let numbered = |index| request().finish(seq(index));
+        let get = || Request::new(IPCTNL_MSG_CT_GET, 0, AF_INET);
+        let seq = |index| Number::new(3, index, 3).seq();
+        let mut silent = request().finish(seq(0));
+        silent[6..8].copy_from_slice(&(NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL).to_ne_bytes());
         assert_eq!(
-            sent(3, vec![request(), request()]),
-            [numbered(0), numbered(1)].concat()
+            sent(3, vec![request(), get(), request()]),
+            [silent, get().finish(seq(1)), request().finish(seq(2))].concat()
         );
     }
 
     #[test]
     fn a_number_tells_exchange_and_index() {
-        for exchange in [1, 2, 77, Number::EXCHANGES] {
+        for exchange in [1, 2, 77, 2 * Number::EXCHANGES] {
             for count in [1, 2, MOST] {
                 for index in 0..count {
                     let number = Number::new(exchange, index, count);

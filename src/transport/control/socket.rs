@@ -1,8 +1,8 @@
 //! The control connection's socket, as netlink-proto has it.
 
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::{io, mem};
 
 use bytes::{BufMut, BytesMut};
 use netlink_sys::{AsyncSocket, Socket as RawSocket, SocketAddr};
@@ -29,10 +29,13 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    /// Datagrams that must be in the receive queue.
-    expected: usize,
-    /// Has each of them a verdict alone?
-    verdicts: bool,
+    /// The number of the last request, while its verdict must be in the receive queue.
+    last: Option<u32>,
+    /// Are there many datagrams in it, each with a verdict alone?
+    many: bool,
+    has_data: bool,
+    /// Was there no room for an answer?
+    overran: bool,
     /// The datagram whose send failed, and the errno: no answer will come to what is in it.
     unsent: Option<(i32, Vec<u8>)>,
     /// The errno of the receive that failed for good.
@@ -58,9 +61,9 @@ impl ControlSocket {
         self.state().unsent.take()
     }
 
-    /// There may be more in the queue than was counted.
-    pub(super) fn expect_more(&self) {
-        self.state().expect_all();
+    /// Was an answer lost for want of room, since this was asked last?
+    pub(super) fn take_overrun(&self) -> bool {
+        mem::take(&mut self.state().overran)
     }
 
     /// Why netlink-proto gave up.
@@ -69,23 +72,38 @@ impl ControlSocket {
         Error::io("the control connection failed", cause)
     }
 
-    /// Receives what must be there: verdicts many at a time.
-    fn receive<B: BufMut>(&self, buffer: &mut B) -> Poll<io::Result<()>> {
+    /// Sends a datagram, or keeps it with the reason.
+    pub(super) fn send(&self, datagram: &[u8]) {
+        let mut state = self.state();
+        (state.unsent, state.last) = (None, None);
+        match self.0.socket.send(datagram) {
+            Ok(()) => state.expect_answers_to(datagram),
+            // To netlink-proto the failure of one send would be the end of the connection. EAGAIN
+            // is one as well: what goes to the kernel never waits in a queue.
+            Err(cause) => {
+                let errno = cause.raw_os_error().unwrap_or(EINVAL);
+                state.unsent = Some((errno, datagram.to_vec()));
+            }
+        }
+    }
+
+    /// Receives what must be there, to the verdict on the last request: verdicts many at a time.
+    pub(super) fn receive<B: BufMut>(&self, buffer: &mut B) -> Poll<io::Result<()>> {
         let state = &mut *self.state();
-        while state.expected > 0 {
-            let received = match state.verdicts && state.expected > 1 {
-                true => state.receive_many(&self.0.socket, buffer),
-                false => state.receive_one(&self.0.socket, buffer),
+        while let Some(last) = state.last {
+            let received = match state.many {
+                true => state.receive_many(&self.0.socket, last, buffer),
+                false => state.receive_one(&self.0.socket, last, buffer),
             };
             match received {
                 Ok(()) => return Poll::Ready(Ok(())),
-                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => state.expected = 0,
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => state.last = None,
                 // It is lost, and whoever it was for is told that nothing came.
                 Err(cause) if cause.raw_os_error() == Some(EMSGSIZE) => {}
                 Err(cause) => {
                     match cause.raw_os_error() {
-                        // Much may be left in the queue, and all of it counts: to be read to its end.
-                        Some(ENOBUFS) => state.expect_all(),
+                        // Said once; what came before is still in the queue.
+                        Some(ENOBUFS) => state.overran = true,
                         errno => state.failure = errno.unwrap_or(EINVAL),
                     }
                     return Poll::Ready(Err(cause));
@@ -98,40 +116,62 @@ impl ControlSocket {
 
 impl State {
     fn expect_answers_to(&mut self, datagram: &[u8]) {
-        let (mut requests, mut data) = (0, 0);
+        let mut acks = 0;
+        self.has_data = false;
         for frame in Frame::all(datagram) {
-            requests += 1;
-            data += usize::from(frame.expects_data());
+            acks += usize::from(frame.flags & NLM_F_ACK != 0);
+            self.has_data |= frame.expects_data();
+            self.last = Some(frame.seq);
         }
-        self.expected = requests + data;
-        self.verdicts = data == 0;
+        self.many = acks > 1 && !self.has_data;
     }
 
-    fn expect_all(&mut self) {
-        self.expected = usize::MAX;
-        self.verdicts = false;
+    /// Is the verdict on the last request in this datagram?
+    fn note(&mut self, datagram: &[u8], last: u32) {
+        if Frame::all(datagram).any(|frame| frame.is_verdict_of(last)) {
+            self.last = None;
+        }
     }
 
-    fn receive_one<B: BufMut>(&mut self, socket: &Socket, buffer: &mut B) -> io::Result<()> {
-        self.datagram.clear();
-        socket.receive_now(&mut self.datagram)?;
-        buffer.put_slice(&self.datagram);
-        self.expected -= 1;
-        Ok(())
+    fn receive_one<B: BufMut>(
+        &mut self,
+        socket: &Socket,
+        last: u32,
+        buffer: &mut B,
+    ) -> io::Result<()> {
+        let mut datagram = mem::take(&mut self.datagram);
+        datagram.clear();
+        let received = socket.receive_now(&mut datagram);
+        if received.is_ok() {
+            buffer.put_slice(&datagram);
+            self.note(&datagram, last);
+            // Of those that were to be silent some have failed.
+            self.many = !self.has_data;
+        }
+        self.datagram = datagram;
+        received
     }
 
-    fn receive_many<B: BufMut>(&mut self, socket: &Socket, buffer: &mut B) -> io::Result<()> {
-        let batch = self.batch.get_or_insert_with(|| Batch::new(false));
+    fn receive_many<B: BufMut>(
+        &mut self,
+        socket: &Socket,
+        last: u32,
+        buffer: &mut B,
+    ) -> io::Result<()> {
+        let mut batch = self.batch.take().unwrap_or_else(|| Batch::new(false));
         batch.clear();
-        socket.receive_many(batch, self.expected.min(MANY))?;
+        let received = socket.receive_many(&mut batch, MANY);
         for index in 0..batch.len() {
             // netlink aligns messages, and a datagram of one need not end so.
             let (datagram, _) = batch.get(index);
             buffer.put_slice(datagram);
             buffer.put_bytes(0, align4(datagram.len()) - datagram.len());
+            if index + 1 == batch.len() {
+                self.note(datagram, last);
+            }
         }
-        self.expected -= batch.len();
-        Ok(())
+        self.batch = Some(batch);
+        received
     }
 }
 
@@ -159,17 +199,7 @@ impl AsyncSocket for ControlSocket {
         datagram: &[u8],
         _: &SocketAddr,
     ) -> Poll<io::Result<usize>> {
-        let mut state = self.state();
-        state.unsent = None;
-        match self.0.socket.send(datagram) {
-            Ok(()) => state.expect_answers_to(datagram),
-            // To netlink-proto the failure of one send would be the end of the connection. EAGAIN
-            // is one as well: what goes to the kernel never waits in a queue.
-            Err(cause) => {
-                let errno = cause.raw_os_error().unwrap_or(EINVAL);
-                state.unsent = Some((errno, datagram.to_vec()));
-            }
-        }
+        self.send(datagram);
         Poll::Ready(Ok(datagram.len()))
     }
 

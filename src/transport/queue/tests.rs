@@ -1,3 +1,6 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Wake;
+
 use super::*;
 use crate::wire::uapi::{AF_INET, IPCTNL_MSG_CT_GET};
 
@@ -98,4 +101,41 @@ fn what_is_dropped_may_come_back() {
     let outer = Place::new(&queue, work, None, Waker::noop()).unwrap();
     drop(outer);
     assert!(queue.lock().waiting.is_empty());
+}
+
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_alarm_wakes_all_that_wait() {
+    let queue = Arc::new(Queue::default());
+    let timeout = Duration::from_secs(30);
+    // The second time with an alarm of their own.
+    for _ in 0..2 {
+        let all: Vec<_> = (0..10).map(|_| Arc::new(Wakes::default())).collect();
+        let place = |wakes: &Arc<Wakes>| {
+            let caller = Waker::from(Arc::clone(wakes));
+            let place = Place::new(&queue, work(), None, &caller).unwrap();
+            assert!(queue.is_watched(timeout));
+            place
+        };
+        let mut places: Vec<_> = all.iter().map(place).collect();
+        drop(places.pop());
+        let woken = || all.iter().map(|wakes| wakes.0.load(Ordering::SeqCst));
+        tokio::time::sleep(timeout - Duration::from_secs(1)).await;
+        assert_eq!(woken().sum::<usize>(), 0);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(woken().take(9).all(|woken| woken == 1));
+        assert_eq!(woken().next_back(), Some(0), "it does not wait any more");
+    }
+    // Without a clock everybody has to see to it.
+    let elsewhere = Arc::clone(&queue);
+    let is_watched = std::thread::spawn(move || elsewhere.is_watched(timeout));
+    assert!(!is_watched.join().unwrap());
 }

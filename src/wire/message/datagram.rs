@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{NLMSGHDR, Request, expects_data};
+use super::{NLMSGHDR, expects_data};
 use crate::wire::uapi::NLM_F_ACK;
 
 /// Requests that leave together: the kernel takes them one after the other, and an error of one
@@ -20,11 +20,11 @@ impl Datagram {
         self.starts.clear();
     }
 
-    /// Appends a request. Its length is a multiple of 4, as that of all attributes is: the next
-    /// may follow at once.
-    pub(crate) fn push(&mut self, request: Request) {
+    /// Appends a request, which `write` does as [`Request::write`](super::Request::write). Its length is
+    /// a multiple of 4, as that of all attributes is: the next may follow at once.
+    pub(crate) fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         self.starts.push(self.bytes.len());
-        self.bytes.extend_from_slice(&request.finish(0));
+        write(&mut self.bytes);
     }
 
     /// The number of requests.
@@ -69,7 +69,9 @@ impl Datagram {
 #[cfg(all(test, target_endian = "little"))]
 mod tests {
     use super::*;
+    use crate::wire::attr::Writer;
     use crate::wire::golden::assert_bytes;
+    use crate::wire::message::Request;
     use crate::wire::uapi::{AF_INET, CTA_MARK, IPCTNL_MSG_CT_NEW};
 
     #[test]
@@ -78,8 +80,10 @@ mod tests {
         for _ in 0..2 {
             datagram.clear();
             for mark in 0..3_u32 {
-                let request = Request::new(IPCTNL_MSG_CT_NEW, 0, AF_INET);
-                datagram.push(request.with(|w| w.put(CTA_MARK, &mark)));
+                datagram.push(|bytes| {
+                    let fill = |w: &mut Writer<'_>| w.put(CTA_MARK, &mark);
+                    Request::write(bytes, IPCTNL_MSG_CT_NEW, 0, AF_INET, fill);
+                });
             }
         }
         assert_eq!(datagram.len(), 3);

@@ -2,13 +2,16 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
 use std::thread;
 
 use ctnetlink::{NetworkNamespace, Options, Table};
 use libtest_mimic::Trial;
+use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
+use nix::sys::socket::{getsockopt, sockopt};
 
-use super::{alone, connect, fill, list, rest, udp, until};
+use super::{alone, connect, fill, list, new, rest, udp, until};
 use crate::common::{namespace, threads_in};
 use crate::support::namespace::block_on;
 
@@ -16,6 +19,7 @@ pub(super) fn tests() -> Vec<Trial> {
     alone!("lanes::elsewhere":
         a_namespace_by_its_file,
         a_namespace_by_its_path,
+        a_namespace_by_a_process,
         a_handle_on_a_thread_elsewhere,
     )
 }
@@ -37,6 +41,34 @@ async fn a_namespace_by_its_path() {
     let other = namespace();
     let path = format!("/proc/self/fd/{}", other.as_raw_fd());
     all_verbs(other, path.into()).await;
+}
+
+/// A descriptor of this process, whose first thread is in another namespace than this one.
+async fn a_namespace_by_a_process() {
+    let (ours, _theirs) = UnixStream::pair().expect("two sockets");
+    let process = match getsockopt(&ours, sockopt::PeerPidfd) {
+        Ok(process) => process,
+        // So they come without a call that needs `unsafe`, from Linux 6.5 on.
+        Err(errno) => return assert_eq!(errno, Errno::ENOPROTOOPT),
+    };
+    let first = Options::new().network_namespace("/proc/self/ns/net");
+    let first = first.connect().await.expect("a connection");
+    let named = Options::new().network_namespace(process);
+    let named = named.connect().await.expect("a connection");
+    named.create(new(64_123)).await.expect("a flow");
+    let found = first.get(udp(64_123)).await.expect("an answer");
+    let here = connect().get(udp(64_123)).await.expect("an answer");
+    named.delete(udp(64_123)).await.expect("a delete");
+    assert!(found.is_some() && here.is_none());
+
+    // A descriptor of something else is told as that.
+    let other = File::open("/proc/self/ns/uts").expect("a file");
+    let refused = Options::new().network_namespace(other).new_connection();
+    let said = refused.expect_err("no namespace").to_string();
+    assert!(
+        said.contains("the file descriptor is not a network namespace"),
+        "{said}"
+    );
 }
 
 async fn all_verbs(other: File, name: NetworkNamespace) {
