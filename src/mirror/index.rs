@@ -4,13 +4,14 @@
 //! tuple does not follow from that, the shard of the reply tuple knows its place. One writer, any
 //! number of readers; nobody ever holds two locks.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hashbrown::HashTable;
 
 use super::counts::Tally;
 use super::entry::{Entry, Key};
+use super::hash::Keyed;
 use super::slab::Slab;
 
 const SHARD_BITS: u32 = 4;
@@ -21,7 +22,7 @@ const SLOT: u32 = (1 << SLOT_BITS) - 1;
 /// All flows of a mirror.
 #[derive(Debug)]
 pub(super) struct Index {
-    hasher: RandomState,
+    hasher: Keyed,
     shards: [RwLock<Shard>; SHARDS],
     pub(super) tally: Tally,
 }
@@ -44,7 +45,7 @@ struct Place {
 impl Index {
     pub(super) fn new() -> Self {
         Self {
-            hasher: RandomState::new(),
+            hasher: Keyed::default(),
             shards: Default::default(),
             tally: Tally::default(),
         }
@@ -199,7 +200,7 @@ impl Shard {
         self.by_orig.find(table_hash(hash), is_it).copied()
     }
 
-    fn insert(&mut self, hash: u64, entry: Entry, hasher: &RandomState) -> u32 {
+    fn insert(&mut self, hash: u64, entry: Entry, hasher: &Keyed) -> u32 {
         let slot = self.slab.insert(entry);
         let slab = &self.slab;
         let rehash = |slot: &u32| match slab.get(*slot) {

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use super::delta::{Delta, RemovalCause};
 use super::entry::{Entry, Interner, Key};
+use super::hash::Keyed;
 use super::index::Index;
 use super::merge;
 use super::schedule::Schedule;
@@ -82,7 +83,7 @@ pub(super) struct State {
     round: u32,
     /// Flows that an event was about, and that are not here: by it they ended, or do not match, or had
     /// no room. With the round of it.
-    tombs: HashMap<Key, u32>,
+    tombs: HashMap<Key, u32, Keyed>,
     status: Status,
     /// Where a flow had no room.
     is_full: bool,
@@ -108,7 +109,7 @@ impl State {
             sync: Sync::default(),
             asks: Asks::default(),
             round: 0,
-            tombs: HashMap::new(),
+            tombs: HashMap::default(),
             status: Status::Syncing,
             is_full: false,
             stats: MirrorStats::default(),
@@ -326,7 +327,7 @@ impl State {
 
     fn exhume(&mut self) {
         if !self.sync.is_listing() && !self.asks.are_under_way() {
-            self.tombs = HashMap::new();
+            self.tombs = HashMap::default();
         }
     }
 
