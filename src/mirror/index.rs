@@ -142,7 +142,9 @@ impl Index {
                 slab.get(*slot).is_some_and(|entry| entry.key() == *key)
             });
             let (slot, _) = found.ok()?.remove();
-            (slot, slab.remove(slot)?)
+            let entry = slab.remove(slot)?;
+            shard.shrink(&self.hasher);
+            (slot, entry)
         };
         self.tally.sub(entry.bare());
         if let Some(reply) = entry.reply_key() {
@@ -171,6 +173,10 @@ impl Index {
             .find_entry(table_hash(hash), |place| place.at == at);
         if let Ok(found) = found {
             found.remove();
+        }
+        if is_wide(&shard.by_reply) {
+            let room = 2 * shard.by_reply.len();
+            shard.by_reply.shrink_to(room, |place| spread(place.hash));
         }
     }
 
@@ -203,13 +209,31 @@ impl Shard {
     fn insert(&mut self, hash: u64, entry: Entry, hasher: &Keyed) -> u32 {
         let slot = self.slab.insert(entry);
         let slab = &self.slab;
-        let rehash = |slot: &u32| match slab.get(*slot) {
-            Some(entry) => table_hash(hasher.hash_one(entry.key())),
-            None => 0,
-        };
-        self.by_orig.insert_unique(table_hash(hash), slot, rehash);
+        self.by_orig
+            .insert_unique(table_hash(hash), slot, rehash(slab, hasher));
         slot
     }
+
+    /// Gives memory back where the most is for flows that have gone.
+    fn shrink(&mut self, hasher: &Keyed) {
+        let Self { slab, by_orig, .. } = self;
+        if is_wide(by_orig) {
+            by_orig.shrink_to(2 * by_orig.len(), rehash(slab, hasher));
+        }
+    }
+}
+
+fn rehash<'a>(slab: &'a Slab, hasher: &'a Keyed) -> impl Fn(&u32) -> u64 + 'a {
+    |slot| match slab.get(*slot) {
+        Some(entry) => table_hash(hasher.hash_one(entry.key())),
+        None => 0,
+    }
+}
+
+/// Is most of it empty? What shrinks then has gone down to an eighth since it grew or shrank last.
+fn is_wide<T>(table: &HashTable<T>) -> bool {
+    const FEW: usize = 256;
+    table.capacity() > FEW.max(8 * table.len())
 }
 
 fn shard_of(hash: u64) -> usize {
