@@ -29,7 +29,7 @@ use super::stats::MirrorStats;
 use super::status::Status;
 use crate::event::Event;
 use crate::filter::Filter;
-use crate::flow::{Flow, FlowId};
+use crate::flow::{Flow, FlowId, Protocol, SynProxy};
 use asks::Asks;
 pub(super) use asks::Round;
 use sync::Sync;
@@ -42,6 +42,8 @@ const TOMBS: usize = 1 << 20;
 pub(super) struct Learnt {
     marks: Option<bool>,
     timestamps: bool,
+    /// Does a rule send connections through SYNPROXY?
+    synproxies: bool,
 }
 
 impl Learnt {
@@ -61,6 +63,16 @@ impl Learnt {
     fn learn(&mut self, flow: &Flow) {
         self.marks = Some(flow.mark.is_some() || self.marks == Some(true));
         self.timestamps |= flow.timestamp().is_some();
+        // Flows that a program has made have one too, of zeros.
+        let synproxy = flow.synproxy.unwrap_or_default();
+        self.synproxies |= synproxy != SynProxy::default();
+    }
+
+    /// A flow that begins, by an event: would the kernel tell more of it?
+    fn lacks(&self, flow: &Flow) -> bool {
+        flow.mark.is_none() && self.marks.is_none()
+            || self.timestamps && flow.timestamp().is_none()
+            || self.synproxies && flow.synproxy.is_none() && flow.orig.protocol() == Protocol::TCP
     }
 }
 
@@ -177,8 +189,7 @@ impl State {
             Some(known) => self.changed_of(known, flow, now),
             None => {
                 flow.mark = flow.mark.or(self.learnt.no_mark());
-                let is_lacking = flow.mark.is_none() && self.learnt.marks.is_none()
-                    || self.learnt.timestamps && flow.timestamp().is_none();
+                let is_lacking = self.learnt.lacks(&flow);
                 self.becomes(None, flow, self.round, is_lacking, now);
             }
         }

@@ -18,7 +18,7 @@ use ctnetlink::{
     Delta, Error, Flow, Mirror, MirrorReader, MirrorStats, RemovalCause, SyncCause, Tuple, Zone,
 };
 use futures::StreamExt;
-use tokio::task::yield_now;
+use tokio::task::{JoinHandle, yield_now};
 use tokio::time::sleep;
 
 use crate::{fill, new, run, udp};
@@ -33,6 +33,13 @@ struct Watch {
     kernel: Kernel,
     reader: MirrorReader,
     told: Arc<Mutex<Told>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// What a mirror told.
@@ -50,7 +57,7 @@ impl Watch {
         let reader = mirror.reader();
         let told = Arc::new(Mutex::new(Told::default()));
         let shared = told.clone();
-        tokio::spawn(poll_fn(move |cx| {
+        let task = tokio::spawn(poll_fn(move |cx| {
             loop {
                 let polled = mirror.poll_next_unpin(cx);
                 let mut told = shared.lock().expect("a lock");
@@ -66,6 +73,7 @@ impl Watch {
             kernel: kernel.clone(),
             reader,
             told,
+            task,
         }
     }
 
