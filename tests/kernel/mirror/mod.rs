@@ -27,7 +27,6 @@ pub(crate) fn tests() -> Vec<Trial> {
         a_filter_on_what_changes,
         a_limit,
         labels_are_those_of_the_table,
-        lines_are_those_of_the_tool,
         a_namespace_without_a_name,
     ]
 }
@@ -218,42 +217,6 @@ async fn labels_are_those_of_the_table() {
     assert_eq!(reader.get(udp(1)).expect("the flow").labels, None);
     let with = Filter::builder().has_labels(label(100)).build();
     assert_eq!(reader.find(&with.expect("a filter")).count(), 1);
-}
-
-/// The lines that conntrack(8) prints are those of the mirror, but for the time that is left.
-async fn lines_are_those_of_the_tool() {
-    sysctl("nf_conntrack_events", "1").expect("a setting");
-    let handle = connect();
-    fill(&handle, 50).await;
-    let (reader, _told) = mirror(handle.mirror()).await;
-    for n in 0..30 {
-        handle.set_mark(udp(n), u32::from(n)).await.expect("a mark");
-    }
-    for n in 45..55 {
-        match n < 50 {
-            true => handle.delete(udp(n)).await.expect("its end"),
-            false => handle.create(new(n)).await.expect("a flow"),
-        }
-    }
-    in_sync(&reader).await;
-    let untimed = |line: &str| {
-        let words: Vec<_> = line.split_whitespace().enumerate().collect();
-        let words = words
-            .iter()
-            .filter(|(at, _)| *at != 2)
-            .map(|(_, word)| *word);
-        words.collect::<Vec<_>>().join(" ")
-    };
-    let held = reader.snapshot();
-    let mut held: Vec<_> = held.iter().map(|flow| untimed(&flow.to_string())).collect();
-    let output = std::process::Command::new("conntrack").arg("-L").output();
-    let output = output.expect("conntrack, which this test needs").stdout;
-    let listed = String::from_utf8(output).expect("text");
-    let mut listed: Vec<_> = listed.lines().map(untimed).collect();
-    held.sort();
-    listed.sort();
-    assert_eq!(held.len(), 50);
-    assert_eq!(held, listed);
 }
 
 /// A socket holds its namespace: without a name, and with nobody in it, the mirror goes on.
