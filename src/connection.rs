@@ -87,7 +87,7 @@ impl Options {
 
     /// The table of this network namespace: a path, or an open file of it.
     ///
-    /// The connection's sockets are opened there; no thread of the program's changes its
+    /// The connection's sockets are opened there. The program's own threads stay in their
     /// namespace. Entering another namespace needs `CAP_SYS_ADMIN`.
     pub fn network_namespace(mut self, namespace: impl Into<NetworkNamespace>) -> Self {
         self.namespace = Some(namespace.into());
@@ -101,8 +101,8 @@ impl Options {
         self
     }
 
-    /// How long a request may take, from its first poll on: also in line behind others, and, for
-    /// a walk of the table, until its first answer.
+    /// How long a request may take, from its first poll on. Time spent waiting behind other
+    /// requests counts. For a walk of the table it is the time until the first answer.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -110,8 +110,7 @@ impl Options {
 
     /// Asks for this many bytes of receive queue for the connection's socket, and for those of bulk
     /// requests; the kernel doubles the number, up to `net.core.rmem_max`. The default, 212 992 on
-    /// most machines, is enough for all that is ever under way. Bulk requests keep within a smaller
-    /// one, by fewer requests in a send.
+    /// most machines, is always enough. With a smaller queue fewer requests are sent at a time.
     pub fn receive_buffer(mut self, bytes: usize) -> Self {
         self.receive_buffer = Some(bytes);
         self
@@ -119,8 +118,8 @@ impl Options {
 
     /// Opens the connection. Spawn the [`Connection`] before you await a request.
     ///
-    /// Nothing is asked of connection tracking yet, so that it takes microseconds, whatever the kernel
-    /// does at the time. Whether the kernel has ctnetlink is shown by the first request.
+    /// It sends no request to connection tracking, so it takes microseconds, however busy the
+    /// kernel is. The first request shows whether the kernel has ctnetlink.
     ///
     /// # Errors
     ///
@@ -214,7 +213,7 @@ pub fn new_connection() -> Result<(Connection, ConntrackHandle)> {
     Options::new().new_connection()
 }
 
-/// Opens a connection, spawns it on the current tokio runtime, and sees that the kernel answers.
+/// Opens a connection, spawns it on the current tokio runtime, and checks that the kernel answers.
 ///
 /// # Errors
 ///

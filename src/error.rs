@@ -13,10 +13,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Why a request failed.
 ///
 /// One pointer wide. Ask [`kind`](Self::kind) for what to do, [`errno`](Self::errno) for what the
-/// kernel said; the text names what was asked, what was answered and, where one is known, the
-/// cure. The text is whole: what a system call said is in it, and not in a
-/// [`source`](std::error::Error::source) besides. `Debug`, which a program shows whose `main` returns
-/// the error, is the text and the kind.
+/// kernel said; the text names what was asked, what was answered and, where one is known, the cure.
+/// The text is complete: it includes what a system call said, and
+/// [`source`](std::error::Error::source) is `None`. `Debug`, which a program prints when its `main`
+/// returns the error, is the text and the kind.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -90,7 +90,7 @@ impl Error {
         self.0.bytes.as_deref()
     }
 
-    /// What a message that could not be decoded lacks, or has wrong.
+    /// What is missing or wrong in a message that could not be decoded.
     pub fn decode_error(&self) -> Option<&DecodeError> {
         self.0.cause.as_ref()?.downcast_ref()
     }
@@ -174,20 +174,25 @@ impl Error {
     pub(crate) fn overrun() -> Self {
         let mut error = Self::new(
             ErrorKind::Overrun,
-            "the socket's receive queue overflowed and the answer was lost; \
+            "the answer was lost, as it is where the socket's receive queue is full; \
              the request may have taken effect",
         );
         error.0.errno = Some(uapi::ENOBUFS);
         error
     }
 
-    /// A send that failed: nothing has reached the kernel.
-    pub(crate) fn unsent(errno: i32) -> Self {
-        let mut error = Self::io("sending a request", io::Error::from_raw_os_error(errno));
+    /// A send that failed: nothing has reached the kernel, so no answer can be lost.
+    pub(crate) fn sending(cause: io::Error) -> Self {
+        let mut error = Self::io("sending a request", cause);
         if error.kind() == ErrorKind::Overrun {
             error.0.kind = ErrorKind::Io;
         }
         error
+    }
+
+    /// A [send that failed](Self::sending), by its errno.
+    pub(crate) fn unsent(errno: i32) -> Self {
+        Self::sending(io::Error::from_raw_os_error(errno))
     }
 
     pub(crate) fn unanswered() -> Self {
@@ -348,8 +353,8 @@ impl fmt::Debug for Error {
 
 impl error::Error for Error {}
 
-/// For functions that give [`io::Result`]: the kind of I/O error that says the same, or that of the
-/// errno; the error is inside ([`io::Error::get_ref`]).
+/// For functions that return [`io::Result`]. The kind is the closest I/O error kind, and the error
+/// itself is inside ([`io::Error::get_ref`]).
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let errno = || {

@@ -1,4 +1,4 @@
-//! What the kernel tells of the table unasked: flows that come, change and go, and what was lost.
+//! Events of the table: flows that begin, change and end, and gaps where events were lost.
 
 use std::time::SystemTime;
 
@@ -12,13 +12,11 @@ use crate::wire::message::Frame;
 use crate::wire::uapi::*;
 
 bitflags! {
-    /// Kinds of events, `conntrack -E -e`: each is a multicast group of the kernel's, and what
-    /// nobody listens to is not made.
+    /// Kinds of events, `conntrack -E -e`: each is a multicast group of the kernel, which makes no
+    /// event that no program listens to.
     ///
     /// The default is [`FLOWS`](Self::FLOWS).
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-    #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-    #[cfg_attr(feature = "serde", serde(transparent))]
     pub struct EventKinds: u32 {
         /// New flows, `-e NEW`. `NFNLGRP_CONNTRACK_NEW`.
         const NEW = 1 << 0;
@@ -36,6 +34,9 @@ bitflags! {
         const EXPECTATIONS = Self::EXPECT_NEW.bits() | Self::EXPECT_DESTROY.bits();
     }
 }
+
+#[cfg(feature = "serde")]
+flags!(EventKinds: u32);
 
 /// One event, or a gap between two.
 ///
@@ -63,10 +64,11 @@ bitflags! {
 ///
 /// # How often
 ///
-/// Packets of a flow that change nothing but counters and timeout make no event; all that one
-/// packet changes makes one. An update by a request always makes one. Where another program listens
-/// [reliably](crate::Events::reliable), events can come twice, and a change as a `New` of a flow
-/// that is known: who keeps a state should take each as what it says of its flow.
+/// A packet that changes only counters and timeout makes no event, and all changes by one packet
+/// make one event. An update by a request always makes one. Where another program listens
+/// [reliably](crate::Events::reliable), an event can come twice, and a change can come as a `New`
+/// of a flow that is known. A program that keeps state should take each event for what it says
+/// about its flow.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -95,7 +97,7 @@ pub enum Event {
     /// A flow left the table: deleted, timed out, or removed by the kernel.
     /// `IPCTNL_MSG_CT_DELETE`.
     ///
-    /// The kernel looks for flows that timed out now and then: this can come a minute late.
+    /// The kernel collects flows that timed out only now and then, so this can come a minute late.
     Destroy {
         /// The flow, as it was at its end.
         flow: Flow,
@@ -106,8 +108,7 @@ pub enum Event {
         /// own.
         nsid: Option<u32>,
     },
-    /// A helper has read of a flow that is yet to come, or a request announced one.
-    /// `IPCTNL_MSG_EXP_NEW`.
+    /// A helper or a request announced a flow that is yet to come. `IPCTNL_MSG_EXP_NEW`.
     ExpectNew {
         /// The expectation.
         expectation: Expectation,
@@ -117,7 +118,7 @@ pub enum Event {
         /// own.
         nsid: Option<u32>,
     },
-    /// An expectation is gone: met, timed out, or removed, maybe with its master.
+    /// An expectation ended: its flow came, it timed out, or it was removed, maybe with its master.
     /// `IPCTNL_MSG_EXP_DELETE`.
     ExpectDestroy {
         /// The expectation.
@@ -129,16 +130,17 @@ pub enum Event {
         /// own.
         nsid: Option<u32>,
     },
-    /// Events were lost here, because the reader was slower than they came: those before are older
-    /// than the gap, those after are younger. The stream goes on.
+    /// Events were lost here, because they came faster than they were read. Items before this one
+    /// are older than the gap, items after it are younger. The stream goes on.
     ///
-    /// The number is exact over all gaps. Where the queue overflows again as soon as it was emptied, the
-    /// second gap may be told behind a few events that came after it, and with no number of its own.
+    /// The sum over all gaps is exact. Where the queue overflows again as soon as it was emptied,
+    /// the second gap may come after a few younger events, and its number may be part of the first.
     ///
-    /// Who keeps a state of the table has to list it again.
+    /// A program that keeps the state of the table has to list it again; a [mirror](crate::Mirror)
+    /// does.
     Overrun {
-        /// How many, as the kernel counts them. 0 where it could not so much as begin to make an
-        /// event, for lack of memory, and so counted none.
+        /// How many, as the kernel counts them. 0 where the kernel had no memory to make the event,
+        /// and so did not count it.
         lost: u64,
     },
 }

@@ -1,4 +1,4 @@
-//! Expectations: flows that a helper has read of, and that are yet to come.
+//! Expectations: flows that a helper has announced and that are yet to come.
 
 pub(crate) mod flags;
 pub(crate) mod key;
@@ -22,39 +22,42 @@ use crate::wire::table::Context;
 use crate::wire::uapi::{IPCTNL_MSG_EXP_DELETE, IPCTNL_MSG_EXP_NEW};
 
 attributes! {
-    /// A flow that another, its master, has announced: an FTP data connection, a SIP call's media.
+    /// A flow that another flow, its master, has announced: an FTP data connection, the media of a
+    /// SIP call.
     ///
-    /// A packet that meets it begins a flow with [`Status::EXPECTED`](crate::Status::EXPECTED) and
-    /// the [master](crate::Flow::master); the expectation is gone then, unless it is
+    /// A packet that matches it begins a flow with [`Status::EXPECTED`](crate::Status::EXPECTED)
+    /// and the [master](crate::Flow::master); the expectation is gone then, unless it is
     /// [`PERMANENT`](ExpectationFlags::PERMANENT). An attribute that the kernel did not send is
     /// `None`. `Display` is the line that `conntrack -L expect` prints.
     #[non_exhaustive]
     pub struct Expectation {
-        /// The packet that is expected. What of its source counts, [`mask`](field@Self::mask) says.
+        /// The expected packet. [`mask`](field@Self::mask) says which bits of its source count.
         /// `CTA_EXPECT_TUPLE`.
         CTA_EXPECT_TUPLE => tuple: Tuple,
         /// The bits of the tuple that count. `CTA_EXPECT_MASK`.
         CTA_EXPECT_MASK => mask: TupleMask,
-        /// The original tuple of the flow that announced it. `CTA_EXPECT_MASTER`.
+        /// The original tuple of the flow that expects it. `CTA_EXPECT_MASTER`.
         CTA_EXPECT_MASTER => master: Tuple,
         /// How the expected flow will be translated. `CTA_EXPECT_NAT` (Linux 3.3).
         CTA_EXPECT_NAT => nat: Option<ExpectationNat>,
         /// The time left, in whole seconds. `CTA_EXPECT_TIMEOUT`.
-        CTA_EXPECT_TIMEOUT => timeout: Option<Duration> as "crate::flow::text::seconds" default,
-        /// The kernel's id of it. `CTA_EXPECT_ID`.
+        CTA_EXPECT_TIMEOUT => timeout: Option<Duration> as "crate::flow::text::seconds" = [default],
+        /// The kernel's id. `CTA_EXPECT_ID`.
         CTA_EXPECT_ID => id: Option<ExpectationId>,
-        /// What it is. `CTA_EXPECT_FLAGS`.
-        CTA_EXPECT_FLAGS => flags: ExpectationFlags,
-        /// Which of its helper's kinds of flow it is, of 0 to 3 (SIP: 0 is signalling, 1 audio).
+        /// Its flags. `CTA_EXPECT_FLAGS`.
+        CTA_EXPECT_FLAGS => flags: ExpectationFlags = [default],
+        /// The class among those of its helper, 0 to 3 (SIP: 0 is signalling, 1 is audio).
         /// `CTA_EXPECT_CLASS` (Linux 3.3).
         CTA_EXPECT_CLASS => class: u32,
-        /// The helper of the master. `CTA_EXPECT_HELP_NAME`. `None` where it has been taken away.
+        /// The helper of the master. `CTA_EXPECT_HELP_NAME`. `None` where the helper has been
+        /// removed.
         CTA_EXPECT_HELP_NAME [max 15] => helper: Option<Box<str>>,
-        /// The kernel's function that the expected flow begins with, such as `nat-follow-master`.
-        /// `CTA_EXPECT_FN` (Linux 3.3). `None` where there is none, or none that has a name.
+        /// The kernel function that is called when the expected flow begins, such as
+        /// `nat-follow-master`. `CTA_EXPECT_FN` (Linux 3.3). `None` where there is none, or where
+        /// it has no name.
         CTA_EXPECT_FN [max 255] => function: Option<Box<str>>,
-        /// The zone of the master. `CTA_EXPECT_ZONE`. The kernel takes it and never sends it: it
-        /// is here where it was asked for by one: of a master, or by its key.
+        /// The zone of the master. `CTA_EXPECT_ZONE`. The kernel never sends it. It is set here
+        /// where the request named it: in a list of one master, and in a get.
         CTA_EXPECT_ZONE => zone: Option<u16>,
     }
 }
@@ -71,7 +74,7 @@ impl Expectation {
         self.tuple.family()
     }
 
-    /// Would a packet of this tuple meet it? The zone is not looked at.
+    /// Would a packet of this tuple match it? The zone is ignored.
     ///
     /// ```
     /// # use ctnetlink::{Expectation, Tuple};

@@ -1,4 +1,4 @@
-//! Which flows: one filter for the kernel and for user space.
+//! Filters: one type for the kernel and for user space.
 
 pub(crate) mod bpf;
 mod builder;
@@ -28,12 +28,12 @@ use conditions::Conditions;
 
 use crate::flow::Flow;
 
-/// Which flows: conditions that a flow meets all of.
+/// Conditions that a flow has to meet, all of them.
 ///
 /// [`Filter::builder`] makes it, and refuses conditions that contradict each other. What the
 /// running kernel compares correctly goes into a request ([`KernelFilter`]); every flow that comes
-/// back is held against the whole filter again, so that the kernel's age changes what a request
-/// costs and never what it gives.
+/// back is compared with the whole filter again, so an older kernel makes a request slower and
+/// never changes its result.
 ///
 /// The empty filter (`Filter::default()`) matches every flow.
 ///
@@ -53,6 +53,15 @@ use crate::flow::Flow;
 /// assert_eq!(ours.family(), Some(Family::Ipv4)); // its addresses say so
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # JSON
+///
+/// With the feature `serde`, a filter has a key for each condition, with the name of the builder's
+/// method and what it takes: a protocol by name or number, one prefix as a text and several as a list,
+/// a port as a number and a range as the text `"1024-65535"`. [`nat`](FilterBuilder::nat) and the
+/// conditions on single bits are part of `status` and `labels`, except `any_nat`: `true`.
+/// `has_helper` and `has_master` are `true`, `any_of` is a list of lists of filters, `not` a list of
+/// filters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Filter(Conditions);
 
@@ -64,13 +73,13 @@ impl Filter {
 
     /// Does the flow meet every condition?
     ///
-    /// What a flow does not say counts as the kernel means it: no mark is mark 0, no labels are no
-    /// labels. A flow without a TCP state is in none.
+    /// An attribute that the flow lacks counts as the kernel's default: no mark is mark 0, no
+    /// labels are empty labels. A flow without a TCP state matches no TCP state.
     pub fn matches(&self, flow: &Flow) -> bool {
         self.0.matches(flow)
     }
 
-    /// Has it no condition, so that every flow matches?
+    /// Has it no conditions? Then every flow matches.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

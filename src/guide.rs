@@ -8,6 +8,7 @@
 //! | [`rights`] | when opening fails with `PermissionDenied`, or for other network namespaces |
 //! | [`performance`] | for large tables and many changes |
 //! | [`testing_your_daemon`] | to test a program without root |
+//! | [`json`] | to store flows, or to hand them to other programs |
 //! | [`coming_from`] | if you know conntrack(8) or another library |
 
 #[doc = include_str!("guide/loss.md")]
@@ -30,3 +31,6 @@ pub mod testing_your_daemon {}
 
 #[doc = include_str!("guide/coming_from.md")]
 pub mod coming_from {}
+
+#[doc = include_str!("guide/json.md")]
+pub mod json {}

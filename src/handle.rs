@@ -12,14 +12,14 @@ use crate::flow::{FlowKey, Labels, Masked, NewFlow};
 use crate::request::{self, Create, Delete, Flush, Get, List, RequestFuture, Table, Update};
 use crate::transport::Lanes;
 
-/// The way to the table of one network namespace.
+/// A handle to the table of one network namespace.
 ///
 /// Each verb returns a builder to await; nothing is sent before that. Clones are cheap, and share
 /// the connection, which lives until the last of them, and the last stream, is gone.
 ///
 /// # Errors
 ///
-/// Beside what each verb says:
+/// These can come from every verb, beside those that it names:
 ///
 /// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied): `CAP_NET_ADMIN` was given up after
 ///   opening;
@@ -28,9 +28,10 @@ use crate::transport::Lanes;
 /// - [`Closed`](crate::ErrorKind::Closed): the [`Connection`](crate::Connection) is gone;
 /// - [`Overrun`](crate::ErrorKind::Overrun): the answer was lost;
 /// - [`Decode`](crate::ErrorKind::Decode): the answer cannot be read;
-/// - [`Io`](crate::ErrorKind::Io): a walk of the table could not get its thread or socket.
+/// - [`Io`](crate::ErrorKind::Io): a system call failed, as where a walk of the table cannot get
+///   its thread or socket.
 ///
-/// After a timeout, an overrun or a close the request may have taken effect.
+/// After `Timeout`, `Overrun` and `Closed` the request may have taken effect.
 ///
 /// # Cancellation
 ///
@@ -55,19 +56,20 @@ impl ConntrackHandle {
 
     /// Lists the flows of a table, as a stream.
     ///
-    /// `conntrack -L`, with [`family`](List::family) `-f`, with [`filter`](List::filter) `-p`, `-s`,
-    /// `-m` and the others; `IPCTNL_MSG_CT_GET` as a dump. Both families come in one walk. The kernel walks its whole table, of all namespaces, in a thread
-    /// and on a socket that this list has to itself; the reader sets the pace, and what is read
-    /// ahead is bounded. See [`FlowStream`](crate::FlowStream).
+    /// `conntrack -L`, with [`family`](List::family) `-f`, with [`filter`](List::filter) `-p`,
+    /// `-s`, `-m` and the others; `IPCTNL_MSG_CT_GET` as a dump. One walk gives both families. The
+    /// list has its own socket and thread, in which the kernel walks its whole table, that of all
+    /// namespaces. The reader sets the pace, and what is read ahead is bounded. See
+    /// [`FlowStream`](crate::FlowStream).
     ///
     /// # Errors
     ///
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, where the filter is of
     /// another family than the list.
     ///
-    /// What the kernel says at once is the error of this future; what it says later is an item of
-    /// the stream. Walks begin one after the other, each when the one before has its first
-    /// datagram: of very many at a time, some may meet the request timeout.
+    /// An error with which the kernel refuses the list is the error of this future; a later one is
+    /// an item of the stream. Of very many lists at a time only a few walk at once, and those in
+    /// line may meet the request timeout.
     ///
     /// # Cancellation
     ///
@@ -109,8 +111,8 @@ impl ConntrackHandle {
     /// Gets one flow; `None` where it is not in the table.
     ///
     /// `conntrack -G`; `IPCTNL_MSG_CT_GET`, with [`zero_counters`](Get::zero_counters)
-    /// `IPCTNL_MSG_CT_GET_CTRZERO` after it. The flow is the one that the key names exactly: one whose
-    /// other direction the tuple is, or whose id is another, is not it.
+    /// `IPCTNL_MSG_CT_GET_CTRZERO` after it. The flow is exactly the one that the key names. A flow
+    /// that has the tuple as its other direction, or another id, is not returned.
     ///
     /// # Errors
     ///
@@ -138,20 +140,21 @@ impl ConntrackHandle {
 
     /// Creates a flow.
     ///
-    /// `conntrack -I`; `IPCTNL_MSG_CT_NEW`. It never changes a flow that is there. What rules and
-    /// settings give to new flows is decided now: room for labels where a rule of the namespace
-    /// uses them, counters where `nf_conntrack_acct` is 1, a timestamp where
-    /// `nf_conntrack_timestamp` is.
+    /// `conntrack -I`; `IPCTNL_MSG_CT_NEW`. It never changes a flow that is there. The flow gets
+    /// what rules and settings give to every new flow: room for labels where a rule of the
+    /// namespace uses labels, counters where `nf_conntrack_acct` is 1, and a timestamp where
+    /// `nf_conntrack_timestamp` is 1.
     ///
-    /// A full table (`nf_conntrack_max`) may evict for it, as for a packet (early drop): the kernel
-    /// looks at a few buckets, and removes a flow of the namespace there that is not
+    /// A full table (`nf_conntrack_max`) may evict another flow for it, as for a packet (early
+    /// drop): the kernel looks at a few buckets, and removes a flow of the namespace that is not
     /// [`ASSURED`](crate::Status::ASSURED). Where it finds none, the create is refused.
     ///
     /// # Errors
     ///
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, where the parts do
     ///   not go together;
-    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where one of its tuples is in use;
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where a flow with one of its tuples is
+    ///   there;
     /// - [`NotFound`](crate::ErrorKind::NotFound) where its master is not in the table;
     /// - [`Unsupported`](crate::ErrorKind::Unsupported) where the kernel lacks the helper;
     /// - [`TableFull`](crate::ErrorKind::TableFull) where nothing could be evicted.
@@ -180,11 +183,10 @@ impl ConntrackHandle {
 
     /// Changes a flow; never creates one.
     ///
-    /// `conntrack -U`; `IPCTNL_MSG_CT_NEW`. What is not named stays as it is. A change of
-    /// [`status`](Update::status) first reads the flow, for the kernel wants the status whole. The
-    /// kernel does not look at the key's id and direction here: a flow that has taken the place of
-    /// the one that was listed is changed in its stead, and by a plain tuple also one whose other
-    /// direction it is (see [`FlowKey`]).
+    /// `conntrack -U`; `IPCTNL_MSG_CT_NEW`. What is not named stays as it was. A change of
+    /// [`status`](Update::status) reads the flow first, because the kernel wants the whole status.
+    /// The kernel ignores the key's id and direction here: it changes whatever flow has the tuple
+    /// now, in either direction, also a successor of the flow that was listed (see [`FlowKey`]).
     ///
     /// # Errors
     ///
@@ -225,8 +227,8 @@ impl ConntrackHandle {
     /// Sets a flow's mark, in the bits that count.
     ///
     /// `conntrack -U -m`; `CTA_MARK`, `CTA_MARK_MASK` (Linux 3.5). It is
-    /// [`update`](Self::update)`(key).`[`mark`](Update::mark)`(mark)`. Against packets that change the mark at the same
-    /// moment the kernel does not guard it.
+    /// [`update`](Self::update)`(key).`[`mark`](Update::mark)`(mark)`. The kernel does not guard it
+    /// against packets that change the mark at the same moment.
     ///
     /// # Errors
     ///
@@ -255,8 +257,8 @@ impl ConntrackHandle {
     /// Sets a flow's labels, in the bits that count.
     ///
     /// `conntrack -U --label-add --label-del`; `CTA_LABELS`, `CTA_LABELS_MASK` (Linux 3.9). It is
-    /// [`update`](Self::update)`(key).`[`labels`](Update::labels)`(labels)`. A flow has room for labels only if, when it
-    /// was made, a rule of its namespace used labels.
+    /// [`update`](Self::update)`(key).`[`labels`](Update::labels)`(labels)`. A flow has room for
+    /// labels only if a rule of its namespace used labels when it was created.
     ///
     /// # Errors
     ///
@@ -288,9 +290,10 @@ impl ConntrackHandle {
 
     /// Deletes one flow.
     ///
-    /// `conntrack -D`; `IPCTNL_MSG_CT_DELETE`. With a key from a [`&Flow`](crate::Flow) it is the flow
-    /// of that tuple, zone and id: one that has taken its place stays where it has another id, as it
-    /// need not have ([`Flow::id`](field@crate::Flow::id)). A key without an id is looked up first. Flows that it expected stay; what it still expects goes.
+    /// `conntrack -D`; `IPCTNL_MSG_CT_DELETE`. A key from a [`&Flow`](crate::Flow) has tuple, zone
+    /// and id, and a flow of the same tuple with another id stays. A successor may have the same
+    /// id, though: see [`Flow::id`](field@crate::Flow::id). A key without an id is looked up first.
+    /// The flow's expectations are deleted with it; flows that it had expected stay.
     ///
     /// # Errors
     ///
@@ -324,10 +327,10 @@ impl ConntrackHandle {
     /// Removes all flows of a table, of both families or of [one](Flush::family), or those that
     /// [match](Flush::filter).
     ///
-    /// `conntrack -F`; `IPCTNL_MSG_CT_DELETE` in version 1. The kernel walks its whole table, in a
-    /// thread and on a socket that this flush has to itself. What this kernel would not compare as
-    /// it was asked is never sent as a flush: such flows are listed, and deleted one by one, and no
-    /// request timeout applies to that.
+    /// `conntrack -F`; `IPCTNL_MSG_CT_DELETE` in version 1. The flush has its own socket and
+    /// thread, in which the kernel walks its whole table. A filter that this kernel would not
+    /// compare correctly is never sent as a flush: the flows are listed and deleted one by one, and
+    /// no request timeout applies to that.
     ///
     /// # Errors
     ///

@@ -65,13 +65,13 @@
 //!   thread of the runtime. [`guide::performance`] tells which verb to choose.
 //! - **Many at once.** Bulk requests send 64 changes at a time, with one ACK for all. A [`Report`]
 //!   says what became of them.
-//! - **One at a time, opening, order.** The kernel serves one ctnetlink request of the machine at a
-//!   time. Requests on one flow are sent in the order of their first polls. Opening does not wait for
-//!   the kernel's lock. See [`guide::loss`].
+//! - **One at a time, opening, order.** The kernel serves one ctnetlink request at a time, for the
+//!   whole machine. Requests on one flow are sent in the order of their first polls. Opening does
+//!   not wait for the kernel's lock. See [`guide::loss`].
 //! - **Back-pressure.** The kernel waits for the reader of a list. No channel is unbounded.
-//! - **Loss.** What was lost is told: by [`ErrorKind::Overrun`], [`ErrorKind::Timeout`],
-//!   [`ErrorKind::Decode`], and for events by [`Event::Overrun`] with the exact number. The stream goes
-//!   on.
+//! - **Loss.** Nothing is lost in silence. It is reported by [`ErrorKind::Overrun`],
+//!   [`ErrorKind::Timeout`], [`ErrorKind::Decode`], and for events by [`Event::Overrun`] with the
+//!   exact number. The stream goes on.
 //! - **Filters.** What the running kernel compares correctly goes into the request; every flow that
 //!   comes is compared again. See [`guide::filters`].
 //! - **Cancellation.** Dropping is how you cancel. A future that was dropped before it was sent did
@@ -84,10 +84,10 @@
 //!
 //! # Tracing
 //!
-//! Each request is a span `ctnetlink` at debug level with what it is about (`verb`,
-//! `netns`, `family`, `key`, `filter`), what the kernel compared (`kernel_filtered`), the `report` of
-//! many changes and the `outcome`. It ends in one event, with the time that it took. A plain
-//! subscriber (`tracing_subscriber::fmt`, `RUST_LOG=ctnetlink=debug`) shows a line a request:
+//! Each request is a span `ctnetlink` at debug level with what it is about (`verb`, `netns`,
+//! `family`, `key`, `filter`), what the kernel compared (`kernel_filtered`), the `report` of many
+//! changes and the `outcome`. It ends in one event, with the time that it took. A plain subscriber
+//! (`tracing_subscriber::fmt`, `RUST_LOG=ctnetlink=debug`) shows one line for each request:
 //!
 //! ```text
 //! DEBUG ctnetlink{verb="create" netns=1445 family="ipv4" key=src=10.1.0.1 dst=10.2.0.1 sport=4000 dport=53 seq=1 outcome="ok"}: ctnetlink: done elapsed=303.162µs
@@ -103,14 +103,14 @@
 //! # Runtime
 //!
 //! Requests are awaited in a tokio runtime with time, current-thread or multi-thread; events need
-//! one with I/O too (`enable_all`). Under a paused clock (`start_paused`) a request is not late while a
-//! thread of this crate's works for it.
+//! one with I/O too (`enable_all`). Under a paused clock (`start_paused`) a request does not time
+//! out while a thread of this crate works for it.
 //!
 //! # Rights
 //!
-//! `CAP_NET_ADMIN` in the user namespace that owns the network namespace: root, or anybody in
-//! namespaces of their own (`unshare -Urn`). Opening fails at once without it. The right is needed
-//! for as long as requests are made.
+//! `CAP_NET_ADMIN` in the user namespace that owns the network namespace: root, or any user in a
+//! user namespace of their own (`unshare -Urn`). Opening fails at once without it. The right is
+//! needed for as long as requests are made.
 //!
 //! # Kernels
 //!
@@ -126,38 +126,7 @@
 //! | `blocking` | [`blocking::Client`]: the table for programs without a runtime |
 //! | `testing` | `testing::Kernel`: a connection tracking table in the process, to test programs on |
 //!
-//! # JSON
-//!
-//! With the feature `serde`, the JSON of a flow is a public format: a change of it is a breaking
-//! change. The keys are the fields of [`Flow`]:
-//!
-//! ```json
-//! {"orig":{"protocol":"tcp","src":"10.0.0.1","dst":"10.0.0.2","src_port":4000,"dst_port":443},
-//!  "reply":{"protocol":"tcp","src":"10.0.0.2","dst":"10.0.0.1","src_port":443,"dst_port":4000},
-//!  "zone":5,"status":["SEEN_REPLY","CONFIRMED"],"timeout":431999,"mark":0,
-//!  "protoinfo":{"tcp":{"state":"ESTABLISHED"}},"labels":[3,127],"id":1987811336,
-//!  "timestamp":{"start":"2026-11-23T16:03:06.285214857Z"}}
-//! ```
-//!
-//! | what | form |
-//! |---|---|
-//! | absent | no key; zone 0 has none either |
-//! | protocol | its name, or its number where it has no constant in [`Protocol`]; both are read |
-//! | ports, GRE's keys | `src_port`, `dst_port` |
-//! | ICMP | `icmp`, with `type`, `code` and `id` |
-//! | zone | the id; `{"id":5,"direction":"orig"}` for a zone of one direction |
-//! | status | a list of names; bits without a name as one text, `"0x10000"` |
-//! | states | the name as conntrack(8) writes it, or the number |
-//! | labels | a list of numbers |
-//! | times | seconds, with a fraction where there is one |
-//! | timestamps | RFC 3339 in UTC, with nanoseconds |
-//! | value and mask | the value where all bits count, else `{"value":16,"mask":240}` |
-//!
-//! A [`FlowKey`] has `tuple`, and maybe `direction` (`"reply"`), `zone` and `id`. A [`NewFlow`] has
-//! `orig`, and maybe `reply`, `zone`, `master`, `source_nat`, `destination_nat`; it and a [`Patch`]
-//! have a key for each setter. A key that is not known is refused, and so is a value that cannot
-//! be built. Binary formats (postcard, bincode) go both ways; their bytes are of one version of
-//! this crate.
+//! With `serde`, the JSON of a flow is a public format: see [`guide::json`].
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -14,7 +14,7 @@ use crate::stats::TableStats;
 pub struct Preflight {
     /// What the kernel says; what it does not say is `None`.
     pub facts: Facts,
-    /// What follows: one of every [`Check`].
+    /// The findings: one for every [`Check`].
     pub findings: Vec<Finding>,
 }
 
@@ -47,11 +47,12 @@ pub struct Facts {
     pub accounting: Option<bool>,
     /// `nf_conntrack_timestamp`: do new flows have timestamps?
     pub timestamps: Option<bool>,
-    /// `nf_conntrack_events`: 0 never, 1 always, 2 of flows that begin while somebody listens.
+    /// `nf_conntrack_events`: 0 is never, 1 is always, 2 is for flows that begin while a program
+    /// listens.
     pub events: Option<u8>,
     /// `net.core.rmem_max`: the largest receive queue, in bytes.
     pub rmem_max: Option<u64>,
-    /// `nf_conntrack_buckets`: the size of the table, of all namespaces.
+    /// `nf_conntrack_buckets`: the size of the hash table, which all namespaces share.
     pub buckets: Option<u64>,
     /// `nf_conntrack_tcp_be_liberal`: does a TCP packet outside of the window belong to its flow?
     pub tcp_be_liberal: Option<bool>,
@@ -68,13 +69,13 @@ pub struct Facts {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Finding {
-    /// What was looked at.
+    /// What was checked.
     pub check: Check,
     /// How bad it is.
     pub severity: Severity,
-    /// What is so, in words.
+    /// What was found, in words.
     pub text: String,
-    /// What to do about it, where there is something.
+    /// What to do about it, if anything.
     pub cure: Option<String>,
 }
 
@@ -85,7 +86,7 @@ pub struct Finding {
 pub enum Severity {
     /// As it should be.
     Ok,
-    /// Something to know: a request may do less than it is asked for.
+    /// Worth knowing: a request may do less than was asked for.
     Note,
     /// What most programs want will not happen.
     Warning,
@@ -93,12 +94,12 @@ pub enum Severity {
     Error,
 }
 
-/// What is looked at.
+/// What is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Check {
-    /// The right to ask, and the user namespace that it is from.
+    /// The right to make requests, and its user namespace.
     Right,
     /// ctnetlink.
     Ctnetlink,
@@ -118,11 +119,11 @@ pub enum Check {
     Events,
     /// Room for labels in new flows.
     Labels,
-    /// The receive queue that events want.
+    /// The receive queue that events need.
     ReceiveBuffer,
-    /// Flows against the limit.
+    /// The number of flows against the limit.
     Limit,
-    /// Flows against the size of the table.
+    /// The number of flows against the size of the hash table.
     Buckets,
     /// How strictly TCP is followed.
     TcpLiberal,

@@ -20,17 +20,17 @@ attributes! {
     #[derive(Copy)]
     #[non_exhaustive]
     pub struct TableStats {
-        /// The flows, with those that are dying or have expired and are yet to be collected: more
-        /// than a list has. `CTA_STATS_GLOBAL_ENTRIES`.
+        /// The number of flows. It includes those that are dying or have expired and were not
+        /// collected yet, so a list may have fewer. `CTA_STATS_GLOBAL_ENTRIES`.
         CTA_STATS_GLOBAL_ENTRIES => entries: u32,
-        /// `nf_conntrack_max`: from here on flows are dropped. Each namespace may have as many.
-        /// `CTA_STATS_GLOBAL_MAX_ENTRIES` (Linux 4.18).
+        /// `nf_conntrack_max`: when it is reached, packets of new flows are dropped. The limit
+        /// holds for each namespace by itself. `CTA_STATS_GLOBAL_MAX_ENTRIES` (Linux 4.18).
         CTA_STATS_GLOBAL_MAX_ENTRIES => max: Option<u32>,
     }
 }
 
 impl TableStats {
-    /// So many flows, of so many that there may be: for programs that test what they do with them.
+    /// Statistics of these numbers, for tests of programs that use them.
     pub const fn new(entries: u32, max: u32) -> Self {
         Self {
             entries,
@@ -45,7 +45,7 @@ impl TableStats {
     }
 }
 
-/// What one CPU has counted in this namespace since the namespace is there: `C` is
+/// The counters of one CPU in this namespace, since the namespace was created: `C` is
 /// [`TableCounters`] or [`ExpectationCounters`].
 ///
 /// `Display` is the line of `conntrack -S`.
@@ -60,15 +60,15 @@ pub struct CpuStats<C = TableCounters> {
 }
 
 impl<C: CpuCounters> CpuStats<C> {
-    /// A CPU's counters: for programs that test what they do with them.
+    /// The counters of a CPU, for tests of programs that use them.
     pub fn new(cpu: u16, counters: C) -> Self {
         Self { cpu, counters }
     }
 
     /// The sum over all CPUs, counter by counter; `None` for one that no CPU has.
     ///
-    /// Each CPU's counters wrap at 2³², so that of two sums the later may be the smaller: what has
-    /// been counted between two samples, a [`StatsMeter`] tells.
+    /// The counters of each CPU wrap at 2³², so a later sum can be the smaller one. A
+    /// [`StatsMeter`] gives what was counted between two samples.
     ///
     /// ```
     /// # use ctnetlink::CpuStats;

@@ -21,11 +21,11 @@ pub use expectations::ExpectationStream;
 pub use found::FoundStream;
 pub(crate) use items::{Item, Items};
 
-/// The flows of a walk of the table, as the kernel comes to them.
+/// The flows of a list, in the order in which the kernel walks its table.
 ///
-/// There is no snapshot: a flow that comes or goes during the walk may be seen or not, and one
-/// may be seen twice. The kernel waits for the reader: some 1200 flows are read ahead at the most,
-/// however slow the reader is, and a reader that rests keeps a socket and no thread.
+/// There is no snapshot: a flow that comes or goes during the walk may be seen or not, and one may
+/// be seen twice. The kernel waits for the reader: at most about 1200 flows are read ahead, however
+/// slow the reader is. While the reader pauses, the stream holds a socket but no thread.
 ///
 /// A message that does not decode is one `Err` item of kind
 /// [`Decode`](crate::ErrorKind::Decode), with its bytes; the stream goes on. An error that ends
@@ -34,7 +34,7 @@ pub(crate) use items::{Item, Items};
 /// # Cancellation
 ///
 /// `next()` is cancel-safe: a flow is never lost between two calls. Dropping the stream ends the
-/// walk: its socket is gone as soon as the kernel hands over the datagram that it is at.
+/// walk. Its socket is closed as soon as the kernel has finished the datagram that it is filling.
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct FlowStream {
@@ -54,9 +54,9 @@ pub(crate) struct Wanted {
 impl FlowStream {
     /// The conditions that the kernel was asked to compare in this walk.
     ///
-    /// It depends on the kernel, and on the filter: see [`KernelFilter`]. Where one is missing, the
-    /// kernel hands over flows that do not meet it, and the stream drops them: that costs time, and
-    /// no memory.
+    /// They depend on the kernel and on the filter: see [`KernelFilter`]. Where a condition is
+    /// missing, the kernel also sends flows that do not meet it, and the stream drops them. That
+    /// costs time, but no memory.
     pub fn kernel_filtered(&self) -> KernelFilter {
         self.wanted.by_kernel
     }

@@ -17,25 +17,30 @@ use crate::wire::uapi::*;
 /// The longest name of a policy, in bytes.
 const NAME: usize = 31;
 
-/// A timeout policy: an object with a name, that a rule gives to flows
-/// (`iptables -t raw -j CT --timeout NAME`).
+/// A timeout policy: a named object that a rule assigns to flows (`iptables -t raw -j CT --timeout
+/// NAME`).
 ///
 /// `nfct list timeout`; `IPCTNL_MSG_TIMEOUT_GET` (Linux 3.4). `Display` is what `nfct get` prints.
-/// The `ct timeout` objects of nftables are others, and not seen here.
+/// The `ct timeout` objects of nftables are separate, and not listed here.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct TimeoutPolicy {
     /// Its name. `CTA_TIMEOUT_NAME`.
     pub name: Box<str>,
-    /// The family of the flows that it is for. `CTA_TIMEOUT_L3PROTO`. `None` for a number that is
-    /// neither's.
+    /// The family of its flows. `CTA_TIMEOUT_L3PROTO`. `None` for a number that is neither IPv4 nor
+    /// IPv6.
     pub family: Option<Family>,
-    /// The timeouts, by the states of the protocol that it is for. `CTA_TIMEOUT_L4PROTO`,
-    /// `CTA_TIMEOUT_DATA`.
+    /// The timeouts, for each state of its protocol. `CTA_TIMEOUT_L4PROTO`, `CTA_TIMEOUT_DATA`.
     pub timeouts: Timeouts,
     /// The kernel's references to it: 1 where no rule and no flow uses it. `CTA_TIMEOUT_USE`.
     pub use_count: Option<u32>,
+}
+
+#[cfg(feature = "serde")]
+keyed! {
+    TimeoutPolicy;
+    [name: Box<str>, timeouts: Timeouts,]
+    [family: Option<Family>, use_count: Option<u32>,]
 }
 
 impl TimeoutPolicy {

@@ -17,12 +17,12 @@ use crate::wire::uapi::*;
 /// expectation, and is for one family and one protocol; the program has what it keeps with a flow
 /// in up to 32 bytes ([`Helper::info`](field@crate::Helper::info)).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct UserHelper {
     /// What names it.
     pub key: UserHelperKey,
-    /// The number of the queue that packets go to; where nobody listens, they pass. `NFCTH_QUEUE_NUM`.
+    /// The number of the queue that packets go to. Where no program listens to it, they pass.
+    /// `NFCTH_QUEUE_NUM`.
     pub queue: u32,
     /// The kinds of expectation, by class. `NFCTH_POLICY`.
     pub policies: Vec<ExpectationPolicy>,
@@ -32,17 +32,31 @@ pub struct UserHelper {
     pub enabled: bool,
 }
 
+#[cfg(feature = "serde")]
+keyed! {
+    UserHelper;
+    [key: UserHelperKey, queue: u32, policies: Vec<ExpectationPolicy>, private_data: u32, enabled: bool,]
+    []
+}
+
 /// Names a helper: there may be one of the same name for each family and protocol.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct UserHelperKey {
     /// Its name. `NFCTH_NAME`.
     pub name: Box<str>,
-    /// The family of its flows. `NFCTH_TUPLE_L3PROTONUM`. `None` for a number that is neither's.
+    /// The family of its flows. `NFCTH_TUPLE_L3PROTONUM`. `None` for a number that is neither IPv4
+    /// nor IPv6.
     pub family: Option<Family>,
     /// The protocol of its flows. `NFCTH_TUPLE_L4PROTONUM`.
     pub protocol: Protocol,
+}
+
+#[cfg(feature = "serde")]
+keyed! {
+    UserHelperKey;
+    [name: Box<str>, protocol: Protocol,]
+    [family: Option<Family>,]
 }
 
 attributes! {
@@ -50,23 +64,23 @@ attributes! {
     #[non_exhaustive]
     pub struct ExpectationPolicy {
         /// Its name: up to 15 bytes. `NFCTH_POLICY_NAME`.
-        NFCTH_POLICY_NAME => name: Box<str>,
-        /// How many a flow may have, up to 255. `NFCTH_POLICY_EXPECT_MAX`.
+        NFCTH_POLICY_NAME [max 15] => name: Box<str>,
+        /// How many a flow may have at a time, up to 255. `NFCTH_POLICY_EXPECT_MAX`.
         NFCTH_POLICY_EXPECT_MAX => max: u32,
         /// How long they wait, in whole seconds. `NFCTH_POLICY_EXPECT_TIMEOUT`.
-        NFCTH_POLICY_EXPECT_TIMEOUT => timeout: Duration,
+        NFCTH_POLICY_EXPECT_TIMEOUT => timeout: Duration as "crate::flow::text::length",
     }
 }
 
 plain!(Duration);
 
-/// The most that the kernel takes.
+/// The limits of the kernel.
 const POLICIES: usize = 4;
 const EXPECTATIONS: u32 = 255;
 const PRIVATE_DATA: u32 = 32;
 
 impl ExpectationPolicy {
-    /// A kind of expectation: at most `max` of a flow, each for `timeout`.
+    /// A kind of expectation: at most `max` for a flow, each with this `timeout`.
     pub fn new(name: impl Into<Box<str>>, max: u32, timeout: Duration) -> Self {
         Self {
             name: name.into(),

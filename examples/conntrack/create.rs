@@ -10,7 +10,7 @@ use ctnetlink::{
 
 use super::failure::{Failure, Result};
 use super::line::{Ends, Line, Target};
-use super::{summary, tuple};
+use super::{protocol, summary, tuple};
 
 const EBUSY: i32 = 16;
 const EINVAL: i32 = 22;
@@ -28,10 +28,15 @@ pub(crate) async fn create(handle: &ConntrackHandle, line: Line) -> Result<()> {
 
 /// One that is there already is no failure.
 pub(crate) async fn add(handle: &ConntrackHandle, line: Line) -> Result<()> {
-    let added = match handle.create(new_flow(&line)?).await {
+    // A bad flow has other words here.
+    let invalid = |failure| match failure == Failure::errno(EINVAL) {
+        true => Failure::operation("Invalid argument"),
+        false => failure,
+    };
+    let added = match handle.create(new_flow(&line).map_err(invalid)?).await {
         Err(error) if error.is_already_exists() => 0,
         done => {
-            done?;
+            done.map_err(|error| invalid(error.into()))?;
             1
         }
     };
@@ -42,12 +47,7 @@ pub(crate) async fn add(handle: &ConntrackHandle, line: Line) -> Result<()> {
 /// The flow that a line describes.
 pub(crate) fn new_flow(line: &Line) -> Result<NewFlow> {
     let orig = tuple::of(&line.orig, line).transpose()?;
-    // A reply that NAT is to make is not asked for.
-    let translated = target(&line.source_nat).is_some() || target(&line.destination_nat).is_some();
-    let reply = match translated && orig.is_some() && !whole(&line.reply) {
-        true => None,
-        false => tuple::of_reply(line).transpose()?,
-    };
+    let reply = reply(line, orig.as_ref())?;
     let orig = match (orig, reply) {
         (Some(orig), _) => orig,
         (None, Some(reply)) => reply.inverse(),
@@ -59,20 +59,14 @@ pub(crate) fn new_flow(line: &Line) -> Result<NewFlow> {
         flow = flow.reply(reply);
     }
     let ported = orig.src_socket().is_some() || orig.icmp_echo().is_some();
-    if let Some(nat) = nat(
-        &line.source_nat,
-        line.reply.dst_port,
-        orig.src_port(),
-        ported,
-    ) {
+    let saved = line.reply.src.is_some() || line.reply.dst.is_some();
+    let saved = |port: Option<u16>| port.filter(|_| saved);
+    let port = saved(line.reply.dst_port).filter(|port| Some(*port) != orig.src_port());
+    if let Some(nat) = nat(&line.source_nat, port, ported) {
         flow = flow.source_nat(nat);
     }
-    if let Some(nat) = nat(
-        &line.destination_nat,
-        line.reply.src_port,
-        orig.dst_port(),
-        ported,
-    ) {
+    let port = saved(line.reply.src_port).filter(|port| Some(*port) != orig.dst_port());
+    if let Some(nat) = nat(&line.destination_nat, port, ported) {
         flow = flow.destination_nat(nat);
     }
     if let Some((status, _)) = line.status {
@@ -94,22 +88,49 @@ pub(crate) fn new_flow(line: &Line) -> Result<NewFlow> {
     Ok(with_state(flow, &orig, line))
 }
 
-fn whole(ends: &Ends) -> bool {
-    ends.src.is_some() && ends.dst.is_some()
+/// The reply's tuple, where an address of it is given. The kernel refuses one without its protocol,
+/// which conntrack(8) sends with a port; with ICMP where all is given.
+fn reply(line: &Line, orig: Option<&Tuple>) -> Result<Option<Tuple>> {
+    let Some(reply) = tuple::of_reply(line) else {
+        return Ok(None);
+    };
+    let ends = &line.reply;
+    let protocol = line.protocol.unwrap_or_default();
+    let named = match protocol {
+        1 | 58 => orig.is_some() && ends.whole(),
+        _ if protocol::options(protocol).is_empty() || orig.is_none() => true,
+        _ => ends.src_port.or(ends.dst_port).is_some(),
+    };
+    let translated = translated(line);
+    match orig {
+        _ if !named => Err(Failure::errno(EINVAL)),
+        Some(orig) if translated != [false; 2] => match agrees(ends, orig, translated) {
+            true => Ok(None),
+            false => Err(Failure::errno(EINVAL)),
+        },
+        _ => reply.map(Some),
+    }
 }
 
-fn target(target: &Target) -> Option<(IpAddr, Option<u16>)> {
-    target.as_ref().copied().flatten()
+/// The source, and the destination?
+fn translated(line: &Line) -> [bool; 2] {
+    [line.source_nat, line.destination_nat].map(|target| target.flatten().is_some())
+}
+
+/// With NAT the reply is the kernel's to make: is what the line has of it no other than that?
+fn agrees(reply: &Ends, orig: &Tuple, [source, destination]: [bool; 2]) -> bool {
+    let same = |address: Option<IpAddr>, of| address.is_none_or(|address| address == of);
+    let port = |port: Option<u16>, of| port.is_none() || port == of;
+    (source || same(reply.dst, orig.src()) && port(reply.dst_port, orig.src_port()))
+        && (destination || same(reply.src, orig.dst()) && port(reply.src_port, orig.dst_port()))
 }
 
 /// To where, with the port that `-o save` has as one of the reply's. Where a protocol has no ports,
 /// the kernel makes nothing of one.
-fn nat(asked: &Target, saved: Option<u16>, own: Option<u16>, ported: bool) -> Option<Nat> {
-    let (address, port) = target(asked)?;
-    let port = port.or(saved.filter(|port| Some(*port) != own));
-    let port = port.filter(|_| ported);
+fn nat(asked: &Target, saved: Option<u16>, ported: bool) -> Option<Nat> {
+    let (address, port) = (*asked)??;
     let nat = Nat::to(address);
-    Some(match port {
+    Some(match port.or(saved).filter(|_| ported) {
         Some(port) => nat.port(port),
         None => nat,
     })
@@ -141,12 +162,10 @@ pub(crate) fn protoinfo(line: &Line, protocol: u8) -> Option<ProtoInfo> {
     match protocol {
         6 => Some(TcpInfo::liberal(TcpState::new(state)).into()),
         132 => {
-            let (orig, reply) = (line.vtag_orig, line.vtag_reply);
-            let info = SctpInfo::new(
-                state.into(),
-                orig.unwrap_or_default(),
-                reply.unwrap_or_default(),
-            );
+            // conntrack(8) takes the tags as they stand in memory.
+            let tag = |tag: Option<u32>| u32::from_be(tag.unwrap_or_default());
+            let (orig, reply) = (tag(line.vtag_orig), tag(line.vtag_reply));
+            let info = SctpInfo::new(state.into(), orig, reply);
             Some(ProtoInfo::Sctp(Box::new(info)))
         }
         33 => {

@@ -32,7 +32,7 @@ async fn matching(handle: &ConntrackHandle, mut line: Line) -> Result<u64> {
             return None;
         }
         let mut printer = shown.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = printer.flow(flow) {
+        if let Err(error) = printer.changed_flow("-D", flow) {
             lost.lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .get_or_insert(error);
@@ -41,7 +41,7 @@ async fn matching(handle: &ConntrackHandle, mut line: Line) -> Result<u64> {
     });
     let report = deletes.on_progress(progress("deleted")).await;
     let mut printer = printer.lock().unwrap_or_else(PoisonError::into_inner);
-    printer.end("conntrack")?;
+    printer.flush()?;
     let failed = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(error) = failed {
         return Err(error.into());

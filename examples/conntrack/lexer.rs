@@ -111,25 +111,30 @@ fn short(letter: char) -> Option<Token> {
 
 /// By the whole name, or by a beginning that no other option has.
 fn long(name: &str, protocol: u8) -> Option<Token> {
+    let all = || names(protocol).filter(|(known, ..)| known.starts_with(name));
+    let exact = all().find(|(known, ..)| known.len() == name.len());
+    let (_, kind, code) = exact.or_else(|| {
+        let mut begun = all();
+        let first = begun.next()?;
+        let alone = begun.all(|other| (other.1, other.2) == (first.1, first.2));
+        alone.then_some(first)
+    })?;
+    Some(match kind {
+        0 => Token::Command(code),
+        1 => Token::Option(code),
+        _ => Token::Protocol(code),
+    })
+}
+
+/// All long names, whose they are, and their codes.
+fn names(protocol: u8) -> impl Iterator<Item = (&'static str, u8, Code)> {
     let commands = COMMANDS.iter().map(|(code, long, _)| (*long, 0, *code));
     let options = OPTIONS
         .iter()
         .flat_map(|(code, names, _)| names.iter().map(|name| (*name, 1, *code)));
     let own = protocol::options(protocol)
         .iter()
-        .filter(|(code, _)| protocol::has(protocol, *code))
+        .filter(move |(code, _)| protocol::has(protocol, *code))
         .flat_map(|(code, names)| names.iter().map(|name| (*name, 2, *code)));
-    let all: Vec<_> = commands.chain(options).chain(own).collect();
-    let exact = all.iter().find(|(known, ..)| *known == name);
-    let mut begun = all.iter().filter(|(known, ..)| known.starts_with(name));
-    let (_, kind, code) = exact.or_else(|| {
-        let first = begun.next()?;
-        let alone = begun.all(|other| (other.1, other.2) == (first.1, first.2));
-        alone.then_some(first)
-    })?;
-    Some(match kind {
-        0 => Token::Command(*code),
-        1 => Token::Option(*code),
-        _ => Token::Protocol(*code),
-    })
+    own.chain(options).chain(commands)
 }

@@ -31,6 +31,13 @@ pub(crate) struct Ends {
     pub(crate) dst_port: Option<u16>,
 }
 
+impl Ends {
+    /// Are both addresses given?
+    pub(crate) fn whole(&self) -> bool {
+        self.src.is_some() && self.dst.is_some()
+    }
+}
+
 /// Translation: asked for at all, and to where.
 pub(crate) type Target = Option<Option<(IpAddr, Option<u16>)>>;
 
@@ -104,10 +111,20 @@ impl Line {
         if let Some(name) = lexer.table(code) {
             self.table = table(&name)?;
         }
+        if self.table == Table::Expect && matches!(code, 'A' | 'U') {
+            let name = if code == 'A' { "add" } else { "update" };
+            return Err(Failure::usage(format!("Can't do --{name} on expectations")));
+        }
         Ok(())
     }
 
     fn option(&mut self, code: Code, lexer: &mut Lexer) -> Result<()> {
+        if code == 'a' {
+            // With any command, and of no effect.
+            _ = lexer.value()?;
+            eprintln!("WARNING: ignoring -a, deprecated option.");
+            return Ok(());
+        }
         self.given.push(code);
         match code {
             's' | 'd' => {
@@ -151,12 +168,12 @@ impl Line {
             't' => self.timeout = Some(values::decimal(&lexer.value()?) as u32),
             'u' => {
                 let (bits, counts) = values::status(&lexer.value()?)?;
-                let before = self.status.map_or(Status::empty(), |(_, counts)| counts);
-                self.status = Some((bits, counts | before));
+                let before = self.status.unwrap_or((Status::empty(), Status::empty()));
+                self.status = Some((bits | before.0, counts | before.1));
             }
             'm' => self.mark = Some(values::mark(&lexer.value()?)),
             'i' => self.id = Some(values::number(&lexer.value()?) as u32),
-            'c' | 'a' => _ = lexer.value()?,
+            'c' => _ = lexer.value()?,
             'z' => {}
             'e' => self.kinds = values::kinds(&lexer.value()?)?,
             'o' => self.output.add(&lexer.value()?)?,
@@ -183,9 +200,6 @@ impl Line {
             'n' | 'g' | 'j' => self.nat(code, lexer)?,
             'W' => self.condition = Some(condition::read(&lexer.value()?)?),
             _ => {}
-        }
-        if code == 'a' {
-            eprintln!("WARNING: ignoring -a, deprecated option.");
         }
         Ok(())
     }
@@ -294,10 +308,6 @@ impl Line {
             return Err(Failure::usage(
                 "Can't do that command with tables `dying' and `unconfirmed'",
             ));
-        }
-        if expectations && matches!(command, 'A' | 'U') {
-            let name = if command == 'A' { "add" } else { "update" };
-            return Err(Failure::usage(format!("Can't do --{name} on expectations")));
         }
         let protocol = self.protocol.unwrap_or_default();
         let own = &self.given_of_protocol;

@@ -47,12 +47,11 @@ pub(crate) async fn list(handle: &ConntrackHandle, mut line: Line) -> Result<()>
 
 /// The one flow of a tuple.
 pub(crate) async fn get(handle: &ConntrackHandle, mut line: Line) -> Result<()> {
-    let key = match tuple::of(&line.orig, &line).transpose()? {
-        Some(orig) => FlowKey::orig(orig),
-        None => match tuple::of_reply(&line).transpose()? {
-            Some(reply) => FlowKey::reply(reply),
-            None => return Err(Failure::errno(22)),
-        },
+    let orig = tuple::of(&line.orig, &line).filter(|_| line.orig.whole());
+    let key = match (orig.transpose()?, tuple::of_reply(&line).transpose()?) {
+        (Some(orig), _) => FlowKey::orig(orig),
+        (None, Some(reply)) => FlowKey::reply(reply),
+        (None, None) => return Err(Failure::errno(22)),
     };
     let mut printer = printer(&mut line);
     let matching = Matching::of(line);
@@ -77,6 +76,9 @@ pub(crate) fn some(count: u64) -> Result<()> {
 
 /// Prints as the line says; the names of labels are read where they are asked for.
 pub(crate) fn printer(line: &mut Line) -> Printer {
+    // Whoever names labels sees them, but of what is deleted.
+    let named = ['l', '<', '>'].iter().any(|code| line.has(*code));
+    line.output.labels |= named && line.command != Some('D');
     let labels = match line.output.labels {
         true => line.label_map().clone(),
         false => Default::default(),

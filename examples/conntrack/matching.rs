@@ -205,20 +205,25 @@ fn marked((value, mask): (u32, u32), flow: &Flow) -> bool {
 }
 
 fn source(target: &Target, flow: &Flow) -> bool {
-    let (orig, reply) = (&flow.orig, &flow.reply);
-    let changed = reply.dst() != orig.src() || reply.dst_port() != orig.src_port();
-    flow.status.contains(Status::SRC_NAT) && changed && hit(target, reply.dst(), reply.dst_port())
+    let (before, after) = (flow.orig, flow.reply.inverse());
+    let address = (before.src(), after.src());
+    let port = (before.src_port(), after.src_port());
+    flow.status.contains(Status::SRC_NAT) && hit(target, address, port)
 }
 
 fn destination(target: &Target, flow: &Flow) -> bool {
-    let (orig, reply) = (&flow.orig, &flow.reply);
-    let changed = reply.src() != orig.dst() || reply.src_port() != orig.dst_port();
-    flow.status.contains(Status::DST_NAT) && changed && hit(target, reply.src(), reply.src_port())
+    let (before, after) = (flow.orig, flow.reply.inverse());
+    let address = (before.dst(), after.dst());
+    let port = (before.dst_port(), after.dst_port());
+    flow.status.contains(Status::DST_NAT) && hit(target, address, port)
 }
 
-fn hit(target: &Target, address: IpAddr, port: Option<u16>) -> bool {
+/// What is asked for has to be what was changed, before and after.
+fn hit(target: &Target, address: (IpAddr, IpAddr), port: (Option<u16>, Option<u16>)) -> bool {
+    let (new_address, new_port) = (address.0 != address.1, port.0 != port.1);
     let Some(Some((wanted, wanted_port))) = target else {
-        return true;
+        return new_address || new_port;
     };
-    *wanted == address && wanted_port.is_none_or(|wanted| port == Some(wanted))
+    let port = wanted_port.is_none_or(|wanted| new_port && port.1 == Some(wanted));
+    new_address && *wanted == address.1 && port
 }

@@ -80,7 +80,7 @@ struct Rule {
 fn rule(command: Code, expectations: bool) -> Rule {
     let (required, allowed, pair) = match (command, expectations) {
         ('L', false) => ("", "sdrqpuz{}mfngocjwl()W", false),
-        ('I' | 'A', false) => ("pt", "sdrquamngw<()l", true),
+        ('I' | 'A', false) => ("pt", "sdrqumngw<()", true),
         ('U', false) => ("", "sdrqptu{}mifngol<>W", false),
         ('D', false) => ("", "sdrqptu{}mifngowl()W", false),
         ('G', false) => ("p", "sdrqiol", true),
@@ -112,7 +112,7 @@ pub(crate) fn check(
     let names = OPTIONS.iter().map(|(code, names, _)| (*code, names[0]));
     each(names, general.required, general.allowed, given)?;
     if general.pair {
-        pair(given, ["sd", "rq"], "src", "dst")?;
+        pair(given, ["src", "dst"], "")?;
     }
     protocol::check(protocol, command, expectations, protocols)
 }
@@ -139,13 +139,18 @@ pub(crate) fn each<'a>(
     Ok(())
 }
 
-/// One of the pairs has to be whole.
-pub(crate) fn pair(given: &str, pairs: [&str; 2], src: &str, dst: &str) -> Result<()> {
-    let whole = |pair: &str| pair.chars().all(|code| given.contains(code));
-    match pairs.into_iter().any(whole) {
-        true => Ok(()),
-        false => Err(Failure::usage(format!(
-            "you have to specify `--{src}' and `--{dst}'"
-        ))),
+/// One of the pairs has to be whole: that of the original direction, which has these names, or that
+/// of the reply, whose names end so.
+pub(crate) fn pair(given: &str, names: [&str; 2], after: &str) -> Result<()> {
+    let has = |code| given.contains(code);
+    if has('s') && has('d') || has('r') && has('q') {
+        return Ok(());
     }
+    let [src, dst] = match (has('r') || has('q')) && !has('s') && !has('d') {
+        true => ["src", "dst"].map(|end| format!("reply-{end}{after}")),
+        false => names.map(str::to_owned),
+    };
+    Err(Failure::usage(format!(
+        "you have to specify `--{src}' and `--{dst}'"
+    )))
 }

@@ -30,17 +30,21 @@ impl Printer {
     /// A flow of a list.
     pub(crate) fn flow(&mut self, flow: &Flow) -> io::Result<()> {
         self.begin("conntrack")?;
-        self.line(flow)?;
+        self.line("-A", flow)?;
         self.out.write_all(b"\n")
     }
 
-    /// A flow in the midst of other words: no document begins.
-    pub(crate) fn lone_flow(&mut self, flow: &Flow) -> io::Result<()> {
-        self.line(flow)?;
+    /// A flow that was changed: no document begins, and the kernel's times are not shown.
+    pub(crate) fn changed_flow(&mut self, command: &str, flow: &Flow) -> io::Result<()> {
+        let output = self.output;
+        self.output.ktimestamp = false;
+        let done = self.line(command, flow);
+        self.output = output;
+        done?;
         self.out.write_all(b"\n")
     }
 
-    fn line(&mut self, flow: &Flow) -> io::Result<()> {
+    fn line(&mut self, command: &str, flow: &Flow) -> io::Result<()> {
         let output = self.output;
         #[cfg(feature = "serde")]
         if output.json {
@@ -51,7 +55,7 @@ impl Printer {
                 let text = self.xml().flow(flow, None).to_string();
                 self.out.write_all(text.as_bytes())
             }
-            Output { save: true, .. } => save::flow(&mut self.out, "-A", flow),
+            Output { save: true, .. } => save::flow(&mut self.out, command, flow),
             _ => self.plain(flow),
         }
     }

@@ -149,7 +149,8 @@ pub(crate) fn check(protocol: u8, command: Code, expectations: bool, given: &str
     let ported = !options(protocol).is_empty() && !icmp;
     if ported && !expectations && matches!(command, 'G' | 'I' | 'A') {
         let names = options(protocol);
-        pair(given, ["sd", "rq"], names[0].1[0], names[1].1[0])?;
+        let after = if protocol == 47 { "-key" } else { "-port" };
+        pair(given, [names[0].1[0], names[1].1[0]], after)?;
     }
     Ok(())
 }

@@ -86,8 +86,14 @@ fn protocol(out: &mut impl Write, flow: &Flow) -> io::Result<()> {
         Some(ProtoInfo::Tcp(info)) => state(out, info.state.as_str()),
         Some(ProtoInfo::Sctp(info)) => {
             state(out, info.state.as_str())?;
-            let (orig, reply) = (info.vtag_orig.unwrap_or(0), info.vtag_reply.unwrap_or(0));
-            write!(out, " --orig-vtag {orig} --reply-vtag {reply}")
+            // As the tags stand in memory: what conntrack(8) has saved is loaded alike.
+            let tags = [("orig", info.vtag_orig), ("reply", info.vtag_reply)];
+            for (name, tag) in tags {
+                if let Some(tag) = tag {
+                    write!(out, " --{name}-vtag {}", tag.to_be())?;
+                }
+            }
+            Ok(())
         }
         Some(ProtoInfo::Dccp(info)) => state(out, info.state.as_str()),
         _ => Ok(()),

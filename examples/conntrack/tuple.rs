@@ -1,21 +1,34 @@
 //! The tuples of a line.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ctnetlink::{IcmpEcho, Tuple};
 
 use super::failure::{Failure, Result};
 use super::line::{Ends, Line};
 
-/// A tuple of these ends, where both addresses are given.
+/// A tuple of these ends, where an address is given; without the other, it is that of nobody.
 pub(crate) fn of(ends: &Ends, line: &Line) -> Option<Result<Tuple>> {
-    let (src, dst) = ends.src.zip(ends.dst)?;
+    let (src, dst) = addresses(ends)?;
     Some(build(src, dst, ends, line))
+}
+
+fn addresses(ends: &Ends) -> Option<(IpAddr, IpAddr)> {
+    let nobody = |other: IpAddr| match other {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    match (ends.src, ends.dst) {
+        (Some(src), Some(dst)) => Some((src, dst)),
+        (Some(src), None) => Some((src, nobody(src))),
+        (None, Some(dst)) => Some((nobody(dst), dst)),
+        (None, None) => None,
+    }
 }
 
 /// That of the reply; ICMP's options are of the original direction.
 pub(crate) fn of_reply(line: &Line) -> Option<Result<Tuple>> {
-    let (src, dst) = line.reply.src.zip(line.reply.dst)?;
+    let (src, dst) = addresses(&line.reply)?;
     let inverse = Ends {
         src_port: line.reply.dst_port,
         dst_port: line.reply.src_port,

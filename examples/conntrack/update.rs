@@ -57,7 +57,7 @@ pub(crate) async fn update(handle: &ConntrackHandle, mut line: Line, silent: boo
         let mut found = handle.get_many(keys).await?;
         while let Some((_, flow)) = found.try_next().await? {
             if let Some(flow) = flow {
-                printer.lone_flow(&flow)?;
+                printer.changed_flow("-A", &flow)?;
             }
         }
         printer.flush()?;
@@ -91,11 +91,11 @@ fn patch(line: &Line, flow: &Flow) -> Option<Patch> {
             patch = patch.status(new);
         }
     }
-    let before = flow.labels.unwrap_or_default();
-    if !(line.labels_added - before).is_empty() {
+    // Labels count as a change, be they there already or not.
+    if !line.labels_added.is_empty() {
         patch = patch.add_labels(line.labels_added);
     }
-    if !(line.labels_removed & before).is_empty() {
+    if !line.labels_removed.is_empty() {
         patch = patch.remove_labels(line.labels_removed);
     }
     if let Some(info) = protoinfo(line, flow.orig.protocol().number()) {

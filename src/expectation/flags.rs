@@ -3,23 +3,24 @@
 use bitflags::bitflags;
 
 bitflags! {
-    /// What an expectation is: `NF_CT_EXPECT_*`, `CTA_EXPECT_FLAGS`.
+    /// The flags of an expectation: `NF_CT_EXPECT_*`, `CTA_EXPECT_FLAGS`.
     ///
     /// Bits that this version does not know are kept.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
-    #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-    #[cfg_attr(feature = "serde", serde(transparent))]
     pub struct ExpectationFlags: u32 {
-        /// It stays when a packet has met it, and waits for more.
+        /// It stays after a packet has matched it, and waits for more.
         const PERMANENT = 1;
-        /// Packets do not meet it.
+        /// Packets do not match it.
         const INACTIVE = 2;
-        /// A helper in user space made it. A create cannot set it: the kernel drops it.
+        /// A helper in user space made it. A create cannot set it: the kernel drops the flag.
         const USERSPACE = 4;
         // A newer kernel's bits.
         const _ = !0;
     }
 }
 
+#[cfg(feature = "serde")]
+flags!(ExpectationFlags: u32);
+
 bits!(ExpectationFlags, u32);
-plain!(ExpectationFlags);
+plain!(ExpectationFlags = is_empty);

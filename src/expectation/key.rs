@@ -8,15 +8,22 @@ use crate::wire::table::Context;
 /// Names one expectation: its tuple, the zone of its master, and its id where that is known.
 ///
 /// Comes from an [`&Expectation`](Expectation), from a [`Tuple`] (zone 0), or from a
-/// [`&NewExpectation`](NewExpectation). The tuple is the expectation's own, as it stands in
-/// [`Expectation::tuple`](field@Expectation::tuple): the kernel's look-up also finds one whose
-/// [mask](field@Expectation::mask) lets another source pass, and what it finds is not what this names.
+/// [`&NewExpectation`](NewExpectation). The tuple is exactly that of
+/// [`Expectation::tuple`](field@Expectation::tuple). The kernel's look-up would also find an
+/// expectation whose [mask](field@Expectation::mask) lets another source pass; this crate does not
+/// take that for the one that was named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ExpectationKey {
     tuple: Tuple,
     zone: u16,
     id: Option<ExpectationId>,
+}
+
+#[cfg(feature = "serde")]
+keyed! {
+    ExpectationKey;
+    [tuple: Tuple,]
+    [zone: u16, id: Option<ExpectationId>,]
 }
 
 impl ExpectationKey {
@@ -29,7 +36,7 @@ impl ExpectationKey {
         }
     }
 
-    /// Of a master in this zone. The kernel does not say the zone of what it lists: see
+    /// With a master in this zone. The kernel does not say the zone of what it lists: see
     /// [`Expectation::zone`](field@Expectation::zone).
     #[must_use]
     pub fn zone(mut self, zone: u16) -> Self {
@@ -37,7 +44,7 @@ impl ExpectationKey {
         self
     }
 
-    /// That of this id alone, and none that has taken its place.
+    /// Only the expectation of this id, and no successor with the same tuple.
     #[must_use]
     pub fn id(mut self, id: ExpectationId) -> Self {
         self.id = Some(id);

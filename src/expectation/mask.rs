@@ -8,8 +8,8 @@ use crate::flow::{Family, Tuple};
 use crate::wire::attr::{Attribute, DecodeError, Writer};
 use crate::wire::table::{Codec, Context};
 
-/// The bits of an expected tuple that count: of its source, for its destination and protocol
-/// always count whole. `CTA_EXPECT_MASK`.
+/// The bits of an expected tuple that count: those of its source. Its destination and protocol
+/// always count as a whole. `CTA_EXPECT_MASK`.
 ///
 /// It has the form of a tuple: ones stand where bits count.
 ///
@@ -27,8 +27,8 @@ use crate::wire::table::{Codec, Context};
 pub struct TupleMask(Tuple);
 
 impl TupleMask {
-    /// Of the source, these bits of the address and of the port; of a protocol without ports, the
-    /// address alone.
+    /// These bits of the source address and of the source port. For a protocol without ports, only
+    /// the address counts.
     ///
     /// # Errors
     ///

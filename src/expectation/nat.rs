@@ -6,7 +6,7 @@ use crate::wire::attr::Value;
 attributes! {
     /// How an expected flow is translated when it comes. `CTA_EXPECT_NAT` (Linux 3.3).
     ///
-    /// The helper's [function](field@crate::Expectation::function) makes of it what it needs.
+    /// The helper's [function](field@crate::Expectation::function) decides how it is used.
     #[non_exhaustive]
     pub struct ExpectationNat {
         /// The direction of the master that the expected flow comes in. `CTA_EXPECT_NAT_DIR`.
@@ -18,7 +18,7 @@ attributes! {
 }
 
 impl ExpectationNat {
-    /// The kernel takes the source of the tuple alone.
+    /// The kernel takes only the source of the tuple.
     pub fn new(direction: Direction, tuple: Tuple) -> Self {
         Self { direction, tuple }
     }

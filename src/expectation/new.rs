@@ -10,11 +10,10 @@ use crate::flow::{FlowKey, Tuple};
 use crate::wire::attr::Writer;
 use crate::wire::table::Context;
 
-/// An expectation to create: who expects it, the packet that is expected, and what else it has.
+/// An expectation to create: its master, the expected packet, and its settings.
 ///
-/// Only a flow that has a helper can expect another. Any source port will do unless
-/// [`mask`](Self::mask) says otherwise, and it lasts as long as the helper has it, unless
-/// [`timeout`](Self::timeout) says otherwise.
+/// Only a flow that has a helper can expect another. By default the source port does not count
+/// ([`mask`](Self::mask)), and the timeout is that of the helper ([`timeout`](Self::timeout)).
 ///
 /// ```
 /// # use std::time::Duration;
@@ -25,7 +24,6 @@ use crate::wire::table::Context;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct NewExpectation {
     master: FlowKey,
     tuple: Tuple,
@@ -36,6 +34,20 @@ pub struct NewExpectation {
     nat: Option<ExpectationNat>,
     helper: Option<Box<str>>,
     function: Option<Box<str>>,
+}
+
+#[cfg(feature = "serde")]
+keyed! {
+    NewExpectation;
+    [master: FlowKey, tuple: Tuple, mask: TupleMask,]
+    [
+        timeout: Option<Duration> as "crate::flow::text::seconds",
+        flags: Option<ExpectationFlags>,
+        class: Option<u32>,
+        nat: Option<ExpectationNat>,
+        helper: Option<Box<str>>,
+        function: Option<Box<str>>,
+    ]
 }
 
 impl NewExpectation {
@@ -54,7 +66,7 @@ impl NewExpectation {
         }
     }
 
-    /// Says which bits of the tuple's source count.
+    /// Sets which bits of the tuple's source count.
     #[must_use]
     pub fn mask(mut self, mask: TupleMask) -> Self {
         self.mask = mask;
@@ -77,8 +89,8 @@ impl NewExpectation {
         self
     }
 
-    /// Sets the class, of those that the helper has; without it, 0. Kernels that make nothing of
-    /// the class without the [helper](Self::helper) make it 0.
+    /// Sets the class among those of the helper; without it, 0. Some kernels take it as 0 unless
+    /// the [helper](Self::helper) is named too.
     #[must_use]
     pub fn class(mut self, class: u32) -> Self {
         self.class = Some(class);
@@ -100,7 +112,7 @@ impl NewExpectation {
         self
     }
 
-    /// Names the kernel's function that the expected flow begins with, such as
+    /// Names the kernel function that is called when the expected flow begins, such as
     /// `nat-follow-master`.
     #[must_use]
     pub fn function(mut self, name: impl Into<Box<str>>) -> Self {

@@ -6,6 +6,7 @@ use crate::flow::{DccpState, Family, Labels, Masked, SctpState, Status, TcpState
 /// The ends of a flow that are translated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum NatKind {
     /// The source, and maybe the destination too, `--src-nat`.
     Source,
@@ -19,12 +20,7 @@ pub enum NatKind {
 
 /// What a filter asks of a flow. All public ways to a [`Filter`] go through
 /// [`checked`](Self::checked).
-///
-/// A condition whose name a reader of serialized filters does not know is an error: without it the
-/// filter would match more.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub(super) struct Conditions {
     pub(super) family: Option<Family>,
     pub(super) protocol: Option<u8>,
@@ -55,8 +51,6 @@ pub(super) struct Conditions {
 
 /// What is asked of the packets of one direction.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub(super) struct Ends {
     pub(super) src: Option<PrefixSet>,
     pub(super) dst: Option<PrefixSet>,

@@ -23,8 +23,6 @@ bitflags! {
     /// Flows that do not meet them were not handed over at all. The others, and these again, user
     /// space compares. `Debug` names them; [`iter_names`](Self::iter_names) gives them one by one.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
-    #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-    #[cfg_attr(feature = "serde", serde(transparent))]
     pub struct KernelFilter: u32 {
         /// The family: in every dump of the main table.
         const FAMILY = 1 << 0;
@@ -65,6 +63,9 @@ bitflags! {
         const NOT = 1 << 17;
     }
 }
+
+#[cfg(feature = "serde")]
+flags!(KernelFilter: u32);
 
 impl KernelFilter {
     /// The names, with commas between; `none` where there is none.

@@ -20,8 +20,6 @@ use crate::error::{Error, Result};
 /// # Ok::<(), ctnetlink::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(try_from = "Fields", into = "Fields"))]
 pub struct Ports {
     first: u16,
     last: u16,
@@ -142,37 +140,6 @@ fn parse(text: &str) -> Option<Ports> {
     Some(Ports::from(end(first, 0)?..=end(last, u16::MAX)?))
 }
 
-/// As it is serialized.
-#[cfg(feature = "serde")]
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields, rename = "Ports")]
-struct Fields {
-    first: u16,
-    last: u16,
-}
-
-#[cfg(feature = "serde")]
-impl TryFrom<Fields> for Ports {
-    type Error = Error;
-
-    fn try_from(Fields { first, last }: Fields) -> Result<Self> {
-        let ports = Self { first, last };
-        match ports.is_empty() {
-            false => Ok(ports),
-            true => Err(Error::invalid_input(format!(
-                "ports: the range {ports} is empty"
-            ))),
-        }
-    }
-}
-
-#[cfg(feature = "serde")]
-impl From<Ports> for Fields {
-    fn from(Ports { first, last }: Ports) -> Self {
-        Self { first, last }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,8 +189,13 @@ mod tests {
     #[test]
     fn an_empty_range_is_not_read() {
         let read = |text| serde_json::from_str::<Ports>(text);
-        assert_eq!(read(r#"{"first":1,"last":9}"#).unwrap(), Ports::from(1..=9));
-        assert!(read(r#"{"first":9,"last":1}"#).is_err());
-        assert!(read(r#"{"first":1,"last":9,"step":2}"#).is_err());
+        assert_eq!(read(r#""1-9""#).unwrap(), Ports::from(1..=9));
+        assert_eq!(read("443").unwrap(), Ports::from(443));
+        assert_eq!(serde_json::to_string(&Ports::from(443)).unwrap(), "443");
+        for text in [r#""9-1""#, "65536", r#""http""#, "[1,9]"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+        assert!(serde_json::to_string(&Ports::NONE).is_err());
+        assert!(postcard::from_bytes::<Ports>(&[9, 1]).is_err());
     }
 }

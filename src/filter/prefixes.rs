@@ -32,8 +32,6 @@ use crate::flow::address::plain_net;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(try_from = "Text", into = "Text"))]
 pub struct PrefixSet {
     /// In their order, disjoint, without bits behind their length.
     nets: Arc<[IpNet]>,
@@ -212,37 +210,6 @@ impl PrefixSet {
 pub(super) fn behind(net: IpNet) -> String {
     let (address, all) = (net.addr(), net.trunc());
     format!("{net} has bits behind its length; it may mean {address} alone, or all of {all}")
-}
-
-/// As it is serialized: one as a string, more as a list.
-#[cfg(feature = "serde")]
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(untagged)]
-enum Text {
-    One(String),
-    Many(Vec<String>),
-}
-
-#[cfg(feature = "serde")]
-impl TryFrom<Text> for PrefixSet {
-    type Error = Error;
-
-    fn try_from(text: Text) -> Result<Self> {
-        match text {
-            Text::One(one) => one.parse(),
-            Text::Many(many) => many.iter().map(|one| one.parse::<Self>()).collect(),
-        }
-    }
-}
-
-#[cfg(feature = "serde")]
-impl From<PrefixSet> for Text {
-    fn from(set: PrefixSet) -> Self {
-        match set.single() {
-            Some(net) => Self::One(net.to_string()),
-            None => Self::Many(set.iter().map(|net| net.to_string()).collect()),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,99 @@
-//! Filters as they are serialized: their conditions, checked when they are read.
+//! Filters as they are serialized: their conditions by the names of the builder's methods, checked
+//! when they are read.
+//!
+//! In text, a condition that is not there has no key, and a key that is not known is refused: without
+//! its condition the filter would match more. Binary formats have no keys, and each its place.
 
 use std::cell::Cell;
 
 use ::serde::de::Error as _;
+use ::serde::ser::Error as _;
 use ::serde::{Deserialize, Deserializer, Serialize, Serializer};
+use ipnet::IpNet;
 
-use super::Filter;
 use super::check::DEPTH;
 use super::conditions::Conditions;
+use super::{Filter, Ports, PrefixSet};
+use crate::flow::{
+    DccpState, Family, Labels, Masked, Protocol, SctpState, Status, TcpState, Tuple,
+};
+
+/// Of each condition the key, its type there, where it is, and how it becomes that type and is
+/// made of it.
+macro_rules! conditions {
+    ($($key:ident: $ty:ty = $($place:ident).+ $(, by $number:ident)?;)+) => {
+        #[derive(Deserialize, Serialize)]
+        #[serde(deny_unknown_fields)]
+        struct Text {
+            $(#[serde(default, skip_serializing_if = "is_default")] $key: $ty,)+
+        }
+
+        #[derive(Deserialize, Serialize)]
+        struct Binary {
+            $($key: $ty,)+
+        }
+
+        impl Serialize for Filter {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                let all = self.0.clone();
+                $(let $key = all.$($place).+$(.map(<Protocol as From<$number>>::from))?;)+
+                match to.is_human_readable() {
+                    true => Text { $($key,)+ }.serialize(to),
+                    false => Binary { $($key,)+ }.serialize(to),
+                }
+            }
+        }
+
+        fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Conditions, D::Error> {
+            let it = match from.is_human_readable() {
+                true => {
+                    let it = Text::deserialize(from)?;
+                    Binary { $($key: it.$key,)+ }
+                }
+                false => Binary::deserialize(from)?,
+            };
+            let mut all = Conditions::default();
+            $(all.$($place).+ = it.$key$(.map(<$number as From<Protocol>>::from))?;)+
+            Ok(all)
+        }
+    };
+}
+
+conditions! {
+    family: Option<Family> = family;
+    protocol: Option<Protocol> = protocol, by u8;
+    orig_src: Option<PrefixSet> = orig.src;
+    orig_dst: Option<PrefixSet> = orig.dst;
+    orig_src_port: Option<Ports> = orig.src_port;
+    orig_dst_port: Option<Ports> = orig.dst_port;
+    reply_src: Option<PrefixSet> = reply.src;
+    reply_dst: Option<PrefixSet> = reply.dst;
+    reply_src_port: Option<Ports> = reply.src_port;
+    reply_dst_port: Option<Ports> = reply.dst_port;
+    icmp_type: Option<u8> = icmp_type;
+    icmp_code: Option<u8> = icmp_code;
+    icmp_id: Option<u16> = icmp_id;
+    zone: Option<u16> = zone;
+    orig_zone: Option<u16> = orig_zone;
+    reply_zone: Option<u16> = reply_zone;
+    mark: Option<Masked<u32>> = mark;
+    labels: Option<Masked<Labels>> = labels;
+    status: Option<Masked<Status>> = status;
+    tcp_state: Option<TcpState> = tcp_state;
+    sctp_state: Option<SctpState> = sctp_state;
+    dccp_state: Option<DccpState> = dccp_state;
+    any_nat: bool = any_nat;
+    has_helper: bool = has_helper;
+    helper: Option<Box<str>> = helper;
+    has_master: bool = has_master;
+    master: Option<Tuple> = master;
+    any_of: Vec<Vec<Filter>> = any_of;
+    not: Vec<Filter> = not;
+}
+
+fn is_default<T: Default + PartialEq>(condition: &T) -> bool {
+    *condition == T::default()
+}
 
 thread_local! {
     /// How many filters are being read on this thread, one in the other.
@@ -39,14 +125,79 @@ impl<'de> Deserialize<'de> for Filter {
         let _reading = Reading::begin().ok_or_else(|| {
             D::Error::custom(format_args!("filters in filters, more than {DEPTH} deep"))
         })?;
-        Conditions::deserialize(deserializer)?
-            .checked()
-            .map_err(D::Error::custom)
+        read(deserializer)?.checked().map_err(D::Error::custom)
     }
 }
 
-impl Serialize for Filter {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+/// In text, one prefix is a string, and more are a list of them.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Prefixes {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// A set that a filter would refuse is refused here: read again, it would be another.
+impl Serialize for PrefixSet {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.clone().checked().map_err(S::Error::custom)?;
+        let text = |net: IpNet| net.to_string();
+        match (to.is_human_readable(), self.single()) {
+            (true, Some(net)) => Prefixes::One(text(net)).serialize(to),
+            (true, None) => Prefixes::Many(self.iter().map(text).collect()).serialize(to),
+            (false, _) => to.collect_seq(self.iter()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for PrefixSet {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        if !from.is_human_readable() {
+            let nets = Vec::<IpNet>::deserialize(from)?;
+            let set: Self = nets.into_iter().collect();
+            return set.checked().map_err(D::Error::custom);
+        }
+        let set = match Prefixes::deserialize(from)? {
+            Prefixes::One(one) => one.parse(),
+            Prefixes::Many(many) => many.iter().map(|one| one.parse::<Self>()).collect(),
+        };
+        set.map_err(D::Error::custom)
+    }
+}
+
+/// In text, one port is a number, and more are `1024-65535`.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Range {
+    One(u16),
+    Many(String),
+}
+
+/// An empty range is refused: it cannot be read.
+impl Serialize for Ports {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match (to.is_human_readable(), self.single()) {
+            _ if self.is_empty() => Err(S::Error::custom(format_args!("{self} is an empty range"))),
+            (true, Some(port)) => Range::One(port).serialize(to),
+            (true, None) => Range::Many(self.to_string()).serialize(to),
+            (false, _) => (self.first(), self.last()).serialize(to),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Ports {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        if !from.is_human_readable() {
+            let (first, last) = Deserialize::deserialize(from)?;
+            let ports = Self::from(first..=last);
+            return match ports.is_empty() {
+                false => Ok(ports),
+                true => Err(D::Error::custom("an empty range of ports")),
+            };
+        }
+        match Range::deserialize(from)? {
+            Range::One(port) => Ok(port.into()),
+            Range::Many(text) => text.parse().map_err(D::Error::custom),
+        }
     }
 }

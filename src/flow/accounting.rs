@@ -31,7 +31,7 @@ attributes! {
         /// When the first packet was accepted, or the flow created; with nanoseconds.
         CTA_TIMESTAMP_START => start: SystemTime as "crate::flow::text::start",
         /// When the flow ended: in destroy events alone.
-        CTA_TIMESTAMP_STOP => stop: Option<SystemTime> as "crate::flow::text::stamp" default,
+        CTA_TIMESTAMP_STOP => stop: Option<SystemTime> as "crate::flow::text::stamp" = [default],
     }
 }
 

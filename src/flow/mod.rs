@@ -12,6 +12,9 @@ use crate::wire::uapi::{IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_NEW};
 pub(crate) mod bits;
 #[macro_use]
 mod settings;
+#[cfg(feature = "serde")]
+#[macro_use]
+pub(crate) mod text;
 pub(crate) mod accounting;
 pub(crate) mod address;
 pub(crate) mod family;
@@ -31,8 +34,6 @@ pub(crate) mod protoinfo;
 mod requests;
 pub(crate) mod states;
 pub(crate) mod status;
-#[cfg(feature = "serde")]
-pub(crate) mod text;
 pub(crate) mod tuple;
 pub(crate) mod zone;
 
@@ -63,13 +64,13 @@ attributes! {
         CTA_TUPLE_ORIG [of Orig] => orig: Tuple,
         /// The packets that answer, `-r` `-q`. Not the inverse of `orig` where addresses are
         /// translated. `CTA_TUPLE_REPLY`.
-        CTA_TUPLE_REPLY [of Reply] => reply: Tuple,
+        CTA_TUPLE_REPLY [of Reply, inverse orig] => reply: Tuple,
         /// The zone, `-w`. `CTA_ZONE` (Linux 2.6.34), `CTA_TUPLE_ZONE` (4.3).
-        CTA_ZONE => zone: Zone as "crate::flow::text::zone" default,
+        CTA_ZONE => zone: Zone = [default],
         /// What has happened to the flow, `-u`. `CTA_STATUS`.
-        CTA_STATUS [mask CTA_STATUS_MASK] => status: Status,
+        CTA_STATUS [mask CTA_STATUS_MASK] => status: Status = [default],
         /// The time left, in whole seconds. `CTA_TIMEOUT`. `None` for offloaded flows.
-        CTA_TIMEOUT => timeout: Option<Duration> as "crate::flow::text::seconds" default,
+        CTA_TIMEOUT => timeout: Option<Duration> as "crate::flow::text::seconds" = [default],
         /// The mark, `-m`. `CTA_MARK`. A dump always has it; `None` in events, where it is 0, and
         /// on kernels without marks.
         CTA_MARK [mask CTA_MARK_MASK] => mark: Option<u32>,
@@ -78,10 +79,10 @@ attributes! {
         CTA_PROTOINFO => protoinfo: Option<ProtoInfo>,
         /// What went in the original direction. `CTA_COUNTERS_ORIG`. `None` unless
         /// `nf_conntrack_acct` was 1 when the flow began.
-        CTA_COUNTERS_ORIG => counters_orig: Option<Counters>,
+        CTA_COUNTERS_ORIG [with counters_reply] => counters_orig: Option<Counters> = [rename = "counters"],
         /// What went in the reply direction. `CTA_COUNTERS_REPLY`. `None` unless
         /// `nf_conntrack_acct` was 1 when the flow began.
-        CTA_COUNTERS_REPLY => counters_reply: Option<Counters>,
+        CTA_COUNTERS_REPLY [in counters_orig] => counters_reply: Option<Counters> = [skip],
         /// The labels, `-l`. `CTA_LABELS` (Linux 3.9). `None` where none is set.
         CTA_LABELS [mask CTA_LABELS_MASK] => labels: Option<Labels>,
         /// The SYN proxy's numbers. `CTA_SYNPROXY` (Linux 4.18). Zeros for flows made by a

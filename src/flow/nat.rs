@@ -124,20 +124,27 @@ impl Nat {
     }
 }
 
-/// For serde: what was not checked yet.
+/// For serde: what was not checked yet. Of one address, there is no highest.
 #[cfg(feature = "serde")]
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone)]
 struct Fields {
     min: IpAddr,
-    max: IpAddr,
+    max: Option<IpAddr>,
     ports: Option<(u16, u16)>,
+}
+
+#[cfg(feature = "serde")]
+keyed! {
+    Fields;
+    [min: IpAddr,]
+    [max: Option<IpAddr>, ports: Option<(u16, u16)>,]
 }
 
 #[cfg(feature = "serde")]
 impl From<Nat> for Fields {
     fn from(nat: Nat) -> Self {
         let Nat { min, max, ports } = nat;
+        let max = Some(max).filter(|max| *max != min);
         Self { min, max, ports }
     }
 }
@@ -147,12 +154,13 @@ impl TryFrom<Fields> for Nat {
     type Error = Error;
 
     fn try_from(fields: Fields) -> Result<Self> {
+        let Fields { min, max, ports } = fields;
         let nat = Self {
-            ports: fields.ports,
-            ..Self::to_any(fields.min..=fields.max)
+            ports,
+            ..Self::to_any(min..=max.unwrap_or(min))
         };
         let one_family = Family::of(nat.min) == Family::of(nat.max);
-        match one_family && nat.min <= nat.max && fields.ports.is_none_or(|(min, max)| min <= max) {
+        match one_family && nat.min <= nat.max && ports.is_none_or(|(min, max)| min <= max) {
             true => Ok(nat),
             false => Err(Error::invalid_input("NAT: the range is empty")),
         }

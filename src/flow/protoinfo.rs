@@ -36,13 +36,13 @@ attributes! {
         CTA_PROTOINFO_TCP_STATE => state: TcpState,
         /// The window scale of the original direction, 0 to 14. It is set only together with the
         /// other, and where both directions have [`TcpFlags::WINDOW_SCALE`].
-        CTA_PROTOINFO_TCP_WSCALE_ORIGINAL => wscale_orig: Option<u8>,
+        CTA_PROTOINFO_TCP_WSCALE_ORIGINAL [with wscale_reply] => wscale_orig: Option<u8> = [rename = "wscale"],
         /// The window scale of the reply direction.
-        CTA_PROTOINFO_TCP_WSCALE_REPLY => wscale_reply: Option<u8>,
+        CTA_PROTOINFO_TCP_WSCALE_REPLY [in wscale_orig] => wscale_reply: Option<u8> = [skip],
         /// The flags of the original direction; from a dump, all of them count.
-        CTA_PROTOINFO_TCP_FLAGS_ORIGINAL => flags_orig: Option<Masked<TcpFlags>>,
+        CTA_PROTOINFO_TCP_FLAGS_ORIGINAL [with flags_reply] => flags_orig: Option<Masked<TcpFlags>> = [rename = "flags"],
         /// The flags of the reply direction.
-        CTA_PROTOINFO_TCP_FLAGS_REPLY => flags_reply: Option<Masked<TcpFlags>>,
+        CTA_PROTOINFO_TCP_FLAGS_REPLY [in flags_orig] => flags_reply: Option<Masked<TcpFlags>> = [skip],
     }
 }
 
@@ -55,9 +55,9 @@ attributes! {
         CTA_PROTOINFO_SCTP_STATE => state: SctpState,
         /// The verification tag of the original direction; absent in destroy events, and needed
         /// in a request.
-        CTA_PROTOINFO_SCTP_VTAG_ORIGINAL => vtag_orig: Option<u32>,
+        CTA_PROTOINFO_SCTP_VTAG_ORIGINAL [with vtag_reply] => vtag_orig: Option<u32> = [rename = "vtag"],
         /// The verification tag of the reply direction.
-        CTA_PROTOINFO_SCTP_VTAG_REPLY => vtag_reply: Option<u32>,
+        CTA_PROTOINFO_SCTP_VTAG_REPLY [in vtag_orig] => vtag_reply: Option<u32> = [skip],
     }
 }
 

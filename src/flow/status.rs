@@ -48,7 +48,7 @@ bitflags! {
 }
 
 bits!(Status, u32);
-plain!(Status);
+plain!(Status = is_empty);
 
 impl Status {
     /// What an update may set; the kernel refuses or ignores the rest.

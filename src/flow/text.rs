@@ -6,6 +6,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+#[macro_use]
+mod keyed;
+pub(crate) use keyed::is_default;
+
 use super::{Bits, Labels, Masked, Status, TcpFlags, Zone, ZoneDirection};
 
 /// Seconds: a whole number, or one with a fraction. In binary formats a [`Duration`]'s own form.
@@ -161,6 +165,19 @@ with! {
     stamp: SystemTime, Stamp;
 }
 
+/// Seconds that are always there.
+pub(crate) mod length {
+    use super::*;
+
+    pub(crate) fn serialize<S: Serializer>(it: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        Seconds(*it).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        Seconds::deserialize(from).map(|seconds| seconds.0)
+    }
+}
+
 /// A time that is always there.
 pub(crate) mod start {
     use super::*;
@@ -178,10 +195,10 @@ pub(crate) mod start {
 macro_rules! flags {
     ($($ty:ident: $int:ty),+) => {
         $(
-            impl Serialize for $ty {
-                fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            impl ::serde::Serialize for $ty {
+                fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                     if !serializer.is_human_readable() {
-                        return self.bits().serialize(serializer);
+                        return ::serde::Serialize::serialize(&self.bits(), serializer);
                     }
                     let mut names = self.iter_names();
                     let mut list: Vec<String> = names.by_ref().map(|(name, _)| name.into()).collect();
@@ -189,17 +206,17 @@ macro_rules! flags {
                     if rest != 0 {
                         list.push(format!("{rest:#x}"));
                     }
-                    list.serialize(serializer)
+                    ::serde::Serialize::serialize(&list, serializer)
                 }
             }
 
-            impl<'de> Deserialize<'de> for $ty {
-                fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            impl<'de> ::serde::Deserialize<'de> for $ty {
+                fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                     if !deserializer.is_human_readable() {
-                        return <$int>::deserialize(deserializer).map(Self::from_bits_retain);
+                        return <$int as ::serde::Deserialize>::deserialize(deserializer).map(Self::from_bits_retain);
                     }
                     let mut all = Self::empty();
-                    for name in Vec::<String>::deserialize(deserializer)? {
+                    for name in <Vec<String> as ::serde::Deserialize>::deserialize(deserializer)? {
                         let bits = match name.strip_prefix("0x") {
                             Some(digits) => <$int>::from_str_radix(digits, 16)
                                 .ok()
@@ -207,7 +224,7 @@ macro_rules! flags {
                             None => Self::from_name(&name),
                         };
                         all |= bits.ok_or_else(|| {
-                            D::Error::custom(format_args!(
+                            <D::Error as ::serde::de::Error>::custom(format_args!(
                                 concat!("{:?} is no name of ", stringify!($ty)), name
                             ))
                         })?;
@@ -338,18 +355,5 @@ impl<'de, T: Bits + Deserialize<'de>> Deserialize<'de> for Masked<T> {
             Deserialize::deserialize(deserializer)?
         };
         Ok(Self::new(value, mask))
-    }
-}
-
-/// A zone that may have no key, and is 0 then.
-pub(crate) mod zone {
-    use super::*;
-
-    pub(crate) fn serialize<S: Serializer>(zone: &Zone, to: S) -> Result<S::Ok, S::Error> {
-        zone.serialize(to)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Zone, D::Error> {
-        Zone::deserialize(from)
     }
 }

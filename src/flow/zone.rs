@@ -110,15 +110,17 @@ impl Row for Zone {
         })
     }
 
-    #[cfg(feature = "serde")]
-    fn is_absent(&self) -> bool {
-        *self == Self::default()
-    }
-
     /// The tuples write the zone of one direction.
     fn write(&self, kind: u16, cx: &Context, w: &mut Writer<'_>) {
         if let Some(id) = cx.zone {
             id.encode(kind, cx, w);
         }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl crate::wire::table::Absent for Zone {
+    fn is_absent(&self) -> bool {
+        *self == Self::default()
     }
 }

@@ -14,7 +14,7 @@ use crate::request::{RequestFuture, preflight, stats};
 use crate::stats::{CpuStats, TableStats};
 
 impl ConntrackHandle {
-    /// The expectations: flows that helpers have read of, and that are yet to come.
+    /// The expectations: flows that a helper has announced and that are yet to come.
     pub fn expectations(&self) -> Expectations {
         Expectations::new(self.lanes.clone())
     }
@@ -24,12 +24,12 @@ impl ConntrackHandle {
         TimeoutPolicies::new(self.lanes.clone())
     }
 
-    /// The helpers in user space, of the whole machine.
+    /// The helpers in user space. They belong to the whole machine.
     pub fn user_helpers(&self) -> UserHelpers {
         UserHelpers::new(self.lanes.clone())
     }
 
-    /// How many flows there are, and how many there may be: no walk of the table.
+    /// How many flows there are, and how many there may be, without a walk of the table.
     ///
     /// `conntrack -C`; `IPCTNL_MSG_CT_GET_STATS` (Linux 3.6).
     ///
@@ -52,11 +52,12 @@ impl ConntrackHandle {
         stats::stats(self.lanes.clone())
     }
 
-    /// What each CPU has counted in the namespace: packets dropped, flows that found no room.
+    /// The counters of each CPU in the namespace: packets dropped, failed inserts, early drops and
+    /// others.
     ///
-    /// `conntrack -S`; `IPCTNL_MSG_CT_GET_STATS_CPU` (Linux 3.6). CPUs come that could be there and
-    /// are not. [`CpuStats::total`] sums, and a [`StatsMeter`](crate::StatsMeter) goes on counting
-    /// where the kernel's counters wrap.
+    /// `conntrack -S`; `IPCTNL_MSG_CT_GET_STATS_CPU` (Linux 3.6). The list may have CPUs that are
+    /// not online. [`CpuStats::total`] gives the sums, and a [`StatsMeter`](crate::StatsMeter)
+    /// keeps counting where the kernel's counters wrap.
     ///
     /// # Errors
     ///
@@ -79,16 +80,17 @@ impl ConntrackHandle {
         stats::cpu_stats(self.lanes.clone())
     }
 
-    /// Looks at what is missing on this machine, and says the cure: why the table is empty, flows
-    /// have no counters, labels cannot be set, events do not come.
+    /// Checks this machine's setup, and names the cure for each problem: why the table is empty,
+    /// why flows have no counters, why labels cannot be set, why events are missing.
     ///
-    /// It asks the kernel, and reads settings from `/proc` where that is there, on a thread of its
-    /// own. It changes nothing; the kernel may load the modules that it is asked for. What cannot be
-    /// known here is `None` in the [facts](field@Preflight::facts), and no error: nor is a missing right.
+    /// It asks the kernel, and reads settings from `/proc` if that is mounted, on its own thread.
+    /// It changes nothing, though the kernel may load modules that it asks about. What cannot be
+    /// found out is `None` in the [facts](field@Preflight::facts) and not an error; a missing right
+    /// is not an error either.
     ///
     /// # Errors
     ///
-    /// Those of every verb that are no answers of the kernel's: see [`ConntrackHandle`].
+    /// `Timeout`, `Closed` and `Io`: see [`ConntrackHandle`].
     ///
     /// # Cancellation
     ///

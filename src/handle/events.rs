@@ -8,17 +8,17 @@ impl ConntrackHandle {
     ///
     /// `conntrack -E`, with [`kinds`](Events::kinds) `-e`, with [`filter`](Events::filter) `-p`,
     /// `-s`, `-m` and the others, with [`receive_buffer`](Events::receive_buffer) `-b`; the groups
-    /// `NFNLGRP_CONNTRACK_NEW`, `_UPDATE` and `_DESTROY`. Each stream has a socket of its own, which
-    /// its reader alone reads; it hears what happens from the moment that this future is done. What
-    /// is lost is told, where it is lost and how much: see [`EventStream`](crate::EventStream).
+    /// `NFNLGRP_CONNTRACK_NEW`, `_UPDATE` and `_DESTROY`. Each stream has its own socket, and hears
+    /// everything that happens after this future is done. Where events are lost, the stream says
+    /// so, with their number: see [`EventStream`](crate::EventStream).
     ///
     /// # Which flows
     ///
-    /// `net.netfilter.nf_conntrack_events` says which flows of a namespace make events: with 1, those
-    /// that begin while it is 1; with 2 (the default from Linux 5.19 on), those that begin while
-    /// anybody on the host listens; with 0, none. A flow that began before never makes any, not even
-    /// at its end. To follow a whole table, set it to 1 at boot. Rules can choose kinds for a flow
-    /// (`ct event set`).
+    /// `net.netfilter.nf_conntrack_events` says which flows of a namespace make events: with 1,
+    /// those that begin while it is 1; with 2 (the default since Linux 5.19), those that begin
+    /// while some program on the host listens; with 0, none. A flow that began before then never
+    /// makes any, not even at its end. To follow a whole table, set it to 1 at boot. Rules can
+    /// choose kinds for a flow (`ct event set`).
     ///
     /// # Errors
     ///

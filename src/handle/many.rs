@@ -11,39 +11,39 @@ use crate::request::restore::MastersFirst;
 use crate::request::{Bulk, Change, GetMany, matching};
 
 impl ConntrackHandle {
-    /// Makes many changes: creates, updates and deletes, in their order.
+    /// Makes many changes, in order: creates, updates and deletes.
     ///
     /// `conntrack --load-file` (`-R`); `IPCTNL_MSG_CT_NEW` and `IPCTNL_MSG_CT_DELETE`, up to 64 in
-    /// a send with one ACK for all, on a socket and a thread of its own. The changes are taken from
-    /// the iterator as they are needed, on that thread: millions of them take no more memory than
-    /// 64. Each is what [`create`](Self::create), [`update`](Self::update) and
-    /// [`delete`](Self::delete) make of it, and none stops those behind it.
+    /// a send with one ACK for all, on its own socket and thread. That thread takes the changes
+    /// from the iterator as it needs them, so millions of changes take no more memory than 64. Each
+    /// is made as [`create`](Self::create), [`update`](Self::update) and [`delete`](Self::delete)
+    /// make it, and one that fails does not stop the others.
     ///
-    /// Deletes by a key without an id and updates of a status are preceded by a look at their flows,
-    /// which is a second send. They and the others go in sends of their own: runs of one kind make
-    /// the most of each.
+    /// For a delete by a key without an id, and for an update of a status, the flow is read first,
+    /// which takes a second send. Such changes are not sent together with others, so runs of one
+    /// kind are the fastest.
     ///
-    /// Where answers are lost, the changes that they were of are decided: an update is made once
-    /// more; a flow that is no longer there counts as deleted, and one that is there as it should be
-    /// as created. What cannot be decided, because the flow is there otherwise or a later change of
-    /// the send was of it too, is a failure, [`Overrun`](crate::ErrorKind::Overrun).
+    /// Where answers are lost, what became of the changes is found out: an update is made once
+    /// more; a flow that is gone counts as deleted, and one that is there as asked for counts as
+    /// created. Where that cannot be found out, because the flow differs or a later change of the
+    /// same send concerned it too, the change fails with [`Overrun`](crate::ErrorKind::Overrun).
     ///
-    /// No request timeout applies: it takes as long as there are changes. An iterator that waits
-    /// (for a channel) holds back the changes that it gave before, and keeps the thread when the
-    /// future is dropped: give [`bulk_stream`](Self::bulk_stream) a stream.
+    /// No request timeout applies. Do not wait in the iterator, for a channel for instance: that
+    /// delays the changes before it and keeps the thread after the future is dropped. Use
+    /// [`bulk_stream`](Self::bulk_stream) instead.
     ///
     /// # Errors
     ///
     /// Where no change could be begun: [`Io`](crate::ErrorKind::Io),
     /// [`Closed`](crate::ErrorKind::Closed),
     /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied) for entering the namespace. What
-    /// became of the changes is in the [`Report`](crate::Report), with the error of each that failed;
-    /// nothing is sent of those that are [`InvalidInput`](crate::ErrorKind::InvalidInput).
+    /// became of the changes is in the [`Report`](crate::Report), with the error of each that
+    /// failed. A change that is [`InvalidInput`](crate::ErrorKind::InvalidInput) is not sent.
     ///
     /// # Cancellation
     ///
-    /// Dropping the future ends it after the send that is under way. To have the report, end it by
-    /// [`on_progress`](Bulk::on_progress).
+    /// Dropping the future ends it after the send that is under way. To stop early and still get
+    /// the report, use [`on_progress`](Bulk::on_progress).
     ///
     /// # Panics
     ///
@@ -77,11 +77,11 @@ impl ConntrackHandle {
         Bulk::new(self.lanes.clone(), Source::iter(changes.into_iter()))
     }
 
-    /// [`bulk`](Self::bulk) of a stream: changes are made as they come, those that are there
-    /// together.
+    /// [`bulk`](Self::bulk) for a stream: changes are sent as they come, and those that are ready
+    /// are sent together.
     ///
-    /// The stream is polled on the thread of the bulk request, in this runtime. It ends the request
-    /// by its end; a stream that has nothing to give holds back no change that came before.
+    /// The stream is polled on the thread of the request, within this runtime. The request ends
+    /// when the stream ends. A stream that is pending does not delay the changes before it.
     ///
     /// # Errors
     ///
@@ -117,17 +117,17 @@ impl ConntrackHandle {
         Bulk::new(self.lanes.clone(), Source::stream(changes))
     }
 
-    /// Creates flows that were listed before, masters before the flows that they expected.
+    /// Creates flows that were listed before, each master before the flows that it expected.
     ///
     /// `conntrack -L -o save`, and `conntrack -R`; `IPCTNL_MSG_CT_NEW`. It is a
-    /// [`bulk`](Self::bulk) of creates, of each [`Flow`](crate::Flow) or [`NewFlow`], in another
-    /// order: a flow whose master is not in the table is refused, and a list shows flows in any order.
-    /// Flows with a master are kept in memory until the others are made. Flows that are in the table
-    /// already count as [`exists`](field@crate::Report::exists), so that it can be done again.
+    /// [`bulk`](Self::bulk) of creates in another order: the kernel refuses a flow whose master is
+    /// not in the table, and a list has flows in any order. Flows with a master are kept in memory
+    /// until the others are created. Flows that are in the table already count as
+    /// [`exists`](field@crate::Report::exists), so a restore can be repeated.
     ///
     /// # Errors
     ///
-    /// Those of [`bulk`](Self::bulk). A flow whose master has ended is a failure of the report,
+    /// Those of [`bulk`](Self::bulk). A flow whose master is gone is a failure in the report,
     /// [`NotFound`](crate::ErrorKind::NotFound).
     ///
     /// # Cancellation
@@ -161,12 +161,12 @@ impl ConntrackHandle {
     /// Changes the flows that match, each as `decide` says; `None` leaves a flow as it is. An empty
     /// filter is all flows.
     ///
-    /// One walk of the table and one bulk request, however many answers there are: a gateway with a
-    /// thousand prefixes need not list a thousand times. The changes need not be of the flow that
-    /// was found. A [`Change::delete`] of it removes that flow alone, as
-    /// [`delete_matching`](Self::delete_matching) does.
+    /// It takes one walk of the table and one bulk request, however many different changes there
+    /// are: a gateway with a thousand prefixes need not list a thousand times. A change may concern
+    /// another flow than the one that was found. A [`Change::delete`] of the found flow is as safe
+    /// as [`delete_matching`](Self::delete_matching).
     ///
-    /// `decide` is called on the thread of the request, in this runtime.
+    /// `decide` is called on the thread of the request, within this runtime.
     ///
     /// # Errors
     ///
@@ -210,14 +210,14 @@ impl ConntrackHandle {
     /// `IPCTNL_MSG_CT_DELETE`. The table is listed with the filter, and each flow that matches deleted
     /// by its reply tuple, zone and id, many in a send.
     ///
-    /// A flow that has taken the place of one that matched stays where its addresses or ports are
-    /// others in either direction, as after another translation. One of the very same tuples most
-    /// often has the same id, and the kernel compares nothing else: between the list and the delete,
-    /// microseconds, it cannot be told from the one that matched. Flows that begin meanwhile may be
-    /// met or not.
+    /// Between the list and the delete, which are microseconds apart, a flow may end and another
+    /// may begin in its place. If an address or port of the new flow differs in either direction,
+    /// it stays. If all are the same, the new flow often has the same id too, the kernel cannot
+    /// tell the two apart, and the new flow is deleted. Flows that begin meanwhile may be found or
+    /// not.
     ///
-    /// For [a filter that the kernel compares](crate::Flush::filter) a filtered [`flush`](Self::flush) does
-    /// the same in one request, and counts nothing.
+    /// For [a filter that the kernel compares](crate::Flush::filter) a filtered
+    /// [`flush`](Self::flush) does the same in one request, but gives no count.
     ///
     /// # Errors
     ///
@@ -247,16 +247,17 @@ impl ConntrackHandle {
 
     /// Changes the flows that match; an empty filter is all flows.
     ///
-    /// `conntrack -U` without a whole tuple; `IPCTNL_MSG_CT_GET` as a dump, and `IPCTNL_MSG_CT_NEW`. The
-    /// table is listed with the filter, and each flow that matches changed by its original tuple and
-    /// zone, many in a send. A flow that has taken the place of one that matched is changed in its
-    /// stead, but for a change of status: see [`update`](Self::update).
+    /// `conntrack -U` without a whole tuple; `IPCTNL_MSG_CT_GET` as a dump, and
+    /// `IPCTNL_MSG_CT_NEW`. The table is listed with the filter, and each flow that matches changed
+    /// by its original tuple and zone, many in a send. If another flow has taken the place of one
+    /// that matched, the new flow is changed, except for a change of status: see
+    /// [`update`](Self::update).
     ///
     /// # Errors
     ///
     /// Those of [`list`](Self::list) and [`bulk`](Self::bulk);
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for a patch that
-    /// changes nothing or cannot be. An error in the midst of the list is the report's:
+    /// changes nothing or is invalid. An error in the midst of the list is the report's:
     /// [`Report::incomplete`](crate::Report::incomplete).
     ///
     /// # Cancellation
@@ -281,20 +282,19 @@ impl ConntrackHandle {
 
     /// Gets many flows, as a stream of keys and flows in the order of the keys.
     ///
-    /// `IPCTNL_MSG_CT_GET`, up to 64 in a send, on a socket and a thread of its own. The keys are
-    /// taken from the iterator as they are needed, on that thread, which waits for the reader. Each
-    /// flow is the one that its key names exactly, as with [`get`](Self::get); `None` where it is not
-    /// in the table.
+    /// `IPCTNL_MSG_CT_GET`, up to 64 in a send, on its own socket and thread. That thread takes the
+    /// keys from the iterator as it needs them, and waits for the reader. Each flow is exactly the
+    /// one that its key names, as with [`get`](Self::get); `None` where it is not in the table.
     ///
-    /// No request timeout applies. An iterator that waits holds back the keys that it gave before,
-    /// and keeps the thread when the stream is dropped: give
-    /// [`get_many_stream`](Self::get_many_stream) a stream.
+    /// No request timeout applies. Do not wait in the iterator: that delays the keys before it and
+    /// keeps the thread after the stream is dropped. Use [`get_many_stream`](Self::get_many_stream)
+    /// instead.
     ///
     /// # Errors
     ///
     /// [`Io`](crate::ErrorKind::Io), [`PermissionDenied`](crate::ErrorKind::PermissionDenied) for
-    /// entering the namespace, [`Closed`](crate::ErrorKind::Closed). What is wrong with one
-    /// flow is an item of the stream.
+    /// entering the namespace, [`Closed`](crate::ErrorKind::Closed). An error with one flow is an
+    /// item of the stream.
     ///
     /// # Cancellation
     ///
@@ -331,9 +331,9 @@ impl ConntrackHandle {
         GetMany::new(self.lanes.clone(), Source::iter(keys))
     }
 
-    /// [`get_many`](Self::get_many) of a stream of keys, those that are there together in one send.
+    /// [`get_many`](Self::get_many) for a stream of keys; those that are ready are sent together.
     ///
-    /// The stream is polled on the thread of the request, in this runtime.
+    /// The stream is polled on the thread of the request, within this runtime.
     ///
     /// # Errors
     ///

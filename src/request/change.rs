@@ -9,6 +9,7 @@ use crate::flow::{FlowKey, NewFlow, Patch};
 /// `Display` is what it does, and to which flow.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum Change {
     /// Creates a flow, as [`create`](crate::ConntrackHandle::create) does.

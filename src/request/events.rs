@@ -47,15 +47,15 @@ impl Events {
         }
     }
 
-    /// The kinds of events, `-e`; without it, [`EventKinds::FLOWS`]. What is not asked for is not
-    /// made, unless others listen to it.
+    /// The kinds of events, `-e`; without it, [`EventKinds::FLOWS`]. The kernel does not make other
+    /// events, unless another program listens to them.
     pub fn kinds(mut self, kinds: EventKinds) -> Self {
         self.kinds = kinds;
         self
     }
 
-    /// The events of flows that match alone, `-p`, `-s`, `-m` and the others; of two filters the
-    /// later one counts.
+    /// Only the events of flows that match: `-p`, `-s`, `-m` and the others. A second filter
+    /// replaces the first.
     ///
     /// The kernel drops what does not match before it takes room in the queue: by a socket filter
     /// (classic BPF, on every kernel), made of family, protocol, addresses with their prefixes, ports
@@ -88,17 +88,16 @@ impl Events {
         self
     }
 
-    /// Has the kernel send again what this stream had no room for.
+    /// Has the kernel repeat what this stream had no room for.
     ///
-    /// `NETLINK_BROADCAST_ERROR` and `NETLINK_NO_ENOBUFS`. The end of each flow arrives, in the end:
-    /// until it does, the kernel keeps the flow in the table of the dying, which counts towards
-    /// `nf_conntrack_max`; a reader that has stopped can fill the table. New flows and changes are
-    /// merged: one that had no room comes with the next event of its flow, under that one's kind or
-    /// as `New`. All other listeners of the host get again what is sent again.
+    /// `NETLINK_BROADCAST_ERROR` and `NETLINK_NO_ENOBUFS`. The end of each flow arrives sooner or
+    /// later. Until then the kernel keeps the flow in the dying table, which counts towards
+    /// `nf_conntrack_max`: a reader that has stopped can fill the table. New flows and changes are
+    /// merged: one that had no room comes with the next event of its flow, as an event of that kind
+    /// or as `New`. All other listeners on the host get the repeated events too.
     ///
-    /// Losses are still told and counted, one by one as they happen and not as one gap: an
-    /// [`Overrun`](crate::Event::Overrun) comes where the queue is next empty, or has been read once
-    /// through.
+    /// Losses are still reported and counted: an [`Overrun`](crate::Event::Overrun) comes where the
+    /// queue is next empty, or has been read once through.
     ///
     /// For accounting, listen to [`DESTROY`](EventKinds::DESTROY) alone, reliably, and to the other
     /// kinds with another stream.
@@ -107,13 +106,13 @@ impl Events {
         self
     }
 
-    /// Hears other network namespaces too: all for which the connection's has an id
+    /// Also hears other network namespaces: all to which the connection's namespace has given an id
     /// (`ip netns set NAME ID`, `RTM_NEWNSID`).
     ///
     /// `NETLINK_LISTEN_ALL_NSID`. [`Event::nsid`](crate::Event::nsid) is that id; events of the
     /// connection's own namespace have none. Namespaces without an id are not heard: give them one.
-    /// It takes `CAP_NET_BROADCAST` in the user namespaces that own the connection's namespace and
-    /// each of the others. Requests still go to the connection's own namespace.
+    /// This needs `CAP_NET_BROADCAST` in the user namespaces that own the connection's namespace
+    /// and each of the others. Requests still go to the connection's own namespace.
     pub fn all_namespaces(mut self) -> Self {
         self.all_namespaces = true;
         self

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::{CpuCounters, CpuStats};
 
-/// Makes of the kernel's counters, which wrap at 2³², counts of 64 bits that only grow.
+/// Turns the kernel's counters, which wrap at 2³², into counts of 64 bits that only grow.
 ///
-/// Give it every sample: between two of them a counter may wrap once. What it tells is a handle's
-/// namespace's since the first sample, which counts whole.
+/// Give it every sample: between two samples a counter may wrap only once. The first sample counts
+/// as a whole.
 ///
 /// ```
 /// # async fn count(handle: ctnetlink::ConntrackHandle) -> ctnetlink::Result<()> {
@@ -28,7 +28,7 @@ pub struct StatsMeter<C: CpuCounters> {
 }
 
 impl<C: CpuCounters> StatsMeter<C> {
-    /// One that has seen no sample.
+    /// A meter that has seen no sample.
     pub fn new() -> Self {
         Self {
             last: BTreeMap::new(),
@@ -36,7 +36,7 @@ impl<C: CpuCounters> StatsMeter<C> {
         }
     }
 
-    /// Takes a sample; gives the counts up to it.
+    /// Takes a sample, and returns the counts up to it.
     pub fn update(&mut self, sample: &[CpuStats<C>]) -> C::Totals {
         for CpuStats { cpu, counters } in sample {
             let last = self.last.insert(*cpu, *counters);

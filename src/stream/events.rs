@@ -16,22 +16,22 @@ use crate::transport::listen::{Heard, Listener};
 use crate::transport::throttle::Throttle;
 use crate::wire::message::Frame;
 
-/// The events of a table, in the order in which the kernel sent them, and each gap at its place.
+/// The events of a table in the order in which the kernel sent them, with each gap in its place.
 ///
-/// The reader alone reads the socket: nothing runs in between, and a stream that is not polled
-/// costs the socket's queue and nothing more. What that has no room for is lost:
-/// [`Event::Overrun`] says how many, and the stream goes on. Nothing else is ever left out: what
-/// came and what was lost add up to what was sent ([`stats`](Self::stats)).
+/// Polling the stream reads the socket; no task runs in between. A stream that is not polled costs
+/// the socket's queue and nothing more. Events that the queue has no room for are lost:
+/// [`Event::Overrun`] says how many, and the stream goes on. The events received and the events
+/// lost add up to the events sent ([`stats`](Self::stats)).
 ///
-/// A message that does not decode is one `Err` item of kind
-/// [`Decode`](crate::ErrorKind::Decode), with its bytes; the stream goes on. Only a socket that
-/// fails, or a runtime that shuts down, ends it: that error is the last item.
+/// A message that does not decode is one `Err` item of kind [`Decode`](crate::ErrorKind::Decode),
+/// with its bytes; the stream goes on. Only a failed socket or the shutdown of the runtime ends it,
+/// and that error is the last item.
 ///
-/// However many events wait, a poll hands over a part of them only, so that other tasks of the
-/// runtime have their turn (tokio's cooperative budget).
+/// It takes part in tokio's cooperative budget: however many events are waiting, other tasks get
+/// their turn.
 ///
-/// It has a socket of its own: it outlives the [`Connection`](crate::Connection), and has to be
-/// polled in the runtime in which it was opened.
+/// It has its own socket. It outlives the [`Connection`](crate::Connection), and has to be polled
+/// in the runtime in which it was opened.
 ///
 /// # Cancellation
 ///
@@ -49,13 +49,13 @@ pub struct EventStream {
     done: bool,
 }
 
-/// What an [`EventStream`] has handed over so far.
+/// What an [`EventStream`] has received so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct EventStats {
-    /// Events that came, also those that the filter then dropped here, and those that did not
-    /// decode. Events that the kernel's part of the filter dropped are not among them.
+    /// Events that were received. Events that did not decode, and those that the filter dropped
+    /// here, are included; events that the kernel dropped by its part of the filter are not.
     pub received: u64,
     /// Events that were lost, as the kernel counts them: the sum of all
     /// [`Overrun`](Event::Overrun)s.
@@ -71,9 +71,9 @@ pub struct EventStats {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Backlog {
-    /// The bytes that wait, as the kernel counts them: some 1280 an event.
+    /// The bytes that are waiting, as the kernel counts them: about 1280 for each event.
     pub used: usize,
-    /// The bytes that it has room for.
+    /// The size of the queue in bytes.
     pub room: usize,
 }
 
@@ -89,7 +89,7 @@ impl EventStream {
         }
     }
 
-    /// What it has handed over so far.
+    /// What the stream has received so far.
     pub fn stats(&self) -> EventStats {
         self.stats
     }
@@ -108,8 +108,8 @@ impl EventStream {
         })
     }
 
-    /// The room of the socket's queue in bytes, as granted: twice what was asked for, unless that
-    /// was beyond the limit of the system.
+    /// The size of the socket's queue in bytes, as granted: twice what was asked for, unless the
+    /// system's limit is lower.
     ///
     /// # Errors
     ///

@@ -12,7 +12,7 @@ use crate::flow::Family;
 use crate::wire::attr::DecodeError;
 use crate::wire::message::Frame;
 
-/// The expectations of a walk, as the kernel comes to them.
+/// The expectations of a list, in the order in which the kernel walks its table.
 ///
 /// There is no snapshot: one that comes or goes during the walk may be seen or not, and one may be
 /// seen twice. The kernel waits for the reader.

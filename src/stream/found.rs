@@ -21,18 +21,18 @@ pub(crate) type Window = VecDeque<Result<(FlowKey, Option<Flow>)>>;
 
 /// Keys with their flows, in the order of the keys: `None` for a flow that is not in the table.
 ///
-/// The thread waits for the reader: it is two sends, of 64 keys or less, ahead.
+/// The thread waits for the reader: it reads ahead by two sends of at most 64 keys each.
 ///
-/// An `Err` item is of one key, whose place it has; the stream goes on.
+/// An `Err` item stands in the place of its key; the stream goes on.
 ///
 /// # Cancellation
 ///
-/// `next()` is cancel-safe. Dropping the stream ends the thread, when it has what it is reading.
+/// `next()` is cancel-safe. Dropping the stream ends the thread after the send that is under way.
 ///
 /// # Panics
 ///
-/// Where the iterator or stream of the keys does: it is run on the thread, and its panic is passed
-/// on.
+/// Panics where the iterator or stream of the keys panics: it runs on the thread, and its panic is
+/// passed on.
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct FoundStream {

@@ -3,9 +3,11 @@
 use super::kernel::Kernel;
 use super::machine::Machine;
 use super::release::{NEWEST, Release};
+use super::stats::Cpus;
 use crate::error::{Error, Result};
 
-/// How a [`Kernel`] is to be. From [`Kernel::release`], or the default: of 6.18.
+/// Settings of a [`Kernel`] before it is built. From [`Kernel::release`]; the default is release
+/// 6.18.
 #[derive(Debug)]
 #[must_use = "nothing is made before build"]
 pub struct KernelBuilder(Machine);
@@ -31,7 +33,7 @@ impl KernelBuilder {
         self
     }
 
-    /// `nf_conntrack_timestamp`: do flows know when they began? The default is no.
+    /// `nf_conntrack_timestamp`: do flows have timestamps? The default is no.
     pub fn timestamps(mut self, on: bool) -> Self {
         self.0.settings.timestamps = on;
         self
@@ -43,16 +45,29 @@ impl KernelBuilder {
         self
     }
 
-    /// `nf_conntrack_events`: 0, 1, or 2 for flows that begin while somebody listens. The default is
-    /// that of the release, 2 from 5.19 on, and 1 before.
+    /// `nf_conntrack_events`: 0, 1, or 2 (flows that begin while a program listens). The default is
+    /// that of the release: 2 since 5.19, and 1 before.
     pub fn events(mut self, value: u8) -> Self {
         self.0.settings.events = value;
         self
     }
 
-    /// `nf_conntrack_max`: how many flows the table takes. The default is 262 144.
+    /// `nf_conntrack_max`: how many flows there may be. The default is 262 144.
     pub fn max_flows(mut self, flows: u32) -> Self {
         self.0.settings.max_flows = flows;
+        self
+    }
+
+    /// How many CPUs count what happens in the table: at least one, which is the default. They take
+    /// turns at the datagrams of requests.
+    pub fn cpus(mut self, cpus: u16) -> Self {
+        self.0.cpus = Cpus::new(cpus);
+        self
+    }
+
+    /// `nf_conntrack_expect_max`: how many expectations there may be. The default is 4096.
+    pub fn max_expectations(mut self, expectations: u32) -> Self {
+        self.0.settings.max_expectations = expectations;
         self
     }
 

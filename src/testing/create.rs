@@ -88,7 +88,7 @@ impl Machine {
             // It is not counted: that is of packets.
             return Err(EEXIST);
         }
-        self.stats.insert += 1;
+        self.cpus.count().insert += 1;
         let kind = match flow.status & EXPECTED != 0 {
             true => Kind::Related,
             false => Kind::New,

@@ -191,14 +191,17 @@ impl Machine {
                     dump.next = number + 1;
                 }
             }
-            What::CpuStats | What::ExpectationStats if dump.next > 0 => {}
-            What::CpuStats => {
-                dump.next = 1;
-                put(self.cpu_stats(ids));
-            }
-            What::ExpectationStats => {
-                dump.next = 1;
-                put(self.expectation_stats(ids));
+            What::CpuStats | What::ExpectationStats => {
+                for cpu in self.cpus.from(dump.next) {
+                    let message = match dump.what {
+                        What::CpuStats => self.cpu_stats(ids, cpu),
+                        _ => self.expectation_stats(ids, cpu),
+                    };
+                    if !put(message) {
+                        return;
+                    }
+                    dump.next += 1;
+                }
             }
             What::Expectations(family, master) => {
                 let from = u32::try_from(dump.next).unwrap_or(u32::MAX);

@@ -56,7 +56,20 @@ pub(super) struct Expectation {
 impl Expectation {
     /// Is the tuple one that is expected? Of its source the mask's bits count.
     fn expects(&self, tuple: &Tuple) -> bool {
-        let (mask, part) = self.mask;
+        self.meets(tuple, self.mask)
+    }
+
+    /// Are there tuples that both this and an expectation of that tuple and mask expect?
+    fn overlaps(&self, tuple: &Tuple, (mask, part): ([u8; 16], u16)) -> bool {
+        let mut both = mask;
+        for (bits, own) in both.iter_mut().zip(self.mask.0) {
+            *bits &= own;
+        }
+        self.meets(tuple, (both, part & self.mask.1))
+    }
+
+    /// Is the tuple this one's, in the bits of its source that count?
+    fn meets(&self, tuple: &Tuple, (mask, part): ([u8; 16], u16)) -> bool {
         let address = self.tuple.src.iter().zip(tuple.src).zip(mask);
         let rest = Tuple {
             src: self.tuple.src,
@@ -147,6 +160,11 @@ impl Machine {
         let (most, seconds) = *policy.ok_or(EOPNOTSUPP)?;
         let helper = name.to_vec();
         let (master, of) = (master.id, master.tuples[0]);
+        let mask = (mask.src, mask.src_part);
+        let mut others = self.expectations.values().filter(|it| it.zone == zone);
+        if others.any(|it| it.overlaps(&tuple, mask)) {
+            return Err(EBUSY);
+        }
         // The oldest of those that the helper takes at a time makes room.
         let same = |it: &Expectation| it.master == master && it.class == class;
         let mut older = self.expectations.iter().filter(|(_, it)| same(it));
@@ -154,13 +172,16 @@ impl Machine {
         if let Some(number) = oldest.filter(|_| older.count() + 1 >= most) {
             self.remove_expectation(number, NOBODY);
         }
+        if self.expectations.len() >= self.settings.max_expectations as usize {
+            return Err(EMFILE);
+        }
         let expectation = Expectation {
             id: self.table.next_id(),
             master,
             of,
             helper,
             tuple,
-            mask: (mask.src, mask.src_part),
+            mask,
             expires: self.clock + Duration::from_secs(seconds),
             zone,
             flags: flags & !USERSPACE,
@@ -168,7 +189,7 @@ impl Machine {
             nat,
             function: function.map(<[u8]>::to_vec),
         };
-        self.stats.expect_create += 1;
+        self.cpus.count().expect_create += 1;
         let number = self
             .expectations
             .last_key_value()
@@ -270,7 +291,7 @@ impl Machine {
 
     fn remove_expectation(&mut self, number: u32, cause: Cause) {
         if let Some(expectation) = self.expectations.remove(&number) {
-            self.stats.expect_delete += 1;
+            self.cpus.count().expect_delete += 1;
             self.expect_event(&expectation, EXPECT_DESTROY, cause);
         }
     }

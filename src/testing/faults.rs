@@ -1,4 +1,5 @@
-//! Faults to order: what a kernel, a busy machine or an administrator may do to a program.
+//! Faults that a test can order: what a kernel, a busy machine or an administrator may do to a
+//! program.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +10,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestFault {
-    /// The kernel acts on the requests, and their answers are lost without a word.
+    /// The kernel acts on the requests, and their answers are lost without an error.
     AnswersLost,
     /// The kernel acts on the requests; their answers find the receive queue full (`ENOBUFS`).
     Overrun,
@@ -22,14 +23,14 @@ pub enum RequestFault {
     /// There is no memory for the datagram (`ENOBUFS` of the send), once. Nothing reaches the
     /// kernel.
     NoMemory,
-    /// The kernel is busy with another program's request for this long, inside of the send. It is
-    /// time of the machine's clock, not of tokio's.
+    /// The send blocks for this long, as if the kernel were busy with another program's request. It
+    /// is real time, not tokio's.
     Delay(Duration),
     /// The kernel takes this datagram and all later ones, and does nothing.
     Stuck,
 }
 
-/// What happens to a datagram that answers, a part of a dump among them. Ordered by
+/// What happens to a datagram of answers; a part of a dump is one too. Ordered by
 /// [`Kernel::on_answer`](super::Kernel::on_answer).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -40,11 +41,11 @@ pub enum AnswerFault {
     CutTo(usize),
     /// It comes twice.
     Twice,
-    /// It comes behind the next datagram of its socket.
+    /// It comes after the next datagram of its socket.
     Late,
 }
 
-/// What happens to an event on its way to all who listen. Ordered by
+/// What happens to an event on its way to all listeners. Ordered by
 /// [`Kernel::on_event`](super::Kernel::on_event).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -53,8 +54,8 @@ pub enum EventFault {
     Lost,
     /// It comes twice.
     Twice,
-    /// There is no memory for it: it is lost to all who listen, and they are told (`ENOBUFS`), also
-    /// where their queues are empty.
+    /// There is no memory for it: it is lost to all listeners, and their next receive fails with
+    /// `ENOBUFS`, also where their queues are empty.
     NoMemory,
     /// Only its first bytes come, as many as this.
     CutTo(usize),

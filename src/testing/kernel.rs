@@ -1,4 +1,4 @@
-//! A fake kernel, as a test holds it.
+//! The handle of a test to a fake kernel.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,8 +12,7 @@ use crate::flow::{Flow, FlowId, FlowKey};
 
 /// A kernel with a connection tracking table, in the process.
 ///
-/// Clones are the same kernel.
-/// [`connect`](Self::connect) gives a handle that speaks to it, and to no other.
+/// Clones are the same kernel. [`connect`](Self::connect) gives a handle to its table.
 #[derive(Debug, Clone)]
 pub struct Kernel(Arc<Shared>);
 
@@ -25,19 +24,19 @@ struct Shared {
 }
 
 impl Kernel {
-    /// A kernel of the newest release whose rules are known, 6.18, with an empty table.
+    /// A kernel of release 6.18, with an empty table.
     pub fn new() -> Self {
         KernelBuilder::default().build()
     }
 
     /// A kernel of another release, or with other settings: `Kernel::release("5.10")`.
     ///
-    /// What `uname -r` prints is taken too. The rules are those of 4.19 and later.
+    /// The output of `uname -r` is accepted too. Releases from 4.19 on are known.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where it is no release of Linux, or one
-    /// before 4.19.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the text is not a release of Linux,
+    /// or is older than 4.19.
     pub fn release(release: &str) -> Result<KernelBuilder> {
         KernelBuilder::of(release)
     }
@@ -51,13 +50,13 @@ impl Kernel {
 
     /// Puts a flow into the table as it is, counters, times and id included, without an event.
     ///
-    /// A flow without a timeout gets 600 s. What stands in no table (`use_count`, `event_timestamp`,
-    /// `secctx`) is left out.
+    /// A flow without a timeout gets 600 s. What a table does not hold (`use_count`,
+    /// `event_timestamp`, `secctx`) is ignored.
     ///
     /// # Errors
     ///
     /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where the table has a flow of one of its
-    /// tuples, [`NotFound`](crate::ErrorKind::NotFound) where it has not its master.
+    /// tuples, [`NotFound`](crate::ErrorKind::NotFound) where its master is missing.
     pub fn insert(&self, flow: &Flow) -> Result<FlowId> {
         self.with(|machine| machine.restore(flow))
     }
@@ -67,30 +66,30 @@ impl Kernel {
         self.with(|machine| machine.show_all())
     }
 
-    /// Lets a packet of this tuple, and of so many bytes, through: it begins a flow, or refreshes
-    /// the one that has the tuple in either direction, and makes the events of that.
+    /// Tracks a packet of this tuple and size: it begins a flow, or refreshes the flow that has the
+    /// tuple in either direction, and makes the events for it.
     ///
-    /// Of TCP the first packet stands for a SYN, the first reply for its answer, and the next of the
-    /// original direction for the end of the handshake.
+    /// For TCP, the first packet counts as the SYN, the first reply as the SYN-ACK, and the next
+    /// packet of the original direction completes the handshake.
     pub fn packet(&self, of: impl Into<FlowKey>, bytes: u64) {
         let key = of.into();
         self.with(|machine| machine.packet(&key, bytes));
     }
 
-    /// Moves the clock. Flows whose time has come end, each at its own time.
+    /// Moves the clock forward. Flows whose timeout passes end, each at its own time.
     pub fn advance(&self, by: Duration) {
         self.with(|machine| machine.advance(by));
     }
 
-    /// A socket on this kernel, for what speaks netlink by bytes and not through this crate.
+    /// A socket of this kernel, for tests that send and receive netlink messages themselves.
     pub fn socket(&self) -> FakeSocket {
         FakeSocket::open(self)
     }
 
     /// Orders a fault for the `nth` datagram of requests from now on; 0 is the next.
     ///
-    /// Requests that wait together leave together, as one datagram; that of a walk of the table is one
-    /// of its own.
+    /// Requests that wait at the same time are sent in one datagram; the request of a list or flush
+    /// is a datagram of its own.
     pub fn on_request(&self, nth: u64, fault: RequestFault) {
         self.with(|machine| machine.faults.on_request(nth, fault));
     }
@@ -100,20 +99,21 @@ impl Kernel {
         self.with(|machine| machine.faults.on_answer(nth, fault));
     }
 
-    /// Orders a fault for the `nth` event that somebody listens to from now on; 0 is the next.
+    /// Orders a fault for the `nth` event from now on, of those that have a listener; 0 is the
+    /// next.
     pub fn on_event(&self, nth: u64, fault: EventFault) {
         self.with(|machine| machine.faults.on_event(nth, fault));
     }
 
-    /// Passes every datagram of the kernel, of answers and of events, through this function, which
-    /// may change it: what does a program make of bytes that no kernel sends?
+    /// Passes every datagram of the kernel, answers and events, through this function, which may
+    /// change it. So a program can be tested with bytes that no kernel sends.
     ///
-    /// It is called while the kernel works, and so must not ask it for anything.
+    /// It is called while the kernel is locked, so it must not use the kernel.
     pub fn tamper(&self, with: impl FnMut(&mut Vec<u8>) + Send + 'static) {
         self.with(|machine| machine.faults.tamper(Box::new(with)));
     }
 
-    /// Takes back all faults: those to come, and those that last.
+    /// Removes all faults: those that are ordered, and those that last.
     pub fn recover(&self) {
         self.with(|machine| machine.faults.recover());
     }

@@ -11,7 +11,7 @@ use super::helper::Helper;
 use super::port::{ACK, Port};
 use super::redelivery::Dying;
 use super::release::{FilteredFlush, Release};
-use super::stats::CpuStats;
+use super::stats::Cpus;
 use super::table::Table;
 use super::timeouts::Timeouts;
 use super::tuple::Zone;
@@ -39,6 +39,7 @@ pub(super) struct Settings {
     pub(super) label_rule: bool,
     pub(super) events: u8,
     pub(super) max_flows: u32,
+    pub(super) max_expectations: u32,
     pub(super) helpers: Vec<Helper>,
     /// Has it timeout policies, and helpers in user space?
     pub(super) timeouts: bool,
@@ -54,7 +55,7 @@ pub(super) struct Machine {
     pub(super) table: Table,
     pub(super) expectations: BTreeMap<u32, Expectation>,
     pub(super) ports: BTreeMap<u32, Port>,
-    pub(super) stats: CpuStats,
+    pub(super) cpus: Cpus,
     pub(super) timeouts: Timeouts,
     pub(super) user_helpers: Vec<UserHelper>,
     /// Flows that have ended, whose end is yet to be told.
@@ -104,6 +105,7 @@ impl Machine {
                 label_rule: false,
                 events: release.events,
                 max_flows: 262_144,
+                max_expectations: 4096,
                 helpers: Helper::KNOWN.to_vec(),
                 timeouts: true,
                 user_helpers: true,
@@ -114,7 +116,7 @@ impl Machine {
             table: Table::default(),
             expectations: BTreeMap::new(),
             ports: BTreeMap::new(),
-            stats: CpuStats::default(),
+            cpus: Cpus::new(1),
             timeouts: Timeouts::default(),
             user_helpers: Vec::new(),
             dying: Vec::new(),
@@ -131,6 +133,7 @@ impl Machine {
     /// Acts on a datagram (`nfnetlink_rcv`, `netlink_rcv_skb`).
     pub(super) fn receive(&mut self, port: u32, mut datagram: &[u8]) {
         self.reap();
+        self.cpus.next();
         let mut is_first = true;
         while let Some((header, message)) = split(datagram) {
             if std::mem::take(&mut is_first) {

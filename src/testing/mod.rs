@@ -1,11 +1,11 @@
-//! A connection tracking table in the process: programs that use this crate are tested on it
-//! without root, network namespaces or a Linux that has ctnetlink. Feature `testing`.
+//! A connection tracking table in the process, to test programs that use this crate without root,
+//! network namespaces or a kernel that has ctnetlink. Feature `testing`.
 //!
-//! A [`Kernel`] is asked as the real one is, by the bytes of requests, through all of this crate.
-//! It knows the rules of each release, and the faults that a real kernel has when a test has no use
-//! for them. Its clock stands still until [`Kernel::advance`] moves it.
+//! A [`Kernel`] takes the same bytes as the real one, so all of this crate is tested with it. It
+//! follows the rules of the chosen release, and a test can order faults that a real kernel has only
+//! rarely. Its clock stands still until [`Kernel::advance`] moves it.
 //!
-//! A clean-up that a daemon makes, tested in milliseconds:
+//! This tests the clean-up of a daemon in milliseconds:
 //!
 //! ```
 //! use std::time::Duration;

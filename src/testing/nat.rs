@@ -60,7 +60,7 @@ impl Machine {
     fn unique(&self, flow: &Entry, current: Tuple, side: Side, range: &Range) -> Tuple {
         let is_free = |tuple: &Tuple| {
             let taken = self.table.find(&tuple.inverse(), flow.zone).is_some();
-            let found = &self.stats.found;
+            let found = &self.cpus.counting().found;
             found.set(found.get().wrapping_add(taken.into()));
             !taken
         };

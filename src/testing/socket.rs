@@ -11,14 +11,14 @@ use super::port::Port;
 use crate::wire::bpf::Instruction;
 use crate::wire::uapi::*;
 
-/// What the kernel is assumed to be received into: no more fits into a datagram of a dump.
+/// The size of the buffers that programs receive into: a datagram of a dump is no longer.
 const BUFFER: usize = 32 * 1024;
 
 /// A socket of a [`Kernel`], as `NETLINK_NETFILTER` gives it: [`Kernel::socket`]. Dropping it closes
 /// it.
 ///
-/// Errors and acknowledgments come short (`NETLINK_CAP_ACK`), with the kernel's words where it has
-/// some (`NETLINK_EXT_ACK`).
+/// Errors and acknowledgments come without the request (`NETLINK_CAP_ACK`), and with the kernel's
+/// message if there is one (`NETLINK_EXT_ACK`).
 #[derive(Debug)]
 pub struct FakeSocket {
     kernel: Kernel,
@@ -50,12 +50,11 @@ impl FakeSocket {
         })
     }
 
-    /// Sends a datagram of requests, on which the kernel has acted when this returns.
+    /// Sends a datagram of requests. The kernel has acted on them when this returns.
     ///
     /// # Errors
     ///
-    /// `EMSGSIZE` where it is longer than the send queue, and what is ordered by
-    /// [`Kernel::on_request`].
+    /// `EMSGSIZE` where it is longer than the send queue, and the faults of [`Kernel::on_request`].
     pub fn send(&self, datagram: &[u8]) -> io::Result<()> {
         let failed = |errno| Err(io::Error::from_raw_os_error(errno));
         if datagram.len() > self.with(|port| port.send_room()) {
@@ -105,12 +104,12 @@ impl FakeSocket {
         }
     }
 
-    /// Receives a datagram that is there.
+    /// Receives a datagram, without waiting for one.
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) where there is none, and `ENOBUFS` once where some
-    /// have found no room in the queue.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) where there is none, and `ENOBUFS` once after
+    /// datagrams were lost because the queue was full.
     pub fn receive_now(&self) -> io::Result<Vec<u8>> {
         self.kernel.with(|machine| {
             let Some(port) = machine.ports.get_mut(&self.port) else {
@@ -174,12 +173,13 @@ impl FakeSocket {
         self.with(|port| port.used)
     }
 
-    /// The datagrams that found no room, since the socket was opened.
+    /// The number of datagrams that were lost because the queue was full, since the socket was
+    /// opened.
     pub(crate) fn drops(&self) -> u64 {
         self.with(|port| port.drops)
     }
 
-    /// Hears a multicast group from now on, by its number (`NFNLGRP_CONNTRACK_NEW` is 1).
+    /// Joins a multicast group, by its number (`NFNLGRP_CONNTRACK_NEW` is 1).
     ///
     /// # Errors
     ///
@@ -195,18 +195,18 @@ impl FakeSocket {
         self.with(|port| port.groups &= !bit(group));
     }
 
-    /// `SO_ATTACH_FILTER`: of events, what the program does not let pass is not queued, and not
-    /// counted.
+    /// `SO_ATTACH_FILTER`: events that the program does not let pass are not queued, and not
+    /// counted as lost.
     pub(crate) fn attach(&self, program: &[Instruction]) {
         self.with(|port| port.program = Some(program.to_vec()));
     }
 
-    /// `NETLINK_BROADCAST_ERROR`: the kernel keeps what finds no room, and tells it again.
+    /// `NETLINK_BROADCAST_ERROR`: the kernel repeats events that found no room.
     pub(crate) fn set_broadcast_error(&self, on: bool) {
         self.with(|port| port.options.broadcast_error = on);
     }
 
-    /// `NETLINK_NO_ENOBUFS`: what finds no room is lost without a word.
+    /// `NETLINK_NO_ENOBUFS`: no error is reported for events that found no room.
     pub(crate) fn set_no_enobufs(&self, on: bool) {
         self.with(|port| port.options.no_enobufs = on);
     }

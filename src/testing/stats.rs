@@ -6,7 +6,7 @@ use super::dump::What;
 use super::machine::{Machine, Message, Outcome, netfilter};
 use crate::wire::uapi::*;
 
-/// The counters of the only CPU.
+/// The counters of a CPU.
 #[derive(Debug, Default)]
 pub(super) struct CpuStats {
     /// How often a translation found a tuple taken.
@@ -15,6 +15,44 @@ pub(super) struct CpuStats {
     pub(super) expect_new: u32,
     pub(super) expect_create: u32,
     pub(super) expect_delete: u32,
+}
+
+/// The CPUs, one of which works.
+#[derive(Debug)]
+pub(super) struct Cpus {
+    all: Vec<CpuStats>,
+    works: usize,
+}
+
+impl Cpus {
+    pub(super) fn new(count: u16) -> Self {
+        let count = count.max(1).into();
+        let all = std::iter::repeat_with(CpuStats::default);
+        Self {
+            all: all.take(count).collect(),
+            works: count - 1,
+        }
+    }
+
+    /// The next one works from here on.
+    pub(super) fn next(&mut self) {
+        self.works = (self.works + 1) % self.all.len();
+    }
+
+    /// The counters of the one that works.
+    pub(super) fn counting(&self) -> &CpuStats {
+        &self.all[self.works]
+    }
+
+    pub(super) fn count(&mut self) -> &mut CpuStats {
+        &mut self.all[self.works]
+    }
+
+    /// From this one on, with their numbers.
+    pub(super) fn from(&self, number: u64) -> impl Iterator<Item = (u16, &CpuStats)> {
+        let numbered = (0..).zip(&self.all);
+        numbered.filter(move |(own, _)| u64::from(*own) >= number)
+    }
 }
 
 /// `CTA_STATS_`: those that are sent.
@@ -58,14 +96,14 @@ impl Machine {
         }
     }
 
-    pub(super) fn cpu_stats(&self, ids: (u32, u32)) -> Vec<u8> {
+    pub(super) fn cpu_stats(&self, ids: (u32, u32), (cpu, stats): (u16, &CpuStats)) -> Vec<u8> {
         let sent = [FOUND, INVALID].into_iter();
         let sent = sent.chain(INSERT..=self.release.last_counter);
-        netfilter((0x0104, NLM_F_MULTI), ids, (AF_UNSPEC, 0), |w| {
+        netfilter((0x0104, NLM_F_MULTI), ids, (AF_UNSPEC, cpu), |w| {
             for kind in sent {
                 let value = match kind {
-                    FOUND => self.stats.found.get(),
-                    INSERT => self.stats.insert,
+                    FOUND => stats.found.get(),
+                    INSERT => stats.insert,
                     _ => 0,
                 };
                 w.put(kind, &value);
@@ -74,15 +112,19 @@ impl Machine {
     }
 
     /// The type of the answer is of the other subsystem.
-    pub(super) fn expectation_stats(&self, ids: (u32, u32)) -> Vec<u8> {
+    pub(super) fn expectation_stats(
+        &self,
+        ids: (u32, u32),
+        (cpu, stats): (u16, &CpuStats),
+    ) -> Vec<u8> {
         netfilter(
             (IPCTNL_MSG_CT_GET_CTRZERO, NLM_F_MULTI),
             ids,
-            (AF_UNSPEC, 0),
+            (AF_UNSPEC, cpu),
             |w| {
-                w.put(1, &self.stats.expect_new);
-                w.put(2, &self.stats.expect_create);
-                w.put(3, &self.stats.expect_delete);
+                w.put(1, &stats.expect_new);
+                w.put(2, &stats.expect_create);
+                w.put(3, &stats.expect_delete);
             },
         )
     }

@@ -25,7 +25,8 @@ impl fmt::Display for Event {
             flow.fmt(f)?;
         }
         if let Some(expectation) = self.expectation() {
-            expectation.fmt(f)?;
+            // conntrack(8) shows no program here.
+            return expectation.fmt(f);
         }
         match self.port_id() {
             Some(port) => write!(f, " [USERSPACE] portid={port}"),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::error::{Error, Result};
 use crate::flow::Protocol;
 use crate::wire::uapi::*;
 
@@ -23,10 +24,16 @@ macro_rules! states {
     ) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         #[non_exhaustive]
         pub struct $name {
             $($(#[$doc])* pub $field: Option<Duration>,)+
+        }
+
+        #[cfg(feature = "serde")]
+        keyed! {
+            $name;
+            []
+            [$($field: Option<Duration> as "crate::flow::text::seconds",)+]
         }
 
         impl $name {
@@ -81,7 +88,7 @@ states! {
     CTA_TIMEOUT_TCP_CLOSE => close as "CLOSE",
     /// Both sides have sent a SYN. `CTA_TIMEOUT_TCP_SYN_SENT2`.
     CTA_TIMEOUT_TCP_SYN_SENT2 => syn_sent2 as "SYN_SENT2",
-    /// Too many packets came again. `CTA_TIMEOUT_TCP_RETRANS`.
+    /// Too many packets were retransmitted. `CTA_TIMEOUT_TCP_RETRANS`.
     CTA_TIMEOUT_TCP_RETRANS => retrans as "RETRANS",
     /// Data is not acknowledged. `CTA_TIMEOUT_TCP_UNACK`.
     CTA_TIMEOUT_TCP_UNACK => unacknowledged as "UNACKNOWLEDGED",
@@ -90,17 +97,17 @@ states! {
 states! {
     /// The timeouts of UDP, UDP-Lite and GRE; in whole seconds, rounded up.
     pub struct TwoWayTimeouts;
-    /// Nobody has answered. `CTA_TIMEOUT_UDP_UNREPLIED`, `CTA_TIMEOUT_GRE_UNREPLIED`.
+    /// No reply was seen. `CTA_TIMEOUT_UDP_UNREPLIED`, `CTA_TIMEOUT_GRE_UNREPLIED`.
     CTA_TIMEOUT_UDP_UNREPLIED => unreplied as "UNREPLIED",
     /// Packets went both ways. `CTA_TIMEOUT_UDP_REPLIED`, `CTA_TIMEOUT_GRE_REPLIED`.
     CTA_TIMEOUT_UDP_REPLIED => replied as "REPLIED",
 }
 
 states! {
-    /// The timeout of ICMP, ICMPv6 and protocols that the kernel knows nothing of; in whole
-    /// seconds, rounded up.
+    /// The timeout of ICMP, of ICMPv6, and of protocols that the kernel has no tracker for; in
+    /// whole seconds, rounded up.
     pub struct SingleTimeout;
-    /// Whatever has been seen. `CTA_TIMEOUT_ICMP_TIMEOUT`, `CTA_TIMEOUT_ICMPV6_TIMEOUT`,
+    /// In any state. `CTA_TIMEOUT_ICMP_TIMEOUT`, `CTA_TIMEOUT_ICMPV6_TIMEOUT`,
     /// `CTA_TIMEOUT_GENERIC_TIMEOUT`.
     CTA_TIMEOUT_GENERIC_TIMEOUT => timeout as "TIMEOUT",
 }
@@ -153,6 +160,7 @@ states! {
 /// `Display` has the states and seconds in the words that `nfct add timeout` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum Timeouts {
     /// TCP.
@@ -171,7 +179,7 @@ pub enum Timeouts {
     Icmp(SingleTimeout),
     /// ICMPv6.
     Icmpv6(SingleTimeout),
-    /// All protocols that the kernel knows nothing of: number 255.
+    /// All protocols that the kernel has no tracker for: number 255.
     Generic(SingleTimeout),
     /// A protocol whose states this version does not know.
     Other(Protocol),
@@ -225,6 +233,32 @@ impl Timeouts {
             Self::Generic(_) => Protocol::new(GENERIC),
             Self::Other(protocol) => *protocol,
         }
+    }
+
+    /// Sets the timeout of a state, which is named by the word that nfct(8) has for it, in any case.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ctnetlink::{Protocol, Timeouts};
+    /// let mut timeouts = Timeouts::unset(Protocol::TCP);
+    /// timeouts.set("ESTABLISHED", Duration::from_secs(3600))?;
+    /// assert_eq!(timeouts.to_string(), "ESTABLISHED 3600");
+    /// # Ok::<(), ctnetlink::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the protocol has no such state.
+    pub fn set(&mut self, state: &str, timeout: Duration) -> Result<()> {
+        let protocol = self.protocol();
+        let rows = self.rows();
+        let mut rows = rows.iter();
+        let row = rows.find(|(_, word, _)| word.eq_ignore_ascii_case(state));
+        let slot = row.and_then(|(kind, ..)| self.slot(*kind));
+        let none = || Error::invalid_input(format!("state: {protocol} has none named {state}"));
+        let slot = slot.ok_or_else(none)?;
+        *slot = Some(timeout);
+        Ok(())
     }
 
     /// The states, with their timeouts, in the kernel's order, by the words of nfct(8).

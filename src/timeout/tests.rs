@@ -57,6 +57,25 @@ fn what_is_set_goes_before_what_was() {
     assert_eq!(new.or(&old), Timeouts::from(both));
 }
 
+#[test]
+fn states_by_their_words() {
+    let secs = Duration::from_secs;
+    let mut timeouts = Timeouts::unset(Protocol::TCP);
+    for (word, _) in timeouts.iter() {
+        timeouts.set(&word.to_lowercase(), secs(7)).unwrap();
+    }
+    assert!(timeouts.iter().all(|(_, timeout)| timeout == Some(secs(7))));
+    for (mut timeouts, word) in [
+        (timeouts, "REPLIED"),
+        (timeouts, "CLOS"),
+        (Timeouts::unset(200.into()), "TIMEOUT"),
+    ] {
+        let error = timeouts.set(word, secs(7)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains(word), "{error}");
+    }
+}
+
 #[cfg(target_endian = "little")]
 mod golden {
     use super::*;

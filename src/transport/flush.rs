@@ -65,9 +65,7 @@ impl Flush {
 fn flush(namespace: &Namespace, request: Request, timeout: Duration) -> Result<()> {
     let socket = namespace.socket()?;
     socket.set_timeout(timeout)?;
-    socket
-        .send(&request.finish(SEQ))
-        .map_err(|cause| Error::io("sending a request", cause))?;
+    socket.send(&request.finish(SEQ)).map_err(Error::sending)?;
     let mut datagram = BytesMut::new();
     loop {
         datagram.clear();

@@ -305,7 +305,7 @@ fn begin(namespace: &Namespace, request: Request, timeout: Duration) -> Result<S
     let sent = socket.send(&datagram);
     // The kernel doubles what it is asked for.
     socket.set_receive_queue(queue / 2)?;
-    sent.map_err(|cause| Error::io("sending a request", cause))?;
+    sent.map_err(Error::sending)?;
     Ok(socket)
 }
 

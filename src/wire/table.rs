@@ -6,6 +6,12 @@ use super::attr::{Attribute, DecodeError, Value, Writer};
 
 pub(crate) use super::context::{Context, Way};
 
+#[cfg(feature = "serde")]
+#[macro_use]
+mod keys;
+#[cfg(feature = "serde")]
+pub(crate) use keys::Absent;
+
 /// What an attribute's payload holds: a plain value or a nest.
 pub(crate) trait Codec: Sized {
     fn decode(attr: Attribute<'_>, cx: &mut Context) -> Result<Self, DecodeError>;
@@ -33,11 +39,6 @@ pub(crate) trait Row: Sized {
     ) -> Result<(), DecodeError>;
     fn finish(slot: Self::Slot, cx: &Context) -> Result<Self, DecodeError>;
     fn write(&self, kind: u16, cx: &Context, w: &mut Writer<'_>);
-    /// Is it what a message without the attribute says?
-    #[cfg(feature = "serde")]
-    fn is_absent(&self) -> bool {
-        false
-    }
 }
 
 impl<T: Codec> Row for Option<T> {
@@ -57,15 +58,12 @@ impl<T: Codec> Row for Option<T> {
             value.encode(kind, cx, w);
         }
     }
-    #[cfg(feature = "serde")]
-    fn is_absent(&self) -> bool {
-        self.is_none()
-    }
 }
 
 /// Types that stand in a row as themselves: without the attribute, the message does not decode.
+/// `= is_empty` names what tells a value that has no key in text.
 macro_rules! plain {
-    ($($ty:ty),+ $(,)?) => {
+    ($($ty:ty $(= $is_empty:ident)?),+ $(,)?) => {
         $(impl $crate::wire::table::Row for $ty {
             type Inner = $ty;
             type Slot = Option<$ty>;
@@ -93,6 +91,13 @@ macro_rules! plain {
             ) {
                 $crate::wire::table::Codec::encode(self, kind, cx, w);
             }
+        }
+
+        #[cfg(feature = "serde")]
+        impl $crate::wire::table::Absent for $ty {
+            $(fn is_absent(&self) -> bool {
+                self.$is_empty()
+            })?
         })+
     };
 }
@@ -131,12 +136,14 @@ impl<T: Codec> Kind<T> {
 }
 
 /// What a row says in brackets behind its attribute: `[of Orig]`, the direction that it is of;
+/// `[of Reply, inverse orig]`, that it has no key in text where it is the inverse of another; `[with
+/// counters_reply]` and `[in counters_orig]`, that the two are a list of one key;
 /// `[mask CTA_MARK_MASK]`, the attribute of its mask; `[max 15]`, the bytes that it has at most.
 macro_rules! row {
     (direction) => {
         None
     };
-    (direction of $direction:ident) => {
+    (direction of $direction:ident $(, inverse $of:ident)?) => {
         Some($crate::wire::table::Way::$direction)
     };
     (direction $($other:tt)+) => {
@@ -152,17 +159,6 @@ macro_rules! row {
         within!($cta, $crate::wire::attr::at_most($value, $max))?
     };
     (check $cta:ident, $value:expr; $($other:tt)*) => {};
-    (length $field:ident, $value:expr; max $max:literal) => {
-        if $crate::wire::attr::Length::length($value) > $max {
-            return Err(serde::de::Error::custom(concat!(
-                stringify!($field),
-                ": longer than ",
-                stringify!($max),
-                " bytes"
-            )));
-        }
-    };
-    (length $field:ident, $value:expr; $($other:tt)*) => {};
 }
 
 /// Declares a struct whose fields are attributes.
@@ -180,11 +176,21 @@ macro_rules! row {
 ///     }
 /// }
 /// ```
+///
+/// `= [default]` behind a type is for serde, as in `#[serde(default)]`.
 macro_rules! attributes {
+    ($($rows:tt)+) => {
+        attribute_rows! { $($rows)+ }
+        #[cfg(feature = "serde")]
+        attribute_keys! { $($rows)+ }
+    };
+}
+
+macro_rules! attribute_rows {
     (
         $(#[$meta:meta])*
         pub struct $name:ident {
-            $($(#[$field_meta:meta])* $cta:ident $([$($says:tt)+])? => $field:ident: $ty:ty $(as $with:literal $($default:ident)?)?,)+
+            $($(#[$field_meta:meta])* $cta:ident $([$($says:tt)+])? => $field:ident: $ty:ty $(as $with:literal)? $(= [$($serde:tt)+])?,)+
         }
         $(boxed $rare:ident: $rare_ty:ident {
             $($(#[$rare_meta:meta])* $rare_cta:ident => $rare_field:ident, $rare_set:ident: $rare_field_ty:ty $(as $rare_with:literal)?,)+
@@ -328,71 +334,5 @@ macro_rules! attributes {
                 }
             }
         )?
-
-        // For serde the boxed rows stand among the others. In text, what is absent has no key;
-        // binary formats have no keys, and each row its place.
-        #[cfg(feature = "serde")]
-        const _: () = {
-            #[derive(serde::Serialize, serde::Deserialize)]
-            #[serde(deny_unknown_fields)]
-            struct Text {
-                $(
-                    #[serde(skip_serializing_if = "crate::wire::table::Row::is_absent")]
-                    $(#[serde($($default,)? with = $with)])?
-                    $field: $ty,
-                )+
-                $($(
-                    #[serde(skip_serializing_if = "Option::is_none")]
-                    $(#[serde(default, with = $rare_with)])?
-                    $rare_field: Option<$rare_field_ty>,
-                )+)?
-            }
-
-            #[derive(serde::Serialize, serde::Deserialize)]
-            struct Binary {
-                $($(#[serde(with = $with)])? $field: $ty,)+
-                $($($(#[serde(with = $rare_with)])? $rare_field: Option<$rare_field_ty>,)+)?
-            }
-
-            impl serde::Serialize for $name {
-                fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-                    macro_rules! send {
-                        ($form:ident) => {
-                            $form {
-                                $($field: self.$field.clone(),)+
-                                $($($rare_field: self.$rare_field().cloned(),)+)?
-                            }
-                            .serialize(to)
-                        };
-                    }
-                    match to.is_human_readable() {
-                        true => send!(Text),
-                        false => send!(Binary),
-                    }
-                }
-            }
-
-            impl<'de> serde::Deserialize<'de> for $name {
-                fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                    macro_rules! receive {
-                        ($form:ident) => {{
-                            let it = $form::deserialize(from)?;
-                            $($(row!(length $field, &it.$field; $($says)+);)?)+
-                            Self {
-                                $($field: it.$field,)+
-                                $($rare: {
-                                    let rare = $rare_ty { $($rare_field: it.$rare_field,)+ };
-                                    (rare != $rare_ty::default()).then(|| Box::new(rare))
-                                },)?
-                            }
-                        }};
-                    }
-                    Ok(match from.is_human_readable() {
-                        true => receive!(Text),
-                        false => receive!(Binary),
-                    })
-                }
-            }
-        };
     };
 }

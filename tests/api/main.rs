@@ -15,6 +15,8 @@ use ctnetlink::{
 };
 use futures::stream::{FusedStream, Stream};
 
+mod arbitrary;
+mod round_trips;
 #[cfg(feature = "serde")]
 mod serde;
 mod uses;

@@ -1,5 +1,7 @@
 //! `-R`.
 
+use crate::normal::normal;
+use crate::population;
 use crate::run::{Side, fed, run};
 use crate::support::namespace::sysctl;
 
@@ -35,4 +37,35 @@ pub fn many_lines() {
             .stderr
             .contains(&format!(": {LINES} flow entries have been deleted."))
     );
+}
+
+/// What one saves, both load alike.
+pub fn saved() {
+    population::prepare();
+    population::fill();
+    let saved = run(Side::Ours, "conntrack", "-L -o save");
+    assert_eq!(saved.stdout.lines().count(), population::count());
+    let load = |side| {
+        run(Side::Theirs, "conntrack", "-F");
+        let loaded = fed(side, "-R -", &saved.stdout);
+        (
+            loaded,
+            normal(&run(Side::Theirs, "conntrack", "-L -o labels")),
+        )
+    };
+    let (theirs, ours) = (load(Side::Theirs), load(Side::Ours));
+    assert_eq!(theirs, ours);
+    for bad in [
+        "-L\n",
+        "-A -t 100 -s 10.8.0.7\n",
+        "-I -t 500 -s 10.9.0.1 -d 10.9.0.2 -p 89\n-Z\n",
+        "-A -t 500 -s \"10.9.0.1\" -d 10.9.0.2 -p 89\n# no flow\n\n  -D -s 10.9.0.1  \n",
+    ] {
+        let one = |side| {
+            run(Side::Theirs, "conntrack", "-F");
+            let loaded = normal(&fed(side, "-R -", bad));
+            (loaded, normal(&run(Side::Theirs, "conntrack", "-L")))
+        };
+        assert_eq!(one(Side::Theirs), one(Side::Ours), "{bad}");
+    }
 }

@@ -1,4 +1,4 @@
-//! `examples/conntrack` beside the program that it is like: the same command
+//! `examples/conntrack` and `examples/nfct` beside the programs that they are like: the same command
 //! line, the same stdout, stderr and exit code.
 //!
 //! The examples are in this binary; it starts itself under their names. Each test runs in a fresh
@@ -15,8 +15,19 @@ mod support;
 #[allow(dead_code)]
 mod conntrack;
 
+#[path = "../../examples/nfct/main.rs"]
+#[allow(dead_code)]
+mod nfct;
+
 mod beyond;
+mod cases;
+mod differences;
+mod events;
 mod load;
+mod matrix;
+mod nfct_beside;
+mod normal;
+mod population;
 mod run;
 mod usage;
 
@@ -32,6 +43,7 @@ fn main() -> ExitCode {
     let name = arguments.next().unwrap_or_default();
     match Path::new(&name).file_name().and_then(|name| name.to_str()) {
         Some("conntrack") => conntrack::run(arguments.collect()),
+        Some("nfct") => nfct::run(arguments.collect()),
         _ => tests(),
     }
 }
@@ -55,7 +67,21 @@ fn tests() -> ExitCode {
         #[cfg(feature = "serde")]
         ("beyond::json", &obstacle, beyond::json),
         ("usage::equal", &missing, usage::equal),
+        ("matrix::reading", &missing, matrix::reading),
+        ("matrix::settings", &missing, matrix::settings),
+        ("matrix::changing", &missing, matrix::changing),
+        ("matrix::expectations", &missing, matrix::expectations),
+        ("matrix::differences", &missing, differences::still_there),
         ("load::many_lines", &missing, load::many_lines),
+        ("load::saved", &missing, load::saved),
+        ("events::beside", &missing, events::beside),
+        ("nfct::beside", &missing, nfct_beside::beside),
+        ("nfct::differences", &missing, nfct_beside::differences),
+        (
+            "nfct::without_rights",
+            &missing,
+            nfct_beside::without_rights,
+        ),
     ] {
         let obstacle = obstacle.clone();
         let skipped = obstacle.is_some() && !strict;

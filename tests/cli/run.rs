@@ -22,8 +22,10 @@ pub struct Shown {
 
 /// Says what stands in the way of running the tools.
 pub fn installed() -> Result<(), String> {
-    let started = command(Side::Theirs, "conntrack").arg("-V").output();
-    started.map_err(|error| format!("conntrack(8) is not installed: {error}"))?;
+    for program in ["conntrack", "nfct"] {
+        let started = command(Side::Theirs, program).arg("-V").output();
+        started.map_err(|error| format!("{program}(8) is not installed: {error}"))?;
+    }
     Ok(())
 }
 

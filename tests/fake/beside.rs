@@ -124,6 +124,31 @@ fn the_table_is_counted() {
     });
 }
 
+/// Each CPU is an answer of its own, more of them than one datagram holds.
+#[test]
+fn cpus_that_count() {
+    run(async {
+        let kernel = Kernel::release("6.18").unwrap().cpus(400).build();
+        let handle = kernel.connect();
+        for n in 0..200 {
+            handle.create(new(n)).await.unwrap();
+        }
+        let counted = handle.cpu_stats().await.unwrap();
+        assert!(counted.iter().map(|counted| counted.cpu).eq(0..400));
+        let busy = counted
+            .iter()
+            .filter(|counted| counted.counters.insert == Some(1));
+        assert_eq!(busy.count(), 200);
+        assert_eq!(CpuStats::total(&counted).insert, Some(200));
+        let counted = handle.expectations().cpu_stats().await.unwrap();
+        assert!(counted.iter().map(|counted| counted.cpu).eq(0..400));
+        // One at the least.
+        let handle = Kernel::release("6.18").unwrap().cpus(0).build().connect();
+        handle.create(new(1)).await.unwrap();
+        assert_eq!(handle.cpu_stats().await.unwrap().len(), 1);
+    });
+}
+
 /// The counters that a release has.
 #[test]
 fn counters_of_the_cpus() {

@@ -22,7 +22,7 @@ fn lost_answers_of_a_keyed_request() {
         let handle = kernel.connect();
         kernel.on_request(0, RequestFault::AnswersLost);
         let refused = handle.create(new(1)).await.unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::Kernel, "{refused}");
+        assert_eq!(refused.kind(), ErrorKind::Overrun, "{refused}");
         assert_eq!(kernel.flows().len(), 1, "it was done");
         assert!(
             handle.get(udp(1)).await.unwrap().is_some(),
@@ -156,9 +156,9 @@ fn a_stuck_kernel_is_given_up() {
         assert!(refused.is_timeout(), "{refused}");
         // A kernel answers these before the send returns: there is nothing to wait for.
         let refused = handle.get(udp(1)).await.unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::Kernel, "{refused}");
+        assert_eq!(refused.kind(), ErrorKind::Overrun, "{refused}");
         let refused = handle.delete(udp(1)).await.unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::Kernel, "{refused}");
+        assert_eq!(refused.kind(), ErrorKind::Overrun, "{refused}");
         let refused = handle.flush(Table::Conntrack).await.unwrap_err();
         assert!(refused.is_timeout(), "{refused}");
         let report = handle.bulk(marks(10)).await.unwrap();

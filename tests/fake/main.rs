@@ -1,6 +1,7 @@
 //! The crate on a kernel in the process: without root, a netlink socket or an I/O driver.
 
 mod beside;
+mod errors;
 mod events;
 mod faults;
 mod lost;

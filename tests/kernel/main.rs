@@ -13,6 +13,7 @@ mod common;
 mod events;
 mod filter;
 mod forger;
+mod golden;
 mod lanes;
 mod matching;
 mod mirror;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         .chain(bulk::tests())
         .chain(beside::tests())
         .chain(events::tests())
+        .chain(golden::tests())
         .chain(scenarios::tests());
     let trials = match obstacle {
         None => trials.collect(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use ctnetlink::{Event, EventStream, Table};
+use ctnetlink::{Change, Event, EventKinds, EventStream, NewExpectation, NewFlow, Table, Tuple};
 use futures::StreamExt;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -80,6 +80,81 @@ pub async fn nouns_equal_the_xml() {
     same(&ours, &theirs);
 }
 
+pub async fn expectations_equal_the_tools() {
+    let tool = Listener::start("-E expect").await;
+    let handle = connect();
+    let events = handle.events().kinds(EventKinds::EXPECTATIONS).await;
+    let mut events = events.expect("a stream");
+    assert_eq!(listeners(), 2, "the tool and us");
+    let expectations = handle.expectations();
+    let mut expected = Vec::new();
+    for n in 1..=3 {
+        let control = tcp_between(&format!("10.77.0.1:{n}"), "10.77.0.2:21");
+        let master = NewFlow::new(control, Duration::from_secs(600)).helper("ftp");
+        handle.create(master).await.expect("a master");
+        let data = tcp_between("10.77.0.2:0", &format!("10.77.0.1:{}", 1000 + n));
+        let new = NewExpectation::new(control, data);
+        expectations.create(new).await.expect("an expectation");
+        expected.push((control, data));
+    }
+    // By a request, by its timeout, and with its master.
+    expectations.delete(expected[0].1).await.expect("its end");
+    let update = expectations.update(expected[1].1, Duration::ZERO);
+    update.await.expect("an update");
+    handle.delete(expected[2].0).await.expect("a delete");
+    let mut ours = Vec::new();
+    while ours.len() < 6 {
+        ours.push(next(&mut events).await.to_string());
+    }
+    let theirs = tool.stop(ours.len()).await;
+    let theirs: Vec<String> = theirs.lines().map(without_time_and_name).collect();
+    assert_eq!(ours, theirs);
+}
+
+/// A flow that makes room for another in a full table. The limit is the machine's, and each
+/// namespace has as many.
+pub async fn an_early_drop_equals_the_tools() {
+    let handle = connect();
+    let flow = |n: u32| {
+        let [_, high, mid, low] = n.to_be_bytes();
+        let tuple = Tuple::udp(
+            ([10, high, mid, low], 4000).into(),
+            ([10, 77, 0, 2], 53).into(),
+        );
+        NewFlow::new(tuple.expect("one family"), Duration::from_secs(600))
+    };
+    let max = handle
+        .stats()
+        .await
+        .expect("statistics")
+        .max
+        .expect("a limit");
+    let report = handle
+        .bulk((0..max).map(move |n| Change::Create(flow(n))))
+        .await;
+    assert_eq!(report.expect("a report").applied, u64::from(max));
+    let tool = Listener::start("-E").await;
+    let mut events = handle.events().await.expect("a stream");
+    handle.create(flow(max)).await.expect("room for one more");
+    let mut ours = vec![next(&mut events).await];
+    while !matches!(ours.last(), Some(Event::New { .. })) {
+        ours.push(next(&mut events).await);
+    }
+    let dropped = |event: &Event| matches!(event, Event::Destroy { .. });
+    assert!(
+        ours.len() > 1 && ours.iter().rev().skip(1).all(dropped),
+        "{ours:?}"
+    );
+    let theirs = tool.stop(ours.len()).await;
+    let theirs = theirs.lines().map(without_time_and_name);
+    let theirs: Vec<_> = theirs.map(|line| line.trim().to_owned()).collect();
+    let ours: Vec<_> = ours
+        .iter()
+        .map(|event| event.to_string().trim().to_owned())
+        .collect();
+    assert_eq!(ours, theirs);
+}
+
 #[track_caller]
 fn same<T: PartialEq + std::fmt::Debug>(ours: &[T], theirs: &[T]) {
     for (n, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
@@ -96,20 +171,26 @@ async fn traffic() -> Vec<Event> {
     assert_eq!(listeners(), 2, "the tool and us");
     let population = population::populate(&handle).await;
     let tuple = tcp_between("10.77.0.1:1", "10.77.0.2:2");
-    let flow = ctnetlink::NewFlow::new(tuple, Duration::from_secs(600));
+    let flow = NewFlow::new(tuple, Duration::from_secs(600));
     handle.create(flow.clone()).await.expect("a flow");
     handle.set_mark(tuple, 9).await.expect("a mark");
     handle.set_mark(tuple, 0).await.expect("a mark");
     let update = handle.update(tuple).timeout(Duration::from_secs(99));
     update.await.expect("a timeout");
     handle.delete(tuple).await.expect("the end");
+    let soon = NewFlow::new(tuple, Duration::from_secs(1));
+    handle.create(soon).await.expect("a flow");
+    // The kernel collects a flow whose time is over when it comes across it.
+    while handle.get(tuple).await.expect("an answer").is_some() {
+        sleep(Duration::from_millis(50)).await;
+    }
     drop(population);
     handle.flush(Table::Conntrack).await.expect("a flush");
     handle.create(flow).await.expect("the last flow");
     handle.delete(tuple).await.expect("its end");
     let mut heard = Vec::new();
     let mut ends = 0;
-    while ends < 2 {
+    while ends < 3 {
         let event = next(&mut events).await;
         let is_end = matches!(&event, Event::Destroy { flow, .. } if flow.orig == tuple);
         ends += usize::from(is_end);
@@ -181,7 +262,7 @@ impl Listener {
     }
 }
 
-/// How many netfilter sockets of this namespace listen to all kinds of events.
+/// How many netfilter sockets of this namespace listen to events.
 fn listeners() -> usize {
     let table = fs::read_to_string("/proc/thread-self/net/netlink").expect("the sockets");
     let columns = table
@@ -189,6 +270,6 @@ fn listeners() -> usize {
         .skip(1)
         .map(|line| line.split_whitespace().collect::<Vec<_>>());
     columns
-        .filter(|columns| columns[1] == "12" && columns[3].ends_with('7'))
+        .filter(|columns| columns[1] == "12" && columns[3] != "00000000")
         .count()
 }

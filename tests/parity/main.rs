@@ -65,6 +65,8 @@ fn trials(obstacle: Option<String>) -> Vec<Trial> {
         events::lines_equal_the_tools,
         events::plain_lines_equal_the_tools,
         events::nouns_equal_the_xml,
+        events::expectations_equal_the_tools,
+        events::an_early_drop_equals_the_tools,
         our_updates::mark,
         our_updates::labels,
         our_updates::timeout,

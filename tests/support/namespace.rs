@@ -87,7 +87,7 @@ fn seccomp() -> &'static str {
 }
 
 /// Moves this thread into a new network namespace that is fit for a test.
-pub(super) fn prepare() -> Result<(), String> {
+pub fn prepare() -> Result<(), String> {
     unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| {
         format!("cannot create a network namespace: {errno}; CAP_SYS_ADMIN is missing?")
     })?;

@@ -19,3 +19,8 @@ pub fn secs(secs: u64) -> Duration {
 pub fn answer() -> Duration {
     secs(10)
 }
+
+/// How often something is repeated that takes the computer all the time: less on a slow machine.
+pub fn rounds(rounds: u64) -> u64 {
+    rounds.div_ceil((*SLOW).into())
+}

@@ -8,10 +8,10 @@ use crate::request::{FlushExpectations, ListExpectations, RequestFuture, expecta
 use crate::stats::{CpuStats, ExpectationCounters};
 use crate::transport::Lanes;
 
-/// The way to the expectations of the handle's network namespace: see
+/// A handle to the expectations of a network namespace: see
 /// [`ConntrackHandle::expectations`](crate::ConntrackHandle::expectations).
 ///
-/// The errors of every verb are those of [`ConntrackHandle`](crate::ConntrackHandle).
+/// Every verb can also fail as [`ConntrackHandle`](crate::ConntrackHandle) says.
 #[derive(Debug, Clone)]
 pub struct Expectations {
     lanes: Arc<Lanes>,
@@ -32,8 +32,8 @@ impl Expectations {
     ///
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, where the master is
     ///   of another family than the list;
-    /// - [`NotFound`](crate::ErrorKind::NotFound) where the master is not in the table. One without a
-    ///   helper has no expectations, and is no error.
+    /// - [`NotFound`](crate::ErrorKind::NotFound) where the master is not in the table. A master
+    ///   without a helper has no expectations, which is not an error.
     ///
     /// # Cancellation
     ///
@@ -54,7 +54,7 @@ impl Expectations {
         ListExpectations::new(self.lanes.clone())
     }
 
-    /// Gets one expectation; `None` where there is none of that tuple.
+    /// Gets one expectation; `None` where there is none with that tuple.
     ///
     /// `conntrack -G expect`; `IPCTNL_MSG_EXP_GET`.
     ///
@@ -82,19 +82,21 @@ impl Expectations {
     /// Creates an expectation; never changes one that is there.
     ///
     /// `conntrack -I expect`; `IPCTNL_MSG_EXP_NEW`, and once more for the
-    /// [timeout](NewExpectation::timeout), which the kernel does not take from the first. Where the
-    /// helper allows its masters a number of expectations and they have it, the oldest goes.
+    /// [timeout](NewExpectation::timeout), which the kernel ignores in the first. Where the master
+    /// has as many expectations as its helper allows, the kernel removes the oldest.
     ///
     /// # Errors
     ///
-    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, where the parts do
-    ///   not go together;
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, where the parts
+    ///   contradict each other;
     /// - [`NotFound`](crate::ErrorKind::NotFound) where the master is not in the table;
     /// - [`Unsupported`](crate::ErrorKind::Unsupported) where the master has no helper, the helper
-    ///   no such class, or the kernel no such function;
-    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where the tuple meets one that is there;
-    /// - [`Busy`](crate::ErrorKind::Busy) where it overlaps with another;
-    /// - [`TableFull`](crate::ErrorKind::TableFull) where there are too many.
+    ///   has no such class, or the kernel has no such function;
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where an expectation already covers the
+    ///   tuple;
+    /// - [`Busy`](crate::ErrorKind::Busy) where it overlaps with another expectation;
+    /// - [`TableFull`](crate::ErrorKind::TableFull) where there are `nf_conntrack_expect_max`
+    ///   expectations.
     ///
     /// # Cancellation
     ///
@@ -122,15 +124,15 @@ impl Expectations {
         expectation::create(self.lanes.clone(), expectation.into())
     }
 
-    /// Sets the timeout of an expectation, in whole seconds, rounded up: all of it that the kernel
-    /// changes. With zero it goes at once.
+    /// Sets the timeout of an expectation, in whole seconds, rounded up. The kernel can change
+    /// nothing else of it. With zero it ends at once.
     ///
     /// `conntrack -U expect`; `IPCTNL_MSG_EXP_GET` and `IPCTNL_MSG_EXP_NEW`.
     ///
     /// # Errors
     ///
-    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for more than
-    ///   4 294 967 s, which the kernel would cut short;
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for more than 4 294
+    ///   967 s, which the kernel would truncate;
     /// - [`NotFound`](crate::ErrorKind::NotFound) where the expectation is gone.
     ///
     /// # Cancellation
@@ -156,8 +158,8 @@ impl Expectations {
 
     /// Deletes one expectation.
     ///
-    /// `conntrack -D expect`; `IPCTNL_MSG_EXP_DELETE`, always with a whole tuple: the kernel takes
-    /// any other for a flush. A key without an id is looked up first.
+    /// `conntrack -D expect`; `IPCTNL_MSG_EXP_DELETE`, always with a whole tuple: without one, the
+    /// kernel would flush. A key without an id is looked up first.
     ///
     /// # Errors
     ///
@@ -186,8 +188,8 @@ impl Expectations {
     /// Removes all expectations, of both families, or those of one
     /// [helper](FlushExpectations::helper).
     ///
-    /// `conntrack -F expect`; `IPCTNL_MSG_EXP_DELETE`. The kernel walks its table, in a thread and
-    /// on a socket that this flush has to itself.
+    /// `conntrack -F expect`; `IPCTNL_MSG_EXP_DELETE`. The flush has its own socket and thread, in
+    /// which the kernel walks its table.
     ///
     /// # Errors
     ///
@@ -208,7 +210,7 @@ impl Expectations {
         FlushExpectations::new(self.lanes.clone())
     }
 
-    /// What each CPU has counted of the expectations.
+    /// The counters of each CPU for expectations.
     ///
     /// `conntrack -S expect`; `IPCTNL_MSG_EXP_GET_STATS_CPU` (Linux 3.6).
     ///

@@ -7,8 +7,8 @@ use crate::request::{RequestFuture, timeout};
 use crate::timeout::{TimeoutPolicy, Timeouts};
 use crate::transport::Lanes;
 
-/// The way to the timeout policies of the handle's network namespace, and to its default timeouts:
-/// see [`ConntrackHandle::timeouts`](crate::ConntrackHandle::timeouts).
+/// A handle to the timeout policies of a network namespace, and to its default timeouts: see
+/// [`ConntrackHandle::timeouts`](crate::ConntrackHandle::timeouts).
 ///
 /// The errors of every verb are those of [`ConntrackHandle`](crate::ConntrackHandle), and
 /// [`Unsupported`](crate::ErrorKind::Unsupported) where the kernel has no timeout policies (module
@@ -25,8 +25,8 @@ impl TimeoutPolicies {
 
     /// Lists the timeout policies.
     ///
-    /// `nfct list timeout`; `IPCTNL_MSG_TIMEOUT_GET` (Linux 3.4) as a dump. There are as many as an
-    /// administrator has made: they come all at once.
+    /// `nfct list timeout`; `IPCTNL_MSG_TIMEOUT_GET` (Linux 3.4) as a dump. There are few of them,
+    /// so they come all at once.
     ///
     /// # Errors
     ///
@@ -78,8 +78,8 @@ impl TimeoutPolicies {
     ///
     /// # Errors
     ///
-    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for a name that none can
-    ///   have, and for more than 4 294 967 s, which the kernel would cut short;
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for a name that
+    ///   none can have, and for more than 4 294 967 s, which the kernel would truncate;
     /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where there is one of that name.
     ///
     /// # Cancellation
@@ -101,11 +101,12 @@ impl TimeoutPolicies {
         timeout::create(self.lanes.clone(), policy)
     }
 
-    /// Sets timeouts of a policy; those that are not named stay.
+    /// Sets timeouts of a policy; the others stay as they were.
     ///
-    /// Not in nfct(8). `IPCTNL_MSG_TIMEOUT_GET` and `IPCTNL_MSG_TIMEOUT_NEW`: the kernel would set what
-    /// is not named to the namespace's defaults, so the policy is read first. Of two updates at the
-    /// same time one may undo the other; one that meets a delete may create the policy anew.
+    /// Not in nfct(8). `IPCTNL_MSG_TIMEOUT_GET` and `IPCTNL_MSG_TIMEOUT_NEW`: the kernel would
+    /// reset the others to the namespace's defaults, so the policy is read first. If two programs
+    /// update it at the same time, one may undo the other; an update that races with a delete may
+    /// create the policy again.
     ///
     /// # Errors
     ///
@@ -141,14 +142,16 @@ impl TimeoutPolicies {
 
     /// Deletes one timeout policy.
     ///
-    /// `nfct delete timeout`; `IPCTNL_MSG_TIMEOUT_DELETE`.
+    /// `nfct delete timeout`; `IPCTNL_MSG_TIMEOUT_DELETE`. Since Linux 7.2, and in later releases of
+    /// the stable series (6.12.117 is one), a policy that a rule uses is deleted too: the rule keeps
+    /// what it was, its flows lose it.
     ///
     /// # Errors
     ///
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for a name that none can
     ///   have;
     /// - [`NotFound`](crate::ErrorKind::NotFound) where there is none of that name;
-    /// - [`Busy`](crate::ErrorKind::Busy) where a rule uses it.
+    /// - [`Busy`](crate::ErrorKind::Busy) where a rule uses it and the kernel keeps it for the rule.
     ///
     /// # Cancellation
     ///
@@ -167,8 +170,8 @@ impl TimeoutPolicies {
         timeout::delete(self.lanes.clone(), name.into())
     }
 
-    /// Deletes all timeout policies that no rule uses; the others stay, and the kernel does not say
-    /// so.
+    /// Deletes all timeout policies that [`delete`](Self::delete) would. The others stay, and the
+    /// kernel does not report them.
     ///
     /// `nfct flush timeout`; `IPCTNL_MSG_TIMEOUT_DELETE` without a name.
     ///
@@ -193,9 +196,9 @@ impl TimeoutPolicies {
     /// The default timeouts of a protocol in this namespace: what its flows have where no rule gives
     /// them a policy.
     ///
-    /// `nfct default-get timeout`; `IPCTNL_MSG_TIMEOUT_DEFAULT_GET` (Linux 3.13). The same as
-    /// `net.netfilter.nf_conntrack_*_timeout*`, and of both families. Protocol 255 is all that the
-    /// kernel knows nothing of.
+    /// `nfct default-get timeout`; `IPCTNL_MSG_TIMEOUT_DEFAULT_GET` (Linux 3.13). They are the
+    /// settings `net.netfilter.nf_conntrack_*_timeout*`, and hold for both families. Number 255
+    /// stands for all protocols that the kernel has no tracker for.
     ///
     /// # Errors
     ///
@@ -217,7 +220,7 @@ impl TimeoutPolicies {
         timeout::defaults(self.lanes.clone(), protocol.into())
     }
 
-    /// Sets default timeouts of this namespace; those that are not named stay.
+    /// Sets default timeouts of this namespace; the others stay as they were.
     ///
     /// `nfct default-set timeout`; `IPCTNL_MSG_TIMEOUT_DEFAULT_SET` (Linux 3.13).
     ///

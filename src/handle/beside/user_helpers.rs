@@ -6,10 +6,10 @@ use crate::request::{RequestFuture, user_helper};
 use crate::transport::Lanes;
 use crate::user_helper::{UserHelper, UserHelperKey};
 
-/// The way to the helpers in user space: see
+/// A handle to the helpers in user space: see
 /// [`ConntrackHandle::user_helpers`](crate::ConntrackHandle::user_helpers).
 ///
-/// They are the machine's, not a network namespace's. The errors of every verb are those of
+/// They belong to the machine, not to a network namespace. The errors of every verb are those of
 /// [`ConntrackHandle`](crate::ConntrackHandle), and
 ///
 /// - [`Unsupported`](crate::ErrorKind::Unsupported) where the kernel has no helpers in user space
@@ -26,10 +26,10 @@ impl UserHelpers {
         Self { lanes }
     }
 
-    /// Lists the helpers in user space; those of the kernel are not among them.
+    /// Lists the helpers in user space, without those of the kernel.
     ///
-    /// `nfct list helper`; `NFNL_MSG_CTHELPER_GET` (Linux 3.6) as a dump. There are as many as an
-    /// administrator has made: they come all at once.
+    /// `nfct list helper`; `NFNL_MSG_CTHELPER_GET` (Linux 3.6) as a dump. There are few of them, so
+    /// they come all at once.
     ///
     /// # Errors
     ///
@@ -87,15 +87,15 @@ impl UserHelpers {
 
     /// Creates a helper; never changes one that is there.
     ///
-    /// `nfct add helper`; `NFNL_MSG_CTHELPER_NEW`. From then on rules can give it to flows, whose
-    /// packets go to its queue.
+    /// `nfct add helper`; `NFNL_MSG_CTHELPER_NEW`. From then on rules can assign it to flows, and
+    /// their packets go to its queue.
     ///
     /// # Errors
     ///
-    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for what no helper can
-    ///   have: see [`UserHelper`];
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for a value out of
+    ///   range: see [`UserHelper`];
     /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where there is such a helper;
-    /// - [`Busy`](crate::ErrorKind::Busy) where the kernel has one of its own of that name.
+    /// - [`Busy`](crate::ErrorKind::Busy) where a helper of the kernel has that name.
     ///
     /// # Cancellation
     ///
@@ -122,15 +122,15 @@ impl UserHelpers {
 
     /// Sets queue, state and the numbers of the policies of a helper.
     ///
-    /// Not in nfct(8), but for `disable`. `NFNL_MSG_CTHELPER_GET` and `NFNL_MSG_CTHELPER_NEW`: the kernel
-    /// would create one that is not there, so it is looked for first.
+    /// `nfct disable helper`, and more than nfct(8) can. `NFNL_MSG_CTHELPER_GET` and
+    /// `NFNL_MSG_CTHELPER_NEW`: the kernel would create a missing helper, so it is looked up first.
     ///
     /// # Errors
     ///
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), as of [`create`](Self::create);
     /// - [`NotFound`](crate::ErrorKind::NotFound) where there is no such helper;
-    /// - [`Busy`](crate::ErrorKind::Busy) where number or names of the policies, or the room for private
-    ///   data, are others than it has: those never change.
+    /// - [`Busy`](crate::ErrorKind::Busy) where the policies differ in number or names, or the room
+    ///   for private data differs: these cannot change.
     ///
     /// # Cancellation
     ///

@@ -201,8 +201,6 @@ impl Answers {
         let last = self.parts.last().and_then(verdict).is_some();
         let is_complete = last && self.parts.len() > 1;
         match silence(Acks::All, first.as_ref(), is_complete, overran) {
-            // Nothing says that it was lost: the kernel did not answer.
-            Answer::Lost if !overran => self.end(Error::unanswered),
             Answer::Refused(verdict) => self.refuse(&verdict),
             silence => self.end(|| match silence.clone().into_result() {
                 Err(error) => error,

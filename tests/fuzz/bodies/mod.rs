@@ -8,6 +8,7 @@ pub(crate) mod filters;
 pub(crate) mod labels;
 pub(crate) mod lane;
 pub(crate) mod messages;
+pub(crate) mod mirror;
 pub(crate) mod script;
 
 use std::fmt::{Debug, Display};
@@ -28,10 +29,10 @@ fn run<F: Future<Output = ()>>(body: F) {
     runtime.expect("a runtime").block_on(body);
 }
 
-/// A handle that gives up soon where no answer comes.
+/// A handle that gives up soon where no answer comes. On a busy machine it may give up where one does.
 async fn hasty(kernel: &Kernel) -> ConntrackHandle {
     let options = Options::new().kernel(kernel);
-    let options = options.request_timeout(Duration::from_millis(20));
+    let options = options.request_timeout(Duration::from_millis(3));
     options.connect().await.expect("a connection")
 }
 

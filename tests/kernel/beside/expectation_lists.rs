@@ -1,14 +1,17 @@
 //! Lists of expectations: of all, of one family, of one master.
 
+use std::fs;
+
 use ctnetlink::{
     ErrorKind, Expectation, ExpectationKey, Family, FlowKey, ListExpectations, NewExpectation,
     NewFlow, Tuple,
 };
 use futures::TryStreamExt;
+use futures::future::join_all;
 use libtest_mimic::Trial;
 
 use super::expectations::{expected, ftp};
-use crate::common::connect;
+use crate::common::{connect, udp};
 use crate::verbs::{HOUR, at, refused, tcp, v4, v6};
 
 pub(super) fn tests() -> Vec<Trial> {
@@ -16,6 +19,7 @@ pub(super) fn tests() -> Vec<Trial> {
         a_list_has_them_all,
         a_list_of_one_master,
         a_list_that_is_dropped_is_over,
+        too_many_of_all_are_refused,
     ]
 }
 
@@ -116,4 +120,23 @@ async fn a_list_that_is_dropped_is_over() {
     assert!(stream.try_next().await.expect("an expectation").is_some());
     drop(stream);
     assert_eq!(list(handle.expectations().list()).await.len(), 250);
+}
+
+async fn too_many_of_all_are_refused() {
+    let most = fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_expect_max");
+    let most: u16 = most.expect("a limit").trim().parse().expect("a number");
+    let handle = connect();
+    let expect = async |n: u16| {
+        let control = udp(n);
+        let flow = NewFlow::new(control, HOUR).helper("tftp");
+        handle.create(flow).await.expect("a flow with a helper");
+        let data = Tuple::udp(at(control.dst(), 0), at(control.src(), 4000));
+        let new = NewExpectation::new(control, data.expect("one family"));
+        handle.expectations().create(new).await
+    };
+    for made in join_all((0..most).map(expect)).await {
+        made.expect("a create");
+    }
+    let told = ["nf_conntrack_expect_max"];
+    refused(expect(most).await, ErrorKind::TableFull, &told);
 }

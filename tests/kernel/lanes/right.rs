@@ -2,18 +2,22 @@
 
 use std::future::IntoFuture;
 
-use ctnetlink::{ConntrackHandle, ErrorKind, Table};
+use ctnetlink::{Change, ConntrackHandle, ErrorKind, Patch, Table};
 use futures::future::join_all;
 use libtest_mimic::Trial;
+use nix::sched::{CloneFlags, unshare};
 
-use super::{Held, connect, fill, udp};
+use super::{Held, connect, fill, new, udp};
 use crate::right::{self, give_up, take_back};
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![right::trial(
-        "lanes::right::lost_on_the_way",
-        lost_on_the_way,
-    )]
+    vec![
+        right::trial("lanes::right::lost_on_the_way", lost_on_the_way),
+        right::trial(
+            "lanes::right::lost_before_the_namespace_is_entered",
+            lost_before_the_namespace_is_entered,
+        ),
+    ]
 }
 
 async fn lost_on_the_way() {
@@ -46,6 +50,25 @@ async fn lost_on_the_way() {
                 .expect("a flow");
             assert_eq!(flow.mark, Some(0));
         }
+    }
+}
+
+/// Lanes of their own are opened in the handle's namespace, where the thread has no right to go.
+async fn lost_before_the_namespace_is_entered() {
+    let handle = connect();
+    handle.create(new(1)).await.expect("a flow");
+    unshare(CloneFlags::CLONE_NEWNET).expect("another namespace");
+    give_up().await;
+    let change = Change::update(udp(1), Patch::new().mark(7));
+    for begun in [
+        handle.bulk([change]).await.map(drop),
+        handle.get_many([udp(1)]).await.map(drop),
+        handle.list(Table::Conntrack).await.map(drop),
+        handle.flush(Table::Conntrack).await,
+        handle.events().await.map(drop),
+    ] {
+        let error = begun.expect_err("no right");
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
     }
 }
 

@@ -6,10 +6,10 @@ const DONE: u16 = 3;
 
 /// Attributes to be.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Attrs(pub(super) Vec<u8>);
+pub(crate) struct Attrs(pub(crate) Vec<u8>);
 
 impl Attrs {
-    pub(super) fn put(&mut self, kind: u16, payload: &[u8]) {
+    pub(crate) fn put(&mut self, kind: u16, payload: &[u8]) {
         let len = payload.len() as u16 + 4;
         self.0.extend_from_slice(&len.to_ne_bytes());
         self.0.extend_from_slice(&kind.to_ne_bytes());
@@ -17,15 +17,15 @@ impl Attrs {
         self.0.resize(self.0.len().next_multiple_of(4), 0);
     }
 
-    pub(super) fn u32(&mut self, kind: u16, value: u32) {
+    pub(crate) fn u32(&mut self, kind: u16, value: u32) {
         self.put(kind, &value.to_be_bytes());
     }
 
-    pub(super) fn u16(&mut self, kind: u16, value: u16) {
+    pub(crate) fn u16(&mut self, kind: u16, value: u16) {
         self.put(kind, &value.to_be_bytes());
     }
 
-    pub(super) fn nest(&mut self, kind: u16, fill: impl FnOnce(&mut Attrs)) {
+    pub(crate) fn nest(&mut self, kind: u16, fill: impl FnOnce(&mut Attrs)) {
         let mut inner = Attrs::default();
         fill(&mut inner);
         self.put(kind | NESTED, &inner.0);
@@ -33,7 +33,7 @@ impl Attrs {
 }
 
 /// A message, behind its length.
-pub(super) fn message(kind: u16, flags: u16, seq: u32, body: &[u8]) -> Vec<u8> {
+pub(crate) fn message(kind: u16, flags: u16, seq: u32, body: &[u8]) -> Vec<u8> {
     let mut bytes = (16 + body.len() as u32).to_ne_bytes().to_vec();
     bytes.extend_from_slice(&kind.to_ne_bytes());
     bytes.extend_from_slice(&flags.to_ne_bytes());
@@ -44,7 +44,7 @@ pub(super) fn message(kind: u16, flags: u16, seq: u32, body: &[u8]) -> Vec<u8> {
 }
 
 /// The messages of a datagram.
-pub(super) fn split(mut datagram: &[u8]) -> Vec<&[u8]> {
+pub(crate) fn split(mut datagram: &[u8]) -> Vec<&[u8]> {
     let mut messages = Vec::new();
     while let Some(len) = datagram.first_chunk().map(|len| u32::from_ne_bytes(*len)) {
         let len = (len as usize).clamp(1, datagram.len());
@@ -54,12 +54,12 @@ pub(super) fn split(mut datagram: &[u8]) -> Vec<&[u8]> {
     messages
 }
 
-pub(super) fn kind(message: &[u8]) -> u16 {
+pub(crate) fn kind(message: &[u8]) -> u16 {
     u16::from_ne_bytes([message[4], message[5]])
 }
 
 /// The id of the flow or the expectation that a message shows.
-pub(super) fn id(datagram: &[u8]) -> Option<[u8; 4]> {
+pub(crate) fn id(datagram: &[u8]) -> Option<[u8; 4]> {
     let wanted = match kind(datagram) >> 8 {
         1 => 12,
         2 => 5,
@@ -76,7 +76,7 @@ pub(super) fn id(datagram: &[u8]) -> Option<[u8; 4]> {
 
 /// Takes out of a message what is each side's own: the port, ids and times. Seconds that are left
 /// are told in hundreds, to the nearest.
-pub(super) fn without_own(message: &[u8]) -> Vec<u8> {
+pub(crate) fn without_own(message: &[u8]) -> Vec<u8> {
     let mut bytes = message.to_vec();
     bytes[12..16].fill(0);
     if matches!(kind(message), ERROR | DONE) {
@@ -120,7 +120,7 @@ fn each_place(payload: &[u8], mut f: impl FnMut(std::ops::Range<usize>)) {
     });
 }
 
-pub(super) fn each(mut attrs: &[u8], mut f: impl FnMut(u16, &[u8])) {
+pub(crate) fn each(mut attrs: &[u8], mut f: impl FnMut(u16, &[u8])) {
     while let Some(&[l0, l1, k0, k1]) = attrs.first_chunk() {
         let len = usize::from(u16::from_ne_bytes([l0, l1]));
         let Some(payload) = attrs.get(4..len) else {

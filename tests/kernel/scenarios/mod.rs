@@ -1,10 +1,10 @@
 //! The fake kernel is held against the running one: sequences of requests by chance are sent to both,
 //! and what both answer, and tell their listeners, is the same byte for byte, but for ids and times.
 
-mod bytes;
+pub(crate) mod bytes;
 mod dice;
 mod requests;
-mod sides;
+pub(crate) mod sides;
 
 use std::fs;
 

@@ -15,7 +15,7 @@ const GROUPS: [u32; 5] = [1, 2, 3, 4, 6];
 const NETFILTER: isize = 12;
 const CPU_STATS: [u16; 2] = [0x0104, 0x0103];
 
-pub(super) trait Side {
+pub(crate) trait Side {
     /// Sends a datagram, and gives all that is there then.
     fn exchange(&self, datagram: &[u8]) -> Vec<Vec<u8>>;
 
@@ -31,14 +31,14 @@ pub(super) trait Side {
     }
 }
 
-pub(super) struct Real {
+pub(crate) struct Real {
     asker: Socket,
     listener: Socket,
 }
 
 impl Real {
     /// In this thread's network namespace.
-    pub(super) fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let open = || {
             let mut socket = Socket::new(NETFILTER)?;
             socket.bind_auto()?;
@@ -80,14 +80,14 @@ impl Side for Real {
     }
 }
 
-pub(super) struct Fake {
+pub(crate) struct Fake {
     asker: FakeSocket,
     listener: FakeSocket,
 }
 
 impl Fake {
     /// A kernel with the settings of this thread's network namespace.
-    pub(super) fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let max = fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_max");
         let max = max.expect("nf_conntrack_max").trim().parse();
         let kernel = Kernel::release("6.18").expect("a release");
@@ -118,7 +118,7 @@ impl Side for Fake {
 
 /// What came of one request: to the one who asked, and to the listener.
 #[derive(PartialEq, Eq)]
-pub(super) struct Answers {
+pub(crate) struct Answers {
     asked: Vec<Vec<u8>>,
     heard: Vec<Vec<u8>>,
 }

@@ -1,0 +1,206 @@
+//! Any noun survives its text: what `Display` writes and `FromStr` reads, and serde both ways. In
+//! what serde reads, no key goes unnoticed.
+
+use std::fmt::{Debug, Display};
+use std::str::FromStr;
+
+use ctnetlink::{DccpState, Protocol, SctpState, TcpState};
+use proptest::prelude::*;
+
+use super::arbitrary::*;
+use super::*;
+
+type Checked = Result<(), TestCaseError>;
+
+fn read_again<T>(value: &T) -> Checked
+where
+    T: Display + FromStr<Err = Error> + PartialEq + Debug,
+{
+    let text = value.to_string();
+    let read = text.parse::<T>().ok();
+    prop_assert_eq!(read.as_ref(), Some(value), "{}", text);
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn small_nouns_as_text(
+        zone in zone(), status in status(), labels in labels(), ports in ports(), number: u8,
+    ) {
+        read_again(&zone)?;
+        read_again(&status)?;
+        read_again(&labels)?;
+        read_again(&ports)?;
+        read_again(&Protocol::from(number))?;
+        read_again(&TcpState::from(number))?;
+        read_again(&SctpState::from(number))?;
+        read_again(&DccpState::from(number))?;
+    }
+
+    #[test]
+    fn masked_bits_as_text(
+        mark in masked(any::<u32>()), status in masked(status()), labels in masked(labels()),
+    ) {
+        read_again(&mark)?;
+        read_again(&status)?;
+        read_again(&labels)?;
+    }
+
+    /// A line shows ports of 0 where a tuple has none: what is read names the same flow.
+    #[test]
+    fn a_tuple_as_text(tuple in tuple()) {
+        let text = format!("{} {tuple}", tuple.protocol());
+        let read: Tuple = text.parse().unwrap();
+        prop_assert_eq!(read.to_string(), tuple.to_string());
+        prop_assert_eq!((read.src(), read.dst()), (tuple.src(), tuple.dst()));
+        prop_assert_eq!(read.protocol(), tuple.protocol());
+        if tuple.src_port().is_some() || tuple.icmp_echo().is_some() {
+            prop_assert_eq!(read, tuple);
+        }
+        let key = FlowKey::orig(tuple).to_string();
+        prop_assert_eq!(key, text);
+    }
+
+    /// None is so long that a log suffers, and none is empty.
+    #[test]
+    fn what_is_sent_has_a_line(filter in filter(), flow in new_flow(), patch in patch(), change in change()) {
+        for line in [filter.to_string(), flow.to_string(), patch.to_string(), change.to_string()] {
+            prop_assert!(!line.is_empty() && !line.contains('\n') && line == line.trim());
+        }
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused_by_name(text in "(?s).{0,40}") {
+        fn refused<T: FromStr<Err = Error>>(text: &str) -> Checked {
+            if let Err(error) = text.parse::<T>() {
+                prop_assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            }
+            Ok(())
+        }
+        refused::<Tuple>(&text)?;
+        refused::<ctnetlink::Zone>(&text)?;
+        refused::<ctnetlink::Family>(&text)?;
+        refused::<Status>(&text)?;
+        refused::<Labels>(&text)?;
+        refused::<Ports>(&text)?;
+        refused::<Protocol>(&text)?;
+        refused::<TcpState>(&text)?;
+        refused::<Masked<u32>>(&text)?;
+        refused::<Masked<Status>>(&text)?;
+        refused::<Masked<Labels>>(&text)?;
+        refused::<ctnetlink::PrefixSet>(&text)?;
+    }
+}
+
+#[cfg(feature = "serde")]
+mod serde {
+    use ::serde::Serialize;
+    use ::serde::de::DeserializeOwned;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// The same value with one more key, in each of its objects by turns.
+    fn with_a_key(value: &Value) -> Vec<Value> {
+        let mut all = Vec::new();
+        match value {
+            Value::Object(keys) => {
+                let mut more = keys.clone();
+                more.insert("tiemout".into(), 1.into());
+                all.push(more.into());
+                for (key, inner) in keys {
+                    for inner in with_a_key(inner) {
+                        let mut keys = keys.clone();
+                        keys.insert(key.clone(), inner);
+                        all.push(keys.into());
+                    }
+                }
+            }
+            Value::Array(items) => {
+                for (at, inner) in items.iter().enumerate() {
+                    for inner in with_a_key(inner) {
+                        let mut items = items.clone();
+                        items[at] = inner;
+                        all.push(items.into());
+                    }
+                }
+            }
+            _ => {}
+        }
+        all
+    }
+
+    fn kept<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T) -> Checked {
+        let text = serde_json::to_string(&value).unwrap();
+        let read = serde_json::from_str::<T>(&text).ok();
+        prop_assert_eq!(read.as_ref(), Some(&value), "{}", text);
+        let bytes = postcard::to_allocvec(&value).unwrap();
+        let read = postcard::from_bytes::<T>(&bytes);
+        prop_assert_eq!(read.ok(), Some(value), "{}: {:02x?}", text, bytes);
+        // What is absent has no key.
+        prop_assert!(!text.contains(":null"), "{}", text);
+        for more in with_a_key(&serde_json::from_str(&text).unwrap()) {
+            let read = serde_json::from_value::<T>(more.clone());
+            prop_assert!(read.is_err(), "{}", more);
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100))]
+
+        #[test]
+        fn flows(flow in flow()) {
+            kept(FlowKey::from(&flow))?;
+            kept(flow)?;
+        }
+
+        #[test]
+        fn what_is_sent(key in key(), patch in patch(), flow in new_flow(), change in change()) {
+            kept(key)?;
+            kept(patch)?;
+            kept(flow)?;
+            kept(change)?;
+        }
+
+        #[test]
+        fn filters(filter in filter()) {
+            kept(filter)?;
+        }
+
+        #[test]
+        fn parts(
+            nat in nat(), ports in ports(), prefixes in prefixes(), zone in zone(), status in status(),
+            labels in labels(), mark in masked(any::<u32>()), bits in masked(labels()), tuple in tuple(),
+        ) {
+            kept(nat)?;
+            kept(ports)?;
+            kept(prefixes)?;
+            kept(zone)?;
+            kept(status)?;
+            kept(labels)?;
+            kept(mark)?;
+            kept(bits)?;
+            kept(tuple)?;
+            kept(TupleMask::exact(&tuple))?;
+        }
+
+        #[test]
+        fn expectations(new in new_expectation()) {
+            kept(ExpectationKey::from(&new))?;
+            kept(new)?;
+        }
+
+        #[test]
+        fn policies(seconds in 0..4_000_000u64, number: u8, max: u32, name in "[a-z]{1,15}") {
+            use ctnetlink::{ExpectationPolicy, Family, TcpTimeouts};
+            let time = std::time::Duration::from_secs(seconds);
+            let tcp = TcpTimeouts::new().close(time).syn_sent2(time);
+            kept(TimeoutPolicy::new(&*name, Family::Ipv6, tcp))?;
+            kept(Timeouts::unset(number.into()))?;
+            let policy = ExpectationPolicy::new(&*name, max, time);
+            kept(UserHelper::new(&*name, Family::Ipv4, number, [policy]))?;
+            kept(UserHelperKey::new(&*name, Family::Ipv4, number))?;
+        }
+    }
+}
