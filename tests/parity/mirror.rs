@@ -1,5 +1,9 @@
 //! What a mirror holds after all kinds of traffic, and what `conntrack -L` lists.
 
+use std::time::Duration;
+
+use tokio::time::sleep;
+
 use crate::flows::connect;
 use crate::population;
 use crate::support::namespace::sysctl;
@@ -14,11 +18,24 @@ pub async fn lines_equal_the_listing() {
     tokio::spawn(mirror.run());
     let population = population::populate(&handle).await;
     until_equal(async || {
+        // The mirror's turn.
+        sleep(Duration::from_millis(20)).await;
         let listed = sorted(conntrack("-L").lines().map(lasting));
         let held = reader.snapshot();
         let held = sorted(held.iter().map(|flow| lasting(&flow.to_string())));
         if !reader.is_synced() || held != listed {
-            return Err(format!("{reader:?}: {held:#?}, and listed {listed:#?}"));
+            let not_in = |lines: &[String], of: &[String]| -> Vec<String> {
+                lines
+                    .iter()
+                    .filter(|line| !of.contains(line))
+                    .cloned()
+                    .collect()
+            };
+            let (ours, theirs) = (not_in(&held, &listed), not_in(&listed, &held));
+            let is_synced = reader.is_synced();
+            return Err(format!(
+                "in sync: {is_synced}, ours: {ours:#?}, theirs: {theirs:#?}"
+            ));
         }
         assert!(held.len() >= population.made);
         for word in ["ESTABLISHED", "[ASSURED]", "helper=", "zone=", "icmp"] {
