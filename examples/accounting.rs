@@ -1,6 +1,6 @@
 //! Counts the bytes that went to and came from each destination, as flows end.
 //!
-//! `sudo sysctl net.netfilter.nf_conntrack_acct=1 && sudo cargo run --example accounting`; Ctrl-C prints the sums.
+//! `sudo sysctl net.netfilter.nf_conntrack_{acct,timestamp}=1 && sudo cargo run --example accounting`; Ctrl-C prints the sums.
 //!
 //! The ends of flows have a stream of their own, and a reliable one: what has no room comes again, so that no
 //! byte is missed. They can then come twice, hence the set of those that were counted. The other kinds have another
@@ -16,8 +16,8 @@ use futures::TryStreamExt;
 /// How many ends are remembered: a repeated one comes soon.
 const REMEMBERED: usize = 100_000;
 
-/// One end of one flow: the id alone may be used again.
-type End = (Option<FlowId>, Option<SystemTime>);
+/// One end of one flow: the id alone may be used again, so it takes the time at which the flow began.
+type End = (FlowId, SystemTime);
 
 #[derive(Default)]
 struct Sums {
@@ -28,13 +28,15 @@ struct Sums {
 
 impl Sums {
     fn add(&mut self, flow: &Flow) {
-        let end = (flow.id, flow.timestamp().map(|times| times.start));
-        if !self.counted.insert(end) {
-            return;
-        }
-        self.oldest.push_back(end);
-        if self.oldest.len() > REMEMBERED {
-            self.oldest.pop_front().map(|end| self.counted.remove(&end));
+        // Without timestamps an end that comes twice cannot be told from two: it counts twice.
+        if let Some(end) = flow.id.zip(flow.timestamp().map(|times| times.start)) {
+            if !self.counted.insert(end) {
+                return;
+            }
+            self.oldest.push_back(end);
+            if self.oldest.len() > REMEMBERED {
+                self.oldest.pop_front().map(|end| self.counted.remove(&end));
+            }
         }
         let both = [flow.counters_orig, flow.counters_reply];
         let bytes: u64 = both.iter().flatten().map(|counters| counters.bytes).sum();

@@ -3,6 +3,7 @@
 //! `cargo run --example list [-- ipv4 | ipv6]`, with `CAP_NET_ADMIN`.
 
 use std::error::Error;
+use std::io::Write;
 
 use ctnetlink::{Family, Table};
 use futures::TryStreamExt;
@@ -24,9 +25,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
 
     // One flow at a time: memory stays the same, however large the table is.
+    let mut out = std::io::stdout();
     let mut count = 0;
     while let Some(flow) = flows.try_next().await? {
-        println!("{flow}");
+        if writeln!(out, "{flow}").is_err() {
+            break; // The reader of a pipe is gone.
+        }
         count += 1;
     }
     eprintln!("{count} flow entries have been shown.");

@@ -36,7 +36,7 @@ impl Connection {
     fn spawn(self) {
         tokio::spawn(async move {
             if let Err(error) = self.await {
-                tracing::error!(%error, "the connection ended");
+                tracing::error!(target: "ctnetlink", %error, "the connection ended");
             }
         });
     }

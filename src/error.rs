@@ -51,7 +51,7 @@ pub enum ErrorKind {
     Busy,
     /// The flow has no room for labels: no rule used labels when it was made.
     LabelsUnavailable,
-    /// The table is full, or the kernel is out of memory.
+    /// A create found the table full, or the kernel out of memory: it does not tell which.
     TableFull,
     /// No answer came in time; the request may have taken effect.
     Timeout,
@@ -278,10 +278,7 @@ impl Error {
                 "the flow's present state does not allow it",
             ),
             uapi::ENOSPC => (ErrorKind::Kernel, "no room left"),
-            uapi::ENOMEM => (
-                ErrorKind::TableFull,
-                "the table is full (nf_conntrack_max) or the kernel is out of memory",
-            ),
+            uapi::ENOMEM => (ErrorKind::Kernel, "the kernel is out of memory"),
             uapi::EOPNOTSUPP => (
                 ErrorKind::Unsupported,
                 "this kernel or this flow does not support it",

@@ -52,14 +52,14 @@ flags!(EventKinds: u32);
 ///
 /// | | `New` | `Update` | `Destroy` |
 /// |---|---|---|---|
-/// | timeout | yes | yes | where time is left (Linux 5.10) |
-/// | protoinfo | yes | where it changed | the state alone (Linux 5.10) |
+/// | timeout | yes | yes | where time is left (Linux 5.11) |
+/// | protoinfo | yes | where it changed | the state alone (Linux 5.11) |
 /// | mark | where not 0 | where not 0, or changed | where not 0 |
 /// | labels | where set | where changed, and one is set | no |
 /// | helper | yes | yes | no |
 /// | master | yes | no | no |
 /// | sequence adjustments, SYN proxy | where set | where changed | no |
-/// | counters, start and stop | no | no | yes |
+/// | counters, start and stop | no | no | where the flow has them (`nf_conntrack_acct`, `nf_conntrack_timestamp`) |
 /// | use count | no | no | no |
 ///
 /// # How often
@@ -139,8 +139,8 @@ pub enum Event {
     /// A program that keeps the state of the table has to list it again; a [mirror](crate::Mirror)
     /// does.
     Overrun {
-        /// How many, as the kernel counts them. 0 where the kernel had no memory to make the event,
-        /// and so did not count it.
+        /// How many, as the kernel counts them. 0 where the kernel had no memory to make the event
+        /// and so did not count it, and where the number was part of the gap before.
         lost: u64,
     },
 }

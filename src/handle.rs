@@ -297,7 +297,10 @@ impl ConntrackHandle {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](crate::ErrorKind::NotFound) where the flow is gone.
+    /// - [`NotFound`](crate::ErrorKind::NotFound) where the flow is gone;
+    /// - [`Busy`](crate::ErrorKind::Busy) where its packets go through a flow table
+    ///   ([`OFFLOAD`](crate::Status::OFFLOAD)), on kernels that keep such flows: those before Linux 6.6 whose stable
+    ///   series does not have that mended. A flush passes over them there.
     ///
     /// # Cancellation
     ///

@@ -96,9 +96,17 @@
 //! DEBUG ctnetlink{verb="delete_matching" netns=1445 report=1 applied, 0 gone, 0 failed outcome="ok"}: ctnetlink: done elapsed=28.988983ms
 //! ```
 //!
-//! Lost events and overruns are lines at warn level, one a second at the most for each stream, with
-//! what was lost since the last: `WARN ctnetlink: events were lost lost=200 total=200`. Nothing is
-//! logged per message.
+//! Losses are lines at warn level: events that were lost, a receive queue that overflowed, a mirror
+//! that lists the table again. Of each stream and each connection there is one a second at most, with
+//! what was lost since the last; a mirror waits half a second at least before it lists again.
+//!
+//! ```text
+//! WARN ctnetlink: events were lost lost=39 total=39
+//! WARN ctnetlink: the mirror lists the table again cause=Lost { events: 39 }
+//! WARN ctnetlink: the control connection's receive queue overflowed times=1
+//! ```
+//!
+//! Nothing is logged per message.
 //!
 //! # Runtime
 //!

@@ -41,7 +41,8 @@ pub struct Facts {
     pub tracks_ipv6: Option<bool>,
     /// How many flows there are, and may be.
     pub stats: Option<TableStats>,
-    /// Does a rule of nftables set labels? Rules of iptables-legacy are not seen.
+    /// Does a rule of nftables set labels? Rules of iptables-legacy, Open vSwitch and tc are not
+    /// seen.
     pub labels: Option<bool>,
     /// `nf_conntrack_acct`: do new flows have counters?
     pub accounting: Option<bool>,

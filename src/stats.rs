@@ -23,8 +23,9 @@ attributes! {
         /// The number of flows. It includes those that are dying or have expired and were not
         /// collected yet, so a list may have fewer. `CTA_STATS_GLOBAL_ENTRIES`.
         CTA_STATS_GLOBAL_ENTRIES => entries: u32,
-        /// `nf_conntrack_max`: when it is reached, packets of new flows are dropped. The limit
-        /// holds for each namespace by itself. `CTA_STATS_GLOBAL_MAX_ENTRIES` (Linux 4.18).
+        /// `nf_conntrack_max`: when it is reached, packets of new flows are dropped. 0 means no
+        /// limit. The limit holds for each namespace by itself. `CTA_STATS_GLOBAL_MAX_ENTRIES`
+        /// (Linux 4.18).
         CTA_STATS_GLOBAL_MAX_ENTRIES => max: Option<u32>,
     }
 }

@@ -183,7 +183,7 @@ mod tests {
         let flow = ours(reply("tcp_ipv4"));
         let no_memory = bytes("14000000 0300 0200 01000000 00000000 f4ffffff");
         let items = items(vec![flow.clone(), no_memory, flow]);
-        assert_eq!(kinds(&items), [None, Some(ErrorKind::TableFull)]);
+        assert_eq!(kinds(&items), [None, Some(ErrorKind::Kernel)]);
     }
 
     #[test]

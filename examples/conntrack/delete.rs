@@ -1,6 +1,6 @@
 //! `-D` and `-F`.
 
-use std::io::{IsTerminal, stderr, stdout};
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,6 +10,7 @@ use super::failure::{Failure, PREFIX, Result};
 use super::line::Line;
 use super::list::{printer, some};
 use super::matching::Matching;
+use super::say;
 use super::summary;
 
 /// Deletes the flows that match, in one walk of the table, and prints each.
@@ -61,7 +62,8 @@ pub(crate) fn progress(verb: &'static str) -> impl FnMut(&Report) -> ControlFlow
     let shown = stderr().is_terminal() && !stdout().is_terminal();
     move |report| {
         if shown {
-            eprint!("\r{PREFIX}{} {verb} so far\x1b[K\r", report.applied);
+            let applied = report.applied;
+            _ = write!(stderr(), "\r{PREFIX}{applied} {verb} so far\x1b[K\r");
         }
         ControlFlow::Continue(())
     }
@@ -74,6 +76,8 @@ pub(crate) async fn flush(handle: &ConntrackHandle, line: Line) -> Result<()> {
         flush = flush.family(family);
     }
     flush.await.map_err(Failure::from)?;
-    eprintln!("{PREFIX}connection tracking table has been emptied.");
+    say::err(format_args!(
+        "{PREFIX}connection tracking table has been emptied."
+    ));
     Ok(())
 }

@@ -8,6 +8,7 @@ use super::failure::{PREFIX, Result};
 use super::line::{Line, Table};
 use super::list::printer;
 use super::matching::Matching;
+use super::say;
 use super::summary;
 
 /// After so many events without a pause, a look whether it is to end.
@@ -35,7 +36,9 @@ pub(crate) async fn events(handle: &ConntrackHandle, mut line: Line) -> Result<(
     let mut events = events.await?;
     if buffer.is_some() {
         let granted = events.receive_buffer()?;
-        eprintln!("NOTICE: Netlink socket buffer size has been set to {granted} bytes.");
+        say::err(format_args!(
+            "NOTICE: Netlink socket buffer size has been set to {granted} bytes."
+        ));
     }
     let mut shown = 0u64;
     let mut without_pause = 0;
@@ -61,9 +64,9 @@ pub(crate) async fn events(handle: &ConntrackHandle, mut line: Line) -> Result<(
         match event {
             None => break,
             Some(Event::Overrun { lost }) => {
-                eprintln!(
+                say::err(format_args!(
                     "{PREFIX}WARNING: {lost} events were lost here; a larger -b loses fewer."
-                );
+                ));
             }
             Some(event) => {
                 if event.flow().is_none_or(|flow| matching.matches(flow)) {

@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use ctnetlink::{ConntrackHandle, FlowKey, NewExpectation, Tuple, TupleMask};
+use ctnetlink::{ConntrackHandle, Family, FlowKey, NewExpectation, Tuple, TupleMask};
 use futures::TryStreamExt;
 
 use super::failure::{Failure, PREFIX, Result, of_expectation};
 use super::line::Line;
 use super::list::{printer, some};
+use super::say;
 use super::{summary, tuple};
 
 const EINVAL: i32 = 22;
@@ -17,11 +18,10 @@ pub(crate) async fn list(handle: &ConntrackHandle, mut line: Line) -> Result<()>
     let mut printer = printer(&mut line);
     let mut list = handle.expectations().list().await?;
     let mut shown = 0u64;
+    // conntrack(8) takes them for those of IPv4, unless it is told.
+    let family = line.family.unwrap_or(Family::Ipv4);
     while let Some(expectation) = list.try_next().await? {
-        if line
-            .family
-            .is_none_or(|family| expectation.family() == family)
-        {
+        if expectation.family() == family {
             printer.expectation(&expectation)?;
             shown += 1;
         }
@@ -38,7 +38,6 @@ pub(crate) async fn get(handle: &ConntrackHandle, mut line: Line) -> Result<()> 
     let found = found.ok_or_else(|| Failure::errno(2))?;
     printer.expectation(&found)?;
     printer.flush()?;
-    summary(1, "expectations have been shown");
     Ok(())
 }
 
@@ -70,7 +69,7 @@ pub(crate) async fn delete(handle: &ConntrackHandle, line: Line) -> Result<()> {
 
 pub(crate) async fn flush(handle: &ConntrackHandle) -> Result<()> {
     handle.expectations().flush().await?;
-    eprintln!("{PREFIX}expectation table has been emptied.");
+    say::err(format_args!("{PREFIX}expectation table has been emptied."));
     Ok(())
 }
 

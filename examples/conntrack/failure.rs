@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::say;
 use ctnetlink::{Error, ErrorKind};
 
 /// What stands before each message.
@@ -48,12 +49,12 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         match self {
             Self::Usage(text) => {
-                eprintln!("{PREFIX}{text}");
-                eprintln!("Try `conntrack -h' or 'conntrack --help' for more information.");
+                say::err(format_args!("{PREFIX}{text}"));
+                say::err("Try `conntrack -h' or 'conntrack --help' for more information.");
                 ExitCode::from(2)
             }
             Self::Failed(text) => {
-                eprintln!("{PREFIX}{text}");
+                say::err(format_args!("{PREFIX}{text}"));
                 ExitCode::from(1)
             }
             Self::Nothing => ExitCode::from(1),

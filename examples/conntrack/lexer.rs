@@ -1,7 +1,7 @@
 //! The command line, option by option, as getopt_long(3) reads it: long options may be cut short,
 //! and those of a protocol are known from `-p` on.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use lexopt::{Arg, Parser};
 
@@ -17,58 +17,68 @@ pub(crate) enum Token {
     Protocol(Code),
 }
 
-pub(crate) struct Lexer {
+pub(crate) struct Lexer<'a> {
     parser: Parser,
     /// The protocol whose options are known.
     pub(crate) protocol: u8,
-    /// The argument that is being read, as it stands.
-    current: String,
+    /// All arguments, for messages.
+    arguments: &'a [&'a OsStr],
+    /// Where the one stands that is being read.
+    at: usize,
 }
 
 fn text(argument: OsString) -> String {
-    argument.to_string_lossy().into_owned()
+    let lossy = |argument: OsString| argument.to_string_lossy().into_owned();
+    argument.into_string().unwrap_or_else(lossy)
 }
 
-impl Lexer {
-    pub(crate) fn new(arguments: impl IntoIterator<Item = OsString>) -> Self {
-        let arguments: Vec<_> = arguments.into_iter().collect();
+impl<'a> Lexer<'a> {
+    pub(crate) fn new(arguments: &'a [&'a OsStr]) -> Self {
         Self {
             parser: Parser::from_args(arguments),
             protocol: 0,
-            current: String::new(),
+            arguments,
+            at: 0,
         }
     }
 
     /// The next option. What is none is passed over, as conntrack(8) does.
     pub(crate) fn next(&mut self) -> Result<Option<Token>> {
         loop {
-            let current = self.parser.try_raw_args();
-            if let Some(first) = current.and_then(|rest| rest.as_slice().first().cloned()) {
-                self.current = text(first);
+            if let Some(rest) = self.parser.try_raw_args() {
+                self.at = self.arguments.len().saturating_sub(rest.as_slice().len());
             }
             let token = match self.parser.next() {
                 Ok(Some(Arg::Short(letter))) => short(letter),
-                Ok(Some(Arg::Long(name))) => {
-                    let name = name.to_owned();
-                    long(&name, self.protocol)
-                }
+                Ok(Some(Arg::Long(name))) => long(name, self.protocol),
                 Ok(Some(Arg::Value(_))) => continue,
                 Ok(None) => return Ok(None),
                 Err(_) => None,
             };
             return match token {
                 Some(token) => Ok(Some(token)),
-                None => Err(Failure::usage(format!("unknown option `{}'", self.current))),
+                None => Err(Failure::usage(format!(
+                    "unknown option `{}'",
+                    self.current()
+                ))),
             };
         }
     }
 
     /// The value that the option has to have.
     pub(crate) fn value(&mut self) -> Result<String> {
-        self.parser
-            .value()
-            .map(text)
-            .map_err(|_| Failure::usage(format!("option `{}' requires an argument", self.current)))
+        self.parser.value().map(text).map_err(|_| {
+            let option = self.current();
+            Failure::usage(format!("option `{option}' requires an argument"))
+        })
+    }
+
+    /// The argument that is being read, as it stands.
+    fn current(&self) -> String {
+        let current = self.arguments.get(self.at);
+        current
+            .map(|it| it.to_string_lossy().into())
+            .unwrap_or_default()
     }
 
     /// The value, where one is attached or follows.

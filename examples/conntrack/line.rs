@@ -1,6 +1,6 @@
 //! A whole command line.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::net::IpAddr;
 
 use ctnetlink::{EventKinds, Family, Filter, LabelMap, Labels, Status};
@@ -8,8 +8,9 @@ use ctnetlink::{EventKinds, Family, Filter, LabelMap, Labels, Status};
 use super::condition;
 use super::failure::{Failure, Result};
 use super::lexer::{Lexer, Token};
-use super::options::{self, Code};
+use super::options::{self, Code, Given};
 use super::output::Output;
+use super::say;
 use super::{protocol, values};
 
 /// The table that a command is about.
@@ -47,9 +48,9 @@ pub(crate) struct Line {
     /// The letter of the command.
     pub(crate) command: Option<Code>,
     pub(crate) table: Table,
-    pub(crate) given: String,
+    given: Given,
     pub(crate) protocol: Option<u8>,
-    given_of_protocol: String,
+    given_of_protocol: Given,
     pub(crate) family: Option<Family>,
     pub(crate) orig: Ends,
     pub(crate) reply: Ends,
@@ -86,7 +87,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self> {
+    pub(crate) fn read(arguments: &[&OsStr]) -> Result<Self> {
         let mut line = Self::default();
         let mut lexer = Lexer::new(arguments);
         while let Some(token) = lexer.next()? {
@@ -122,7 +123,7 @@ impl Line {
         if code == 'a' {
             // With any command, and of no effect.
             _ = lexer.value()?;
-            eprintln!("WARNING: ignoring -a, deprecated option.");
+            say::err("WARNING: ignoring -a, deprecated option.");
             return Ok(());
         }
         self.given.push(code);
@@ -282,7 +283,7 @@ impl Line {
                 let errno = std::io::Error::from_raw_os_error(error.errno().unwrap_or(2));
                 let text = errno.to_string();
                 let text = text.split(" (os error").next().unwrap_or_default();
-                eprintln!("nfct_labelmap_new: {text}");
+                say::err(format_args!("nfct_labelmap_new: {text}"));
                 LabelMap::default()
             })
         })
@@ -310,8 +311,13 @@ impl Line {
             ));
         }
         let protocol = self.protocol.unwrap_or_default();
-        let own = &self.given_of_protocol;
-        options::check(command, expectations, &self.given, protocol, own)?;
+        options::check(
+            command,
+            expectations,
+            self.given,
+            protocol,
+            self.given_of_protocol,
+        )?;
         for (mask, of, name) in [('{', "s[", "src"), ('}', "d]", "dst")] {
             if self.has(mask) && !of.chars().any(|code| self.has(code)) {
                 return Err(Failure::usage(format!(

@@ -1,46 +1,83 @@
 //! `-R`: the command lines of a file.
 
-use std::ffi::OsString;
+use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::io::Read;
-use std::iter::Peekable;
+use std::iter::{Flatten, Peekable};
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::vec::IntoIter;
 
-use ctnetlink::{Change, ConntrackHandle, Report};
+use ctnetlink::{Change, ConntrackHandle, NewFlow, Report};
 
 use super::failure::{Failure, Result};
 use super::line::{Line, Table};
 use super::options::COMMANDS;
 use super::{create, delete, update};
 
+/// What a line asks for. Most are of the large kind.
+#[allow(clippy::large_enum_variant)]
+pub(crate) enum Asked {
+    /// Of `-I` or `-A`. One that cannot be built is a failure when its turn comes.
+    Create(char, Result<NewFlow>),
+    Other(Box<Line>),
+}
+
+/// Lines that are parsed by a thread at a time.
+const AT_ONCE: usize = 4096;
+
 /// All lines are read before the first is carried out, so that a bad one changes nothing.
-pub(crate) fn read(path: &str) -> Result<Arc<str>> {
+pub(crate) fn read(path: &str) -> Result<Vec<Vec<Asked>>> {
     let mut text = String::new();
     let done = match path {
         "-" => std::io::stdin().read_to_string(&mut text),
         _ => std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text)),
     };
     done.map_err(|_| Failure::usage(format!("Failed to open file {path} for reading")))?;
-    for line in text.lines() {
-        parse(line)?;
-    }
-    Ok(text.into())
+    let lines: Vec<&str> = text.lines().collect();
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let share = lines.len().div_ceil(cores).max(AT_ONCE);
+    thread::scope(|scope| {
+        let parts: Vec<_> = lines
+            .chunks(share)
+            .map(|lines| scope.spawn(|| parse_all(lines)))
+            .collect();
+        let joined = parts.into_iter().map(|part| match part.join() {
+            Ok(part) => part,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        joined.collect()
+    })
 }
 
-/// A line that does something, as a command line.
-fn parse(text: &str) -> Result<Option<Line>> {
+fn parse_all(lines: &[&str]) -> Result<Vec<Asked>> {
+    let mut all = Vec::with_capacity(lines.len());
+    for line in lines {
+        all.extend(parse(line)?);
+    }
+    Ok(all)
+}
+
+/// What a line does, if it does something.
+fn parse(text: &str) -> Result<Option<Asked>> {
     let text = text.trim();
     if text.is_empty() || text.starts_with('#') {
         return Ok(None);
     }
-    let mut words = words(text);
-    if words.first().is_some_and(|word| word == "conntrack") {
-        words.remove(0);
-    }
-    let line = Line::read(words)?;
-    match line.command {
-        Some('I' | 'A' | 'U' | 'D' | 'F') if line.table == Table::Conntrack => Ok(Some(line)),
-        Some('D') => Ok(Some(line)),
-        Some(code) => {
+    let words = words(text);
+    let words: Vec<&OsStr> = words.iter().map(|word| OsStr::new(&**word)).collect();
+    let line = match &words[..] {
+        [name, words @ ..] if *name == "conntrack" => Line::read(words)?,
+        words => Line::read(words)?,
+    };
+    Ok(match (line.command, line.table) {
+        (None, _) => None,
+        (Some(code @ ('I' | 'A')), Table::Conntrack) => {
+            Some(Asked::Create(code, create::new_flow(&line)))
+        }
+        (Some('U' | 'F'), Table::Conntrack) | (Some('D'), _) => Some(Asked::Other(Box::new(line))),
+        (Some(code), _) => {
             let name = COMMANDS.iter().find(|(it, ..)| *it == code);
             let name = name.map_or("", |(_, name, _)| name);
             let shown = if code.is_alphabetic() {
@@ -48,16 +85,18 @@ fn parse(text: &str) -> Result<Option<Line>> {
             } else {
                 format!("--{name}")
             };
-            Err(Failure::usage(format!(
+            return Err(Failure::usage(format!(
                 "Cannot use command `{shown}' with --load-file"
-            )))
+            )));
         }
-        None => Ok(None),
-    }
+    })
 }
 
 /// Words, as a shell splits them; double quotes keep spaces.
-fn words(text: &str) -> Vec<OsString> {
+fn words(text: &str) -> Vec<Cow<'_, str>> {
+    if !text.contains('"') {
+        return text.split_whitespace().map(Cow::Borrowed).collect();
+    }
     let mut words = Vec::new();
     let mut word = String::new();
     let (mut quoted, mut begun) = (false, false);
@@ -84,41 +123,25 @@ fn words(text: &str) -> Vec<OsString> {
     words
 }
 
-/// The lines that are left, taken from two threads.
-type Lines = Arc<Mutex<Peekable<Box<dyn Iterator<Item = Line> + Send>>>>;
+/// What is left, taken from two threads.
+type Rest = Arc<Mutex<Peekable<Flatten<IntoIter<Vec<Asked>>>>>>;
 
-/// Carries them out, in their order; those that create are sent many at a time.
-pub(crate) async fn carry_out(handle: &ConntrackHandle, text: Arc<str>) -> Result<()> {
-    let mut from = 0;
-    let lines = std::iter::from_fn(move || {
-        while from < text.len() {
-            let rest = &text[from..];
-            let length = rest.find('\n').map_or(rest.len(), |at| at + 1);
-            from += length;
-            // They were read before.
-            if let Ok(Some(line)) = parse(&rest[..length]) {
-                return Some(line);
-            }
-        }
-        None
-    });
-    let lines: Box<dyn Iterator<Item = Line> + Send> = Box::new(lines);
-    let lines: Lines = Arc::new(Mutex::new(lines.peekable()));
+/// Carries it out in its order; creates are sent many at a time.
+pub(crate) async fn carry_out(handle: &ConntrackHandle, asked: Vec<Vec<Asked>>) -> Result<()> {
+    let rest: Rest = Arc::new(Mutex::new(asked.into_iter().flatten().peekable()));
     loop {
-        let next = lines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .peek()
-            .map(|it| it.command);
-        match next {
-            None => return Ok(()),
-            Some(Some(code @ ('I' | 'A'))) => creates(handle, &lines, code).await?,
-            Some(_) => {
-                let line = lines.lock().unwrap_or_else(PoisonError::into_inner).next();
-                if let Some(line) = line {
-                    other(handle, line).await?;
-                }
+        let line = {
+            let mut rest = rest.lock().unwrap_or_else(PoisonError::into_inner);
+            match rest.peek() {
+                None => return Ok(()),
+                Some(Asked::Create(code, _)) => Err(*code),
+                Some(Asked::Other(_)) => Ok(rest.next()),
             }
+        };
+        match line {
+            Err(code) => creates(handle, &rest, code).await?,
+            Ok(Some(Asked::Other(line))) => other(handle, *line).await?,
+            Ok(_) => {}
         }
     }
 }
@@ -133,25 +156,26 @@ async fn other(handle: &ConntrackHandle, line: Line) -> Result<()> {
 }
 
 /// As many lines as have the same command. A flow that is there already ends it at `-I`.
-async fn creates(handle: &ConntrackHandle, lines: &Lines, code: char) -> Result<()> {
+async fn creates(handle: &ConntrackHandle, rest: &Rest, code: char) -> Result<()> {
     let failed = Arc::new(Mutex::new(None));
-    let (source, unbuilt) = (lines.clone(), failed.clone());
+    let (source, unbuilt) = (rest.clone(), failed.clone());
     let changes = std::iter::from_fn(move || {
-        let mut lines = source.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = lines.next_if(|line| line.command == Some(code))?;
-        match create::new_flow(&line) {
-            Ok(flow) => Some(Change::create(flow)),
-            Err(failure) => {
+        let mut rest = source.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |asked: &Asked| matches!(asked, Asked::Create(it, _) if *it == code);
+        match rest.next_if(same)? {
+            Asked::Create(_, Ok(flow)) => Some(Change::create(flow)),
+            Asked::Create(_, Err(failure)) => {
                 *unbuilt.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
                 None
             }
+            Asked::Other(_) => None,
         }
     });
     let ends = move |report: &Report| match report.failed_total > 0
         || (code == 'I' && report.exists > 0)
     {
-        true => std::ops::ControlFlow::Break(()),
-        false => std::ops::ControlFlow::Continue(()),
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
     };
     let report = handle.bulk(changes).on_progress(ends).await?;
     if code == 'I' && report.exists > 0 {

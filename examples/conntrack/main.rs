@@ -5,7 +5,8 @@
 //! `unshare -Urn target/debug/examples/conntrack -L`.
 //!
 //! Beyond the original: `-o json` (built with the feature `serde`: a flow a line), `--where
-//! CONDITIONS` for `-L -D -U -E` (see `condition.rs`), `--doctor` (what is missing on this machine).
+//! CONDITIONS` for `-L -D -U -E` (see `condition.rs`), `--watch` (the table as it changes, for the
+//! conditions of `-L`), `--doctor` (what is missing on this machine).
 
 mod condition;
 mod create;
@@ -26,10 +27,12 @@ mod printer;
 mod process;
 mod protocol;
 mod save;
+mod say;
 mod stats;
 mod tuple;
 mod update;
 mod values;
+mod watch;
 mod xml;
 
 use std::ffi::OsString;
@@ -49,7 +52,10 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
     let words: Vec<_> = arguments.iter().map(|word| word.to_str()).collect();
     let done = match words[..] {
         [Some("-R" | "--load-file"), Some(path), ..] => load(path),
-        _ => Line::read(arguments).and_then(one),
+        _ => {
+            let arguments: Vec<_> = arguments.iter().map(OsString::as_os_str).collect();
+            Line::read(&arguments).and_then(one)
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -61,14 +67,12 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
 fn one(line: Line) -> Result<()> {
     match line.command {
         None | Some('h') => {
-            print!(
-                "{}",
-                help::text(line.protocol.filter(|_| line.command.is_some()))
-            );
+            let text = help::text(line.protocol.filter(|_| line.command.is_some()));
+            say::out(text.strip_suffix('\n').unwrap_or(&text))?;
             Ok(())
         }
         Some('V') => {
-            println!("{}", help::VERSION);
+            say::out(help::VERSION)?;
             Ok(())
         }
         Some(_) => in_runtime(async |handle| command(&handle, line).await),
@@ -77,8 +81,8 @@ fn one(line: Line) -> Result<()> {
 
 /// The command lines of a file.
 fn load(path: &str) -> Result<()> {
-    let text = load::read(path)?;
-    in_runtime(async |handle| load::carry_out(&handle, text).await)
+    let asked = load::read(path)?;
+    in_runtime(async |handle| load::carry_out(&handle, asked).await)
 }
 
 /// Opens a connection, and drives what is asked of it.
@@ -111,6 +115,7 @@ async fn command(handle: &ConntrackHandle, line: Line) -> Result<()> {
         (Some('E'), _) => events::events(handle, line).await,
         (Some('C'), _) => stats::count(handle, table).await,
         (Some('S'), _) => stats::per_cpu(handle, table).await,
+        (Some('~'), _) => watch::watch(handle, line).await,
         (Some('?'), _) => stats::doctor(handle).await,
         _ => Err(Failure::Nothing),
     }
@@ -118,12 +123,15 @@ async fn command(handle: &ConntrackHandle, line: Line) -> Result<()> {
 
 /// What was done, on stderr.
 fn summary(count: u64, what: &str) {
-    eprintln!("{PREFIX}{count} {what}.");
+    say::err(format_args!("{PREFIX}{count} {what}."));
 }
 
-/// Nobody reads the output any more, or there is no runtime.
+/// Nobody reads the output any more, which needs no word, or there is no runtime.
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            return Self::Nothing;
+        }
         Self::operation(&error.to_string())
     }
 }

@@ -6,6 +6,20 @@ use super::protocol;
 
 pub(crate) type Code = char;
 
+/// Options: a bit for each code, all of which are ASCII.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Given(u128);
+
+impl Given {
+    pub(crate) fn push(&mut self, code: Code) {
+        self.0 |= 1 << (code as u32 % 128);
+    }
+
+    pub(crate) fn contains(self, code: Code) -> bool {
+        self.0 & 1 << (code as u32 % 128) != 0
+    }
+}
+
 /// Does it take a value?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Takes {
@@ -31,6 +45,7 @@ pub(crate) const COMMANDS: &[(Code, &str, Takes)] = &[
     ('h', "help", Takes::Nothing),
     // Beyond conntrack(8).
     ('?', "doctor", Takes::Nothing),
+    ('~', "watch", Takes::Nothing),
 ];
 
 /// In the order in which they are looked at: the first that is missing or wrong is told. The name
@@ -81,6 +96,7 @@ fn rule(command: Code, expectations: bool) -> Rule {
     let (required, allowed, pair) = match (command, expectations) {
         ('L', false) => ("", "sdrqpuz{}mfngocjwl()W", false),
         ('I' | 'A', false) => ("pt", "sdrqumngw<()", true),
+        ('~', false) => ("", "sdrqpu{}mfngojwl()W", false),
         ('U', false) => ("", "sdrqptu{}mifngol<>W", false),
         ('D', false) => ("", "sdrqptu{}mifngowl()W", false),
         ('G', false) => ("p", "sdrqiol", true),
@@ -104,9 +120,9 @@ fn rule(command: Code, expectations: bool) -> Rule {
 pub(crate) fn check(
     command: Code,
     expectations: bool,
-    given: &str,
+    given: Given,
     protocol: u8,
-    protocols: &str,
+    protocols: Given,
 ) -> Result<()> {
     let general = rule(command, expectations);
     let names = OPTIONS.iter().map(|(code, names, _)| (*code, names[0]));
@@ -122,15 +138,16 @@ pub(crate) fn each<'a>(
     names: impl Iterator<Item = (Code, &'a str)>,
     required: &str,
     allowed: &str,
-    given: &str,
+    given: Given,
 ) -> Result<()> {
     for (code, name) in names {
-        if required.contains(code) && !given.contains(code) {
+        let given = given.contains(code);
+        if !given && required.contains(code) {
             return Err(Failure::usage(format!(
                 "You need to supply the `--{name}' option for this command"
             )));
         }
-        if given.contains(code) && !required.contains(code) && !allowed.contains(code) {
+        if given && !required.contains(code) && !allowed.contains(code) {
             return Err(Failure::usage(format!(
                 "Illegal option `--{name}' with this command"
             )));
@@ -141,7 +158,7 @@ pub(crate) fn each<'a>(
 
 /// One of the pairs has to be whole: that of the original direction, which has these names, or that
 /// of the reply, whose names end so.
-pub(crate) fn pair(given: &str, names: [&str; 2], after: &str) -> Result<()> {
+pub(crate) fn pair(given: Given, names: [&str; 2], after: &str) -> Result<()> {
     let has = |code| given.contains(code);
     if has('s') && has('d') || has('r') && has('q') {
         return Ok(());

@@ -1,5 +1,6 @@
 //! Prints flows and expectations, in the form that `-o` asks for.
 
+use std::fmt::Display;
 use std::io::{self, BufWriter, Stdout, Write};
 use std::time::SystemTime;
 
@@ -42,6 +43,22 @@ impl Printer {
         self.output = output;
         done?;
         self.out.write_all(b"\n")
+    }
+
+    /// With a sign in front. No document begins.
+    pub(crate) fn signed_flow(&mut self, sign: char, flow: &Flow) -> io::Result<()> {
+        write!(self.out, "{sign} ")?;
+        self.flow_in_row(flow)
+    }
+
+    /// A flow in the midst of others.
+    pub(crate) fn flow_in_row(&mut self, flow: &Flow) -> io::Result<()> {
+        self.line("-A", flow)?;
+        self.out.write_all(b"\n")
+    }
+
+    pub(crate) fn text(&mut self, text: impl Display) -> io::Result<()> {
+        write!(self.out, "{text}")
     }
 
     fn line(&mut self, command: &str, flow: &Flow) -> io::Result<()> {
@@ -127,17 +144,14 @@ impl Printer {
             (flow, expectation) => {
                 if output.xml {
                     if let Some(expectation) = expectation {
-                        let text = self.xml().expectation(expectation, Some(kind)).to_string();
+                        let text = self
+                            .xml()
+                            .expectation(expectation, Some(kind), when)
+                            .to_string();
                         self.out.write_all(text.as_bytes())?;
                     }
                 } else {
-                    if output.timestamp {
-                        let since = now
-                            .duration_since(SystemTime::UNIX_EPOCH)
-                            .unwrap_or_default();
-                        let (seconds, micros) = (since.as_secs(), since.subsec_micros());
-                        write!(self.out, "[{seconds}.{micros:06}]\t")?;
-                    }
+                    self.stamp(when)?;
                     write!(self.out, "{word:>9} ")?;
                     match (flow, expectation) {
                         (Some(flow), _) => self.plain(flow)?,
@@ -147,7 +161,8 @@ impl Printer {
                 }
             }
         }
-        if let Some(port) = event.port_id() {
+        // conntrack(8) looks for it where flows are meant alone.
+        if let Some(port) = event.port_id().filter(|_| expectation.is_none()) {
             write!(self.out, " [USERSPACE] portid={port}")?;
             if let Some(name) = process::of_port(port) {
                 write!(self.out, " progname={name}")?;
@@ -163,13 +178,27 @@ impl Printer {
             return self.out.write_all(b"\n");
         }
         self.begin("expect")?;
+        let when = self.output.timestamp.then(SystemTime::now);
         match self.output.xml {
             true => {
                 let text = xml::Text::new(self.output, None);
-                writeln!(self.out, "{}", text.expectation(expectation, None))
+                writeln!(self.out, "{}", text.expectation(expectation, None, when))
             }
-            false => writeln!(self.out, "{expectation}"),
+            false => {
+                self.stamp(when)?;
+                writeln!(self.out, "{expectation}")
+            }
         }
+    }
+
+    /// The time in front of a line, where it is asked for.
+    fn stamp(&mut self, when: Option<SystemTime>) -> io::Result<()> {
+        let Some(since) = when.and_then(|now| now.duration_since(SystemTime::UNIX_EPOCH).ok())
+        else {
+            return Ok(());
+        };
+        let (seconds, micros) = (since.as_secs(), since.subsec_micros());
+        write!(self.out, "[{seconds}.{micros:06}]\t")
     }
 
     /// Opens the document, once.

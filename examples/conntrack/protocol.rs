@@ -1,7 +1,7 @@
 //! The options that a protocol adds, once `-p` has named it.
 
 use super::failure::{Failure, Result};
-use super::options::{Code, each, pair};
+use super::options::{Code, Given, each, pair};
 
 /// Protocols that have a name for conntrack(8) itself, in any case.
 const BUILT_IN: [(&str, u8); 8] = [
@@ -113,11 +113,11 @@ pub(crate) fn has(protocol: u8, code: Code) -> bool {
 
 /// Refuses options of the protocol that the command does not have, and a lack of those that it
 /// needs.
-pub(crate) fn check(protocol: u8, command: Code, expectations: bool, given: &str) -> Result<()> {
+pub(crate) fn check(protocol: u8, command: Code, expectations: bool, given: Given) -> Result<()> {
     let stated = matches!(protocol, 6 | 33 | 132);
     let icmp = matches!(protocol, 1 | 58);
     let (mut required, mut allowed) = match (command, expectations) {
-        ('L' | 'E' | 'D' | 'U', false) => (String::new(), "sdrqSTCI".to_owned()),
+        ('L' | 'E' | 'D' | 'U' | '~', false) => (String::new(), "sdrqSTCI".to_owned()),
         ('G', false) => ("TC".to_owned(), "sdrqSI".to_owned()),
         ('I' | 'A', false) => ("TC".to_owned(), "sdrqI".to_owned()),
         ('I', true) => ("sdmntu".to_owned(), String::new()),

@@ -1,22 +1,24 @@
 //! `-C` and `-S`, `--doctor`.
 
-use ctnetlink::{ConntrackHandle, Severity};
+use ctnetlink::{ConntrackHandle, Family, Severity};
 use futures::TryStreamExt;
 
 use super::failure::{Failure, Result};
 use super::line::Table;
+use super::say;
 
 pub(crate) async fn count(handle: &ConntrackHandle, table: Table) -> Result<()> {
     match table {
         Table::Expect => {
             let mut list = handle.expectations().list().await?;
             let mut count = 0u64;
-            while list.try_next().await?.is_some() {
-                count += 1;
+            while let Some(expectation) = list.try_next().await? {
+                // As -L does.
+                count += u64::from(expectation.family() == Family::Ipv4);
             }
-            println!("{count}");
+            say::out(count)?;
         }
-        _ => println!("{}", handle.stats().await?),
+        _ => say::out(handle.stats().await?)?,
     }
     Ok(())
 }
@@ -25,12 +27,12 @@ pub(crate) async fn per_cpu(handle: &ConntrackHandle, table: Table) -> Result<()
     match table {
         Table::Expect => {
             for cpu in handle.expectations().cpu_stats().await? {
-                println!("{cpu}");
+                say::out(cpu)?;
             }
         }
         _ => {
             for cpu in handle.cpu_stats().await? {
-                println!("{cpu}");
+                say::out(cpu)?;
             }
         }
     }
@@ -40,7 +42,7 @@ pub(crate) async fn per_cpu(handle: &ConntrackHandle, table: Table) -> Result<()
 /// What is missing on this machine, and the cure. Beyond conntrack(8).
 pub(crate) async fn doctor(handle: &ConntrackHandle) -> Result<()> {
     let preflight = handle.preflight().await?;
-    println!("{preflight}");
+    say::out(&preflight)?;
     match preflight.severity() {
         Severity::Error => Err(Failure::Nothing),
         _ => Ok(()),

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ctnetlink::{DccpState, EventKinds, Family, SctpState, Status, TcpState};
 
 use super::failure::{Failure, Result};
+use super::say;
 
 fn bad(text: &str) -> Failure {
     Failure::usage(format!("Bad parameter `{text}'"))
@@ -197,7 +198,9 @@ pub(crate) fn status(text: &str) -> Result<(Status, Status)> {
         for (name, bit) in [("SRC_NAT", Status::SRC_NAT), ("DST_NAT", Status::DST_NAT)] {
             if set == bit {
                 let option = name.to_lowercase().replace('_', "-");
-                eprintln!("WARNING: ignoring {name}, use --{option} instead");
+                say::err(format_args!(
+                    "WARNING: ignoring {name}, use --{option} instead"
+                ));
             }
         }
         all.0 |= set & mask;

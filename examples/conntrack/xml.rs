@@ -1,6 +1,7 @@
 //! `-o xml`, as conntrack(8) 1.4.7 writes it: states by the names of TCP, ICMP without its fields.
 
-use std::fmt::{self, Display, Formatter, Write};
+use std::fmt::{self, Display, Formatter};
+use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ctnetlink::{
@@ -33,8 +34,9 @@ impl<'a> Text<'a> {
         self,
         expectation: &'a Expectation,
         happened: Option<&'static str>,
+        when: Option<SystemTime>,
     ) -> impl Display + 'a {
-        Shown(move |f: &mut Formatter<'_>| write_expectation(f, expectation, happened))
+        Shown(move |f: &mut Formatter<'_>| write_expectation(f, expectation, happened, when))
     }
 
     fn write_flow(
@@ -168,16 +170,22 @@ fn write_tuple(f: &mut Formatter<'_>, tuple: &Tuple) -> fmt::Result {
         tuple.src(),
         tuple.dst()
     )?;
-    let src = tuple.src_port().unwrap_or_default();
-    let dst = tuple.dst_port().unwrap_or_default();
-    match number {
-        6 | 17 | 33 | 132 | 136 => {
-            write!(f, "<sport>{src}</sport><dport>{dst}</dport>")?;
-        }
-        47 => write!(f, "<srckey>{src:#x}</srckey><dstkey>{dst:#x}</dstkey>")?,
-        _ => {}
-    }
+    write_ports(f, number, tuple.src_port(), tuple.dst_port())?;
     f.write_str("</layer4>")
+}
+
+fn write_ports(
+    f: &mut Formatter<'_>,
+    protocol: u8,
+    src: Option<u16>,
+    dst: Option<u16>,
+) -> fmt::Result {
+    let (src, dst) = (src.unwrap_or_default(), dst.unwrap_or_default());
+    match protocol {
+        6 | 17 | 33 | 132 | 136 => write!(f, "<sport>{src}</sport><dport>{dst}</dport>"),
+        47 => write!(f, "<srckey>{src:#x}</srckey><dstkey>{dst:#x}</dstkey>"),
+        _ => Ok(()),
+    }
 }
 
 fn write_when(f: &mut Formatter<'_>, date: &Date) -> fmt::Result {
@@ -192,12 +200,53 @@ fn write_when(f: &mut Formatter<'_>, date: &Date) -> fmt::Result {
     f.write_str("</when>")
 }
 
+/// Addresses and ports of a tuple, or of a mask.
+type Ends = (IpAddr, IpAddr, Option<u16>, Option<u16>);
+
 fn write_expectation(
     f: &mut Formatter<'_>,
     expectation: &Expectation,
     happened: Option<&str>,
+    when: Option<SystemTime>,
 ) -> fmt::Result {
     opening(f, happened)?;
-    f.write_char(' ')?;
-    write!(f, "{expectation}</flow>")
+    let of = |it: &Tuple| (it.src(), it.dst(), it.src_port(), it.dst_port());
+    let mask = &expectation.mask;
+    let parts: [(&str, Ends); 3] = [
+        ("expected", of(&expectation.tuple)),
+        (
+            "mask",
+            (mask.src(), mask.dst(), mask.src_port(), mask.dst_port()),
+        ),
+        ("master", of(&expectation.master)),
+    ];
+    let family = expectation.family();
+    let number = expectation.tuple.protocol().number();
+    let protocol = super::protocol::built_in(number).unwrap_or("unknown");
+    write!(
+        f,
+        "<layer3 protonum=\"{}\" protoname=\"{family}\">",
+        family.number()
+    )?;
+    for (name, (src, dst, ..)) in parts {
+        write!(f, "<{name}><src>{src}</src><dst>{dst}</dst></{name}>")?;
+    }
+    write!(
+        f,
+        "</layer3><layer4 protonum=\"{number}\" protoname=\"{protocol}\">"
+    )?;
+    for (name, (.., src, dst)) in parts {
+        write!(f, "<{name}>")?;
+        write_ports(f, number, src, dst)?;
+        write!(f, "</{name}>")?;
+    }
+    f.write_str("</layer4><meta>")?;
+    some(f, "helper-name", expectation.helper.as_ref())?;
+    some(f, "timeout", expectation.timeout.map(|left| left.as_secs()))?;
+    some(f, "class", Some(expectation.class))?;
+    some(f, "zone", expectation.zone.filter(|zone| *zone != 0))?;
+    if let Some(now) = when {
+        write_when(f, &Date::of(now))?;
+    }
+    f.write_str("</meta></flow>")
 }

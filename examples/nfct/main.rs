@@ -10,6 +10,7 @@ mod timeout;
 mod words;
 
 use std::ffi::OsString;
+use std::io::{Write, stdout};
 use std::process::ExitCode;
 
 use ctnetlink::ConntrackHandle;
@@ -83,7 +84,7 @@ fn carry_out(words: &[&str]) -> Result<()> {
     let (command, subsystem) = which(first, second)?;
     match subsystem {
         Subsystem::Version => {
-            println!("{PREFIX}{VERSION}");
+            writeln!(stdout(), "{PREFIX}{VERSION}")?;
             Ok(())
         }
         Subsystem::Timeout => {

@@ -10,7 +10,7 @@ fn an_errno_has_a_kind_and_its_number() {
         (uapi::ETIME, ErrorKind::NotFound),
         (uapi::EEXIST, ErrorKind::AlreadyExists),
         (uapi::EBUSY, ErrorKind::Busy),
-        (uapi::ENOMEM, ErrorKind::TableFull),
+        (uapi::ENOMEM, ErrorKind::Kernel),
         (uapi::EOPNOTSUPP, ErrorKind::Unsupported),
         (uapi::EINVAL, ErrorKind::Kernel),
         (12345, ErrorKind::Kernel),

@@ -31,8 +31,9 @@ enum Sense {
 }
 
 impl SocketFilter {
-    /// The part of the filter that fits in one program; `None` where no part does.
-    pub(crate) fn new(filter: &Filter) -> Option<Self> {
+    /// The part of the filter that fits into a program of at most so many instructions; `None`
+    /// where no part does.
+    pub(crate) fn within(filter: &Filter, most: usize) -> Option<Self> {
         let mut whole = Test::Always;
         let mut fits = None;
         for (condition, test) in conditions(&filter.0, Sense::May) {
@@ -40,7 +41,7 @@ impl SocketFilter {
                 continue;
             };
             let longer = Test::all([whole.clone(), test]);
-            if let Some(program) = longer.program() {
+            if let Some(program) = longer.program(most) {
                 whole = longer;
                 let (_, before) = fits.unwrap_or_default();
                 fits = Some((program, before | condition));

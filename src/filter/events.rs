@@ -22,7 +22,7 @@ impl Filter {
 impl Conditions {
     /// A condition on what is not said, and the kinds of events that do not say it.
     fn unsaid(&self, kinds: EventKinds, release: (u16, u16)) -> Option<(&'static str, EventKinds)> {
-        let state_of_destroy = match release >= (5, 10) {
+        let state_of_destroy = match release >= (5, 11) {
             true => EventKinds::empty(),
             false => EventKinds::DESTROY,
         };
@@ -79,6 +79,8 @@ mod tests {
             (state, EventKinds::FLOWS, now, None),
             (state, new | update, old, None),
             (state, destroy, old, Some("tcp_state")),
+            (state, destroy, (5, 10), Some("tcp_state")),
+            (state, destroy, (5, 11), None),
             (of_helper, new | update, now, None),
             (of_helper, destroy, now, Some("helper")),
             (expected, new, now, None),

@@ -21,7 +21,9 @@ bitflags! {
     /// The conditions that a request had the kernel compare.
     ///
     /// Flows that do not meet them were not handed over at all. The others, and these again, user
-    /// space compares. `Debug` names them; [`iter_names`](Self::iter_names) gives them one by one.
+    /// space compares. In a list each condition is compared as said below; the socket filter of an
+    /// event stream compares them on every kernel, also with prefixes, ranges, IPv6 and both
+    /// families. `Debug` names them; [`iter_names`](Self::iter_names) gives them one by one.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
     pub struct KernelFilter: u32 {
         /// The family: in every dump of the main table.

@@ -16,9 +16,12 @@ impl ConntrackHandle {
     ///
     /// `net.netfilter.nf_conntrack_events` says which flows of a namespace make events: with 1,
     /// those that begin while it is 1; with 2 (the default since Linux 5.19), those that begin
-    /// while some program on the host listens; with 0, none. A flow that began before then never
-    /// makes any, not even at its end. To follow a whole table, set it to 1 at boot. Rules can
-    /// choose kinds for a flow (`ct event set`).
+    /// while a program listens; with 0, none. With 2, the kernel keeps one switch for the whole
+    /// host: when the last listener of one network namespace goes, new flows of all namespaces make
+    /// no events, although programs elsewhere still listen. Where streams are open in several
+    /// namespaces, set it to 1. A flow that began before then never makes any, not even at its end.
+    /// To follow a whole table, set it to 1 at boot. Rules can choose kinds for a flow (`ct event
+    /// set`).
     ///
     /// # Errors
     ///
@@ -36,7 +39,7 @@ impl ConntrackHandle {
     /// # fn main() { in_namespace(async |handle| {
     /// use std::time::Duration;
     /// use ctnetlink::{Event, EventKinds, Filter, NewFlow, Tuple};
-    /// use futures::TryStreamExt;
+    /// use futures::StreamExt;
     ///
     /// let dns = Filter::builder().protocol(17).orig_dst_port(53).build()?;
     /// let kinds = EventKinds::NEW | EventKinds::DESTROY;
@@ -44,16 +47,18 @@ impl ConntrackHandle {
     ///
     /// let tuple = Tuple::udp("10.0.0.1:5000".parse()?, "10.0.0.2:53".parse()?)?;
     /// handle.create(NewFlow::new(tuple, Duration::from_secs(60))).await?;
-    /// while let Some(event) = events.try_next().await? {
+    /// while let Some(event) = events.next().await {
     ///     match event {
-    ///         Event::New { flow, .. } => {
+    ///         Ok(Event::New { flow, .. }) => {
     ///             println!("began: {flow}");
     ///             # assert_eq!(flow.orig, tuple);
     ///             # break;
     ///         }
-    ///         Event::Destroy { flow, .. } => println!("ended: {flow}"),
-    ///         Event::Overrun { lost } => println!("{lost} events were lost"),
-    ///         other => println!("{other}"),
+    ///         Ok(Event::Destroy { flow, .. }) => println!("ended: {flow}"),
+    ///         Ok(Event::Overrun { lost }) => println!("{lost} events were lost"),
+    ///         Ok(other) => println!("{other}"),
+    ///         // One that cannot be read; the stream goes on, unless its socket failed.
+    ///         Err(error) => eprintln!("{error}"),
     ///     }
     /// }
     /// # Ok(()) }) }

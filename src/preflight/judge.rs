@@ -139,8 +139,8 @@ fn tracking(family: &str, tracks: Option<bool>, empty: Option<bool>) -> Verdict 
         (Some(true), _) => ok(format!("{family} is tracked")),
         (Some(false), _) => warning(
             format!(
-                "{family} is not tracked: no rule of the namespace needs connection tracking, and \
-                 no packet begins a flow"
+                "{family} is not tracked: no rule of the namespace needs connection tracking (Open \
+                 vSwitch and tc, which track on their own, are not seen)"
             ),
             cure,
         ),
@@ -180,7 +180,7 @@ fn events(mode: Option<u8>) -> Verdict {
             "there are no events (nf_conntrack_events is 0)",
             "sysctl -w net.netfilter.nf_conntrack_events=1; flows that begin then have events",
         ),
-        Some(1) => ok("every flow has events (nf_conntrack_events is 1)"),
+        Some(1) => ok("new flows have events (nf_conntrack_events is 1)"),
         Some(2) => note(
             "flows that began before anybody listened have no events (nf_conntrack_events is 2)",
             Some(
@@ -200,8 +200,8 @@ fn labels(set: Option<bool>) -> Verdict {
     match set {
         Some(true) => ok("new flows have room for labels: a rule sets them"),
         Some(false) => note(
-            "no rule of nftables sets labels, so that flows have no room for any (rules of \
-             iptables-legacy are not seen)",
+            "no rule of nftables sets labels: without one, new flows have no room for them (rules of \
+             iptables-legacy, Open vSwitch and tc are not seen)",
             Some(
                 "nft 'add table inet l; add chain inet l c; add rule inet l c ct label set 0': the \
                  chain need not be hooked; flows that begin then have room",
@@ -235,6 +235,11 @@ fn limit(facts: &Facts) -> Verdict {
     else {
         return note("how many flows there may be is not known", None);
     };
+    if max == 0 {
+        return ok(format!(
+            "{entries} flows, and no limit (nf_conntrack_max is 0)"
+        ));
+    }
     let text = format!("{entries} flows of {max} that there may be (nf_conntrack_max)");
     match u64::from(entries) * 100 >= u64::from(max) * NEAR {
         true => warning(

@@ -118,6 +118,12 @@ fn each_fault_is_found_by_its_check_alone() {
             it.tcp_loose = Some(false)
         }),
     ];
+    let mut unlimited = fine();
+    unlimited.stats = Some(TableStats::new(7, 0));
+    let limit = Preflight::new(unlimited);
+    let limit = limit.finding(Check::Limit).expect("the finding");
+    assert_eq!(limit.severity, Severity::Ok, "{limit}");
+    assert!(limit.text.contains("no limit"), "{limit}");
     let found = |facts: Facts, check, severity, word: &str| {
         let preflight = Preflight::new(facts);
         for finding in &preflight.findings {

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::flow::{Flow, FlowKey, NewFlow};
 use crate::transport::Lanes;
 use crate::wire::message::Request;
-use crate::wire::uapi::{IPCTNL_MSG_CT_NEW, NLM_F_CREATE, NLM_F_EXCL};
+use crate::wire::uapi::{ENOMEM, IPCTNL_MSG_CT_NEW, NLM_F_CREATE, NLM_F_EXCL};
 
 pub(super) const CREATE: Verb = Verb {
     name: "create",
@@ -68,6 +68,10 @@ pub(super) fn explained_by_flow(error: &Error) -> bool {
 /// was looked for.
 pub(super) fn explain(flow: &NewFlow, found: Option<Result<Option<Flow>>>, error: Error) -> Error {
     match error.kind() {
+        _ if error.errno() == Some(ENOMEM) => error.meaning(
+            ErrorKind::TableFull,
+            "the table is full (nf_conntrack_max) or the kernel is out of memory",
+        ),
         ErrorKind::AlreadyExists => match found {
             Some(Ok(None)) => error.meaning(
                 ErrorKind::AlreadyExists,
@@ -90,6 +94,45 @@ pub(super) fn explain(flow: &NewFlow, found: Option<Result<Option<Flow>>>, error
              (its module may have to be loaded)",
         ),
         _ => error,
+    }
+}
+
+#[cfg(test)]
+mod words {
+    use super::*;
+    use crate::flow::Tuple;
+    use crate::wire::message::Verdict;
+    use crate::wire::uapi::{EEXIST, ENOENT, EOPNOTSUPP};
+
+    #[test]
+    fn an_errno_is_told_with_the_reason() {
+        let address = |last| std::net::IpAddr::from([10, 0, 0, last]);
+        let tuple = Tuple::generic(address(1), address(2), 89).expect("a tuple");
+        let flow = NewFlow::new(tuple, std::time::Duration::from_secs(9));
+        let flow = flow.helper("ftp").master(tuple);
+        let there = || Some(Ok(Some(Flow::new(tuple, tuple.inverse()))));
+        for (errno, found, kind, word) in [
+            (ENOMEM, None, ErrorKind::TableFull, "nf_conntrack_max"),
+            (EEXIST, None, ErrorKind::AlreadyExists, "or another"),
+            (EEXIST, there(), ErrorKind::AlreadyExists, "the flow is in"),
+            (
+                EEXIST,
+                Some(Ok(None)),
+                ErrorKind::AlreadyExists,
+                "reply tuple",
+            ),
+            (ENOENT, None, ErrorKind::NotFound, "its master"),
+            (
+                EOPNOTSUPP,
+                None,
+                ErrorKind::Unsupported,
+                "no helper of that name",
+            ),
+        ] {
+            let error = explain(&flow, found, Error::refused(Verdict::of(errno)));
+            assert_eq!((error.kind(), error.errno()), (kind, Some(errno)));
+            assert!(error.to_string().contains(word), "{error}");
+        }
     }
 }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::get::{self, after_look, found, named};
 use super::{RequestFuture, Verb};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::flow::FlowKey;
 use crate::transport::Lanes;
 use crate::wire::message::Request;
-use crate::wire::uapi::{IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_GET};
+use crate::wire::uapi::{EBUSY, IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_GET};
 
 pub(super) const DELETE: Verb = Verb {
     name: "delete",
@@ -51,8 +51,21 @@ impl IntoFuture for Delete {
                     Ok(Some(request(&FlowKey::from(&flow))))
                 }),
             };
-            task.call_about(key.tuple(), work).await.map(drop)
+            let deleted = task.call_about(key.tuple(), work).await;
+            deleted.map(drop).map_err(explain)
         })
+    }
+}
+
+/// What the errno means for a delete.
+fn explain(error: Error) -> Error {
+    match error.errno() {
+        Some(EBUSY) => error.meaning(
+            ErrorKind::Busy,
+            "the packets of the flow go through a flow table, and this kernel keeps the flow until \
+             they no longer do",
+        ),
+        _ => error,
     }
 }
 
@@ -72,11 +85,19 @@ mod tests {
     use crate::filter::tests::arbitrary::flow;
     use crate::testing::judge::Kernel;
     use crate::wire::attr::{Attribute, Attributes};
-    use crate::wire::message::Frame;
+    use crate::wire::message::{Frame, Verdict};
     use crate::wire::uapi::*;
 
     fn find(mut attributes: Attributes<'_>, kind: u16) -> Option<Attribute<'_>> {
         std::iter::from_fn(|| attributes.next().unwrap()).find(|attr| attr.kind == kind)
+    }
+
+    #[test]
+    fn an_offloaded_flow_may_be_kept() {
+        let error = explain(Error::refused(Verdict::of(EBUSY)));
+        assert_eq!(error.kind(), ErrorKind::Busy);
+        assert!(error.to_string().contains("flow table"), "{error}");
+        assert_eq!(explain(Error::not_found()).kind(), ErrorKind::NotFound);
     }
 
     proptest! {

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use super::{RequestFuture, Verb};
 use crate::error::{Error, Result};
 use crate::event::EventKinds;
-use crate::filter::Filter;
 use crate::filter::bpf::SocketFilter;
+use crate::filter::{Filter, KernelFilter};
 use crate::stream::EventStream;
 use crate::transport::Lanes;
-use crate::transport::listen::Listen;
+use crate::transport::listen::{Listen, Listener};
+use crate::wire::uapi::{BPF_MAXINSNS, ENOMEM};
 
 const EVENTS: Verb = Verb {
     name: "events",
@@ -58,11 +59,13 @@ impl Events {
     /// replaces the first.
     ///
     /// The kernel drops what does not match before it takes room in the queue: by a socket filter
-    /// (classic BPF, on every kernel), made of family, protocol, addresses with their prefixes, ports
-    /// and ranges, ICMP fields, zone, mark and status under their masks, and of
-    /// [`any_of`](crate::FilterBuilder::any_of) and [`not`](crate::FilterBuilder::not) over them, as
-    /// far as 4096 instructions go. [`EventStream::kernel_filtered`] tells what it compares; every
-    /// event that comes is compared again, and what no program can compare is compared here alone.
+    /// (classic BPF, on every kernel), made of family, protocol, addresses with their prefixes,
+    /// ports and ranges, ICMP fields, zone, mark and status under their masks, and of
+    /// [`any_of`](crate::FilterBuilder::any_of) and [`not`](crate::FilterBuilder::not) over them,
+    /// as far as they fit into the kernel's limits: 4096 instructions, and `net.core.optmem_max`,
+    /// which is enough for some 1000 before Linux 6.8. [`EventStream::kernel_filtered`] tells what
+    /// it compares; every event that comes is compared again, and what no program can compare is
+    /// compared here alone.
     ///
     /// A filter goes by what the event says of its flow: an absent mark is 0, an absent zone is 0.
     /// An [`UPDATE`](EventKinds::UPDATE) says the state of the protocol only where it changed: of
@@ -71,7 +74,7 @@ impl Events {
     /// [`not`](crate::FilterBuilder::not) of it. A filter by state hears the changes into that state,
     /// and not what else changes while a flow is in it. Where events of a kind never say it, asking for it is refused:
     /// labels and a master of [`UPDATE`](EventKinds::UPDATE) and [`DESTROY`](EventKinds::DESTROY), a
-    /// helper of `DESTROY`, and before Linux 5.10 the state of `DESTROY`.
+    /// helper of `DESTROY`, and before Linux 5.11 the state of `DESTROY`.
     pub fn filter(mut self, filter: Filter) -> Self {
         self.filter = filter;
         self
@@ -143,18 +146,37 @@ impl IntoFuture for Events {
             }
             let release = task.lanes.release;
             filter.check_events(kinds, (release.0, release.1))?;
-            let (program, by_kernel) = match SocketFilter::new(&filter) {
-                Some(filter) => (Some(filter.program), filter.conditions),
-                None => Default::default(),
-            };
-            let listener = task.lanes.listen(&Listen {
+            let listen = Listen {
                 groups: kinds.groups().collect(),
-                program,
+                program: None,
                 receive_buffer: self.receive_buffer,
                 reliable: self.reliable,
                 all_namespaces: self.all_namespaces,
-            })?;
+            };
+            let (listener, by_kernel) = listener(&task.lanes, listen, &filter)?;
             Ok(EventStream::new(listener, filter, by_kernel))
         })
+    }
+}
+
+/// Listens with as much of the filter as the kernel takes: the room for a program is
+/// `net.core.optmem_max`, and the program in the kernel is longer than ours.
+fn listener(
+    lanes: &Lanes,
+    mut listen: Listen,
+    filter: &Filter,
+) -> Result<(Listener, KernelFilter)> {
+    let mut most = BPF_MAXINSNS;
+    loop {
+        let compiled = SocketFilter::within(filter, most);
+        let (program, by_kernel) = compiled
+            .map(|filter| (filter.program, filter.conditions))
+            .unzip();
+        let length = program.as_ref().map_or(0, Vec::len);
+        listen.program = program;
+        match lanes.listen(&listen) {
+            Err(error) if length > 0 && error.errno() == Some(ENOMEM) => most = length * 3 / 4,
+            listener => return Ok((listener?, by_kernel.unwrap_or_default())),
+        }
     }
 }

@@ -21,7 +21,7 @@ const FLUSH: Verb = Verb {
 };
 
 /// The first release whose flush looks at the family (ctnetlink_flush_conntrack).
-const HONOURS_FAMILY: Release = Release(5, 3);
+pub(super) const HONOURS_FAMILY: Release = Release(5, 3);
 
 /// Awaiting it gives `()` once the flows are gone. `.into_future()`
 /// gives the future itself, for `tokio::spawn`, `join_all` and `FuturesUnordered`.

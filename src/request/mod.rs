@@ -68,9 +68,6 @@ use crate::transport::walk::{SEQ, Walk};
 use crate::wire::attr::DecodeError;
 use crate::wire::message::{Frame, Request};
 
-/// Of what is not in the table of flows: it has no limit to reach.
-const OUT_OF_MEMORY: &str = "the kernel is out of memory";
-
 /// A request on its way to its result.
 ///
 /// Nothing is sent before the first poll.

@@ -6,8 +6,9 @@ mod settings;
 
 use std::sync::Arc;
 
+use super::flush::HONOURS_FAMILY;
 use super::{RequestFuture, Task, Verb};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::filter::KernelFilter;
 use crate::filter::kernel::Capabilities;
 use crate::flow::Family;
@@ -23,7 +24,7 @@ const PREFLIGHT: Verb = Verb {
 };
 
 /// A name that no object has.
-const NOBODY: &str = "ctnetlink?";
+const NO_SUCH_NAME: &str = "ctnetlink?";
 
 pub(crate) fn preflight(lanes: Arc<Lanes>) -> RequestFuture<Preflight> {
     PREFLIGHT.run(lanes, None, |task| async move {
@@ -33,17 +34,17 @@ pub(crate) fn preflight(lanes: Arc<Lanes>) -> RequestFuture<Preflight> {
             ..Facts::default()
         };
         let can = Capabilities::of(release);
-        facts.list_filter = compared(can.status, can.zone, can.tuples);
-        facts.flush_filter = compared(can.flush, can.flush, false);
+        facts.list_filter = in_list(can);
+        facts.flush_filter = in_flush(can, task.lanes.release >= HONOURS_FAMILY);
         settings::read(&task.lanes.namespace, &mut facts).await?;
         let stats = task
             .call(Request::new(IPCTNL_MSG_CT_GET_STATS, 0, AF_UNSPEC))
             .await;
         facts.allowed = is_allowed(&stats);
-        facts.ctnetlink = is_there(&stats)?;
-        if let Ok(Some(data)) = stats {
-            facts.stats = Some(TableStats::from_message(&data)?);
+        if let Ok(Some(data)) = &stats {
+            facts.stats = TableStats::from_message(data).ok();
         }
+        facts.ctnetlink = is_there(stats)?;
         if facts.allowed == Some(true) {
             facts.cttimeout = has(&task, IPCTNL_MSG_TIMEOUT_GET, CTA_TIMEOUT_NAME).await?;
             facts.cthelper = has(&task, NFNL_MSG_CTHELPER_GET, NFCTH_NAME).await?;
@@ -55,7 +56,19 @@ pub(crate) fn preflight(lanes: Arc<Lanes>) -> RequestFuture<Preflight> {
     })
 }
 
-/// The family and the mark every kernel compares in a list; in a flush, the family from 5.3 on.
+/// What of a filter a kernel compares in a list, where it always does the family and the mark.
+fn in_list(can: Capabilities) -> KernelFilter {
+    compared(can.status, can.zone, can.tuples)
+}
+
+/// In a flush.
+fn in_flush(can: Capabilities, has_family: bool) -> KernelFilter {
+    let mut filter = compared(can.flush, can.flush, false);
+    filter.set(KernelFilter::FAMILY, has_family);
+    filter.set(KernelFilter::MARK, can.flush);
+    filter
+}
+
 fn compared(status: bool, zone: bool, tuples: bool) -> KernelFilter {
     let mut filter = KernelFilter::FAMILY | KernelFilter::MARK;
     filter.set(KernelFilter::STATUS, status);
@@ -71,8 +84,8 @@ fn compared(status: bool, zone: bool, tuples: bool) -> KernelFilter {
 /// Has the kernel the subsystem? It is asked for an object that is not there.
 async fn has(task: &Task, kind: u16, name: u16) -> Result<Option<bool>> {
     let request = Request::new(kind, 0, AF_UNSPEC);
-    let name = |w: &mut crate::wire::attr::Writer<'_>| w.put(name, &Box::<str>::from(NOBODY));
-    is_there(&task.call(request.with(name)).await)
+    let name = |w: &mut crate::wire::attr::Writer<'_>| w.put(name, &Box::<str>::from(NO_SUCH_NAME));
+    is_there(task.call(request.with(name)).await)
 }
 
 fn is_allowed<T>(answer: &Result<T>) -> Option<bool> {
@@ -84,24 +97,17 @@ fn is_allowed<T>(answer: &Result<T>) -> Option<bool> {
 }
 
 /// The errno of an unknown subsystem is EINVAL. What is no answer of the kernel's is the caller's
-/// error.
-fn is_there<T>(answer: &Result<T>) -> Result<Option<bool>> {
+/// error; an answer that cannot be read leaves it unknown.
+fn is_there<T>(answer: Result<T>) -> Result<Option<bool>> {
     match answer {
         Ok(_) => Ok(Some(true)),
         Err(error) => match error.errno() {
             Some(EINVAL | EOPNOTSUPP) => Ok(Some(false)),
             Some(EPERM) => Ok(None),
             Some(_) => Ok(Some(true)),
-            None => Err(failed(error)),
+            None if error.kind() == ErrorKind::Decode => Ok(None),
+            None => Err(error),
         },
-    }
-}
-
-/// What a request of many was stopped by.
-fn failed(error: &Error) -> Error {
-    match error.kind() {
-        ErrorKind::Closed => Error::closed(),
-        _ => Error::unanswered(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::dump::dump;
-use super::{OUT_OF_MEMORY, RequestFuture, Task};
+use super::{RequestFuture, Task};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flow::{Family, Protocol};
 use crate::timeout::{
@@ -72,15 +72,16 @@ pub(crate) fn update(lanes: Arc<Lanes>, name: Box<str>, timeouts: Timeouts) -> R
 pub(crate) fn delete(lanes: Arc<Lanes>, name: Box<str>) -> RequestFuture<()> {
     DELETE.run(lanes, None, move |task| async move {
         check_policy_name(&name)?;
-        let deleted = task.call(named(IPCTNL_MSG_TIMEOUT_DELETE, &name)).await;
-        deleted.map(drop).map_err(explain)
+        // The kernel walks its table for flows that have the policy.
+        let request = named(IPCTNL_MSG_TIMEOUT_DELETE, &name);
+        task.flush(request).await.map_err(explain)
     })
 }
 
 pub(crate) fn flush(lanes: Arc<Lanes>) -> RequestFuture<()> {
     FLUSH.run(lanes, None, |task| async move {
         let request = Request::new(IPCTNL_MSG_TIMEOUT_DELETE, 0, AF_UNSPEC);
-        task.call(request).await.map(drop).map_err(explain)
+        task.flush(request).await.map_err(explain)
     })
 }
 
@@ -136,7 +137,6 @@ fn explain(error: Error) -> Error {
             "this kernel has no timeout policies (CONFIG_NF_CT_NETLINK_TIMEOUT, module \
              nfnetlink_cttimeout)",
         ),
-        Some(ENOMEM) => (ErrorKind::Kernel, OUT_OF_MEMORY),
         _ => return error,
     };
     error.meaning(kind, words)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::dump::dump;
-use super::{OUT_OF_MEMORY, RequestFuture, Task};
+use super::{RequestFuture, Task};
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::Lanes;
 use crate::user_helper::{UserHelper, UserHelperKey};
@@ -72,21 +72,22 @@ pub(crate) fn delete(lanes: Arc<Lanes>, key: UserHelperKey) -> RequestFuture<()>
         key.check()?;
         // Where the kernel has none at all, it says that it has deleted this one.
         find(&task, &key).await?.ok_or_else(not_found)?;
-        let deleted = task.call(named(NFNL_MSG_CTHELPER_DEL, &key)).await;
-        deleted.map(drop).map_err(explain)
+        // The kernel walks its table for flows that have the helper.
+        let request = named(NFNL_MSG_CTHELPER_DEL, &key);
+        task.flush(request).await.map_err(explain)
     })
 }
 
 pub(crate) fn flush(lanes: Arc<Lanes>) -> RequestFuture<()> {
     FLUSH.run(lanes, None, |task| async move {
         let request = Request::new(NFNL_MSG_CTHELPER_DEL, 0, AF_UNSPEC);
-        task.call(request).await.map(drop).map_err(explain)
+        task.flush(request).await.map_err(explain)
     })
 }
 
 async fn find(task: &Task, key: &UserHelperKey) -> Result<Option<UserHelper>> {
     let found = match task.call(named(NFNL_MSG_CTHELPER_GET, key)).await {
-        // Where the kernel has none at all, it answers with success and nothing else.
+        // Where the kernel finds none, it may answer with success and nothing else.
         Ok(None) => return Ok(None),
         Ok(Some(data)) => Error::reading(&data, UserHelper::decode),
         Err(error) if error.is_not_found() => return Ok(None),
@@ -125,7 +126,6 @@ fn explain(error: Error) -> Error {
             "this kernel has no helpers in user space (CONFIG_NF_CT_NETLINK_HELPER, module \
              nfnetlink_cthelper)",
         ),
-        Some(ENOMEM) => (ErrorKind::Kernel, OUT_OF_MEMORY),
         _ => return error,
     };
     error.meaning(kind, words)

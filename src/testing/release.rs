@@ -99,7 +99,7 @@ impl Release {
             fixed_timeout: since(6, 0),
             takes_helpers: !since(7, 3),
             expectation_ids: since(5, 15),
-            full_destroy: since(5, 10),
+            full_destroy: since(5, 11),
             dccp: !since(6, 17),
             udplite: !since(7, 0),
             last_counter: match () {

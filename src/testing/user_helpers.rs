@@ -3,7 +3,7 @@
 
 use super::attrs::{self, Attrs};
 use super::dump::What;
-use super::entry::Entry;
+use super::entry::{Entry, Help};
 use super::machine::{Machine, Message, Outcome, netfilter};
 use super::timeouts::with_nul;
 use crate::wire::uapi::*;
@@ -121,26 +121,35 @@ impl Machine {
         Ok(Outcome::Done)
     }
 
-    /// Without a name and a tuple it is a flush.
+    /// Without a name and a tuple it is a flush. Rules alone keep a helper from it, and there are
+    /// none here: flows lose theirs.
     pub(super) fn delete_user_helper(&mut self, message: &Message<'_>) -> Result<Outcome, i32> {
         let met = asked_for(&message.attrs)?;
-        let uses = |helper: &UserHelper, flow: &Entry| {
+        let (gone, left): (Vec<_>, Vec<_>) = std::mem::take(&mut self.user_helpers)
+            .into_iter()
+            .partition(&met);
+        let were_none = gone.is_empty() && left.is_empty();
+        self.user_helpers = left;
+        let loses = |flow: &&Entry| {
             let name = flow.help.as_ref().and_then(|help| help.name.as_deref());
-            name.is_some_and(|name| helper.is(name, flow))
+            name.is_some_and(|name| gone.iter().any(|helper| helper.is(name, flow)))
         };
-        let (there, busy) = {
-            let mut there = self.user_helpers.iter().filter(|helper| met(helper));
-            let any = there.clone().next().is_some();
-            let used = |helper: &UserHelper| self.table.iter().any(|flow| uses(helper, flow));
-            (any, there.any(used))
-        };
-        match (there, busy) {
-            (_, true) => Err(EBUSY),
-            (false, _) => Err(ENOENT),
-            _ => {
-                self.user_helpers.retain(|helper| !met(helper));
-                Ok(Outcome::Done)
+        let flows: Vec<_> = self
+            .table
+            .iter()
+            .filter(loses)
+            .map(|flow| flow.id)
+            .collect();
+        for id in flows {
+            self.remove_expectations_of(id);
+            let flow = self.table.number_of(id);
+            if let Some(flow) = flow.and_then(|number| self.table.get_mut(number)) {
+                flow.help = Some(Help::default());
             }
+        }
+        match were_none || !gone.is_empty() {
+            true => Ok(Outcome::Done),
+            false => Err(ENOENT),
         }
     }
 

@@ -102,10 +102,13 @@ impl Test {
         }
     }
 
-    /// The program that lets pass what meets the test; `None` where the kernel would not take so
-    /// long a one.
-    pub(crate) fn program(&self) -> Option<Vec<Instruction>> {
-        let mut assembler = Assembler::default();
+    /// The program that lets pass what meets the test; `None` where it has more instructions than
+    /// `most`.
+    pub(crate) fn program(&self, most: usize) -> Option<Vec<Instruction>> {
+        let mut assembler = Assembler {
+            most,
+            ..Assembler::default()
+        };
         let (wanted, unwanted) = (assembler.label(), assembler.label());
         assembler.unknown = wanted;
         assembler.test(self, wanted, unwanted);
@@ -113,7 +116,7 @@ impl Test {
         assembler.op(BPF_RET, 0);
         assembler.bind(wanted);
         assembler.op(BPF_RET, WHOLE);
-        (assembler.steps.len() <= BPF_MAXINSNS).then(|| assembler.finish())
+        (!assembler.is_too_long()).then(|| assembler.finish())
     }
 }
 
@@ -145,6 +148,8 @@ struct Assembler {
     labels: Vec<usize>,
     /// Where to go where there is nothing to decide by.
     unknown: Label,
+    /// The most steps that are wanted. No more than one beyond is kept: tests can be long.
+    most: usize,
 }
 
 impl Assembler {
@@ -157,24 +162,37 @@ impl Assembler {
         self.labels[label.0] = self.steps.len();
     }
 
+    fn is_too_long(&self) -> bool {
+        self.steps.len() > self.most
+    }
+
+    fn push(&mut self, step: Step) {
+        if !self.is_too_long() {
+            self.steps.push(step);
+        }
+    }
+
     fn op(&mut self, code: u16, k: u32) {
-        self.steps.push(Step::Op { code, k });
+        self.push(Step::Op { code, k });
     }
 
     fn jump(&mut self, label: Label) {
-        self.steps.push(Step::Jump(label));
+        self.push(Step::Jump(label));
     }
 
     /// Goes to `label` where comparing gives `when`, else on.
     fn branch(&mut self, comparison: u16, k: u32, when: bool, label: Label) {
         let code = BPF_JMP | comparison;
         let if_true = !when;
-        self.steps.push(Step::Skip { code, k, if_true });
+        self.push(Step::Skip { code, k, if_true });
         self.jump(label);
     }
 
     /// Goes to `yes` or `no`, and never on.
     fn test(&mut self, test: &Test, yes: Label, no: Label) {
+        if self.is_too_long() {
+            return;
+        }
         match test {
             Test::Always => self.jump(yes),
             Test::Never => self.jump(no),

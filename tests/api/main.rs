@@ -19,6 +19,7 @@ mod arbitrary;
 mod round_trips;
 #[cfg(feature = "serde")]
 mod serde;
+mod traits;
 mod uses;
 
 fn travels<T: Send + Unpin + 'static>() {}

@@ -28,13 +28,13 @@ const FORMS: &[&str] = &[
 ];
 
 /// A program that listens, and where its output goes.
-struct Listener {
+pub struct Listener {
     child: Child,
     files: [std::path::PathBuf; 2],
 }
 
 impl Listener {
-    fn start(side: Side, line: &str, number: usize) -> Self {
+    pub fn start(side: Side, line: &str, number: usize) -> Self {
         let name = |what| {
             let name = format!("cli-events-{}-{number}-{side:?}-{what}", std::process::id());
             std::env::temp_dir().join(name)
@@ -49,11 +49,11 @@ impl Listener {
         Self { child, files }
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         std::fs::read_to_string(&self.files[0]).expect("what it printed")
     }
 
-    fn end(mut self) -> (Vec<String>, String, Option<i32>) {
+    pub fn end(mut self) -> (Vec<String>, String, Option<i32>) {
         let id = i32::try_from(self.child.id()).expect("an id");
         kill(Pid::from_raw(id), Signal::SIGINT).expect("to interrupt it");
         let status = self.child.wait().expect("its end");
@@ -77,7 +77,7 @@ fn listeners() -> usize {
 }
 
 #[track_caller]
-fn until(what: &str, done: impl Fn() -> bool) {
+pub fn until(what: &str, mut done: impl FnMut() -> bool) {
     let since = Instant::now();
     while !done() {
         assert!(

@@ -23,6 +23,7 @@ mod beyond;
 mod cases;
 mod differences;
 mod events;
+mod expecting;
 mod load;
 mod matrix;
 mod nfct_beside;
@@ -64,6 +65,10 @@ fn tests() -> ExitCode {
     for (name, obstacle, test) in [
         ("beyond::conditions", &obstacle, beyond::conditions as fn()),
         ("beyond::doctor", &obstacle, beyond::doctor),
+        ("beyond::watch", &obstacle, beyond::watch),
+        ("beyond::terminal", &obstacle, beyond::terminal),
+        ("beyond::lost", &obstacle, beyond::lost),
+        ("beyond::reader_goes", &missing, beyond::reader_goes),
         #[cfg(feature = "serde")]
         ("beyond::json", &obstacle, beyond::json),
         ("usage::equal", &missing, usage::equal),
@@ -74,6 +79,8 @@ fn tests() -> ExitCode {
         ("matrix::differences", &missing, differences::still_there),
         ("load::many_lines", &missing, load::many_lines),
         ("load::saved", &missing, load::saved),
+        ("expecting::beside", &missing, expecting::beside),
+        ("expecting::events", &missing, expecting::events),
         ("events::beside", &missing, events::beside),
         ("nfct::beside", &missing, nfct_beside::beside),
         ("nfct::differences", &missing, nfct_beside::differences),

@@ -39,6 +39,15 @@ pub fn line(text: &str) -> String {
             }
         }
     }
+    // The time of now, in front.
+    if let Some((head, rest)) = text.split_once("]\t") {
+        if head
+            .strip_prefix('[')
+            .is_some_and(|it| it.split_once('.').is_some())
+        {
+            text = format!("[T]\t{rest}");
+        }
+    }
     for (open, close) in [("[start=", "]"), ("[stop=", "]")] {
         if let Some((head, rest)) = text.split_once(open) {
             if let Some((_, tail)) = rest.split_once(close) {

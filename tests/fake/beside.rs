@@ -210,14 +210,14 @@ fn helpers_in_user_space() {
         let changed = wanted.clone().queue(8).enabled(false);
         helpers.update(changed.clone()).await.unwrap();
         assert_eq!(helpers.get(&wanted).await.unwrap(), Some(changed));
-        // It is in use while a flow has it.
+        // Flows that have it lose it.
         let flow = NewFlow::new(tcp(1), secs(60)).helper("mine");
         handle.create(flow).await.unwrap();
-        let busy = helpers.delete(&wanted).await.unwrap_err();
-        assert_eq!(busy.kind(), ErrorKind::Busy);
-        handle.delete(tcp(1)).await.unwrap();
         helpers.delete(&wanted).await.unwrap();
         assert_eq!(helpers.get(&wanted).await.unwrap(), None);
+        let flow = handle.get(tcp(1)).await.unwrap().unwrap();
+        assert_eq!(flow.helper(), None);
+        helpers.flush().await.expect("a flush of none");
     });
 }
 

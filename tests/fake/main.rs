@@ -12,6 +12,7 @@ mod releases;
 mod reliable;
 mod rules;
 mod verbs;
+mod warnings;
 
 use std::future::Future;
 use std::net::SocketAddr;

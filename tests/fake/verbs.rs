@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ctnetlink::testing::Kernel;
 use ctnetlink::{
-    Change, ErrorKind, Filter, Flow, FlowKey, Labels, Masked, Nat, NewFlow, Patch, Status, Table,
-    TcpState, Tuple, Zone,
+    Change, ErrorKind, Filter, Flow, FlowKey, Labels, Masked, Nat, NewFlow, Outcome, Patch, Status,
+    Table, TcpState, Tuple, Zone,
 };
 
 use crate::{fill, list, new, run, tcp, udp};
@@ -225,5 +225,29 @@ fn kernels_are_apart_and_clones_are_one() {
         let (one, other) = (Kernel::new(), Kernel::new());
         one.clone().connect().create(new(1)).await.unwrap();
         assert_eq!((one.flows().len(), other.flows().len()), (1, 0));
+    });
+}
+
+/// Of more failures than a report keeps, each is judged as the first are.
+#[test]
+fn failures_beyond_those_kept_are_told_alike() {
+    run(async {
+        let kernel = Kernel::new();
+        fill(&kernel, 1100);
+        let handle = kernel.connect();
+        let patch = Patch::new().mark(7).labels(Labels::bit(3).unwrap());
+        let changes = (0..1100).map(move |n| Change::update(udp(n), patch.clone()));
+        let (told, heard) = std::sync::mpsc::channel();
+        let bulk = handle.bulk(changes).on_item(move |_, outcome| {
+            let Outcome::Failed(error) = outcome else {
+                panic!("{outcome:?}");
+            };
+            told.send((error.kind(), error.is_partial())).unwrap();
+        });
+        let report = bulk.await.unwrap();
+        assert_eq!((report.failed_total, report.partial), (1100, 1100));
+        assert_eq!(report.failed.len(), ctnetlink::Report::KEPT);
+        let all: Vec<_> = heard.iter().collect();
+        assert_eq!(all, vec![(ErrorKind::LabelsUnavailable, true); 1100]);
     });
 }

@@ -17,7 +17,9 @@ mod golden;
 mod lanes;
 mod matching;
 mod mirror;
+mod offloaded;
 mod polled;
+mod queued;
 mod right;
 mod scenarios;
 mod verbs;
@@ -51,6 +53,8 @@ fn main() -> ExitCode {
         .chain(beside::tests())
         .chain(events::tests())
         .chain(golden::tests())
+        .chain(offloaded::tests())
+        .chain(queued::tests())
         .chain(scenarios::tests());
     let trials = match obstacle {
         None => trials.collect(),

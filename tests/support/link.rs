@@ -1,14 +1,14 @@
 //! Links and addresses of this thread's network namespace.
 
 use std::fs;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use futures::TryStreamExt;
 use rtnetlink::packet_route::address::AddressHeaderFlags;
 use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkMessage, State};
-use rtnetlink::{Error, Handle, LinkMessageBuilder, LinkUnspec, LinkVeth};
+use rtnetlink::{Error, Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
 
 /// Adds an address to a link. An IPv6 address is usable at once (no duplicate address detection).
 pub async fn add_address(link: &str, addr: IpAddr, prefix: u8) {
@@ -69,6 +69,20 @@ pub async fn add_veth(near: &str, far: &str, namespace: BorrowedFd<'_>) {
             handle.link().add(pair).execute().await
         },
     )
+    .await
+}
+
+/// Sends what is for no network that it knows to this host.
+pub async fn add_gateway(gateway: IpAddr) {
+    let IpAddr::V4(gateway) = gateway else {
+        panic!("{gateway} is not of IPv4");
+    };
+    with_handle(&format!("add the gateway {gateway}"), async |handle| {
+        let route = RouteMessageBuilder::<Ipv4Addr>::new()
+            .gateway(gateway)
+            .build();
+        handle.route().add(route).execute().await
+    })
     .await
 }
 

@@ -161,5 +161,10 @@ impl Drop for Runtime {
 
 /// Sets `net.netfilter.<name>` in the network namespace of this thread.
 pub fn sysctl(name: &str, value: &str) -> io::Result<()> {
-    fs::write(format!("/proc/sys/net/netfilter/{name}"), value)
+    set(&format!("net/netfilter/{name}"), value)
+}
+
+/// Sets a setting below `/proc/sys`, such as one of the network namespace of this thread.
+pub fn set(path: &str, value: &str) -> io::Result<()> {
+    fs::write(format!("/proc/sys/{path}"), value)
 }

@@ -10,8 +10,14 @@ use nix::sched::{CloneFlags, setns};
 use super::link;
 use super::namespace::{block_on, prepare};
 
-const NEAR: &str = "va";
+/// The link here.
+pub const NEAR: &str = "va";
 const FAR: &str = "vb";
+/// The link to the host beyond.
+pub const NEAR_BEYOND: &str = "wa";
+
+/// A link, and its addresses.
+type End = (&'static str, (IpAddr, IpAddr));
 
 /// A second network namespace, joined to this one by a veth pair (`va` here, `vb` there).
 ///
@@ -30,8 +36,25 @@ impl Peer {
     /// The peer's IPv6 address.
     pub const FAR_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2));
 
+    /// Our IPv4 address in the network of the host [`beyond`](Self::beyond).
+    pub const NEAR_BEYOND: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
+    /// The IPv4 address of the host beyond.
+    pub const BEYOND: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 2));
+
     /// Makes the namespace and joins it to that of this thread; both families are usable at once.
     pub async fn new() -> Self {
+        let near = (Self::NEAR_V4, Self::NEAR_V6);
+        Self::join((NEAR, near), (FAR, (Self::FAR_V4, Self::FAR_V6))).await
+    }
+
+    /// Another, in a network of its own.
+    pub async fn beyond() -> Self {
+        let v6 = |host| Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, host).into();
+        let near = (Self::NEAR_BEYOND, v6(1));
+        Self::join((NEAR_BEYOND, near), ("wb", (Self::BEYOND, v6(2)))).await
+    }
+
+    async fn join((near, near_at): End, (far, far_at): End) -> Self {
         let open = || {
             prepare().unwrap_or_else(|reason| panic!("{reason}"));
             File::open("/proc/thread-self/ns/net").expect("the peer's network namespace")
@@ -39,15 +62,15 @@ impl Peer {
         let peer = Self {
             namespace: on_thread(open),
         };
-        link::add_veth(NEAR, FAR, peer.namespace.as_fd()).await;
-        link::set_up(NEAR).await;
+        link::add_veth(near, far, peer.namespace.as_fd()).await;
+        link::set_up(near).await;
         peer.run(|| {
             block_on(async {
-                link::set_up(FAR).await;
-                address(FAR, Self::FAR_V4, Self::FAR_V6).await;
+                link::set_up(far).await;
+                address(far, far_at).await;
             });
         });
-        address(NEAR, Self::NEAR_V4, Self::NEAR_V6).await;
+        address(near, near_at).await;
         peer
     }
 
@@ -61,7 +84,7 @@ impl Peer {
     }
 }
 
-async fn address(link: &str, v4: IpAddr, v6: IpAddr) {
+async fn address(link: &str, (v4, v6): (IpAddr, IpAddr)) {
     link::running(link).await;
     link::add_address(link, v4, 24).await;
     link::add_address(link, v6, 64).await;

@@ -17,6 +17,11 @@ use crate::flow::{Flow, Labels, Tuple, Zone};
 mod numbers;
 mod untold;
 
+/// The longest program that the kernel takes.
+fn whole(filter: &Filter) -> Option<SocketFilter> {
+    SocketFilter::within(filter, BPF_MAXINSNS)
+}
+
 /// Sends messages through a program.
 struct Sieve {
     sender: UnixDatagram,
@@ -63,7 +68,7 @@ fn built(filter: FilterBuilder) -> Filter {
 }
 
 fn compiled(filter: &Filter) -> SocketFilter {
-    SocketFilter::new(filter).expect("a program")
+    whole(filter).expect("a program")
 }
 
 /// The message with what an event of 0 leaves out.
@@ -80,7 +85,7 @@ fn is_whole(filter: &Filter) -> bool {
 
 /// The program lets pass what matches; and, where all of the filter is in it, nothing else.
 fn holds(filter: &Filter, flows: &[Flow]) -> Result<(), TestCaseError> {
-    let Some(SocketFilter { program, .. }) = SocketFilter::new(filter) else {
+    let Some(SocketFilter { program, .. }) = whole(filter) else {
         return Ok(());
     };
     let sieve = Sieve::new(&program);
@@ -134,7 +139,7 @@ proptest! {
     /// Messages of any bytes are none of a filter's business, but they must not stop a listener.
     #[test]
     fn any_bytes_are_answered(flow in flow(), which: u32, bytes in proptest::collection::vec(any::<u8>(), 1..300)) {
-        if let Some(filter) = SocketFilter::new(&built(met_by(&flow, which, 0xff))) {
+        if let Some(filter) = whole(&built(met_by(&flow, which, 0xff))) {
             Sieve::new(&filter.program).passes(&bytes);
         }
     }
@@ -313,10 +318,10 @@ fn each_condition_drops_what_does_not_meet_it() {
 fn what_cannot_be_told_passes() {
     let labels = Masked::from(Labels::bit(3).unwrap());
     let labelled = built(Filter::builder().labels(labels));
-    assert!(SocketFilter::new(&labelled).is_none());
-    assert!(SocketFilter::new(&Filter::default()).is_none());
+    assert!(whole(&labelled).is_none());
+    assert!(whole(&Filter::default()).is_none());
     let none_of_them = built(Filter::builder().not(labelled.clone()));
-    assert!(SocketFilter::new(&none_of_them).is_none());
+    assert!(whole(&none_of_them).is_none());
 
     let flow = udp("10.1.2.3:4000", "10.2.0.1:53");
     let both = built(Filter::builder().labels(labels).protocol(17));
@@ -325,7 +330,7 @@ fn what_cannot_be_told_passes() {
     assert!(Sieve::new(&compiled.program).passes(&message(&flow)));
     // Not both: this one is not labelled, and may be wanted.
     let neither = built(Filter::builder().not(both));
-    assert!(SocketFilter::new(&neither).is_none());
+    assert!(whole(&neither).is_none());
 }
 
 /// Without an attribute that each event has there is nothing to go by.

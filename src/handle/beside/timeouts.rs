@@ -173,7 +173,8 @@ impl TimeoutPolicies {
     /// Deletes all timeout policies that [`delete`](Self::delete) would. The others stay, and the
     /// kernel does not report them.
     ///
-    /// `nfct flush timeout`; `IPCTNL_MSG_TIMEOUT_DELETE` without a name.
+    /// `nfct flush timeout`; `IPCTNL_MSG_TIMEOUT_DELETE` without a name. It has its own socket and
+    /// thread, in which the kernel walks its table, once for each policy.
     ///
     /// # Errors
     ///

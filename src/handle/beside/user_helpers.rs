@@ -157,14 +157,15 @@ impl UserHelpers {
 
     /// Deletes one helper.
     ///
-    /// `nfct delete helper`; `NFNL_MSG_CTHELPER_DEL`.
+    /// `nfct delete helper`; `NFNL_MSG_CTHELPER_DEL`. Flows lose their helper. It has its own
+    /// socket and thread, in which the kernel walks its tables.
     ///
     /// # Errors
     ///
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for a name that none can
     ///   have;
     /// - [`NotFound`](crate::ErrorKind::NotFound) where there is no such helper;
-    /// - [`Busy`](crate::ErrorKind::Busy) where a rule uses it.
+    /// - [`Busy`](crate::ErrorKind::Busy) where a rule uses it (before Linux 7.3).
     ///
     /// # Cancellation
     ///
@@ -189,11 +190,13 @@ impl UserHelpers {
 
     /// Deletes all helpers in user space that no rule uses.
     ///
-    /// `nfct flush helper`; `NFNL_MSG_CTHELPER_DEL` without a name.
+    /// `nfct flush helper`; `NFNL_MSG_CTHELPER_DEL` without a name. Helpers that a rule uses stay,
+    /// and the kernel reports that only where nothing was deleted. Linux 7.3 deletes them too. Flows
+    /// lose their helper. It has its own socket and thread, in which the kernel walks its tables.
     ///
     /// # Errors
     ///
-    /// [`Busy`](crate::ErrorKind::Busy) where a rule uses one; the others are gone.
+    /// Those of [`delete`](Self::delete), where rules use all of them.
     ///
     /// # Cancellation
     ///

@@ -81,7 +81,11 @@ impl State {
         self.sync.phase = Phase::List;
         let cause = self.sync.cause.take().unwrap_or(SyncCause::Start);
         self.stats.syncs += 1;
-        tracing::debug!(target: "ctnetlink", ?cause, "the mirror lists the table");
+        // How often it can be, the schedule says.
+        match cause {
+            SyncCause::Start => tracing::debug!(target: "ctnetlink", "the mirror lists the table"),
+            _ => tracing::warn!(target: "ctnetlink", ?cause, "the mirror lists the table again"),
+        }
         self.tell(|| Delta::SyncStarted { cause });
     }
 

@@ -216,10 +216,7 @@ impl<'a> Worker<'a> {
             Err(error) => error,
         };
         let is_kept = self.report.failed.len() < Report::KEPT;
-        let error = match is_kept {
-            true => self.explain(change, error, later),
-            false => error,
-        };
+        let error = self.explain(change, error, is_kept && !is_followed(change, later));
         self.count(change, Outcome::Failed(&error));
         if is_kept {
             self.report.failed.push((change.key(), error));
@@ -240,10 +237,11 @@ impl<'a> Worker<'a> {
         self.watch.item(change, outcome);
     }
 
-    /// What the errno means for this change, by a look at the flow if it is as it was.
-    fn explain(&mut self, change: &Change, error: Error, later: &[Change]) -> Error {
+    /// What the errno means for this change, by a look at the flow where it is worth one and as it
+    /// was.
+    fn explain(&mut self, change: &Change, error: Error, may_look: bool) -> Error {
         let mut look = |wanted: bool| {
-            let wanted = wanted && !is_followed(change, later);
+            let wanted = wanted && may_look;
             wanted.then(|| self.reader.one(&change.key()))
         };
         match change {

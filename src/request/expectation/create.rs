@@ -6,7 +6,7 @@ use super::update_request;
 use crate::error::{Error, ErrorKind, Result};
 use crate::expectation::NewExpectation;
 use crate::flow::accounting::check_seconds;
-use crate::request::{OUT_OF_MEMORY, RequestFuture, Verb};
+use crate::request::{RequestFuture, Verb};
 use crate::transport::Lanes;
 use crate::wire::message::Request;
 use crate::wire::uapi::*;
@@ -83,7 +83,6 @@ pub(super) fn explain(expectation: &NewExpectation, error: Error) -> Error {
             ErrorKind::Unsupported,
             "the master's helper has no such class, or the kernel has no such function",
         ),
-        Some(ENOMEM) => (ErrorKind::Kernel, OUT_OF_MEMORY),
         _ => return error,
     };
     error.meaning(kind, words)

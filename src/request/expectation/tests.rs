@@ -62,12 +62,16 @@ fn an_errno_of_a_create_is_told_with_the_reason() {
         (EBUSY, ErrorKind::Busy, "another expectation"),
         (EMFILE, ErrorKind::TableFull, "nf_conntrack_expect_max"),
         (EINVAL, ErrorKind::Unsupported, "no such class"),
+        (ENOMEM, ErrorKind::Kernel, "the kernel is out of memory"),
         (EPERM, ErrorKind::PermissionDenied, "CAP_NET_ADMIN"),
     ] {
         let error = Error::refused(Verdict::of(errno));
         let error = create::explain(&new().class(9), error);
         assert_eq!((error.kind(), error.errno()), (kind, Some(errno)));
         assert!(error.to_string().contains(word), "{error}");
+        // The table of flows has nothing to do with it.
+        assert!(!error.to_string().contains("flow is"), "{error}");
+        assert!(!error.to_string().contains("nf_conntrack_max"), "{error}");
     }
     let plain = create::explain(&new(), Error::refused(Verdict::of(EINVAL)));
     assert_eq!(plain.kind(), ErrorKind::Kernel);

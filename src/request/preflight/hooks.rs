@@ -19,7 +19,7 @@ pub(super) async fn tracks(task: &Task, family: Family) -> Result<Option<bool>> 
         Ok(hooks) => judge(&hooks),
         Err(error) => {
             // Only what is no answer of the kernel's is an error.
-            is_there::<()>(&Err(error))?;
+            is_there::<()>(Err(error))?;
             None
         }
     })

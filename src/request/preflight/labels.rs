@@ -16,7 +16,7 @@ pub(super) async fn are_set(task: &Task) -> Result<Option<bool>> {
         Ok(rules) => Some(rules.contains(&true)),
         Err(error) => {
             // Only what is no answer of the kernel's is an error.
-            is_there::<()>(&Err(error))?;
+            is_there::<()>(Err(error))?;
             None
         }
     })

@@ -12,11 +12,15 @@ fn an_errno_is_told_with_the_reason() {
         (EBUSY, ErrorKind::Busy, "a rule uses"),
         (EOPNOTSUPP, ErrorKind::Unsupported, "for the protocol"),
         (EINVAL, ErrorKind::Unsupported, "nfnetlink_cttimeout"),
+        (ENOMEM, ErrorKind::Kernel, "the kernel is out of memory"),
         (EPERM, ErrorKind::PermissionDenied, "CAP_NET_ADMIN"),
     ] {
         let error = explain(Error::refused(Verdict::of(errno)));
         assert_eq!((error.kind(), error.errno()), (kind, Some(errno)));
         assert!(error.to_string().contains(word), "{error}");
+        // The table of flows has nothing to do with it.
+        assert!(!error.to_string().contains("flow is"), "{error}");
+        assert!(!error.to_string().contains("nf_conntrack_max"), "{error}");
     }
 }
 

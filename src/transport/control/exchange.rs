@@ -33,7 +33,29 @@ pub(super) struct Exchange {
     number: u32,
     /// Does it wait for answers that will never come?
     is_stale: bool,
-    warnings: Throttle,
+    overruns: Overruns,
+}
+
+/// How often the receive queue overflowed, beyond what was told.
+#[derive(Default)]
+struct Overruns(Throttle);
+
+impl Overruns {
+    fn warn(times: Option<u64>) {
+        if let Some(times) = times {
+            tracing::warn!(
+                target: "ctnetlink",
+                times,
+                "the control connection's receive queue overflowed"
+            );
+        }
+    }
+}
+
+impl Drop for Overruns {
+    fn drop(&mut self) {
+        Self::warn(self.0.rest());
+    }
 }
 
 /// The answers to the requests of a datagram, as they come.
@@ -66,7 +88,7 @@ impl Exchange {
             unsolicited: Box::pin(unsolicited),
             number: 0,
             is_stale: false,
-            warnings: Throttle::default(),
+            overruns: Overruns::default(),
         }
     }
 
@@ -76,7 +98,11 @@ impl Exchange {
         // netlink-proto never forgets what stays without an answer: then it starts anew, on the same
         // socket.
         if self.is_stale || self.number == Number::EXCHANGES {
-            *self = Self::new(self.socket.clone());
+            let overruns = std::mem::take(&mut self.overruns);
+            *self = Self {
+                overruns,
+                ..Self::new(self.socket.clone())
+            };
         }
         let mut cx = Context::from_waker(Waker::noop());
         self.number += 1;
@@ -124,16 +150,9 @@ impl Exchange {
         while let Poll::Ready(Some((message, _))) = self.unsolicited.as_mut().poll_next(cx) {
             overran |= matches!(message.payload, NetlinkPayload::Overrun(_));
         }
-        let overruns = match overran {
-            true => self.warnings.add(1, Instant::now()),
-            false => None,
-        };
-        if let Some(times) = overruns {
-            tracing::warn!(
-                target: "ctnetlink",
-                times,
-                "the control connection's receive queue overflowed"
-            );
+        if overran {
+            let times = self.overruns.0.add(1, Instant::now());
+            Overruns::warn(times);
         }
         overran
     }

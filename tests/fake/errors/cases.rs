@@ -25,11 +25,14 @@ pub(super) struct Case {
 }
 
 /// What no fake kernel does; the test of the real one that has it, and its source.
-pub(super) const ON_THE_REAL_KERNEL: [(&str, &str, &str, &str, &str); 7] = {
+pub(super) const ON_THE_REAL_KERNEL: [(&str, &str, &str, &str, &str); 9] = {
     const POLICIES: &str = include_str!("../../kernel/beside/timeouts.rs");
+    const OFFLOADED: &str = include_str!("../../kernel/offloaded.rs");
     const BESIDE: &str = include_str!("../../kernel/bulk/beside.rs");
+    const HELPERS: &str = include_str!("../../kernel/beside/user_helpers.rs");
     const RIGHT: &str = include_str!("../../kernel/lanes/right.rs");
     const HANDLE: &str = "ConntrackHandle";
+    let in_use = "one_that_a_rule_uses_is_kept";
     let no_file = "without_a_file_descriptor_nothing_begins";
     let closed = "nothing_begins_on_a_closed_connection";
     let denied = "lost_before_the_namespace_is_entered";
@@ -38,8 +41,16 @@ pub(super) const ON_THE_REAL_KERNEL: [(&str, &str, &str, &str, &str); 7] = {
             "TimeoutPolicies",
             "delete",
             "Busy",
-            "one_that_a_rule_uses_is_busy",
+            "one_that_a_rule_uses",
             POLICIES,
+        ),
+        ("UserHelpers", "delete", "Busy", in_use, HELPERS),
+        (
+            HANDLE,
+            "delete",
+            "Busy",
+            "shown_marked_and_deleted",
+            OFFLOADED,
         ),
         (HANDLE, "bulk", "Io", no_file, BESIDE),
         (HANDLE, "get_many", "Io", no_file, BESIDE),
@@ -157,8 +168,6 @@ cases! {
         |it| it.user_helpers().delete(UserHelperKey::new("", Family::Ipv4, Protocol::UDP)),
     );
     UserHelpers::delete NotFound: of(|it| it.user_helpers().delete(&user_helper("mine")));
-    UserHelpers::delete Busy: used(|it| it.user_helpers().delete(&user_helper("mine")));
-    UserHelpers::flush Busy: used(|it| it.user_helpers().flush());
 }
 
 async fn error<T>(request: impl IntoFuture<Output = Result<T>>) -> Option<Error> {

@@ -1,12 +1,17 @@
 //! Helpers in user space: every verb where the kernel has them, the cure where it has not.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ctnetlink::{ErrorKind, ExpectationPolicy, Family, Protocol, UserHelper, UserHelperKey};
+use ctnetlink::{
+    ErrorKind, ExpectationPolicy, Family, NewFlow, Protocol, UserHelper, UserHelperKey,
+};
 use libtest_mimic::Trial;
+use tokio::time::sleep;
 
 use crate::common::connect;
-use crate::verbs::refused;
+use crate::support::nft::{self, Port};
+use crate::support::{patience, release};
+use crate::verbs::{HOUR, refused, tcp};
 
 pub(super) fn tests() -> Vec<Trial> {
     crate::trials!["user_helpers":
@@ -64,6 +69,15 @@ async fn every_verb_or_the_cure() {
     );
     let room = helpers.update(wanted.clone().private_data(8)).await;
     refused(room, ErrorKind::Busy, &["never change"]);
+    // The first flow with it has the kernel load its own.
+    let control = NewFlow::new(tcp(1), HOUR).helper("ftp");
+    handle.create(control).await.expect("a flow with a helper");
+    refused(
+        helpers.create(helper("ftp")).await,
+        ErrorKind::Busy,
+        &["a helper of its own"],
+    );
+    one_that_a_rule_uses_is_kept().await;
     helpers.delete(&wanted).await.expect("a delete");
     refused(
         helpers.delete(&wanted).await,
@@ -76,6 +90,31 @@ async fn every_verb_or_the_cure() {
         &["no helper"],
     );
     assert_eq!(helpers.get(&wanted).await.expect("an answer"), None);
+}
+
+/// Until Linux 7.3, which takes it from the rule.
+async fn one_that_a_rule_uses_is_kept() {
+    let handle = connect();
+    let helpers = handle.user_helpers();
+    let wanted = helper(&format!("r{}", std::process::id() % 1_000_000));
+    helpers.create(wanted.clone()).await.expect("a helper");
+    let rule = nft::helper(&wanted.key.name, Port::Tcp(21)).expect("a rule");
+    if release::takes_helpers_away() {
+        refused(
+            helpers.delete(&wanted).await,
+            ErrorKind::Busy,
+            &["a rule uses"],
+        );
+        rule.delete().expect("to take the rule away");
+        let patience = Instant::now() + patience::answer();
+        while let Err(error) = helpers.delete(&wanted).await {
+            assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+            assert!(Instant::now() < patience, "it is busy for ever");
+            sleep(Duration::from_millis(10)).await;
+        }
+    } else {
+        helpers.delete(&wanted).await.expect("a delete");
+    }
 }
 
 async fn input_is_refused_before_anything_is_sent() {

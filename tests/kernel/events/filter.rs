@@ -1,18 +1,25 @@
 //! Filters of events: what does not match takes no room.
 
-use ctnetlink::{EventKinds, Filter, FilterBuilder, KernelFilter, Labels, Masked, NewFlow, Tuple};
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use ctnetlink::{
+    EventKinds, Filter, FilterBuilder, KernelFilter, Labels, Masked, NewFlow, PrefixSet, Tuple,
+};
 use futures::future::try_join_all;
 use libtest_mimic::Trial;
-use std::time::Duration;
 
 use super::{SMALL, next};
 use crate::common::connect;
-use crate::support::nft;
+use crate::support::{nft, release};
+use crate::verbs::HOUR;
 
 pub(super) fn tests() -> Vec<Trial> {
     crate::trials!["events::filter":
         the_kernel_drops_what_does_not_match,
         what_it_cannot_compare_is_compared_here,
+        what_the_kernel_has_room_for_is_compared,
     ]
 }
 
@@ -118,6 +125,46 @@ async fn the_kernel_drops_what_does_not_match() {
             assert_eq!(events.stats().received, 2 * many as u64, "{filter:?}");
         }
     }
+}
+
+/// A kernel before 6.8 has room for some 1000 instructions; later ones can be told to have no more.
+async fn what_the_kernel_has_room_for_is_compared() {
+    const ROOM: &str = "/proc/sys/net/core/optmem_max";
+    let handle = connect();
+    let sources = (0..100).map(|n| IpAddr::from([0xfd00 + n, 1, n, 3, 4, n, 6, 7]));
+    let filter = Filter::builder()
+        .protocol(17)
+        .orig_src(sources.collect::<PrefixSet>())
+        .build()
+        .expect("a filter");
+    let listen = async || {
+        let events = handle.events().filter(filter.clone());
+        events.kinds(EventKinds::NEW).await.expect("a stream")
+    };
+    let mut room = 20480;
+    if release::release() >= (6, 8) {
+        let all = listen().await.kernel_filtered();
+        assert!(all.contains(KernelFilter::ORIG_SRC), "{all:?}");
+        // Not for a root of a user namespace to set.
+        let _ = fs::write(ROOM, "20480");
+        let granted = fs::read_to_string(ROOM).ok();
+        room = granted
+            .and_then(|room| room.trim().parse().ok())
+            .unwrap_or(usize::MAX);
+    }
+    let mut events = listen().await;
+    let compared = events.kernel_filtered();
+    assert!(compared.contains(KernelFilter::PROTOCOL), "{compared:?}");
+    assert_eq!(compared.contains(KernelFilter::ORIG_SRC), room > 20480);
+    for n in [100, 99] {
+        let src = SocketAddr::new([0xfd00 + n, 1, n, 3, 4, n, 6, 7].into(), 1);
+        let dst = SocketAddr::new([0xfd00, 0, 0, 0, 0, 0, 1, 0].into(), 2);
+        let tuple = Tuple::udp(src, dst).expect("one family");
+        let created = handle.create(NewFlow::new(tuple, HOUR)).await;
+        created.expect("a flow");
+    }
+    let event = next(&mut events).await;
+    assert!(filter.matches(event.flow().expect("a flow")), "{event}");
 }
 
 async fn what_it_cannot_compare_is_compared_here() {

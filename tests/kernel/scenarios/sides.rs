@@ -90,7 +90,8 @@ impl Fake {
     pub(crate) fn open() -> Self {
         let max = fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_max");
         let max = max.expect("nf_conntrack_max").trim().parse();
-        let kernel = Kernel::release("6.18").expect("a release");
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("a release");
+        let kernel = Kernel::release(&release).expect("a release");
         let kernel = kernel.accounting(true).timestamps(true).labels(true);
         let kernel = kernel.events(1).max_flows(max.expect("a number")).build();
         let [asker, listener] = [kernel.socket(), kernel.socket()];

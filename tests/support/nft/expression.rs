@@ -24,6 +24,11 @@ const NFTA_NAT_REG_PROTO_MIN: u16 = 5;
 const NFTA_OBJREF_IMM_TYPE: u16 = 1;
 const NFTA_OBJREF_IMM_NAME: u16 = 2;
 
+const NFTA_QUEUE_NUM: u16 = 1;
+const NFTA_QUEUE_TOTAL: u16 = 2;
+
+const NFTA_FLOW_TABLE_NAME: u16 = 1;
+
 const NFTA_TARGET_NAME: u16 = 1;
 const NFTA_TARGET_REV: u16 = 2;
 const NFTA_TARGET_INFO: u16 = 3;
@@ -145,6 +150,18 @@ pub(super) fn use_helper(object: &str) -> Expressions {
         string(NFTA_OBJREF_IMM_NAME, object),
     ];
     other("objref", attributes)
+}
+
+/// Waits for the verdict of the program at the other end of this queue.
+pub(super) fn queue(number: u16) -> Expressions {
+    let be16 = |kind, value: u16| DefaultNla::new(kind, value.to_be_bytes().to_vec());
+    let attributes = vec![be16(NFTA_QUEUE_NUM, number), be16(NFTA_QUEUE_TOTAL, 1)];
+    other("queue", attributes)
+}
+
+/// Gives the flow to a flow table of this name.
+pub(super) fn offload(table: &str) -> Expressions {
+    other("flow_offload", vec![string(NFTA_FLOW_TABLE_NAME, table)])
 }
 
 pub(super) fn notrack() -> Expressions {

@@ -128,6 +128,33 @@ pub fn helper(name: &str, port: Port) -> Result<Table, Refused> {
     draft.commit()
 }
 
+/// Packets that we send to `port` wait in a queue for a verdict; `ENOENT` where the kernel has no queues.
+pub fn queue(port: Port, number: u16) -> Result<Table, Refused> {
+    let mut draft = Draft::new("queue", Family::Inet);
+    draft.chain("out", Some(base(InetHookNumber::LocalOut)));
+    let expressions = [to_port(port), vec![expression::queue(number)]].concat();
+    draft.rule("out", "queue", expressions);
+    draft.commit()
+}
+
+/// Flows that are passed on go into a flow table, and their packets that arrive at these links through it; `ENOENT` or
+/// `EOPNOTSUPP` where the kernel has none.
+pub fn offload(links: &[&str]) -> Result<Table, Refused> {
+    let mut draft = Draft::new("offload", Family::Inet);
+    draft.flow_table("fast", links);
+    draft.chain("forward", Some(base(InetHookNumber::Forward)));
+    draft.rule("forward", "flow add", vec![expression::offload("fast")]);
+    draft.commit()
+}
+
+fn base(hook: InetHookNumber) -> Base {
+    Base {
+        kind: "filter",
+        hook,
+        priority: FILTER,
+    }
+}
+
 /// Gives new flows of `protocol` (IPv4) a timeout policy, as `iptables -t raw -A OUTPUT -j CT --timeout NAME` does:
 /// there is one such table in a namespace.
 pub fn timeout_policy(name: &str, protocol: u8) -> Result<Table, Refused> {

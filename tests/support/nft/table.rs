@@ -20,6 +20,14 @@ const NFTA_OBJ_DATA: u16 = 4;
 const NFTA_RULE_COMPAT_PROTO: u16 = 1;
 const NFTA_RULE_COMPAT_FLAGS: u16 = 2;
 
+const NFTA_FLOWTABLE_TABLE: u16 = 1;
+const NFTA_FLOWTABLE_NAME: u16 = 2;
+const NFTA_FLOWTABLE_HOOK: u16 = 3;
+const NFTA_FLOWTABLE_HOOK_NUM: u16 = 1;
+const NFTA_FLOWTABLE_HOOK_PRIORITY: u16 = 2;
+const NFTA_FLOWTABLE_HOOK_DEVS: u16 = 3;
+const NFTA_DEVICE_NAME: u16 = 1;
+
 const NFTA_CT_HELPER_NAME: u16 = 1;
 const NFTA_CT_HELPER_L4PROTO: u16 = 3;
 
@@ -147,18 +155,38 @@ impl Draft {
             string(NFTA_CT_HELPER_NAME, name),
             DefaultNla::new(NFTA_CT_HELPER_L4PROTO, vec![protocol]),
         ];
-        let mut data = vec![0; helper.as_slice().buffer_len()];
-        helper.as_slice().emit(&mut data);
         let attributes = vec![
             string(NFTA_OBJ_TABLE, &self.table.name),
             string(NFTA_OBJ_NAME, name),
             number(NFTA_OBJ_TYPE, NFT_OBJECT_CT_HELPER),
-            DefaultNla::new(NFTA_OBJ_DATA | NLA_F_NESTED, data),
+            nest(NFTA_OBJ_DATA, &helper),
         ];
         self.push(
             &format!("the ct helper {name}"),
             NLM_F_CREATE,
             NfTablesMessage::NewObject(attributes),
+        );
+    }
+
+    /// A flow table of that name, for what arrives at the links.
+    pub(super) fn flow_table(&mut self, name: &str, links: &[&str]) {
+        let name_of = |link: &&str| string(NFTA_DEVICE_NAME, link);
+        let devices: Vec<_> = links.iter().map(name_of).collect();
+        let devices = nest(NFTA_FLOWTABLE_HOOK_DEVS, &devices);
+        let hook = [
+            number(NFTA_FLOWTABLE_HOOK_NUM, 0),
+            number(NFTA_FLOWTABLE_HOOK_PRIORITY, 0),
+            devices,
+        ];
+        let attributes = vec![
+            string(NFTA_FLOWTABLE_TABLE, &self.table.name),
+            string(NFTA_FLOWTABLE_NAME, name),
+            nest(NFTA_FLOWTABLE_HOOK, &hook),
+        ];
+        self.push(
+            &format!("the flow table {name}"),
+            NLM_F_CREATE,
+            NfTablesMessage::NewFlowTable(attributes),
         );
     }
 
@@ -175,4 +203,10 @@ impl Draft {
         self.batch.send()?;
         Ok(self.table)
     }
+}
+
+fn nest(kind: u16, attributes: &[DefaultNla]) -> DefaultNla {
+    let mut payload = vec![0; attributes.buffer_len()];
+    attributes.emit(&mut payload);
+    DefaultNla::new(kind | NLA_F_NESTED, payload)
 }
