@@ -66,7 +66,7 @@ use crate::flow::Flow;
 pub struct Filter(Conditions);
 
 impl Filter {
-    /// A filter under construction, without conditions yet.
+    /// A builder without conditions.
     pub fn builder() -> FilterBuilder {
         FilterBuilder::default()
     }

@@ -303,3 +303,32 @@ fn nothing_is_unsafe() {
     let hidden = tokens("// unsafe\nlet a = \"unsafe\"; unsafe {}");
     assert_eq!(hidden, ["let", "a", "=", ";", "unsafe", "{", "}"]);
 }
+
+/// What is awaited without being a future says on its page what it gives, and how a future is made
+/// of it.
+#[test]
+fn each_builder_says_what_awaiting_it_gives() {
+    let mut builders = 0;
+    for (path, text) in sources() {
+        for (at, _) in text.match_indices("impl IntoFuture for ") {
+            let name = text[at..].split_whitespace().nth(3).expect("a name");
+            let declared = text.find(&format!("pub struct {name} {{")).expect(name);
+            let page = text[..declared].rsplit("\n\n").next().unwrap_or_default();
+            let words: Vec<_> = page
+                .split_whitespace()
+                .filter(|word| *word != "///")
+                .collect();
+            let page = words.join(" ");
+            assert!(
+                page.contains("Awaiting it gives "),
+                "{path}: {name}: {page}"
+            );
+            assert!(
+                page.contains("`.into_future()` gives the future itself, for `tokio::spawn`"),
+                "{path}: {name}"
+            );
+            builders += 1;
+        }
+    }
+    assert!(builders >= 12, "{builders}");
+}

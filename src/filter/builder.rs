@@ -8,12 +8,11 @@ use crate::flow::{
     DccpState, Family, Labels, Masked, Protocol, SctpState, Status, TcpState, Tuple,
 };
 
-/// A filter under construction: see [`Filter::builder`].
+/// Builds a [`Filter`]: see [`Filter::builder`].
 ///
-/// Each method adds a condition, and a flow has to meet them all: of two of a kind the filter keeps
-/// what both allow. Conditions that exclude each other are the error of [`build`](Self::build). A
-/// builder that begins with the conditions of a filter comes from it, by
-/// [`Filter::to_builder`].
+/// Each method adds a condition; a flow has to meet all of them. Two conditions of the same kind become
+/// one that asks for both. [`build`](Self::build) fails if conditions exclude each other. To add
+/// conditions to a filter, use [`Filter::to_builder`].
 #[derive(Debug, Clone, Default)]
 #[must_use = "a builder is no filter before `build`"]
 pub struct FilterBuilder {
@@ -39,7 +38,7 @@ impl FilterBuilder {
     }
 
     /// The source of the original direction, `-s` with `--mask-src`: an address, a prefix, or a set
-    /// of them, in which thousands are looked up as fast as a few.
+    /// of prefixes. A set of thousands is as fast as one of a few.
     ///
     /// ```
     /// # use std::net::Ipv4Addr;
@@ -62,8 +61,8 @@ impl FilterBuilder {
         self.narrow("orig_dst", |all| &mut all.orig.dst, addresses.into())
     }
 
-    /// The source of the reply direction, `-r`: where no address is translated, the destination
-    /// of the original one.
+    /// The source of the reply direction, `-r`. Without translation it is the destination of the
+    /// original direction.
     pub fn reply_src(self, addresses: impl Into<PrefixSet>) -> Self {
         self.narrow("reply_src", |all| &mut all.reply.src, addresses.into())
     }
@@ -118,19 +117,19 @@ impl FilterBuilder {
         self.narrow("icmp_id", |all| &mut all.icmp_id, id)
     }
 
-    /// The number of the zone, whichever directions it is for, `-w`. Zone 0 is that of the flows
-    /// that are in no other.
+    /// The number of the zone, for any direction, `-w`. Zone 0 matches flows that are in no other
+    /// zone.
     pub fn zone(self, id: u16) -> Self {
         self.narrow("zone", |all| &mut all.zone, id)
     }
 
-    /// The zone that packets of the original direction are looked up in: that of a flow whose zone
-    /// is for both directions, too; 0 where it is for replies alone. `--orig-zone`.
+    /// The zone in which packets of the original direction are looked up, `--orig-zone`. It is 0 for a
+    /// flow whose zone applies only to replies.
     pub fn orig_zone(self, id: u16) -> Self {
         self.narrow("orig_zone", |all| &mut all.orig_zone, id)
     }
 
-    /// The zone that replies are looked up in, `--reply-zone`.
+    /// The zone in which replies are looked up, `--reply-zone`.
     pub fn reply_zone(self, id: u16) -> Self {
         self.narrow("reply_zone", |all| &mut all.reply_zone, id)
     }
@@ -140,13 +139,13 @@ impl FilterBuilder {
         self.narrow("mark", |all| &mut all.mark, mark.into())
     }
 
-    /// The labels, in the bits that count, `-l`: `Masked::from(labels)` asks for these and no other.
-    /// Most often [`has_labels`](Self::has_labels) is meant.
+    /// The labels, in the bits that count, `-l`. `Masked::from(labels)` matches flows that have exactly
+    /// these labels; to match flows that have at least these, use [`has_labels`](Self::has_labels).
     pub fn labels(self, labels: Masked<Labels>) -> Self {
         self.narrow("labels", |all| &mut all.labels, labels)
     }
 
-    /// All of these labels are set, whatever others are.
+    /// All of these labels are set; others may be set too.
     pub fn has_labels(self, labels: Labels) -> Self {
         self.narrow(
             "has_labels",
@@ -161,13 +160,13 @@ impl FilterBuilder {
         self.narrow("lacks_labels", |all| &mut all.labels, none)
     }
 
-    /// The status, in the bits that count, `-u`: `Masked::from(status)` asks for these bits and no
-    /// other, which no real flow may have. Most often [`has_status`](Self::has_status) is meant.
+    /// The status, in the bits that count, `-u`. `Masked::from(status)` matches flows that have exactly
+    /// these bits, which is rarely useful: use [`has_status`](Self::has_status).
     pub fn status(self, status: Masked<Status>) -> Self {
         self.narrow("status", |all| &mut all.status, status)
     }
 
-    /// All of these status bits are set, whatever others are, `-u`.
+    /// All of these status bits are set; others may be set too, `-u`.
     pub fn has_status(self, status: Status) -> Self {
         self.narrow(
             "has_status",
@@ -219,25 +218,25 @@ impl FilterBuilder {
         self.narrow("helper", |all| &mut all.helper, name.into())
     }
 
-    /// Another flow, its master, expected it.
+    /// It has a master: another flow expected it.
     pub fn has_master(mut self) -> Self {
         self.conditions.has_master = true;
         self
     }
 
-    /// The flow of this original tuple expected it: the data flows of an FTP session, say. The
-    /// master is of its family.
+    /// Its master is the flow with this original tuple, for example the control connection of an FTP
+    /// transfer. It has the same family.
     pub fn master(self, master: Tuple) -> Self {
         self.narrow("master", |all| &mut all.master, master)
     }
 
-    /// One at least of these filters matches. User space alone compares it.
+    /// At least one of these filters matches. Only user space compares it.
     pub fn any_of(mut self, filters: impl IntoIterator<Item = Filter>) -> Self {
         self.conditions.any_of.push(filters.into_iter().collect());
         self
     }
 
-    /// This filter does not match. User space alone compares it.
+    /// This filter does not match. Only user space compares it.
     pub fn not(mut self, filter: Filter) -> Self {
         self.conditions.not.push(filter);
         self
@@ -247,12 +246,14 @@ impl FilterBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where no flow could meet all conditions
-    /// (two families, two protocols, disjoint prefixes or ranges, a value with bits outside its mask,
-    /// …), and where one says nothing or cannot be told: a mask without bits, an empty range or set of
-    /// addresses, a prefix with bits behind its length, ports without a protocol that has them, ICMP
-    /// fields of another protocol, `any_of` nothing or of everything, `not` everything. Filters in
-    /// filters in filters are refused when they are more than 32 deep.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput)
+    ///
+    /// - if no flow can meet all conditions: two families, two protocols, disjoint prefixes or ranges, a
+    ///   value with bits outside its mask, …;
+    /// - if a condition is empty or ambiguous: a mask without bits, an empty range or set of addresses, a
+    ///   prefix with bits behind its length, ports without a protocol that has them, ICMP fields of
+    ///   another protocol, `any_of` an empty list or a filter without conditions, `not` such a filter;
+    /// - if filters are nested more than 32 deep.
     ///
     /// ```
     /// # use ctnetlink::{ErrorKind, Filter};

@@ -8,13 +8,13 @@ use crate::flow::{DccpState, Family, Labels, Masked, SctpState, Status, TcpState
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum NatKind {
-    /// The source, and maybe the destination too, `--src-nat`.
+    /// At least the source, `--src-nat`.
     Source,
-    /// The destination, and maybe the source too, `--dst-nat`.
+    /// At least the destination, `--dst-nat`.
     Destination,
-    /// One of them, or both, `--any-nat`.
+    /// The source, the destination, or both, `--any-nat`.
     Any,
-    /// None of them.
+    /// Neither.
     None,
 }
 

@@ -19,10 +19,11 @@ macro_rules! getters {
 }
 
 getters! {
-    /// The one family of the flows that match, where a condition says so: its own, that of an
-    /// address or a master, or that of ICMP's fields.
+    /// The family of all flows that match, if a condition implies one: the family itself, an address, a
+    /// master, or a field of ICMP.
     family -> Family = |all| all.family;
-    /// The protocol, where a condition says so: its own, or a state.
+    /// The protocol of all flows that match, if a condition implies one: the protocol itself, or a
+    /// state.
     protocol -> Protocol = |all| all.protocol.map(Protocol::from);
     /// See [`FilterBuilder::orig_src`].
     orig_src -> &PrefixSet = |all| all.orig.src.as_ref();
@@ -54,10 +55,10 @@ getters! {
     reply_zone -> u16 = |all| all.reply_zone;
     /// See [`FilterBuilder::mark`].
     mark -> Masked<u32> = |all| all.mark;
-    /// See [`FilterBuilder::labels`]; what is asked of single labels is in it.
+    /// See [`FilterBuilder::labels`]. Conditions on single labels are part of it.
     labels -> Masked<Labels> = |all| all.labels;
-    /// See [`FilterBuilder::status`]; what is asked of single bits is in it, and of NAT all but
-    /// [`NatKind::Any`](crate::NatKind::Any).
+    /// See [`FilterBuilder::status`]. Conditions on single bits are part of it, and so is
+    /// [`nat`](FilterBuilder::nat), except [`NatKind::Any`](crate::NatKind::Any).
     status -> Masked<Status> = |all| all.status;
     /// See [`FilterBuilder::tcp_state`].
     tcp_state -> TcpState = |all| all.tcp_state;
@@ -78,17 +79,17 @@ impl Filter {
         self.0.any_nat
     }
 
-    /// Must the flow have a helper, whatever its name? See [`FilterBuilder::has_helper`].
+    /// Must the flow have a helper, with any name? See [`FilterBuilder::has_helper`].
     pub fn has_helper(&self) -> bool {
         self.0.has_helper
     }
 
-    /// Must the flow have a master, whichever it is? See [`FilterBuilder::has_master`].
+    /// Must the flow have a master? See [`FilterBuilder::has_master`].
     pub fn has_master(&self) -> bool {
         self.0.has_master
     }
 
-    /// The lists of filters of which one at least must match: see [`FilterBuilder::any_of`].
+    /// The lists of filters; of each list, at least one must match: see [`FilterBuilder::any_of`].
     pub fn any_of(&self) -> impl Iterator<Item = &[Filter]> {
         self.0.any_of.iter().map(Vec::as_slice)
     }
@@ -98,7 +99,7 @@ impl Filter {
         &self.0.not
     }
 
-    /// A builder that begins with these conditions, to add to them.
+    /// A builder that has these conditions, to add more.
     ///
     /// ```
     /// # use ctnetlink::{Filter, Protocol, Status};

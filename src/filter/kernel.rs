@@ -20,10 +20,10 @@ use crate::wire::uapi::{EINVAL, EOPNOTSUPP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO
 bitflags! {
     /// The conditions that a request had the kernel compare.
     ///
-    /// Flows that do not meet them were not handed over at all. The others, and these again, user
-    /// space compares. In a list each condition is compared as said below; the socket filter of an
-    /// event stream compares them on every kernel, also with prefixes, ranges, IPv6 and both
-    /// families. `Debug` names them; [`iter_names`](Self::iter_names) gives them one by one.
+    /// The kernel does not send flows that do not meet them. User space compares all conditions of
+    /// the filter, these too. In a list, each condition is compared as described below; the socket
+    /// filter of an event stream compares them on every kernel, also with prefixes, ranges, IPv6 and
+    /// both families. `Debug` names them; [`iter_names`](Self::iter_names) gives them one by one.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
     pub struct KernelFilter: u32 {
         /// The family: in every dump of the main table.
@@ -59,9 +59,9 @@ bitflags! {
         const ICMP_CODE = 1 << 14;
         /// The ICMP id.
         const ICMP_ID = 1 << 15;
-        /// One of several filters at least: in the socket filters of events alone.
+        /// At least one of several filters: only for events.
         const ANY_OF = 1 << 16;
-        /// The contrary of a filter: in the socket filters of events alone.
+        /// A filter that must not match: only for events.
         const NOT = 1 << 17;
     }
 }

@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 /// A range of ports, both ends included: from a port (`443`) or a range (`8000..=8999`, `1024..`,
 /// `..1024`).
 ///
-/// As text it is `443`, `8000-8999`, `1024-` or `-1023`. A range without a port converts, and is
-/// refused by the [`build`](crate::FilterBuilder::build) of a filter.
+/// As text it is `443`, `8000-8999`, `1024-` or `-1023`. An empty range converts, but
+/// [`build`](crate::FilterBuilder::build) refuses it.
 ///
 /// ```
 /// # use ctnetlink::Ports;
@@ -39,12 +39,12 @@ impl Ports {
         self.last
     }
 
-    /// Is the port one of them?
+    /// Is the port in the range?
     pub fn contains(&self, port: u16) -> bool {
         (self.first..=self.last).contains(&port)
     }
 
-    /// Is there no port in it?
+    /// Is it empty?
     pub fn is_empty(&self) -> bool {
         self.first > self.last
     }

@@ -13,12 +13,11 @@ use crate::flow::address::plain_net;
 
 /// A set of addresses: an address, a prefix, or any number of them.
 ///
-/// A look-up takes a handful of steps, however many prefixes there are, and a clone is cheap. Prefixes
-/// that overlap or adjoin become one; IPv4-mapped ones (`::ffff:10.0.0.0/104`) are those of IPv4.
+/// A look-up is a binary search, and a clone is cheap. Prefixes that overlap or adjoin are merged;
+/// IPv4-mapped ones (`::ffff:10.0.0.0/104`) become prefixes of IPv4.
 ///
-/// A prefix with bits behind its length, such as the address of an interface, `10.0.0.7/24`,
-/// converts, and is refused by the [`build`](crate::FilterBuilder::build) of a filter: it may mean
-/// one address (`/32`) or 256 of them (`10.0.0.0/24`, [`IpNet::trunc`]).
+/// A prefix with bits behind its length, such as an interface's `10.0.0.7/24`, converts, but
+/// [`build`](crate::FilterBuilder::build) refuses it: it could mean one address (`/32`) or 256 of them (`10.0.0.0/24`, [`IpNet::trunc`]).
 ///
 /// ```
 /// # use std::net::Ipv4Addr;
@@ -56,7 +55,7 @@ impl PrefixSet {
         self.nets.len()
     }
 
-    /// Is no address in it?
+    /// Is it empty?
     pub fn is_empty(&self) -> bool {
         self.nets.is_empty()
     }

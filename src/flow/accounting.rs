@@ -71,14 +71,14 @@ attributes! {
 plain!(SystemTime);
 
 impl Counters {
-    /// So many packets and bytes.
+    /// Counters with these values.
     pub const fn new(packets: u64, bytes: u64) -> Self {
         Self { packets, bytes }
     }
 }
 
 impl Timestamp {
-    /// The time of a flow that began at `start`, and has not ended.
+    /// Of a flow that began at `start`, and has not ended.
     pub const fn new(start: SystemTime) -> Self {
         Self { start, stop: None }
     }
@@ -92,8 +92,8 @@ impl Timestamp {
 }
 
 impl SeqAdj {
-    /// From sequence number `correction_pos` on a shift by `offset_after`, and by `offset_before`
-    /// ahead of it.
+    /// A shift by `offset_before` up to the sequence number `correction_pos`, and by `offset_after`
+    /// from there on.
     pub const fn new(correction_pos: u32, offset_before: i32, offset_after: i32) -> Self {
         Self {
             correction_pos,

@@ -5,11 +5,11 @@ use std::fmt;
 use crate::error::{Error, Result};
 use crate::wire::attr::Value;
 
-/// A value and the bits of it that count.
+/// A value and its mask: the bits that count.
 ///
-/// A plain value converts into one in which all bits count. What is written to the kernel is the
-/// bits inside the mask, for it would toggle the others; bits [outside](Self::excess) the mask
-/// are kept, so that a filter can refuse what nothing would match.
+/// A plain value converts into one whose mask has every bit. A request writes only the bits inside the
+/// mask. Bits of the value [outside](Self::excess) the mask are kept here: a filter that has any
+/// matches nothing, and is refused.
 ///
 /// ```
 /// # use ctnetlink::Masked;
@@ -49,18 +49,18 @@ pub(crate) mod sealed {
 }
 
 impl<T: Bits> Masked<T> {
-    /// The bits of `value` that are in `mask`.
+    /// `value`, of which the bits in `mask` count.
     pub fn new(value: T, mask: T) -> Self {
         Self { value, mask }
     }
 
-    /// The bits of the value that are in the mask: what is written.
+    /// The bits of the value that are in the mask: a request writes these.
     pub fn value(&self) -> T {
         self.value.and(self.mask)
     }
 
-    /// The bits of the value that are outside the mask. A write leaves them out; a filter that has
-    /// any would match nothing, and is refused.
+    /// The bits of the value that are outside the mask. A request leaves them out; a filter that has
+    /// any matches nothing, and is refused.
     pub fn excess(&self) -> T {
         self.value.and(self.mask.not())
     }
@@ -75,13 +75,13 @@ impl<T: Bits> Masked<T> {
         self.mask
     }
 
-    /// Does `bits` have this value in the bits that count? With a bit of the value
-    /// [outside](Self::excess) the mask nothing does, as in the kernel.
+    /// Does `bits` have this value in the bits that count? Nothing matches a value with bits
+    /// [outside](Self::excess) the mask, as in the kernel.
     pub fn matches(&self, bits: T) -> bool {
         bits.and(self.mask) == self.value
     }
 
-    /// What a write of this makes of `old`.
+    /// What `old` becomes when this is written.
     #[must_use]
     pub fn apply(&self, old: T) -> T {
         old.and(self.mask.not()).or(self.value())
@@ -146,8 +146,8 @@ impl Bits for u32 {
 
 /// The 128 labels of a flow, each set or not.
 ///
-/// `-l`, `--label-add`, `--label-del`, `-o labels`; `CTA_LABELS` (Linux 3.9). Names for them are a
-/// matter of user space (`/etc/connlabel.conf`).
+/// `-l`, `--label-add`, `--label-del`, `-o labels`; `CTA_LABELS` (Linux 3.9). The kernel
+/// knows no names: see [`LabelMap`](crate::LabelMap).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 pub struct Labels([u8; 16]);
 

@@ -10,7 +10,7 @@ attributes! {
     pub struct Helper {
         /// Its name: `ftp`, `sip`, …
         CTA_HELP_NAME [max 15] => name: Box<str>,
-        /// What a helper in user space keeps with the flow, up to 32 bytes (Linux 3.6).
+        /// The data that a helper in user space stores with the flow, up to 32 bytes (Linux 3.6).
         CTA_HELP_INFO [max 32] => info: Option<Box<[u8]>>,
     }
 }

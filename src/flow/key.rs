@@ -8,9 +8,9 @@ use crate::wire::attr::Writer;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum Direction {
-    /// That of the side that began.
+    /// From the side that started the flow.
     Orig,
-    /// That of the answers.
+    /// From the other side.
     Reply,
 }
 
@@ -19,10 +19,10 @@ pub enum Direction {
 /// Comes from a [`&Flow`](Flow) (original tuple, zone and id), from a [`Tuple`] (original
 /// direction, zone 0), from a [`&NewFlow`](NewFlow), or from [`FlowKey::reply`].
 ///
-/// The kernel's own look-up does not heed the direction: where the other side may have begun the
-/// flow (IKE, NTP, SIP: the same port on both ends), a plain tuple also finds that flow. A get
-/// here sees to it that it is the flow that the key names, and so does a delete, by the id where
-/// the key has one; an update changes what the kernel finds.
+/// The kernel ignores the direction when it looks up a flow. If the other side may have started the
+/// flow (IKE, NTP and SIP use the same port on both ends), a tuple finds that flow too. A get and a
+/// delete check that the flow is the one that the key names; an update changes the flow that the
+/// kernel finds.
 ///
 /// ```
 /// # use ctnetlink::{FlowKey, Tuple};
@@ -66,8 +66,8 @@ impl FlowKey {
         }
     }
 
-    /// With this id: counts for get and delete, the kernel looks at it in no other request. Of the
-    /// flow that comes next with the same tuple it may be the id too: see [`Flow::id`](field@Flow::id).
+    /// With this id. Only a get and a delete compare it. A later flow with the same tuple can have the
+    /// same id: see [`Flow::id`](field@Flow::id).
     #[must_use]
     pub fn id(self, id: FlowId) -> Self {
         Self {
@@ -81,7 +81,7 @@ impl FlowKey {
         &self.tuple
     }
 
-    /// The direction that the tuple is of.
+    /// The direction of the tuple.
     pub fn direction(&self) -> Direction {
         self.direction
     }
@@ -99,7 +99,7 @@ impl FlowKey {
         self.zone
     }
 
-    /// The id, where it is known.
+    /// The id, if it is known.
     pub fn get_id(&self) -> Option<FlowId> {
         self.id
     }

@@ -60,9 +60,9 @@ attributes! {
     /// `conntrack -L` prints for the flow, `{:#}` that of `conntrack -L -o extended,id`.
     #[non_exhaustive]
     pub struct Flow {
-        /// The packets of the side that began the flow, `-s` `-d`. `CTA_TUPLE_ORIG`.
+        /// The packets of the side that started the flow, `-s` `-d`. `CTA_TUPLE_ORIG`.
         CTA_TUPLE_ORIG [of Orig] => orig: Tuple,
-        /// The packets that answer, `-r` `-q`. Not the inverse of `orig` where addresses are
+        /// The packets of the other side, `-r` `-q`. The inverse of `orig`, unless addresses are
         /// translated. `CTA_TUPLE_REPLY`.
         CTA_TUPLE_REPLY [of Reply, inverse orig] => reply: Tuple,
         /// The zone, `-w`. `CTA_ZONE` (Linux 2.6.34), `CTA_TUPLE_ZONE` (4.3).
@@ -86,18 +86,18 @@ attributes! {
         /// The labels, `-l`. `CTA_LABELS` (Linux 3.9). `None` where none is set.
         CTA_LABELS [mask CTA_LABELS_MASK] => labels: Option<Labels>,
         /// The SYN proxy's numbers. `CTA_SYNPROXY` (Linux 4.18). Zeros for flows made by a
-        /// request. In the flow itself, not boxed with the rare parts: each such flow has it.
+        /// request.
         CTA_SYNPROXY => synproxy: Option<SynProxy>,
-        /// The kernel's id of the flow, `-o id`. `CTA_ID`. It is made of the flow's original tuple and
-        /// its place in memory: a flow that follows one of the same tuple at once most often has the
-        /// same id.
+        /// The kernel's id of the flow, `-o id`. `CTA_ID`. It depends on the original tuple and the
+        /// flow's place in memory: a flow that replaces one with the same tuple often has the same
+        /// id.
         CTA_ID => id: Option<FlowId>,
-        /// The kernel's references to the flow. `CTA_USE`. 1 in dumps, 2 in the answer to a get,
+        /// How many references the kernel holds to the flow. `CTA_USE`. 1 in dumps, 2 in the answer to a get,
         /// `None` in events.
         CTA_USE => use_count: Option<u32>,
     }
     boxed rare: Rare {
-        /// The original tuple of the flow that expected this one. `CTA_TUPLE_MASTER`.
+        /// The original tuple of the master: the flow that expected this one. `CTA_TUPLE_MASTER`.
         CTA_TUPLE_MASTER => master, set_master: Tuple,
         /// The helper that reads the flow's payload. `CTA_HELP`.
         CTA_HELP => helper, set_helper: Helper,

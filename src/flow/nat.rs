@@ -9,11 +9,11 @@ use crate::error::{Error, Result};
 use crate::wire::attr::Writer;
 use crate::wire::uapi::*;
 
-/// The addresses, and ports, that one end of a new flow is translated to.
+/// The addresses and ports that one end of a new flow is translated to.
 ///
-/// `--src-nat`, `--dst-nat`; `CTA_NAT_SRC`, `CTA_NAT_DST`. The kernel picks from the ranges what
-/// no other flow uses. It never sends this back: a flow shows its translation by its reply tuple
-/// and [`Status`](crate::Status).
+/// `--src-nat`, `--dst-nat`; `CTA_NAT_SRC`, `CTA_NAT_DST`. The kernel picks an
+/// address and a port that no other flow uses. It never sends this back: the reply tuple and the
+/// [`Status`](crate::Status) of a flow show its translation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(try_from = "Fields", into = "Fields"))]
@@ -24,7 +24,7 @@ pub struct Nat {
 }
 
 impl Nat {
-    /// To one address, the port kept where it is free.
+    /// To one address. The port is kept if it is free.
     pub fn to(address: impl Into<IpAddr>) -> Self {
         Self::exactly(plain_address(address.into()))
     }
@@ -44,7 +44,7 @@ impl Nat {
         self.min..=self.max
     }
 
-    /// The ports, where any were named.
+    /// The ports, if any were set.
     pub fn get_ports(&self) -> Option<RangeInclusive<u16>> {
         self.ports.map(|(min, max)| min..=max)
     }
@@ -58,7 +58,7 @@ impl Nat {
         }
     }
 
-    /// To this port (ICMP: id). Not for GRE: the kernel does not heed a key that is named.
+    /// To this port (ICMP: id). Not for GRE: the kernel ignores its keys here.
     #[must_use]
     pub fn port(self, port: u16) -> Self {
         self.ports(port..=port)

@@ -8,11 +8,11 @@ use crate::error::{Error, Result};
 use crate::wire::attr::Writer;
 use crate::wire::uapi::{CTA_NAT_DST, CTA_NAT_SRC};
 
-/// A flow to create: its original tuple, its timeout and what else it shall have.
+/// A flow to create: its original tuple, its timeout and other settings.
 ///
-/// From a [`&Flow`](Flow) it is that flow again, translation included, with all that the kernel
-/// takes back: not its counters and times, what a helper in user space kept with it, nor the
-/// state of a TCP window. The kernel derives a translation from [`source_nat`](Self::source_nat) and
+/// Made from a [`&Flow`](Flow), it creates that flow again, with its translation. The kernel does not
+/// accept counters, timestamps, the data of a helper in user space or the state of a TCP window:
+/// these are left out. The kernel derives a translation from [`source_nat`](Self::source_nat) and
 /// [`destination_nat`](Self::destination_nat), not from a reply tuple that is translated already.
 ///
 /// ```
@@ -37,7 +37,7 @@ pub struct NewFlow {
 }
 
 /// The timeout of a flow that is restored from one without a timeout (an offloaded one): the
-/// kernel's for a UDP flow that nobody answered.
+/// kernel's for a UDP flow without an answer.
 const UNKNOWN_TIMEOUT: Duration = Duration::from_secs(30);
 
 settings! {
@@ -60,9 +60,10 @@ impl NewFlow {
         &mut self.settings
     }
 
-    /// A flow whose replies come back untranslated, in zone 0.
+    /// A flow without translation, in zone 0.
     ///
-    /// With a timeout of zero it expires at once: the kernel accepts it, and it is not found.
+    /// With a timeout of zero the flow expires at once: the kernel accepts it, and it cannot be
+    /// found.
     pub fn new(orig: Tuple, timeout: Duration) -> Self {
         Self {
             orig,
@@ -75,8 +76,8 @@ impl NewFlow {
         }
     }
 
-    /// Sets the reply tuple, `-r` `-q`, where it is not the inverse of the original. That alone
-    /// translates nothing.
+    /// Sets the reply tuple, `-r` `-q`, if it is not the inverse of the original. This alone does not
+    /// translate packets.
     pub fn reply(mut self, reply: Tuple) -> Self {
         self.reply = reply;
         self
@@ -88,7 +89,7 @@ impl NewFlow {
         self
     }
 
-    /// Makes it a flow that the one of this original tuple expected. The master must be in the
+    /// Sets the master: the original tuple of the flow that expected this one. It must be in the
     /// table, in the same zone.
     pub fn master(mut self, master: Tuple) -> Self {
         self.master = Some(master);
@@ -107,13 +108,13 @@ impl NewFlow {
         self
     }
 
-    /// Without a helper: where a [`&Flow`](Flow) had one that the kernel at hand lacks.
+    /// Removes the helper, for example one that a [`&Flow`](Flow) had and this kernel lacks.
     pub fn without_helper(mut self) -> Self {
         self.settings.helper = None;
         self
     }
 
-    /// Without a master: where a [`&Flow`](Flow) had one that is not in the table.
+    /// Removes the master, for example one that a [`&Flow`](Flow) had and that is not in the table.
     pub fn without_master(mut self) -> Self {
         self.master = None;
         self

@@ -11,8 +11,8 @@ settings! {
     settings_struct! {
         /// The changes to make to a flow.
         ///
-        /// The kernel applies them in this order, stops at the first that fails and keeps those before:
-        /// helper, timeout, status, protoinfo, mark, sequence adjustment, SYN proxy, labels.
+        /// The kernel applies them in this order, and stops at the first that fails; those before it are
+        /// kept: helper, timeout, status, protoinfo, mark, sequence adjustment, SYN proxy, labels.
         ///
         /// ```
         /// # use ctnetlink::{Labels, Masked, Patch};
@@ -44,7 +44,7 @@ impl Patch {
         self
     }
 
-    /// No change yet.
+    /// An empty patch.
     pub fn new() -> Self {
         Self::default()
     }

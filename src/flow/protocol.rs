@@ -8,8 +8,8 @@ use crate::wire::uapi::*;
 
 /// An IP protocol by its number, `-p`.
 ///
-/// Converts from a `u8`, and from the protocol's name or number as text. `Display` is the name, or
-/// the number of a protocol without a constant here.
+/// Converts from a `u8`; `FromStr` reads the name or the number. `Display` writes the name, or the
+/// number of a protocol without a constant here.
 ///
 /// ```
 /// # use ctnetlink::Protocol;

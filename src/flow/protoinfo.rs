@@ -9,9 +9,9 @@ use crate::wire::attr::{Attribute, DecodeError, Value, Writer};
 use crate::wire::table::{Codec, Context};
 use crate::wire::uapi::*;
 
-/// The state of a flow's protocol, with what belongs to it.
+/// The state of a flow's protocol, with its details.
 ///
-/// `CTA_PROTOINFO`. UDP, ICMP, GRE and generic flows have none, nor have offloaded ones.
+/// `CTA_PROTOINFO`. Flows of UDP, ICMP, GRE and other protocols have none, and offloaded flows neither.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
@@ -35,7 +35,7 @@ attributes! {
         /// The state, `--state`.
         CTA_PROTOINFO_TCP_STATE => state: TcpState,
         /// The window scale of the original direction, 0 to 14. It is set only together with the
-        /// other, and where both directions have [`TcpFlags::WINDOW_SCALE`].
+        /// other, and only if both directions have [`TcpFlags::WINDOW_SCALE`].
         CTA_PROTOINFO_TCP_WSCALE_ORIGINAL [with wscale_reply] => wscale_orig: Option<u8> = [rename = "wscale"],
         /// The window scale of the reply direction.
         CTA_PROTOINFO_TCP_WSCALE_REPLY [in wscale_orig] => wscale_reply: Option<u8> = [skip],
@@ -117,7 +117,7 @@ impl Value for Masked<TcpFlags> {
 }
 
 impl TcpInfo {
-    /// A state alone: an update leaves the rest as it is.
+    /// Only a state: an update leaves the rest as it is.
     pub fn new(state: TcpState) -> Self {
         Self {
             state,
@@ -132,7 +132,7 @@ impl TcpInfo {
         self
     }
 
-    /// Sets the flags of both directions: of a mask, the bits under it.
+    /// Sets the flags of both directions; those outside a mask keep their value.
     #[must_use]
     pub fn flags(
         mut self,

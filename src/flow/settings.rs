@@ -6,22 +6,22 @@ macro_rules! settings {
     ($then:ident! { $($first:tt)* }) => {
         $then! {
             $($first)*
-            /// Sets the helper; an empty name takes it away, for ever. `CTA_HELP`. Newer kernels
-            /// (Linux 7.3) take none away.
+            /// Sets the helper. An empty name removes it, and it cannot be set again. `CTA_HELP`. Linux
+            /// 7.3 and later cannot remove a helper.
             helper, get_helper: Box<str>;
             /// Sets the time left, `-t`; a fraction of a second counts as a whole one.
             /// `CTA_TIMEOUT`. The kernel cuts it at 2³¹ ticks (99 days at 250 Hz). The flow's next
             /// packet sets it anew, unless [`FIXED_TIMEOUT`](crate::Status::FIXED_TIMEOUT) is set.
             timeout, get_timeout: std::time::Duration as "crate::flow::text::seconds";
-            /// Sets status bits, `-u`: those to add, for none is ever cleared. `CTA_STATUS`. What
-            /// can be added is [`SEEN_REPLY`](crate::Status::SEEN_REPLY),
+            /// Adds status bits, `-u`; the kernel clears none. `CTA_STATUS`. The bits that can be added
+            /// are [`SEEN_REPLY`](crate::Status::SEEN_REPLY),
             /// [`ASSURED`](crate::Status::ASSURED),
             /// [`FIXED_TIMEOUT`](crate::Status::FIXED_TIMEOUT) and
             /// [`HELPER`](crate::Status::HELPER).
             status, get_status: crate::flow::Status;
             /// Sets the state of the flow's protocol. `CTA_PROTOINFO`.
             protoinfo, get_protoinfo: crate::flow::ProtoInfo;
-            /// Sets the mark, in the bits that count, `-m VALUE/MASK`. `CTA_MARK`,
+            /// Sets the mark, `-m VALUE/MASK`; bits outside the mask keep their value. `CTA_MARK`,
             /// `CTA_MARK_MASK` (Linux 3.5).
             mark, get_mark: crate::flow::Masked<u32>;
             /// Sets how sequence numbers of the original direction are shifted.
@@ -32,9 +32,9 @@ macro_rules! settings {
             seqadj_reply, get_seqadj_reply: crate::flow::SeqAdj;
             /// Sets the SYN proxy's numbers. `CTA_SYNPROXY` (Linux 4.18).
             synproxy, get_synproxy: crate::flow::SynProxy;
-            /// Sets the labels, in the bits that count, `--label-add` `--label-del`.
-            /// `CTA_LABELS`, `CTA_LABELS_MASK` (Linux 3.9). For a flow that is made, where no rule
-            /// of the namespace uses labels, the kernel leaves them out and does not say so.
+            /// Sets the labels, `--label-add` `--label-del`; those outside the mask keep their value.
+            /// `CTA_LABELS`, `CTA_LABELS_MASK` (Linux 3.9). When a flow is created and no rule of the
+            /// namespace uses labels, the kernel silently leaves them out.
             labels, get_labels: crate::flow::Masked<crate::flow::Labels>;
         }
     };
@@ -67,7 +67,7 @@ macro_rules! setters {
                 self
             }
 
-            /// Takes these labels away and leaves the others, `--label-del`.
+            /// Clears these labels and leaves the others, `--label-del`.
             pub fn remove_labels(mut self, labels: $crate::flow::Labels) -> Self {
                 self.settings_mut().change_labels($crate::flow::Labels::EMPTY, labels);
                 self

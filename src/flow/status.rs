@@ -5,7 +5,7 @@ use bitflags::bitflags;
 bitflags! {
     /// What has happened to a flow, and what it is: `IPS_*`, `CTA_STATUS`, `-u`.
     ///
-    /// Bits that this version does not know are kept. Of all bits, an update can set
+    /// Bits that this version does not know are kept. An update can set
     /// [`SEEN_REPLY`](Self::SEEN_REPLY), [`ASSURED`](Self::ASSURED),
     /// [`FIXED_TIMEOUT`](Self::FIXED_TIMEOUT) and [`HELPER`](Self::HELPER), and clear none.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]

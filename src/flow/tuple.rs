@@ -15,8 +15,8 @@ mod wire;
 
 /// The source and destination of packets in one direction of a flow.
 ///
-/// Both addresses are of one family; ports, ICMP fields or GRE keys are there for the protocols
-/// that have them, and absent for the others: no port 0 is invented.
+/// Both addresses are of one family. Ports, ICMP fields and GRE keys are there for the protocols that
+/// have them, and absent for all others.
 ///
 /// `CTA_TUPLE_ORIG`, `CTA_TUPLE_REPLY`, `CTA_TUPLE_MASTER`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -3,27 +3,27 @@
 use crate::wire::attr::{Attribute, DecodeError, Writer};
 use crate::wire::table::{Codec, Context, Row};
 
-/// The zone of a flow: an id and the directions that it is for.
+/// The zone of a flow: an id and the directions that it applies to.
 ///
-/// `-w`, `--orig-zone`, `--reply-zone`; `CTA_ZONE` (Linux 2.6.34), `CTA_TUPLE_ZONE` (4.3). Zone 0,
-/// the default, is that of every flow that no rule puts elsewhere; the kernel does not send it.
+/// `-w`, `--orig-zone`, `--reply-zone`; `CTA_ZONE` (Linux 2.6.34), `CTA_TUPLE_ZONE` (4.3). Zone 0
+/// is the default; the kernel does not send it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 pub struct Zone {
     id: u16,
     direction: ZoneDirection,
 }
 
-/// The directions of a flow that a zone holds for.
+/// The directions of a flow that a zone applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum ZoneDirection {
-    /// Both: the tuples of other zones may equal this flow's.
+    /// Both: another zone may have a flow with the same tuples.
     #[default]
     Both,
-    /// The original direction alone: replies are looked up in zone 0.
+    /// Only the original direction: replies are looked up in zone 0.
     Orig,
-    /// The reply direction alone.
+    /// Only the reply direction.
     Reply,
 }
 
@@ -36,12 +36,12 @@ impl Zone {
         }
     }
 
-    /// Zone `id` in the original direction alone.
+    /// Zone `id`, only in the original direction.
     pub const fn orig(id: u16) -> Self {
         Self::directed(id, ZoneDirection::Orig)
     }
 
-    /// Zone `id` in the reply direction alone.
+    /// Zone `id`, only in the reply direction.
     pub const fn reply(id: u16) -> Self {
         Self::directed(id, ZoneDirection::Reply)
     }
@@ -59,7 +59,7 @@ impl Zone {
         self.id
     }
 
-    /// The directions that it is for.
+    /// The directions that it applies to.
     pub const fn direction(self) -> ZoneDirection {
         self.direction
     }

@@ -14,7 +14,8 @@ use crate::handle::ConntrackHandle;
 use crate::request::RequestFuture;
 use crate::stream::EventStream;
 
-/// A mirror to be: `.await` gives a [`Mirror`]; `.into_future()` is the future of it.
+/// Awaiting it gives a [`Mirror`]. `.into_future()` gives the future itself, for `tokio::spawn`,
+/// `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::mirror`].
 #[derive(Debug, Clone)]

@@ -80,11 +80,11 @@ impl Bulk {
         }
     }
 
-    /// Calls `watch` with each change and what became of it, in their order: which flows were deleted,
-    /// say.
+    /// Calls `watch` with each change and its result, in their order, for example to learn which flows
+    /// were deleted.
     ///
-    /// A flow that was found by a list is named by its key. It runs on the thread of the bulk request,
-    /// which waits for it, and in the caller's runtime.
+    /// The key of a flow that a list found is that of the flow. `watch` runs on the thread of the bulk
+    /// request, which waits for it, and in the caller's runtime.
     ///
     /// # Panics
     ///
@@ -112,12 +112,11 @@ impl Bulk {
         self
     }
 
-    /// Calls `watch` with the report so far, after each send and after changes that are not sent for
-    /// being invalid; where it breaks, that report is the result, and no more is sent.
+    /// Calls `watch` with the report so far, after each send and after each change that is refused as
+    /// invalid. If it returns `Break`, nothing more is sent, and that report is the result.
     ///
-    /// It runs on the thread of the bulk request, which waits for it, and in the caller's runtime.
-    /// While a list finds nothing that matches, and while a stream has nothing to give, it is not
-    /// called.
+    /// `watch` runs on the thread of the bulk request, which waits for it, and in the caller's runtime.
+    /// It is not called while a list finds nothing that matches, or while a stream waits.
     ///
     /// # Panics
     ///

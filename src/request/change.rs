@@ -21,7 +21,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// Creates a flow: a [`NewFlow`], or a [`&Flow`](crate::Flow) again.
+    /// Creates a flow: from a [`NewFlow`], or from a [`&Flow`](crate::Flow).
     pub fn create(flow: impl Into<NewFlow>) -> Self {
         Self::Create(flow.into())
     }
@@ -38,7 +38,7 @@ impl Change {
         Self::Delete(key.into())
     }
 
-    /// The flow that it is about.
+    /// The key of the flow.
     pub fn key(&self) -> FlowKey {
         match self {
             Self::Create(flow) => FlowKey::from(flow),

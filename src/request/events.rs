@@ -58,22 +58,20 @@ impl Events {
     /// Only the events of flows that match: `-p`, `-s`, `-m` and the others. A second filter
     /// replaces the first.
     ///
-    /// The kernel drops what does not match before it takes room in the queue: by a socket filter
-    /// (classic BPF, on every kernel), made of family, protocol, addresses with their prefixes,
-    /// ports and ranges, ICMP fields, zone, mark and status under their masks, and of
-    /// [`any_of`](crate::FilterBuilder::any_of) and [`not`](crate::FilterBuilder::not) over them,
-    /// as far as they fit into the kernel's limits: 4096 instructions, and `net.core.optmem_max`,
-    /// which is enough for some 1000 before Linux 6.8. [`EventStream::kernel_filtered`] tells what
-    /// it compares; every event that comes is compared again, and what no program can compare is
-    /// compared here alone.
+    /// The kernel drops other events before they take room in the queue, by a socket filter (classic
+    /// BPF, on every kernel). It compares family, protocol, addresses with their prefixes, ports and
+    /// ranges, ICMP fields, zone, mark and status under their masks, and
+    /// [`any_of`](crate::FilterBuilder::any_of) and [`not`](crate::FilterBuilder::not) of these, as far
+    /// as they fit into the kernel's limits: 4096 instructions, and `net.core.optmem_max`, which is
+    /// enough for some 1000 before Linux 6.8. [`EventStream::kernel_filtered`] returns what it
+    /// compares. Every event that comes is compared with the whole filter again.
     ///
-    /// A filter goes by what the event says of its flow: an absent mark is 0, an absent zone is 0.
-    /// An [`UPDATE`](EventKinds::UPDATE) says the state of the protocol only where it changed: of
-    /// the others none is in [`tcp_state`](crate::FilterBuilder::tcp_state) `ESTABLISHED` or any
-    /// other (nor in a `sctp_state` or `dccp_state`), and all meet a
-    /// [`not`](crate::FilterBuilder::not) of it. A filter by state hears the changes into that state,
-    /// and not what else changes while a flow is in it. Where events of a kind never say it, asking for it is refused:
-    /// labels and a master of [`UPDATE`](EventKinds::UPDATE) and [`DESTROY`](EventKinds::DESTROY), a
+    /// A filter compares what the event contains: without a mark it is 0, without a zone it is 0. An
+    /// [`UPDATE`](EventKinds::UPDATE) contains the state of the protocol only if it changed. Without it,
+    /// an event matches no [`tcp_state`](crate::FilterBuilder::tcp_state) (`sctp_state`, `dccp_state`),
+    /// and every [`not`](crate::FilterBuilder::not) of one. So a filter on a state passes the changes
+    /// into that state, and no other changes of a flow that is in it. Conditions on what events of a kind
+    /// never contain are refused: labels and a master of [`UPDATE`](EventKinds::UPDATE) and [`DESTROY`](EventKinds::DESTROY), a
     /// helper of `DESTROY`, and before Linux 5.11 the state of `DESTROY`.
     pub fn filter(mut self, filter: Filter) -> Self {
         self.filter = filter;

@@ -46,7 +46,7 @@ impl Flush {
         }
     }
 
-    /// One family alone, `-f`; the flows of the other stay. Without it, both go.
+    /// Removes only this family, `-f`. Without it, both are removed.
     ///
     /// Before Linux 5.3 the kernel would remove both: there the flows are listed, and deleted one by
     /// one.
@@ -55,18 +55,18 @@ impl Flush {
         self
     }
 
-    /// The flows that match alone, `-D` with `-m`, `-w` and the others; of two filters the later one
-    /// counts.
+    /// Removes only flows that match, `-D` with `-m`, `-w` and the others. A second call replaces the
+    /// filter.
     ///
-    /// `CTA_MARK`, `CTA_STATUS` and `CTA_ZONE` with their masks, and `CTA_FILTER` (Linux 6.12): where
-    /// the kernel compares the whole filter in a flush, which is family, mark, status and zone, it is
-    /// one request. Else the flows are listed, and those that match deleted, as
-    /// [`delete_matching`](crate::ConntrackHandle::delete_matching) does.
+    /// `CTA_MARK`, `CTA_STATUS` and `CTA_ZONE` with their masks, and `CTA_FILTER` (Linux 6.12). If the
+    /// kernel can compare the whole filter in a flush (family, mark, status and zone), this is one
+    /// request. Otherwise the flows are listed and those that match are deleted, as by
+    /// [`delete_matching`](crate::ConntrackHandle::delete_matching).
     ///
     /// # Errors
     ///
     /// An empty filter is refused, as [`InvalidInput`](crate::ErrorKind::InvalidInput): to remove
-    /// all flows, name none.
+    /// all flows, set no filter.
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));

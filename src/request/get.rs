@@ -37,8 +37,8 @@ impl Get {
         }
     }
 
-    /// Sets the flow's counters to zero, `-z`: those that it returns are those that were set to
-    /// zero, and no packet is counted twice or not at all. `IPCTNL_MSG_CT_GET_CTRZERO`.
+    /// Also sets the flow's counters to zero, `-z`. It returns their last values: no packet is counted
+    /// twice or lost. `IPCTNL_MSG_CT_GET_CTRZERO`.
     pub fn zero_counters(mut self) -> Self {
         self.zero_counters = true;
         self

@@ -25,10 +25,11 @@ const LIST: Verb = Verb {
 pub enum Table {
     /// The flows: what `conntrack -L` lists.
     Conntrack,
-    /// Flows that ended, whose end a reliable listener has yet to hear, `conntrack -L dying`.
+    /// Flows that ended, and whose destroy event a reliable listener has not received yet,
+    /// `conntrack -L dying`.
     /// `IPCTNL_MSG_CT_GET_DYING` (Linux 3.9).
     Dying,
-    /// Flows whose first packet is still under way, `conntrack -L unconfirmed`.
+    /// Flows whose first packet has not left yet, `conntrack -L unconfirmed`.
     /// `IPCTNL_MSG_CT_GET_UNCONFIRMED` (Linux 3.9); empty from 5.19 on.
     Unconfirmed,
 }
@@ -56,16 +57,16 @@ impl List {
         }
     }
 
-    /// One family alone, `-f`; without it, both in one walk.
+    /// Lists only this family, `-f`. Without it, one walk lists both.
     pub fn family(mut self, family: Family) -> Self {
         self.family = Some(family);
         self
     }
 
-    /// The flows that match alone; of two filters the later one counts.
+    /// Lists only flows that match. A second call replaces the filter.
     ///
-    /// What the kernel compares correctly goes into the request, and
-    /// [`FlowStream::kernel_filtered`] tells what that is; every flow that comes is compared again.
+    /// The request contains the conditions that the kernel compares correctly:
+    /// [`FlowStream::kernel_filtered`] returns them. Every flow that comes is compared again.
     pub fn filter(mut self, filter: Filter) -> Self {
         self.filter = filter;
         self

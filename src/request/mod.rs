@@ -74,8 +74,8 @@ use crate::wire::message::{Frame, Request};
 ///
 /// # Cancellation
 ///
-/// Dropped before it is sent, nothing happens; dropped later, the request may have taken effect,
-/// and its answer is discarded.
+/// If it is dropped before the request is sent, nothing happens. If it is dropped later, the request
+/// may have taken effect, and its answer is discarded.
 #[must_use = "futures do nothing unless polled"]
 pub struct RequestFuture<T>(Pin<Box<dyn Future<Output = Result<T>> + Send>>);
 

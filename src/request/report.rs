@@ -6,54 +6,52 @@ use crate::error::{Error, Result};
 use crate::filter::KernelFilter;
 use crate::flow::FlowKey;
 
-/// What became of the changes of a bulk request.
+/// The result of a bulk request.
 ///
-/// They are made in their order, so that a report of one that was cancelled is of the first
+/// Changes are made in their order. The report of a request that was stopped is about the first
 /// [`done`](Self::done) of them.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 #[must_use = "a change that failed is told here alone"]
 pub struct Report {
-    /// Changes that were made. By a list, some may be of one flow: a list may have it twice, and a
-    /// second delete counts as gone.
+    /// Changes that were made. A list can contain a flow twice: its second delete counts as gone.
     pub applied: u64,
     /// Updates and deletes of flows that are not in the table.
     pub gone: u64,
-    /// Creates of flows that are in the table already, as they were to be made or otherwise. Where
-    /// another flow uses one of their tuples, it is a failure.
+    /// Creates of flows that are already in the table, with the same settings or others. A create
+    /// whose tuple another flow uses is a failure.
     pub exists: u64,
-    /// The changes that failed, in their order, with the reason: the first [`KEPT`](Self::KEPT). The
-    /// key is the one that was asked for; of a flow that matched, for a delete, its reply tuple.
+    /// The first [`KEPT`](Self::KEPT) changes that failed, in their order, with the reason. The key is
+    /// that of the change; for a delete of a flow that matched, it is its reply tuple.
     pub failed: Vec<(FlowKey, Error)>,
     /// The number of all changes that failed.
     pub failed_total: u64,
     /// The updates among them of which a part was made: see [`Error::is_partial`].
     pub partial: u64,
-    /// The conditions that the kernel was asked to compare in the list that
-    /// [`delete_matching`](crate::ConntrackHandle::delete_matching) and its like go by; `None` where
-    /// there is no list.
+    /// The conditions that the kernel compared in the list of
+    /// [`delete_matching`](crate::ConntrackHandle::delete_matching) and its like; `None` for requests
+    /// without a list.
     pub kernel_filtered: Option<KernelFilter>,
-    /// Why flows that match may have been left out: the first error of the list that
-    /// [`delete_matching`](crate::ConntrackHandle::delete_matching) and
-    /// [`update_matching`](crate::ConntrackHandle::update_matching) go by.
+    /// Why flows that match may be missing: the first error of the list of
+    /// [`delete_matching`](crate::ConntrackHandle::delete_matching) and its like.
     pub incomplete: Option<Error>,
 }
 
 impl Report {
-    /// How many failures are kept in [`failed`](field@Self::failed).
+    /// The number of failures that are kept in [`failed`](field@Self::failed).
     pub const KEPT: usize = 1000;
 
-    /// The number of changes that the report is of.
+    /// The number of changes that were tried.
     pub fn done(&self) -> u64 {
         self.applied + self.gone + self.exists + self.failed_total
     }
 
-    /// Is all done that was asked for? A flow that is gone is no failure, nor is one to create that
-    /// is there already.
+    /// `Ok` if nothing failed. A flow that is gone, and one to create that is there already, are no
+    /// failures.
     ///
     /// # Errors
     ///
-    /// The error of the first change that failed, or why changes were left out.
+    /// The error of the list, or of the first change that failed.
     pub fn into_result(mut self) -> Result<()> {
         match self.incomplete.take() {
             Some(error) => Err(error),
@@ -81,7 +79,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// What became of one change: see [`Bulk::on_item`](crate::Bulk::on_item).
+/// The result of one change: see [`Bulk::on_item`](crate::Bulk::on_item).
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Outcome<'a> {

@@ -79,7 +79,7 @@ impl Update {
         }
     }
 
-    /// All the changes of a patch, in place of those named so far.
+    /// Sets the changes to those of a patch; earlier ones are dropped.
     pub fn patch(mut self, patch: Patch) -> Self {
         self.patch = patch;
         self

@@ -7,10 +7,10 @@ use std::{fs, io};
 use crate::error::{Error, Result};
 use crate::flow::Labels;
 
-/// The names of labels, as `connlabel.conf` gives them: `-l`, `--label-add`, `--label-del` and
-/// `-o labels` go by them.
+/// The names of labels, as in `connlabel.conf`: `-l`, `--label-add`, `--label-del` and `-o labels` use
+/// them.
 ///
-/// The kernel knows numbers alone, so labels work without any names.
+/// The kernel knows only numbers: labels work without names.
 ///
 /// ```
 /// # use ctnetlink::{LabelMap, Labels};
@@ -51,8 +51,8 @@ impl LabelMap {
     }
 
     /// Reads the text of a `connlabel.conf`: on each line the number of a label, 0 to 127, and
-    /// its name; `#` begins a comment. Of two names for one label, or two labels of one name,
-    /// the first counts. A line that is something else is passed over, as conntrack(8) does.
+    /// its name; `#` begins a comment. If a label has two names, or a name two labels, the first
+    /// one counts. Other lines are skipped, as by conntrack(8).
     pub fn parse(text: &str) -> Self {
         let mut map = Self::default();
         for line in text.lines() {

@@ -94,6 +94,13 @@ pub const CONDITIONS: &[&str] = &[
     "--label-add label5",
     "--label-del",
     "-a 10.0.0.1",
+    // Cut short.
+    "--proto udp --sp 1",
+    "--orig-s 10.3.0.1",
+    "--reply-s 10.4.0.18 --fam ipv4",
+    "--sr 10.3.0.1",
+    "--reply 10.4.0.18",
+    "--an",
 ];
 
 /// The forms of output.

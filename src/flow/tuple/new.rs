@@ -76,8 +76,8 @@ impl Tuple {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a type that is no query and no answer
-    /// to one: the kernel tracks nothing else.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a type that is not a query or the answer
+    /// to one: the kernel tracks no other.
     pub fn icmp(src: Ipv4Addr, dst: Ipv4Addr, echo: IcmpEcho) -> Result<Self> {
         Self::with_icmp(Protocol::ICMP, Addresses::V4(src, dst), echo)
     }
@@ -86,9 +86,8 @@ impl Tuple {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a type that is no query and no answer
-    /// to one: the kernel tracks nothing else; and for IPv4-mapped addresses, which have no
-    /// ICMPv6.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a type that is not a query or the answer
+    /// to one: the kernel tracks no other; and for IPv4-mapped addresses.
     pub fn icmpv6(src: Ipv6Addr, dst: Ipv6Addr, echo: IcmpEcho) -> Result<Self> {
         if let Some(mapped) = [src, dst]
             .into_iter()
@@ -101,8 +100,7 @@ impl Tuple {
         Self::with_icmp(Protocol::ICMPV6, Addresses::V6(src, dst), echo)
     }
 
-    /// A tuple of any protocol whose tuples have ports, or nothing but addresses; ports of 0 are
-    /// none for the latter.
+    /// A tuple of any protocol except ICMP. For a protocol without ports, both ports have to be 0.
     ///
     /// # Errors
     ///
@@ -130,10 +128,10 @@ impl Tuple {
         Self::generic(src.ip(), dst.ip(), protocol)
     }
 
-    /// A tuple known by its addresses alone, of a protocol that the kernel does not look into.
+    /// A tuple that has only addresses, for a protocol whose ports the kernel does not track.
     ///
-    /// A kernel that is built without SCTP, GRE, UDP-Lite (gone in Linux 7.3) or DCCP (gone in
-    /// 6.17) keeps no ports of theirs: such a tuple is one without, and a flow is found by either.
+    /// A kernel without SCTP, GRE, UDP-Lite (removed in Linux 7.3) or DCCP (removed in 6.17) keeps no
+    /// ports of these protocols. A flow of theirs is found with and without ports.
     ///
     /// # Errors
     ///

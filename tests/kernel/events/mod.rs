@@ -31,10 +31,10 @@ pub(crate) fn tests() -> Vec<Trial> {
     .collect()
 }
 
-/// What the kernel grants where nobody asks: room for 166 events.
+/// What the kernel grants where nobody asks.
 const SMALL: usize = 212_992;
-/// How many events that is.
-const FIT: u32 = 166;
+/// How many events that is: 166 on Linux 6.18. Releases differ in how much they count for one.
+const ROOM_FOR: std::ops::Range<u64> = 100..250;
 
 async fn next(events: &mut EventStream) -> Event {
     let next = timeout(patience::secs(30), events.next()).await;
