@@ -3,6 +3,7 @@
 //! | page | read it |
 //! |---|---|
 //! | [`loss`] | before you rely on an answer: loss, back-pressure, order, cancellation, deadlines |
+//! | [`mirror`] | to keep the table in memory, or equal to a store of your own |
 //! | [`filters`] | to know what the kernel compares and what this crate compares |
 //! | [`rights`] | when opening fails with `PermissionDenied`, or for other network namespaces |
 //! | [`performance`] | for large tables and many changes |
@@ -12,6 +13,9 @@
 
 #[doc = include_str!("guide/loss.md")]
 pub mod loss {}
+
+#[doc = include_str!("guide/mirror.md")]
+pub mod mirror {}
 
 #[doc = include_str!("guide/filters.md")]
 pub mod filters {}

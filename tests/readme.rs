@@ -94,11 +94,16 @@ fn what_happens_is_heard() {
 }
 
 #[test]
-fn numbers_without_a_walk() {
+fn a_copy_in_memory() {
     on_a_table(async |handle| {
-        let stats = handle.stats().await?;
-        println!("{} flows, of at most {:?}", stats.entries, stats.max);
-        assert_eq!(stats.entries, 3);
+        let tuple = Tuple::udp(([10, 0, 0, 1], 1).into(), ([10, 0, 0, 9], 2).into())?;
+        let mirror = handle.mirror().await?;
+        let reader = mirror.reader();
+        tokio::spawn(mirror.run());
+        reader.synced().await?;
+        let is_idle = reader.is_synced() && reader.get(tuple).is_none();
+        assert!(is_idle);
+        assert_eq!(reader.len(), 3);
         Ok(())
     });
 }

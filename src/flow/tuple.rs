@@ -129,6 +129,15 @@ impl Tuple {
         }
     }
 
+    /// The tuple without ports and ICMP fields, as the kernel has it where it does not know the
+    /// protocol; `None` where it has none of them.
+    pub(crate) fn without_detail(&self) -> Option<Self> {
+        (self.detail != Detail::None).then_some(Self {
+            detail: Detail::None,
+            ..*self
+        })
+    }
+
     /// A tuple of this one's form, with other values in it: what a mask is on the wire.
     pub(crate) fn same_form(
         &self,

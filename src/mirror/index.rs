@@ -4,13 +4,14 @@
 //! tuple does not follow from that, the shard of the reply tuple knows its place. One writer, any
 //! number of readers; nobody ever holds two locks.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hashbrown::HashTable;
 
 use super::counts::Tally;
 use super::entry::{Entry, Key};
+use super::hash::Keyed;
 use super::slab::Slab;
 
 const SHARD_BITS: u32 = 4;
@@ -21,7 +22,7 @@ const SLOT: u32 = (1 << SLOT_BITS) - 1;
 /// All flows of a mirror.
 #[derive(Debug)]
 pub(super) struct Index {
-    hasher: RandomState,
+    hasher: Keyed,
     shards: [RwLock<Shard>; SHARDS],
     pub(super) tally: Tally,
 }
@@ -44,7 +45,7 @@ struct Place {
 impl Index {
     pub(super) fn new() -> Self {
         Self {
-            hasher: RandomState::new(),
+            hasher: Keyed::default(),
             shards: Default::default(),
             tally: Tally::default(),
         }
@@ -141,7 +142,9 @@ impl Index {
                 slab.get(*slot).is_some_and(|entry| entry.key() == *key)
             });
             let (slot, _) = found.ok()?.remove();
-            (slot, slab.remove(slot)?)
+            let entry = slab.remove(slot)?;
+            shard.shrink(&self.hasher);
+            (slot, entry)
         };
         self.tally.sub(entry.bare());
         if let Some(reply) = entry.reply_key() {
@@ -171,6 +174,10 @@ impl Index {
         if let Ok(found) = found {
             found.remove();
         }
+        if is_wide(&shard.by_reply) {
+            let room = 2 * shard.by_reply.len();
+            shard.by_reply.shrink_to(room, |place| spread(place.hash));
+        }
     }
 
     fn hash(&self, key: &Key) -> u64 {
@@ -199,16 +206,34 @@ impl Shard {
         self.by_orig.find(table_hash(hash), is_it).copied()
     }
 
-    fn insert(&mut self, hash: u64, entry: Entry, hasher: &RandomState) -> u32 {
+    fn insert(&mut self, hash: u64, entry: Entry, hasher: &Keyed) -> u32 {
         let slot = self.slab.insert(entry);
         let slab = &self.slab;
-        let rehash = |slot: &u32| match slab.get(*slot) {
-            Some(entry) => table_hash(hasher.hash_one(entry.key())),
-            None => 0,
-        };
-        self.by_orig.insert_unique(table_hash(hash), slot, rehash);
+        self.by_orig
+            .insert_unique(table_hash(hash), slot, rehash(slab, hasher));
         slot
     }
+
+    /// Gives memory back where the most is for flows that have gone.
+    fn shrink(&mut self, hasher: &Keyed) {
+        let Self { slab, by_orig, .. } = self;
+        if is_wide(by_orig) {
+            by_orig.shrink_to(2 * by_orig.len(), rehash(slab, hasher));
+        }
+    }
+}
+
+fn rehash<'a>(slab: &'a Slab, hasher: &'a Keyed) -> impl Fn(&u32) -> u64 + 'a {
+    |slot| match slab.get(*slot) {
+        Some(entry) => table_hash(hasher.hash_one(entry.key())),
+        None => 0,
+    }
+}
+
+/// Is most of it empty? What shrinks then has gone down to an eighth since it grew or shrank last.
+fn is_wide<T>(table: &HashTable<T>) -> bool {
+    const FEW: usize = 256;
+    table.capacity() > FEW.max(8 * table.len())
 }
 
 fn shard_of(hash: u64) -> usize {

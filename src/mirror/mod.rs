@@ -9,6 +9,7 @@ mod counts;
 mod delta;
 mod drain;
 mod entry;
+mod hash;
 mod index;
 mod listing;
 mod merge;

@@ -81,17 +81,26 @@ impl MirrorReader {
     /// none.
     ///
     /// A [`Tuple`](crate::Tuple) is that of the original direction; [`FlowKey::reply`] is for
-    /// the other, as the kernel sees it: with translated addresses, where there is NAT. `conntrack
-    /// -G`, without the kernel.
+    /// the other, as the kernel sees it: with translated addresses, where there is NAT. Ports of a
+    /// protocol that the kernel does not know (UDP-Lite from Linux 7.0, DCCP from 6.17) are passed
+    /// over, as [`ConntrackHandle::get`] does. `conntrack -G`, without the kernel.
     pub fn get(&self, key: impl Into<FlowKey>) -> Option<Flow> {
         let key = key.into();
+        let named = Key::named(&key);
+        let flow = self.look_up(&key, &named).or_else(|| {
+            let tuple = named.tuple.without_detail()?;
+            self.look_up(&key, &Key { tuple, ..named })
+        });
+        flow.filter(|flow| key.names(flow))
+    }
+
+    fn look_up(&self, key: &FlowKey, named: &Key) -> Option<Flow> {
         let now = self.now();
         let look = |entry: &Entry| entry.show(now);
-        let flow = match key.direction() {
-            Direction::Orig => self.view.index.by_orig(&Key::named(&key), look),
-            Direction::Reply => self.view.index.by_reply(&Key::named(&key), look),
-        };
-        flow.filter(|flow| key.names(flow))
+        match key.direction() {
+            Direction::Orig => self.view.index.by_orig(named, look),
+            Direction::Reply => self.view.index.by_reply(named, look),
+        }
     }
 
     /// Asks the kernel for a flow, past the mirror: its counters and its time, or whether it is

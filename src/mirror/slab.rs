@@ -1,15 +1,27 @@
 //! Places for entries: they do not move while they are in.
 
+use std::collections::BTreeSet;
+
 use super::entry::Entry;
 
 /// So many places are taken at once: growth moves nothing, and wastes little.
 pub(super) const CHUNK: usize = 256;
 
+/// Chunks of places. The first with room is filled first, so that the last become empty, and an empty
+/// one gives its memory back.
 #[derive(Debug, Default)]
 pub(super) struct Slab {
-    chunks: Vec<Vec<Slot>>,
+    chunks: Vec<Chunk>,
+    /// The chunks that have room.
+    open: BTreeSet<u32>,
+}
+
+#[derive(Debug, Default)]
+struct Chunk {
+    slots: Vec<Slot>,
+    used: usize,
     /// The first of the places that are free again.
-    free: Option<u32>,
+    free: Option<u8>,
 }
 
 #[derive(Debug)]
@@ -18,13 +30,13 @@ pub(super) struct Slab {
 enum Slot {
     Used(Entry),
     /// The next that is free.
-    Free(Option<u32>),
+    Free(Option<u8>),
 }
 
 impl Slab {
     pub(super) fn get(&self, slot: u32) -> Option<&Entry> {
         let (chunk, at) = place(slot);
-        match self.chunks.get(chunk)?.get(at)? {
+        match self.chunks.get(chunk)?.slots.get(at)? {
             Slot::Used(entry) => Some(entry),
             Slot::Free(_) => None,
         }
@@ -32,36 +44,76 @@ impl Slab {
 
     pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut Entry> {
         let (chunk, at) = place(slot);
-        match self.chunks.get_mut(chunk)?.get_mut(at)? {
+        match self.chunks.get_mut(chunk)?.slots.get_mut(at)? {
             Slot::Used(entry) => Some(entry),
             Slot::Free(_) => None,
         }
     }
 
     pub(super) fn insert(&mut self, entry: Entry) -> u32 {
-        if let Some(slot) = self.free {
-            let (chunk, at) = place(slot);
-            let place = &mut self.chunks[chunk][at];
+        let number = match self.open.first() {
+            Some(number) => *number,
+            None => {
+                self.chunks.push(Chunk::default());
+                let number = (self.chunks.len() - 1) as u32;
+                self.open.insert(number);
+                number
+            }
+        };
+        let chunk = &mut self.chunks[number as usize];
+        let at = chunk.insert(entry);
+        if chunk.used == CHUNK {
+            self.open.remove(&number);
+        }
+        number * CHUNK as u32 + u32::from(at)
+    }
+
+    pub(super) fn remove(&mut self, slot: u32) -> Option<Entry> {
+        let (number, at) = place(slot);
+        let chunk = self.chunks.get_mut(number)?;
+        let entry = chunk.remove(at)?;
+        if chunk.used == 0 {
+            *chunk = Chunk::default();
+        }
+        if chunk.used + 1 == CHUNK {
+            self.open.insert(number as u32);
+        }
+        Some(entry)
+    }
+
+    pub(super) fn chunk(&self, chunk: usize) -> Option<impl Iterator<Item = &Entry>> {
+        let slots = self.chunks.get(chunk)?.slots.iter();
+        Some(slots.filter_map(|slot| match slot {
+            Slot::Used(entry) => Some(entry),
+            Slot::Free(_) => None,
+        }))
+    }
+}
+
+impl Chunk {
+    fn insert(&mut self, entry: Entry) -> u8 {
+        self.used += 1;
+        if let Some(at) = self.free {
+            let place = &mut self.slots[usize::from(at)];
             if let Slot::Free(next) = place {
                 self.free = *next;
             }
             *place = Slot::Used(entry);
-            return slot;
+            return at;
         }
-        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
-            self.chunks.push(Vec::with_capacity(CHUNK));
+        if self.slots.is_empty() {
+            self.slots.reserve_exact(CHUNK);
         }
-        let chunk = self.chunks.len() - 1;
-        self.chunks[chunk].push(Slot::Used(entry));
-        (chunk * CHUNK + self.chunks[chunk].len() - 1) as u32
+        self.slots.push(Slot::Used(entry));
+        (self.slots.len() - 1) as u8
     }
 
-    pub(super) fn remove(&mut self, slot: u32) -> Option<Entry> {
-        let (chunk, at) = place(slot);
-        let place = self.chunks.get_mut(chunk)?.get_mut(at)?;
+    fn remove(&mut self, at: usize) -> Option<Entry> {
+        let place = self.slots.get_mut(at)?;
         match std::mem::replace(place, Slot::Free(self.free)) {
             Slot::Used(entry) => {
-                self.free = Some(slot);
+                self.free = Some(at as u8);
+                self.used -= 1;
                 Some(entry)
             }
             free => {
@@ -70,16 +122,86 @@ impl Slab {
             }
         }
     }
-
-    pub(super) fn chunk(&self, chunk: usize) -> Option<impl Iterator<Item = &Entry>> {
-        let slots = self.chunks.get(chunk)?.iter();
-        Some(slots.filter_map(|slot| match slot {
-            Slot::Used(entry) => Some(entry),
-            Slot::Free(_) => None,
-        }))
-    }
 }
 
 fn place(slot: u32) -> (usize, usize) {
     (slot as usize / CHUNK, slot as usize % CHUNK)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use super::*;
+    use crate::flow::{Flow, Tuple};
+    use crate::mirror::entry::Interner;
+
+    impl Slab {
+        /// So many places have memory.
+        fn places(&self) -> usize {
+            self.chunks.iter().map(|chunk| chunk.slots.capacity()).sum()
+        }
+
+        fn fill(&mut self, numbers: std::ops::Range<u32>) -> Vec<u32> {
+            numbers.map(|n| self.insert(entry(n))).collect()
+        }
+    }
+
+    fn entry(n: u32) -> Entry {
+        let src = SocketAddr::new(Ipv4Addr::from(n).into(), 1);
+        let dst = SocketAddr::new([192, 0, 2, 1].into(), 2);
+        let tuple = Tuple::udp(src, dst).expect("one family");
+        Entry::new(
+            Flow::new(tuple, tuple.inverse()),
+            &mut Interner::default(),
+            0,
+        )
+    }
+
+    fn src(entry: &Entry) -> std::net::IpAddr {
+        entry.bare().orig.src()
+    }
+
+    #[test]
+    fn each_place_has_its_own() {
+        let mut slab = Slab::default();
+        let mut slots = slab.fill(0..1000);
+        for slot in slots.iter().step_by(3) {
+            assert!(slab.remove(*slot).is_some());
+            assert!(slab.remove(*slot).is_none(), "once");
+            assert!(slab.get(*slot).is_none());
+        }
+        let again = slab.fill(1000..1334);
+        for (slot, new) in slots.iter_mut().step_by(3).zip(again) {
+            *slot = new;
+        }
+        assert_eq!(slab.places(), 1024, "the places that were free");
+        let mut distinct = slots.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        assert_eq!(distinct.len(), 1000);
+        for (n, slot) in (0..).zip(slots) {
+            let n: u32 = if n % 3 == 0 { 1000 + n / 3 } else { n };
+            let found = slab.get(slot).map(src);
+            assert_eq!(found, Some(Ipv4Addr::from(n).into()));
+        }
+    }
+
+    #[test]
+    fn memory_goes_with_the_flows() {
+        let mut slab = Slab::default();
+        let slots = slab.fill(0..100 * CHUNK as u32);
+        assert_eq!(slab.places(), 100 * CHUNK);
+        slots.iter().for_each(|slot| drop(slab.remove(*slot)));
+        assert_eq!(slab.places(), 0, "all are gone");
+
+        // Of each chunk one stays. Those that come fill the first places, and so the last become free.
+        let slots = slab.fill(0..100 * CHUNK as u32);
+        let (stay, go): (Vec<u32>, _) = slots.iter().partition(|slot| *slot % CHUNK as u32 == 7);
+        go.iter().for_each(|slot| drop(slab.remove(*slot)));
+        assert_eq!(slab.places(), 100 * CHUNK);
+        slab.fill(0..9 * CHUNK as u32);
+        stay.iter().for_each(|slot| drop(slab.remove(*slot)));
+        assert!(slab.places() <= 10 * CHUNK, "{}", slab.places());
+    }
 }

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use super::delta::{Delta, RemovalCause};
 use super::entry::{Entry, Interner, Key};
+use super::hash::Keyed;
 use super::index::Index;
 use super::merge;
 use super::schedule::Schedule;
@@ -28,7 +29,7 @@ use super::stats::MirrorStats;
 use super::status::Status;
 use crate::event::Event;
 use crate::filter::Filter;
-use crate::flow::{Flow, FlowId};
+use crate::flow::{Flow, FlowId, Protocol, SynProxy};
 use asks::Asks;
 pub(super) use asks::Round;
 use sync::Sync;
@@ -41,6 +42,8 @@ const TOMBS: usize = 1 << 20;
 pub(super) struct Learnt {
     marks: Option<bool>,
     timestamps: bool,
+    /// Does a rule send connections through SYNPROXY?
+    synproxies: bool,
 }
 
 impl Learnt {
@@ -60,6 +63,16 @@ impl Learnt {
     fn learn(&mut self, flow: &Flow) {
         self.marks = Some(flow.mark.is_some() || self.marks == Some(true));
         self.timestamps |= flow.timestamp().is_some();
+        // Flows that a program has made have one too, of zeros.
+        let synproxy = flow.synproxy.unwrap_or_default();
+        self.synproxies |= synproxy != SynProxy::default();
+    }
+
+    /// A flow that begins, by an event: would the kernel tell more of it?
+    fn lacks(&self, flow: &Flow) -> bool {
+        flow.mark.is_none() && self.marks.is_none()
+            || self.timestamps && flow.timestamp().is_none()
+            || self.synproxies && flow.synproxy.is_none() && flow.orig.protocol() == Protocol::TCP
     }
 }
 
@@ -82,7 +95,7 @@ pub(super) struct State {
     round: u32,
     /// Flows that an event was about, and that are not here: by it they ended, or do not match, or had
     /// no room. With the round of it.
-    tombs: HashMap<Key, u32>,
+    tombs: HashMap<Key, u32, Keyed>,
     status: Status,
     /// Where a flow had no room.
     is_full: bool,
@@ -108,7 +121,7 @@ impl State {
             sync: Sync::default(),
             asks: Asks::default(),
             round: 0,
-            tombs: HashMap::new(),
+            tombs: HashMap::default(),
             status: Status::Syncing,
             is_full: false,
             stats: MirrorStats::default(),
@@ -176,8 +189,7 @@ impl State {
             Some(known) => self.changed_of(known, flow, now),
             None => {
                 flow.mark = flow.mark.or(self.learnt.no_mark());
-                let is_lacking = flow.mark.is_none() && self.learnt.marks.is_none()
-                    || self.learnt.timestamps && flow.timestamp().is_none();
+                let is_lacking = self.learnt.lacks(&flow);
                 self.becomes(None, flow, self.round, is_lacking, now);
             }
         }
@@ -326,7 +338,7 @@ impl State {
 
     fn exhume(&mut self) {
         if !self.sync.is_listing() && !self.asks.are_under_way() {
-            self.tombs = HashMap::new();
+            self.tombs = HashMap::default();
         }
     }
 

@@ -33,6 +33,8 @@ impl Machine {
             None => {
                 let mut flow = self.blank([tuple, tuple.inverse()], zone);
                 flow.status = CONFIRMED;
+                // A rule would have to ask for it.
+                flow.synproxy = None;
                 match &mut flow.proto {
                     Proto::Tcp { state, .. } => *state = SYN_SENT,
                     Proto::Sctp { state, .. } => *state = COOKIE_WAIT,

@@ -13,6 +13,7 @@ mod beside;
 mod events;
 mod flows;
 mod matching;
+mod mirror;
 mod names;
 mod our_creates;
 mod our_deletes;
@@ -94,6 +95,7 @@ fn trials(obstacle: Option<String>) -> Vec<Trial> {
         beside::timeout_policies,
         beside::their_timeout_policies,
         beside::default_timeouts,
+        mirror::lines_equal_the_listing,
     ]
 }
 

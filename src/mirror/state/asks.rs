@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Entry, Flow, Key, RemovalCause, State, differ, secs};
 use crate::flow::FlowKey;
 use crate::mirror::delta::Delta;
+use crate::mirror::hash::Keyed;
 use crate::mirror::index::SHARDS;
 use crate::mirror::slab::CHUNK;
 
@@ -25,7 +26,7 @@ const FEW: usize = 64;
 pub(super) struct Asks {
     waiting: VecDeque<FlowKey>,
     /// The keys of those that wait.
-    keys: HashSet<Key>,
+    keys: HashSet<Key, Keyed>,
     /// The round under way.
     round: Option<Round>,
     /// The shard and chunk that the hand is at.

@@ -213,6 +213,28 @@ fn a_list_that_was_spoiled_is_made_again() {
     assert_eq!(events, 2);
 }
 
+/// A connection through SYNPROXY says so some time after it began; the table has it from the start.
+#[test]
+fn where_some_go_through_a_proxy_the_others_are_asked_for() {
+    let mut model = Model::new(Filter::default(), usize::MAX);
+    model.act(Op::Create(2, 1, false));
+    model.settle();
+    let asked = model.state.stats.asked;
+    let mut flow = model::flow(4);
+    flow.synproxy = Some(SynProxy::default());
+    model.state.learnt.learn(&flow);
+    assert!(
+        !model.state.learnt.lacks(&model::flow(4)),
+        "one that a program made"
+    );
+    flow.synproxy = Some(SynProxy::new(1, 2, 3));
+    model.state.learnt.learn(&flow);
+    model.act(Op::Create(0, 1, false));
+    model.act(Op::Create(1, 1, false));
+    model.settle();
+    assert_eq!(model.state.stats.asked, asked + 1, "TCP alone");
+}
+
 /// Helpers' names are kept once.
 #[test]
 fn words_are_interned() {

@@ -6,15 +6,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ctnetlink::{
-    Change, ConntrackHandle, Delta, Filter, Flow, FlowKey, MirrorReader, NewFlow, Patch, SyncCause,
+    Change, ConntrackHandle, Delta, Filter, Flow, FlowKey, Labels, MirrorReader, NewFlow, Options,
+    Patch, Report, RequestFuture, SyncCause, Table, Tuple, Zone,
 };
-use ctnetlink::{Table, Tuple, Zone};
 use futures::{StreamExt, TryStreamExt};
 use libtest_mimic::Trial;
+use tokio::task::yield_now;
 use tokio::time::sleep;
 
-use crate::common::{connect, fill, new, udp, until};
+use crate::common::{connect, fill, namespace, new, udp, until};
 use crate::support::namespace::sysctl;
+use crate::support::nft;
 
 pub(crate) fn tests() -> Vec<Trial> {
     crate::trials!["mirror":
@@ -24,6 +26,8 @@ pub(crate) fn tests() -> Vec<Trial> {
         flows_without_events,
         a_filter_on_what_changes,
         a_limit,
+        labels_are_those_of_the_table,
+        a_namespace_without_a_name,
     ]
 }
 
@@ -145,24 +149,21 @@ async fn a_storm_and_then_quiet() {
 
 /// One changes a flow, and looks at it in the mirror as soon as that says that it is in sync.
 async fn decisions_on_views_that_are_in_sync() {
+    const DECISIONS: usize = 10_000;
     sysctl("nf_conntrack_events", "1").expect("a setting");
     let handle = connect();
     let (reader, told) = mirror(handle.mirror().receive_buffer(SMALL)).await;
     in_sync(&reader).await;
-    let (mut decided, mut is_there) = (0, [false; 100]);
-    for round in 0..10u16 {
-        let noise = || {
-            let changes = (1000..2000).flat_map(move |n| {
-                let flow = new(n).mark(u32::from(round));
-                [Change::Create(flow), Change::Delete(udp(n).into())]
-            });
-            handle.bulk(changes).into_future()
-        };
-        // Nobody reads meanwhile: more than the queue has room for.
-        let report = futures::executor::block_on(noise()).expect("a report");
-        assert!(report.failed.is_empty(), "{report:?}");
-        let noise = tokio::spawn(noise());
-        for turn in 0..1000usize {
+    let (mut decided, mut turn, mut is_there) = (0, 0, [false; 100]);
+    while decided < DECISIONS {
+        if turn % 2000 == 0 {
+            // Nobody reads meanwhile: more than the queue has room for.
+            let report = futures::executor::block_on(noise(&handle)).expect("a report");
+            assert!(report.failed.is_empty(), "{report:?}");
+        }
+        let beside = (turn % 500 == 0).then(|| tokio::spawn(noise(&handle)));
+        for _ in 0..100 {
+            turn += 1;
             let n = turn * 7 % is_there.len();
             let of = udp(n as u16);
             match is_there[n] {
@@ -170,20 +171,69 @@ async fn decisions_on_views_that_are_in_sync() {
                 true => handle.delete(of).await.expect("its end"),
             }
             is_there[n] = !is_there[n];
-            if turn % 100 == 0 {
-                in_sync(&reader).await;
-            }
-            if reader.is_synced() {
-                assert_eq!(reader.get(of).is_some(), is_there[n], "round {round}, {n}");
-                decided += 1;
+            for _ in 0..4 {
+                if reader.is_synced() {
+                    assert_eq!(reader.get(of).is_some(), is_there[n], "turn {turn}");
+                    decided += 1;
+                }
+                yield_now().await;
             }
         }
-        let report = noise.await.expect("a task").expect("a report");
-        assert!(report.failed.is_empty(), "{report:?}");
+        if let Some(noise) = beside {
+            let report = noise.await.expect("a task").expect("a report");
+            assert!(report.failed.is_empty(), "{report:?}");
+        }
+        in_sync(&reader).await;
     }
-    assert!(decided >= 100, "{decided}");
     let losses = told.lock().expect("a lock").losses;
     assert!(losses > 0, "nothing was lost; {decided} decisions");
+}
+
+/// Flows that come and go.
+fn noise(handle: &ConntrackHandle) -> RequestFuture<Report> {
+    let changes =
+        (1000..2000).flat_map(|n| [Change::Create(new(n)), Change::Delete(udp(n).into())]);
+    handle.bulk(changes).into_future()
+}
+
+/// Labels are in what events say of a change, but for those that are cleared.
+async fn labels_are_those_of_the_table() {
+    sysctl("nf_conntrack_events", "1").expect("a setting");
+    let _rule = nft::labels().expect("a rule");
+    let handle = connect();
+    fill(&handle, 5).await;
+    let (reader, told) = mirror(handle.mirror()).await;
+    in_sync(&reader).await;
+    let label = |bit| Labels::bit(bit).expect("a label");
+    for (n, labels) in [(1, label(3)), (2, label(100)), (1, label(3) | label(4))] {
+        handle.set_labels(udp(n), labels).await.expect("labels");
+        equal(&handle, &reader, &told, &Filter::default()).await;
+        let held = reader.get(udp(n)).and_then(|flow| flow.labels);
+        assert_eq!(held, Some(labels));
+    }
+    let none = Labels::default();
+    handle.set_labels(udp(1), none).await.expect("labels");
+    equal(&handle, &reader, &told, &Filter::default()).await;
+    assert_eq!(reader.get(udp(1)).expect("the flow").labels, None);
+    let with = Filter::builder().has_labels(label(100)).build();
+    assert_eq!(reader.find(&with.expect("a filter")).count(), 1);
+}
+
+/// A socket holds its namespace: without a name, and with nobody in it, the mirror goes on.
+async fn a_namespace_without_a_name() {
+    let namespace = namespace();
+    let options = Options::new().network_namespace(&namespace);
+    let (connection, handle) = options.new_connection().expect("a connection");
+    tokio::spawn(connection);
+    let (reader, told) = mirror(handle.mirror()).await;
+    in_sync(&reader).await;
+    drop(namespace);
+    fill(&handle, 20).await;
+    equal(&handle, &reader, &told, &Filter::default()).await;
+    assert_eq!(reader.len(), 20);
+    handle.flush(Table::Conntrack).await.expect("a flush");
+    in_sync(&reader).await;
+    assert!(reader.is_empty());
 }
 
 async fn flows_older_than_the_mirror_and_a_flush() {
