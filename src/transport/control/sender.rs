@@ -5,10 +5,15 @@
 //! look at what the reactor has. So requests that came alone are answered in the first poll, a few in
 //! a row; then one goes by the task again, which sees whether others have come to wait meanwhile, and
 //! gives other tasks their turn. Where many wait they leave together, which is cheaper still.
+//!
+//! A send can wait for the kernel. Who has the task run in a runtime of its own wants no other runtime
+//! to wait, so only those of the task's runtime send.
 
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll};
+
+use tokio::runtime::{Handle, Id};
 
 use super::exchange::{Exchange, Requests};
 use crate::error::{Error, Result};
@@ -34,6 +39,8 @@ pub(super) struct Sender {
     exchange: Exchange,
     /// How many requests may yet be sent by those that make them.
     alone: u32,
+    /// Where the lane's task runs.
+    runtime: Option<Id>,
     /// Why the socket is of no use any more; the task is to tell.
     failure: Option<Error>,
 }
@@ -103,6 +110,7 @@ impl Sender {
             window: Window::of(&socket)?,
             exchange: Exchange::over(socket),
             alone: 0,
+            runtime: None,
             failure: None,
         })
     }
@@ -117,7 +125,11 @@ impl Sender {
     }
 
     fn send_alone(&mut self, queue: &Queue, work: Work) -> Result<Result<Reply>, Work> {
-        let may = self.alone > 0 && work.steps.is_none() && !self.has_steps() && queue.is_idle();
+        let may = self.alone > 0
+            && work.steps.is_none()
+            && !self.has_steps()
+            && queue.is_idle()
+            && self.runtime == runtime();
         let Some(_sending) = may.then(turn::try_send).flatten() else {
             return Err(work);
         };
@@ -151,10 +163,10 @@ impl Sender {
         // They come before those that have yet to take theirs.
         self.steps.append(&mut self.next);
         mem::swap(&mut self.steps, &mut self.next);
-        self.alone = if is_alone && queue.is_idle() {
-            ALONE
-        } else {
-            0
+        self.runtime = runtime();
+        self.alone = match is_alone && self.runtime.is_some() && queue.is_idle() {
+            true => ALONE,
+            false => 0,
         };
         Ok(())
     }
@@ -200,6 +212,11 @@ impl Sender {
         };
         queue.take(admits, give);
     }
+}
+
+/// The runtime that this is polled in.
+fn runtime() -> Option<Id> {
+    Handle::try_current().ok().map(|runtime| runtime.id())
 }
 
 /// Gives a caller its answer, or keeps what follows on it.

@@ -4,7 +4,6 @@ use std::future::{Future, IntoFuture, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use ctnetlink::{ConntrackHandle, RequestFuture, Table};
@@ -15,6 +14,7 @@ use libtest_mimic::Trial;
 use tokio::time::{sleep, timeout};
 
 use super::{Held, alone, connect, fill, list, memory, rest, udp};
+use crate::support::namespace::block_on;
 use crate::support::patience;
 
 pub(super) fn tests() -> Vec<Trial> {
@@ -26,6 +26,7 @@ pub(super) fn tests() -> Vec<Trial> {
         a_million_that_are_dropped_leave_nothing,
         ten_thousand_polled_and_dropped_at_random,
         few_polls_of_the_connection_for_many_requests,
+        a_connection_in_a_runtime_of_its_own_sends_all,
     )
 }
 
@@ -200,29 +201,13 @@ async fn done<T>(request: RequestFuture<T>) {
     let _ = request.await;
 }
 
-/// Wakes another, and counts.
-struct Counted(Waker, AtomicUsize);
-
-impl Wake for Counted {
-    fn wake(self: Arc<Self>) {
-        self.1.fetch_add(1, Ordering::SeqCst);
-        self.0.wake_by_ref();
-    }
-}
-
 async fn few_polls_of_the_connection_for_many_requests() {
     let (mut connection, handle) = ctnetlink::new_connection().expect("a connection");
     let polls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&polls);
-    let mut counter: Option<Arc<Counted>> = None;
     tokio::spawn(poll_fn(move |cx| {
-        let waker = counter
-            .get_or_insert_with(|| Arc::new(Counted(cx.waker().clone(), AtomicUsize::new(0))));
         counted.fetch_add(1, Ordering::SeqCst);
-        let waker = Waker::from(Arc::clone(waker));
-        Pin::new(&mut connection)
-            .poll(&mut std::task::Context::from_waker(&waker))
-            .map(drop)
+        Pin::new(&mut connection).poll(cx).map(drop)
     }));
     fill(&handle, 1).await;
     let polled = || polls.swap(0, Ordering::SeqCst);
@@ -242,4 +227,19 @@ async fn few_polls_of_the_connection_for_many_requests() {
     assert!((1..=10).contains(&together), "{together} polls for 512");
     let flow = handle.get(udp(0)).await.expect("an answer");
     assert_eq!(flow.expect("the flow").mark, Some(511), "the last");
+}
+
+/// So that no thread of the caller's runtime waits for the kernel.
+async fn a_connection_in_a_runtime_of_its_own_sends_all() {
+    let (connection, handle) = ctnetlink::new_connection().expect("a connection");
+    let driver = std::thread::spawn(move || block_on(connection));
+    fill(&handle, 1).await;
+    for n in 0..100 {
+        let mut mark = handle.set_mark(udp(0), n).into_future();
+        assert!((&mut mark).now_or_never().is_none(), "sent by the caller");
+        mark.await.expect("a mark");
+    }
+    drop(handle);
+    let ended = driver.join().expect("the connection's thread");
+    ended.expect("the connection ends well");
 }
