@@ -297,7 +297,7 @@ impl Error {
     }
 
     /// Says what was asked for: "while marking a flow".
-    pub(crate) fn while_(mut self, asked: &'static str) -> Self {
+    pub(crate) fn context(mut self, asked: &'static str) -> Self {
         self.0.asked = asked;
         self
     }

@@ -39,12 +39,12 @@ pub(crate) use items::{Item, Items};
 #[must_use = "streams do nothing unless polled"]
 pub struct FlowStream {
     items: Items<Flow>,
-    wanted: Wanted,
+    wanted: StreamFilter,
 }
 
 /// The flows of a walk that the stream hands over.
 #[derive(Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct StreamFilter {
     family: Option<Family>,
     /// `None` for all: a list without a filter shall not pay for one.
     filter: Option<Filter>,
@@ -61,7 +61,7 @@ impl FlowStream {
         self.wanted.by_kernel
     }
 
-    pub(crate) fn new(items: Items<Flow>, wanted: Wanted) -> Self {
+    pub(crate) fn new(items: Items<Flow>, wanted: StreamFilter) -> Self {
         Self { items, wanted }
     }
 }
@@ -73,7 +73,7 @@ impl Item for Flow {
     }
 }
 
-impl Wanted {
+impl StreamFilter {
     /// `by_kernel` is what of it the kernel was asked to compare.
     pub(crate) fn new(family: Option<Family>, filter: Filter, by_kernel: KernelFilter) -> Self {
         Self {
@@ -134,9 +134,9 @@ mod tests {
 
     fn items(datagrams: Vec<Vec<u8>>) -> Vec<Result<Flow>> {
         let walk = Walk::of(datagrams.into_iter().map(Ok).collect());
-        let lanes = Arc::new(Lanes::of_nobody());
+        let lanes = Arc::new(Lanes::unconnected());
         let items = Items::open(lanes, walk, BytesMut::new(), "listing").expect("items");
-        let wanted = Wanted {
+        let wanted = StreamFilter {
             family: None,
             filter: None,
             by_kernel: KernelFilter::empty(),

@@ -31,7 +31,7 @@ fn the_text_says_what_was_asked_and_what_was_answered() {
         ext_ack,
         ..Verdict::of(uapi::ERANGE)
     };
-    let error = Error::refused(verdict).while_("marking a flow");
+    let error = Error::refused(verdict).context("marking a flow");
     assert_eq!(error.ext_ack(), Some("Attribute failed policy validation"));
     assert_eq!(
         error.to_string(),
@@ -75,7 +75,7 @@ fn a_cause_is_told_once() {
 /// It is what a program shows whose `main` returns the error.
 #[test]
 fn debug_reads_well() {
-    let error = Error::not_found().while_("marking a flow");
+    let error = Error::not_found().context("marking a flow");
     let expected = "marking a flow: the flow is not in the table \
                         (No such file or directory (os error 2)) [NotFound]";
     assert_eq!(format!("{error:?}"), expected);

@@ -109,7 +109,7 @@ impl Capabilities {
 
 /// The part of a filter that goes into a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Pushed {
+pub(crate) struct RequestFilter {
     pub(super) family: Option<Family>,
     pub(super) mark: Option<Masked<u32>>,
     pub(super) status: Option<Masked<Status>>,
@@ -118,7 +118,7 @@ pub(crate) struct Pushed {
     pub(super) reply: Side,
 }
 
-impl Pushed {
+impl RequestFilter {
     /// What of the filter such a kernel compares correctly in a dump of this family.
     ///
     /// `any_of` and `not` are beyond it, as are prefixes, ranges of ports and labels.

@@ -1,12 +1,12 @@
 //! The part of a filter that goes into a request, as attributes.
 
-use super::kernel::Pushed;
+use super::kernel::RequestFilter;
 use super::tuple::Side;
 use crate::flow::Flow;
 use crate::wire::attr::Writer;
 use crate::wire::uapi::*;
 
-impl Pushed {
+impl RequestFilter {
     /// Writes it for a flush: with an empty `CTA_FILTER`, for which kernels that could ignore a
     /// condition in a flush refuse the request.
     pub(crate) fn write_guarded(&self, w: &mut Writer<'_>) {

@@ -7,7 +7,7 @@ use super::list::one_family;
 use super::{RequestFuture, Table, Task, Verb, matching};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
-use crate::filter::kernel::{Capabilities, Pushed};
+use crate::filter::kernel::{Capabilities, RequestFilter};
 use crate::flow::Family;
 use crate::transport::Lanes;
 use crate::transport::release::Release;
@@ -101,7 +101,7 @@ impl Flush {
         }
         let family = one_family(self.family, filter)?;
         let can = Capabilities::of((release.0, release.1));
-        Ok(match Pushed::of_flush(filter, family, can) {
+        Ok(match RequestFilter::of_flush(filter, family, can) {
             Some(pushed) => Plan::Try {
                 request: request(family).with(|w| pushed.write_guarded(w)),
                 marks: pushed.has_mark(),

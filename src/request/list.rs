@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::{RequestFuture, Verb};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
-use crate::filter::kernel::{Capabilities, Pushed};
+use crate::filter::kernel::{Capabilities, RequestFilter};
 use crate::flow::Family;
-use crate::stream::{FlowStream, Items, Wanted};
+use crate::stream::{FlowStream, Items, StreamFilter};
 use crate::transport::Lanes;
 use crate::transport::release::Release;
 use crate::wire::message::Request;
@@ -84,18 +84,23 @@ pub(super) fn one_family(family: Option<Family>, filter: &Filter) -> Result<Opti
 }
 
 /// What of the filter goes into the request.
-fn pushed(table: Table, family: Option<Family>, filter: &Filter, release: Release) -> Pushed {
+fn pushed(
+    table: Table,
+    family: Option<Family>,
+    filter: &Filter,
+    release: Release,
+) -> RequestFilter {
     match table {
         Table::Conntrack => {
             let can = Capabilities::of((release.0, release.1));
-            Pushed::new(filter, family, can)
+            RequestFilter::new(filter, family, can)
         }
         // Dumps of the tables beside it know no filter, and those of some kernels no family.
-        Table::Dying | Table::Unconfirmed => Pushed::default(),
+        Table::Dying | Table::Unconfirmed => RequestFilter::default(),
     }
 }
 
-fn request(table: Table, family: Option<Family>, pushed: &Pushed) -> Request {
+fn request(table: Table, family: Option<Family>, pushed: &RequestFilter) -> Request {
     let kind = match table {
         Table::Conntrack => IPCTNL_MSG_CT_GET,
         Table::Dying => IPCTNL_MSG_CT_GET_DYING,
@@ -115,7 +120,7 @@ impl IntoFuture for List {
             let family = one_family(self.family, &self.filter)?;
             let mut pushed = pushed(self.table, family, &self.filter, task.lanes.release);
             loop {
-                let wanted = Wanted::new(family, self.filter.clone(), pushed.conditions());
+                let wanted = StreamFilter::new(family, self.filter.clone(), pushed.conditions());
                 task.show("filter", &self.filter);
                 task.show("kernel_filtered", &pushed.conditions().shown());
                 let walk = task.walk(request(self.table, family, &pushed)).await;
@@ -151,7 +156,7 @@ mod tests {
             (Table::Unconfirmed, v6, "0701 0503 01000000 00000000  0a"),
         ] {
             let golden = format!("14000000 {golden} 00 0000");
-            let request = request(table, family, &Pushed::default());
+            let request = request(table, family, &RequestFilter::default());
             assert_bytes(&request.finish(SEQ), &golden);
         }
     }

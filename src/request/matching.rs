@@ -130,7 +130,7 @@ mod tests {
 
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let report = runtime.unwrap().block_on(async {
-            let lanes = Arc::new(Lanes::of_nobody());
+            let lanes = Arc::new(Lanes::unconnected());
             Bulk::new(lanes, Source::stream(changes)).await.unwrap()
         });
         assert_eq!((report.failed_total, report.done()), (200, 200), "{report}");

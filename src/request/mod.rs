@@ -173,7 +173,7 @@ impl Verb {
                 let _entered = span.enter();
                 work.as_mut().poll(cx)
             });
-            let result = result.await.map_err(|error| error.while_(self.doing));
+            let result = result.await.map_err(|error| error.context(self.doing));
             if !span.is_disabled() {
                 match &result {
                     Ok(_) => span.record("outcome", "ok"),

@@ -162,7 +162,7 @@ impl EventStream {
 
     #[cold]
     fn failed(&self, error: Error) -> Poll<Option<Result<Event>>> {
-        Poll::Ready(Some(Err(error.while_("listening to events"))))
+        Poll::Ready(Some(Err(error.context("listening to events"))))
     }
 }
 

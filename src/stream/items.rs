@@ -121,6 +121,6 @@ impl<T: Item> Items<T> {
     /// An error as an item.
     #[cold]
     fn failed(&self, error: Error) -> Poll<Option<Result<T>>> {
-        Poll::Ready(Some(Err(error.while_(self.doing))))
+        Poll::Ready(Some(Err(error.context(self.doing))))
     }
 }

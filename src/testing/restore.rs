@@ -21,7 +21,7 @@ impl Machine {
     pub(super) fn restore(&mut self, flow: &Flow) -> Result<FlowId> {
         self.reap();
         self.try_restore(flow)
-            .map_err(|errno| Error::refused(Verdict::of(errno)).while_("inserting a flow"))
+            .map_err(|errno| Error::refused(Verdict::of(errno)).context("inserting a flow"))
     }
 
     fn try_restore(&mut self, flow: &Flow) -> std::result::Result<FlowId, i32> {

@@ -99,7 +99,7 @@ impl Lanes {
 #[cfg(test)]
 impl Lanes {
     /// Lanes that nobody polls.
-    pub(crate) fn of_nobody() -> Self {
+    pub(crate) fn unconnected() -> Self {
         let (namespace, socket) = Namespace::current().expect("this thread's namespace");
         let (lane, control) = control::open(socket).expect("a lane");
         std::mem::forget(lane);

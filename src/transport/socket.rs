@@ -81,7 +81,7 @@ impl Socket {
             Inner::Fake(socket) => socket.check_right(),
         };
         joined.map_err(|cause| match cause.raw_os_error() {
-            Some(EPERM) => Error::refused(Verdict::of(EPERM)).while_("opening a connection"),
+            Some(EPERM) => Error::refused(Verdict::of(EPERM)).context("opening a connection"),
             _ => Error::io("opening a netlink socket", cause),
         })
     }

@@ -1,6 +1,6 @@
 //! What goes to which kernel: the rules as a table.
 
-use super::super::kernel::{Capabilities, KernelFilter, Pushed};
+use super::super::kernel::{Capabilities, KernelFilter, RequestFilter};
 use super::*;
 use crate::flow::{Family, Labels, Masked, Status, TcpState};
 use crate::wire::uapi::{EINVAL, EOPNOTSUPP, EPERM};
@@ -19,8 +19,9 @@ const RELEASES: [(u16, u16); 9] = [
 
 /// What is pushed of the filter on each of the releases.
 fn on_each(filter: &Filter) -> [KernelFilter; 9] {
-    RELEASES
-        .map(|release| Pushed::new(filter, filter.family(), Capabilities::of(release)).conditions())
+    RELEASES.map(|release| {
+        RequestFilter::new(filter, filter.family(), Capabilities::of(release)).conditions()
+    })
 }
 
 /// Nothing before `since`, and `what` from then on.
@@ -152,7 +153,7 @@ fn what_stays_here() {
 #[test]
 fn a_refusal_leaves_the_family() {
     let filter = on(|b| b.family(Family::Ipv4).zone(5).mark(1));
-    let pushed = Pushed::new(&filter, filter.family(), Capabilities::of((6, 18)));
+    let pushed = RequestFilter::new(&filter, filter.family(), Capabilities::of((6, 18)));
     assert_eq!(
         pushed.conditions(),
         V4 | KernelFilter::ZONE | KernelFilter::MARK
@@ -170,6 +171,6 @@ fn a_refusal_leaves_the_family() {
 fn a_family_from_elsewhere() {
     let filter = on(|b| b.protocol(6));
     let can = Capabilities::of((6, 18));
-    let pushed = Pushed::new(&filter, Some(Family::Ipv6), can).conditions();
+    let pushed = RequestFilter::new(&filter, Some(Family::Ipv6), can).conditions();
     assert_eq!(pushed, V4 | KernelFilter::PROTOCOL);
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::kernel::{Capabilities, KernelFilter, Pushed};
+use super::super::kernel::{Capabilities, KernelFilter, RequestFilter};
 use super::arbitrary::{flow, met_by, under};
 use super::*;
 use crate::flow::Family;
@@ -10,7 +10,7 @@ use crate::testing::judge::Kernel;
 use crate::wire::message::Request;
 use crate::wire::uapi::*;
 
-fn request(pushed: &Pushed, family: Option<Family>) -> Vec<u8> {
+fn request(pushed: &RequestFilter, family: Option<Family>) -> Vec<u8> {
     let family = family.map_or(AF_UNSPEC, Family::number);
     Request::new(IPCTNL_MSG_CT_GET, NLM_F_DUMP, family)
         .with(|w| pushed.write(w))
@@ -20,7 +20,7 @@ fn request(pushed: &Pushed, family: Option<Family>) -> Vec<u8> {
 /// What a list of the filter asks this kernel for in the end, and what its release makes of it at
 /// first.
 fn accepted(kernel: Kernel, filter: &Filter, flow: &Flow) -> Result<Vec<u8>, i32> {
-    let mut pushed = Pushed::new(filter, filter.family(), Capabilities::of(kernel.release));
+    let mut pushed = RequestFilter::new(filter, filter.family(), Capabilities::of(kernel.release));
     loop {
         let request = request(&pushed, filter.family());
         match kernel.hands_over(&request, flow) {
@@ -62,7 +62,7 @@ proptest! {
             _ => (on(|b| b.status(flow.status.into())),
                 |flow| flow.status ^= crate::flow::Status::ASSURED),
         };
-        let pushed = Pushed::new(&filter, None, can);
+        let pushed = RequestFilter::new(&filter, None, can);
         prop_assert_ne!(pushed.conditions(), KernelFilter::empty());
         change(&mut flow);
         let handed = Kernel::of((6, 18)).hands_over(&request(&pushed, None), &flow);
@@ -74,7 +74,7 @@ proptest! {
 #[test]
 fn some_kernel_refuses() {
     let filter = on(|b| b.zone(5));
-    let pushed = Pushed::new(&filter, None, Capabilities::of((6, 18)));
+    let pushed = RequestFilter::new(&filter, None, Capabilities::of((6, 18)));
     let kernel = Kernel {
         zones: false,
         ..Kernel::of((6, 18))

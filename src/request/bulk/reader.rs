@@ -49,6 +49,6 @@ fn judge(key: &FlowKey, answer: Answer, flow: Option<Result<Flow>>) -> Result<Op
     match answer.into_result() {
         Ok(()) => Err(Error::unanswered()),
         Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error.while_(get::GET.doing)),
+        Err(error) => Err(error.context(get::GET.doing)),
     }
 }

@@ -248,13 +248,13 @@ impl<'a> Worker<'a> {
         match change {
             Change::Create(flow) => {
                 let found = look(create::explained_by_flow(&error));
-                create::explain(flow, found, error).while_(create::CREATE.doing)
+                create::explain(flow, found, error).context(create::CREATE.doing)
             }
             Change::Update(_, patch) => {
                 let found = look(update::explained_by_flow(patch, &error));
-                update::explain(patch, found, error).while_(update::UPDATE.doing)
+                update::explain(patch, found, error).context(update::UPDATE.doing)
             }
-            Change::Delete(_) => error.while_(delete::DELETE.doing),
+            Change::Delete(_) => error.context(delete::DELETE.doing),
         }
     }
 }

@@ -20,7 +20,7 @@ const RELEASES: [Release; 9] = [
 ];
 
 fn flush() -> Flush {
-    Flush::new(Arc::new(Lanes::of_nobody()), Table::Conntrack)
+    Flush::new(Arc::new(Lanes::unconnected()), Table::Conntrack)
 }
 
 fn filter(filter: FilterBuilder) -> Filter {
