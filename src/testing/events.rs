@@ -71,6 +71,14 @@ impl Machine {
                 }
                 return false;
             }
+            Some(EventFault::Unmade) => {
+                let mut failed = false;
+                for hearer in hearers {
+                    let port = self.ports.get_mut(&hearer);
+                    failed |= port.is_some_and(|port| !port.fail());
+                }
+                return failed;
+            }
             None => {}
         }
         let mut failed = false;

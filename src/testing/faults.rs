@@ -57,6 +57,9 @@ pub enum EventFault {
     /// There is no memory for it: it is lost to all listeners, and their next receive fails with
     /// `ENOBUFS`, also where their queues are empty.
     NoMemory,
+    /// There is no memory to make it: the next receive of all listeners fails with `ENOBUFS`, nothing is
+    /// counted as lost, and those that listen reliably get it with the next event of its flow.
+    Unmade,
     /// Only its first bytes come, as many as this.
     CutTo(usize),
 }

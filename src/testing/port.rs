@@ -116,6 +116,15 @@ impl Port {
         self.overrun();
     }
 
+    /// `netlink_set_err`: is the socket told of what was never made? Nothing is counted.
+    pub(super) fn fail(&mut self) -> bool {
+        let is_told = !self.options.no_enobufs;
+        if is_told {
+            self.error = Some(ENOBUFS);
+        }
+        is_told
+    }
+
     /// Queues a datagram whose room has been looked at.
     pub(super) fn force(&mut self, bytes: Vec<u8>, truesize: usize) {
         self.used += truesize;

@@ -51,6 +51,45 @@ fn what_becomes_of_a_flow_is_told() {
     });
 }
 
+/// What the kernel could not so much as make is a gap without a number; who listens reliably gets it
+/// with the next event of its flow.
+#[test]
+fn what_was_never_made_is_told_without_a_number() {
+    run(async {
+        let kernel = Kernel::new();
+        let handle = kernel.connect();
+        let mut events = handle.events().await.unwrap();
+        handle.create(new(1)).await.unwrap();
+        kernel.on_event(0, EventFault::Unmade);
+        handle.create(new(2)).await.unwrap();
+        handle.create(new(3)).await.unwrap();
+        let mut heard = Vec::new();
+        for _ in 0..3 {
+            heard.push(match events.next().await.unwrap().unwrap() {
+                Event::New { flow, .. } => Ok(flow.orig),
+                Event::Overrun { lost } => Err(lost),
+                event => panic!("{event:?}"),
+            });
+        }
+        // The socket says so before what it has queued.
+        heard.sort();
+        assert_eq!(heard, [Ok(udp(1)), Ok(udp(3)), Err(0)]);
+        let stats = events.stats();
+        assert_eq!((stats.received, stats.lost, stats.overruns), (2, 0, 1));
+        drop(events);
+
+        let mut events = handle.events().reliable().await.unwrap();
+        kernel.on_event(0, EventFault::Unmade);
+        handle.create(new(4)).await.unwrap();
+        kernel.packet(udp(4).inverse(), 60);
+        let event = events.next().await.unwrap().unwrap();
+        let Event::New { flow, .. } = event else {
+            panic!("{event:?}");
+        };
+        assert_eq!(flow.orig, udp(4));
+    });
+}
+
 /// A loss is one item, with how many were lost, in its place.
 #[test]
 fn an_overrun_is_told_with_its_number() {
