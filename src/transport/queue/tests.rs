@@ -134,6 +134,18 @@ async fn one_alarm_wakes_all_that_wait() {
         assert!(woken().take(9).all(|woken| woken == 1));
         assert_eq!(woken().next_back(), Some(0), "it does not wait any more");
     }
+    // Those of another runtime see to it, and take this one's alarm from nobody.
+    let place = Place::new(&queue, work(), None, Waker::noop()).unwrap();
+    assert!(queue.is_watched(timeout));
+    let elsewhere = Arc::clone(&queue);
+    let other = std::thread::spawn(move || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().build().unwrap();
+        runtime.block_on(async { elsewhere.is_watched(timeout) })
+    });
+    assert!(!other.join().unwrap());
+    assert!(queue.is_watched(timeout), "it is still set");
+    drop(place);
     // Without a clock everybody has to see to it.
     let elsewhere = Arc::clone(&queue);
     let is_watched = std::thread::spawn(move || elsewhere.is_watched(timeout));

@@ -39,29 +39,28 @@ impl Watch {
             return false;
         };
         let runtime = runtime.id();
-        let is_set = alarm
-            .as_ref()
-            .is_some_and(|alarm| alarm.runtime == runtime && !alarm.bell.has_rung());
-        if !is_set {
-            let bell = Arc::new(Bell {
-                queue: Arc::downgrade(queue),
-                has_rung: AtomicBool::new(false),
-            });
-            let waker = Waker::from(Arc::clone(&bell));
-            let mut sleep = Box::pin(sleep(timeout));
-            if sleep
-                .as_mut()
-                .poll(&mut Context::from_waker(&waker))
-                .is_ready()
-            {
-                return false;
-            }
-            *alarm = Some(Alarm {
-                runtime,
-                bell,
-                _sleep: sleep,
-            });
+        // That of another runtime is for those who wait there.
+        if let Some(alarm) = alarm.as_ref().filter(|alarm| !alarm.bell.has_rung()) {
+            return alarm.runtime == runtime;
         }
+        let bell = Arc::new(Bell {
+            queue: Arc::downgrade(queue),
+            has_rung: AtomicBool::new(false),
+        });
+        let waker = Waker::from(Arc::clone(&bell));
+        let mut sleep = Box::pin(sleep(timeout));
+        if sleep
+            .as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_ready()
+        {
+            return false;
+        }
+        *alarm = Some(Alarm {
+            runtime,
+            bell,
+            _sleep: sleep,
+        });
         true
     }
 }
