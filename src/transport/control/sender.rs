@@ -84,14 +84,14 @@ impl Shared {
     pub(super) fn send_alone(&self, queue: &Queue, work: Work) -> Result<Result<Reply>, Work> {
         let answer = match self.try_lock() {
             Some(mut sender) => match &mut *sender {
-                Some(sender) => sender.send_alone(queue, work)?,
-                None => return Err(work),
+                Some(sender) => sender.send_alone(queue, work),
+                None => Err(work),
             },
             None => return Err(work),
         };
-        // Those that came meanwhile have found it taken.
+        // The lane may have found it taken meanwhile.
         queue.wake_lane();
-        Ok(answer)
+        answer
     }
 
     /// Drops it.

@@ -72,11 +72,10 @@ async fn every_verb_or_the_cure() {
     // The first flow with it has the kernel load its own.
     let control = NewFlow::new(tcp(1), HOUR).helper("ftp");
     handle.create(control).await.expect("a flow with a helper");
-    refused(
-        helpers.create(helper("ftp")).await,
-        ErrorKind::Busy,
-        &["a helper of its own"],
-    );
+    let error = helpers.create(helper("ftp")).await.expect_err("it has one");
+    // Linux 5.10 takes it for one in user space.
+    let kinds = [ErrorKind::Busy, ErrorKind::AlreadyExists];
+    assert!(kinds.contains(&error.kind()), "{error}");
     one_that_a_rule_uses_is_kept().await;
     helpers.delete(&wanted).await.expect("a delete");
     refused(
