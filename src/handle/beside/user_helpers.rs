@@ -95,7 +95,8 @@ impl UserHelpers {
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for a value out of
     ///   range: see [`UserHelper`];
     /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where there is such a helper;
-    /// - [`Busy`](crate::ErrorKind::Busy) where a helper of the kernel has that name.
+    /// - [`Busy`](crate::ErrorKind::Busy) where a helper of the kernel has that name; Linux 5.10
+    ///   says `AlreadyExists`.
     ///
     /// # Cancellation
     ///
