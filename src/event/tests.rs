@@ -153,11 +153,27 @@ fn the_line_of_an_event() {
 #[test]
 fn events_survive_serde() {
     let flow = udp();
+    let expectation = Expectation::from_message(&reply("expect_ftp")).unwrap();
     for event in [
         Event::New {
             flow: flow.clone(),
             port_id: None,
             nsid: Some(3),
+        },
+        Event::Update {
+            flow: flow.clone(),
+            port_id: None,
+            nsid: None,
+        },
+        Event::ExpectNew {
+            expectation: expectation.clone(),
+            port_id: Some(7),
+            nsid: None,
+        },
+        Event::ExpectDestroy {
+            expectation,
+            port_id: None,
+            nsid: Some(0),
         },
         Event::Destroy {
             flow,

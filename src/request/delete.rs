@@ -58,7 +58,7 @@ impl IntoFuture for Delete {
 }
 
 /// What the errno means for a delete.
-fn explain(error: Error) -> Error {
+pub(super) fn explain(error: Error) -> Error {
     match error.errno() {
         Some(EBUSY) => error.meaning(
             ErrorKind::Busy,

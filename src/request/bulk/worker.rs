@@ -254,7 +254,7 @@ impl<'a> Worker<'a> {
                 let found = look(update::explained_by_flow(patch, &error));
                 update::explain(patch, found, error).context(update::UPDATE.doing)
             }
-            Change::Delete(_) => error.context(delete::DELETE.doing),
+            Change::Delete(_) => delete::explain(error).context(delete::DELETE.doing),
         }
     }
 }
