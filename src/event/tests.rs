@@ -143,6 +143,19 @@ fn the_line_of_an_event() {
         " [UPDATE] ipv4     2 udp      17 src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 [UNREPLIED] \
          src=10.0.0.2 dst=10.0.0.1 sport=2 dport=1 id=7 [USERSPACE] portid=31151"
     );
+    let mut flow = udp();
+    let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_micros(1_700_000_000_000_042);
+    flow.set_event_timestamp(Some(time));
+    let event = Event::New {
+        flow,
+        port_id: None,
+        nsid: None,
+    };
+    assert_eq!(
+        format!("{event:#}"),
+        "[1700000000.000042]\t    [NEW] ipv4     2 udp      17 src=10.0.0.1 dst=10.0.0.2 sport=1 \
+         dport=2 [UNREPLIED] src=10.0.0.2 dst=10.0.0.1 sport=2 dport=1"
+    );
     assert_eq!(
         Event::Overrun { lost: 834 }.to_string(),
         "[OVERRUN] lost=834"
