@@ -89,6 +89,14 @@ async fn every_verb_or_the_cure() {
         &["no helper"],
     );
     assert_eq!(helpers.get(&wanted).await.expect("an answer"), None);
+    helpers.create(wanted.clone()).await.expect("a helper");
+    let all = helpers.list().await.expect("a list");
+    // Those of others are not for a test to delete.
+    match all == [wanted.clone()] {
+        true => helpers.flush().await.expect("a flush"),
+        false => helpers.delete(&wanted).await.expect("a delete"),
+    }
+    assert_eq!(helpers.get(&wanted).await.expect("an answer"), None);
 }
 
 /// Until Linux 7.3, which takes it from the rule.
