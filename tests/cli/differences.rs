@@ -92,6 +92,13 @@ const DIFFERENCES: &[Difference] = &[
         reason: "conntrack(8) makes a flow of protocol 0",
         shown: "-I -t 100 -p udp -r 10.7.0.1 -q 10.7.0.2 --sport 35 --dport 36",
     },
+    Difference {
+        commands: &["-L", "-D", "-G", "-U", "-I", "-A", "-E"],
+        words: &[&["-p "], &["--proto udp --sp "]],
+        reason: "conntrack(8) takes the options of a protocol twice when it is named twice, and then knows \
+                 them by their whole names alone",
+        shown: "-L -p udp --proto udp --sp 1",
+    },
 ];
 
 /// The reason why the two are not compared.

@@ -160,7 +160,8 @@ fn same<T: PartialEq + std::fmt::Debug>(ours: &[T], theirs: &[T]) {
     for (n, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
         assert_eq!(ours, theirs, "event {n}");
     }
-    assert_eq!(ours.len(), theirs.len());
+    // A last packet of the connections that ended may still make a flow after what we waited for.
+    assert!(ours.len() <= theirs.len(), "{} of them are missing", ours.len() - theirs.len());
     assert!(ours.len() > 100, "{}", ours.len());
 }
 
