@@ -161,7 +161,11 @@ fn same<T: PartialEq + std::fmt::Debug>(ours: &[T], theirs: &[T]) {
         assert_eq!(ours, theirs, "event {n}");
     }
     // A last packet of the connections that ended may still make a flow after what we waited for.
-    assert!(ours.len() <= theirs.len(), "{} of them are missing", ours.len() - theirs.len());
+    assert!(
+        ours.len() <= theirs.len(),
+        "{} of them are missing",
+        ours.len() - theirs.len()
+    );
     assert!(ours.len() > 100, "{}", ours.len());
 }
 
