@@ -95,7 +95,7 @@ async fn a_reader_that_is_slow_at_random() {
         let burst = match round {
             0 => 20_000,
             1 => 200,
-            _ => 200 * 100_f64.powf(f64::from(random.below(1000)) / 1000.0) as u32,
+            _ => (200.0 * 100_f64.powf(f64::from(random.below(1000)) / 1000.0)) as u32,
         };
         let marks = sent + 1..=sent + burst;
         sent += burst;
@@ -121,7 +121,10 @@ async fn a_reader_that_is_slow_at_random() {
         assert_eq!(stats.received + stats.lost, u64::from(sent), "{stats:?}");
     }
     let stats = events.stats();
-    assert!(stats.overruns > 5, "it was to be too slow: {stats:?}");
+    assert!(
+        stats.overruns > rounds / 40,
+        "it was to be too slow: {stats:?}"
+    );
     assert!(stats.received > rounds, "{stats:?}");
 }
 

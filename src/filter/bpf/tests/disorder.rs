@@ -54,7 +54,8 @@ fn disordered(attributes: &[u8], seldom: usize, dice: &mut Dice) -> Vec<u8> {
         let payload: Vec<u8> = (0..dice.below(30)).map(|_| dice.below(256) as u8).collect();
         let mut bytes = Vec::new();
         let nested = [0, NLA_F_NESTED][dice.below(2)];
-        put(200 + dice.below(1000) as u16 | nested, &payload, &mut bytes);
+        let unknown = 200 + dice.below(1000) as u16;
+        put(unknown | nested, &payload, &mut bytes);
         all.push(bytes);
     }
     for n in (1..all.len()).rev() {
