@@ -86,6 +86,7 @@ pub(super) const HELP: &Policy = &[Any, String(15), Any];
 pub(super) const PROTOINFO: &Policy = &[Any, Nest, Nest, Nest];
 pub(super) const TCP: &Policy = &[Any, UpTo(9), UpTo(14), UpTo(14), Min(2), Min(2)];
 pub(super) const SCTP: &Policy = &[Any, UpTo(8), Min(4), Min(4)];
+pub(super) const DCCP: &Policy = &[Any, Min(1), Min(1), Min(8), Any];
 pub(super) const NUMBERS: &Policy = &[Any, Min(4), Min(4), Min(4)];
 pub(super) const EXPECT: &Policy = &[
     Any,

@@ -21,6 +21,8 @@ const UNCHANGEABLE: u32 = SETTLED
     | OFFLOAD
     | HW_OFFLOAD;
 const WINDOW_SCALE: u8 = 1;
+const DCCP_TIMEWAIT: u8 = 7;
+const DCCP_SERVER: u8 = 1;
 
 impl Machine {
     /// `ctnetlink_change_conntrack`.
@@ -154,6 +156,21 @@ impl Entry {
                     tag(CTA_PROTOINFO_SCTP_VTAG_REPLY)?,
                 ];
                 *state = new;
+            }
+            Proto::Dccp {
+                state,
+                role,
+                handshake,
+            } => {
+                let Some(given) = given.nest(CTA_PROTOINFO_DCCP, attrs::DCCP)? else {
+                    return Ok(());
+                };
+                let upto = |kind, last| given.u8(kind).filter(|it| *it <= last).ok_or(EINVAL);
+                let new = upto(CTA_PROTOINFO_DCCP_STATE, DCCP_TIMEWAIT)?;
+                *role = upto(CTA_PROTOINFO_DCCP_ROLE, DCCP_SERVER)?;
+                *state = new;
+                let given = given.array(CTA_PROTOINFO_DCCP_HANDSHAKE_SEQ);
+                *handshake = given.map_or(*handshake, u64::from_be_bytes);
             }
         }
         Ok(())
