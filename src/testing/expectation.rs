@@ -149,7 +149,7 @@ impl Machine {
             return Err(EINVAL);
         }
         let flags = given.u32(FLAGS).unwrap_or(0);
-        if flags & !KNOWN_FLAGS != 0 {
+        if flags & !KNOWN_FLAGS != 0 && self.release.value_policies {
             return Err(EINVAL);
         }
         let function = given.string(FN);
@@ -206,7 +206,7 @@ impl Machine {
         };
         let direction = nat.u32(NAT_DIR).ok_or(EINVAL)?;
         let tuple = nat.get(NAT_TUPLE).ok_or(EINVAL)?;
-        if direction > 1 {
+        if direction > 1 && self.release.value_policies {
             return Err(ERANGE);
         }
         let tuple = Tuple::parse(&self.release, tuple, message.family, WHOLE, None)?;

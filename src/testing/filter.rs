@@ -42,8 +42,8 @@ impl Machine {
         if release.marks {
             filter.mark = match (given.u32(CTA_MARK), given.u32(CTA_MARK_MASK)) {
                 (Some(mark), Some(mask)) => (mark, mask),
-                (Some(mark), None) if release.status_filter => (mark, u32::MAX),
-                (None, Some(_)) if release.status_filter => return Err(EINVAL),
+                (Some(mark), None) if release.bare_mark => (mark, u32::MAX),
+                (None, Some(_)) if release.bare_mark => return Err(EINVAL),
                 _ => (0, 0),
             };
         }

@@ -44,7 +44,9 @@ pub(super) struct Release {
     pub(super) zones: bool,
     /// `CTA_MAX`: attributes beyond it are skipped unseen.
     pub(super) last_attribute: u16,
-    /// Do filters by status, and a mark without its mask, count?
+    /// Does a mark count without its mask, and is a mask without its mark refused?
+    pub(super) bare_mark: bool,
+    /// Do filters by status count?
     pub(super) status_filter: bool,
     pub(super) zone_filter: bool,
     pub(super) tuple_filter: bool,
@@ -58,6 +60,9 @@ pub(super) struct Release {
     /// Does a delete of an expectation compare the id that is shown? Not in Debian's 5.10; stable
     /// series have it mended since.
     pub(super) expectation_ids: bool,
+    /// Are the values of numbers refused by the policies, with the kernel's words? Not in Debian's
+    /// 5.10, which looks at a few of them itself; stable series do it since.
+    pub(super) value_policies: bool,
     /// Do ends tell the timeout that was left and the protocol's state?
     pub(super) full_destroy: bool,
     /// Do protocols 33 and 136 have ports?
@@ -87,6 +92,7 @@ impl Release {
                 _ if since(5, 8) => 25,
                 _ => 24,
             },
+            bare_mark: since(5, 8),
             status_filter: since(5, 15),
             zone_filter: since(6, 8),
             tuple_filter: since(5, 8),
@@ -99,6 +105,7 @@ impl Release {
             fixed_timeout: since(6, 0),
             takes_helpers: !since(7, 3),
             expectation_ids: since(5, 15),
+            value_policies: since(5, 15),
             full_destroy: since(5, 11),
             dccp: !since(6, 17),
             udplite: !since(7, 0),

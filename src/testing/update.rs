@@ -21,6 +21,7 @@ const UNCHANGEABLE: u32 = SETTLED
     | OFFLOAD
     | HW_OFFLOAD;
 const WINDOW_SCALE: u8 = 1;
+const TCP_SYN_SENT2: u8 = 9;
 const DCCP_TIMEWAIT: u8 = 7;
 const DCCP_SERVER: u8 = 1;
 
@@ -127,7 +128,11 @@ impl Entry {
                 let Some(given) = given.nest(CTA_PROTOINFO_TCP, attrs::TCP)? else {
                     return Ok(());
                 };
-                *state = given.u8(CTA_PROTOINFO_TCP_STATE).unwrap_or(*state);
+                let new = given.u8(CTA_PROTOINFO_TCP_STATE);
+                if new.is_some_and(|new| new > TCP_SYN_SENT2) {
+                    return Err(EINVAL);
+                }
+                *state = new.unwrap_or(*state);
                 for (own, kind) in flags.iter_mut().zip([
                     CTA_PROTOINFO_TCP_FLAGS_ORIGINAL,
                     CTA_PROTOINFO_TCP_FLAGS_REPLY,
