@@ -204,11 +204,12 @@ impl Machine {
         let Some(nat) = message.attrs.nest(NAT, attrs::EXPECT_NAT)? else {
             return Ok(None);
         };
-        let direction = nat.u32(NAT_DIR).ok_or(EINVAL)?;
-        let tuple = nat.get(NAT_TUPLE).ok_or(EINVAL)?;
-        if direction > 1 && self.release.value_policies {
+        let direction = nat.u32(NAT_DIR);
+        if direction.is_some_and(|direction| direction > 1) && self.release.value_policies {
             return Err(ERANGE);
         }
+        let direction = direction.ok_or(EINVAL)?;
+        let tuple = nat.get(NAT_TUPLE).ok_or(EINVAL)?;
         let tuple = Tuple::parse(&self.release, tuple, message.family, WHOLE, None)?;
         Ok(Some((direction, tuple)))
     }

@@ -14,6 +14,8 @@ pub(super) struct Filter {
     mark: (u32, u32),
     status: (u32, u32),
     zone: Option<u16>,
+    /// Are addresses compared the wrong way round?
+    inverts: bool,
     /// The fields that are compared of each direction's tuple.
     tuples: [Option<(Tuple, u32)>; 2],
 }
@@ -37,6 +39,7 @@ impl Machine {
         }
         let mut filter = Filter {
             family,
+            inverts: release.inverts_ipv6 && family == AF_INET6,
             ..Filter::default()
         };
         if release.marks {
@@ -122,7 +125,7 @@ impl Filter {
             && flow.mark & mark_mask == mark
             && flow.status & status_mask == status
             && tuples.all(|(given, own)| {
-                given.is_none_or(|(given, fields)| own.has_fields_of(&given, fields, self.family))
+                given.is_none_or(|(given, fields)| own.has_fields_of(&given, fields, self.inverts))
             })
     }
 }

@@ -50,6 +50,9 @@ pub(super) struct Release {
     pub(super) status_filter: bool,
     pub(super) zone_filter: bool,
     pub(super) tuple_filter: bool,
+    /// Does it match the flows whose IPv6 addresses are others? Mended in 7.x and in some stable series:
+    /// in Debian's 6.12, and not in its 6.1.
+    pub(super) inverts_ipv6: bool,
     pub(super) filtered_flush: FilteredFlush,
     /// Does a flush of version 1 keep to its family?
     pub(super) flush_by_family: bool,
@@ -96,6 +99,7 @@ impl Release {
             status_filter: since(5, 15),
             zone_filter: since(6, 8),
             tuple_filter: since(5, 8),
+            inverts_ipv6: !since(7, 0) && version != (6, 12),
             filtered_flush: match () {
                 _ if since(6, 11) => FilteredFlush::Applied,
                 _ if since(5, 8) => FilteredFlush::Refused,

@@ -188,7 +188,10 @@ impl Entry {
             .zip([CTA_SEQ_ADJ_ORIG, CTA_SEQ_ADJ_REPLY])
         {
             if let Some(given) = given.nest(kind, attrs::NUMBERS)? {
-                *own = given.numbers()?;
+                // What comes before the first that is missing is set.
+                for (own, kind) in own.iter_mut().zip(1..) {
+                    *own = given.u32(kind).ok_or(EINVAL)?;
+                }
                 self.status |= SEQ_ADJUST;
             }
         }
