@@ -52,6 +52,7 @@ pub struct EventStream {
 /// What an [`EventStream`] has received so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct EventStats {
     /// Events that were received. Events that did not decode, and those that the filter dropped
@@ -69,6 +70,7 @@ pub struct EventStats {
 /// How full the queue of an [`EventStream`]'s socket is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Backlog {
     /// The bytes that are waiting, as the kernel counts them: about 1280 for each event.

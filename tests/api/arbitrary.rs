@@ -25,9 +25,11 @@ pub(super) fn tuple() -> BoxedStrategy<Tuple> {
             let echo = IcmpEcho::new(kind, protocol, a);
             match (protocol % 4, src, dst) {
                 (0, IpAddr::V4(src), IpAddr::V4(dst)) => Tuple::icmp(src, dst, echo),
-                (0, IpAddr::V6(src), IpAddr::V6(dst)) => {
+                (0, IpAddr::V6(src), IpAddr::V6(dst)) if a % 2 == 0 => {
                     Tuple::icmpv6(src, dst, IcmpEcho::request_v6(a))
                 }
+                // ICMP over IPv6, which requests can make.
+                (0, ..) => format!("icmp src={src} dst={dst} type={kind} code=0 id={a}").parse(),
                 (1, ..) => {
                     let all = [6, 17, 33, 47, 132, 136];
                     let protocol = all[usize::from(a) % all.len()];

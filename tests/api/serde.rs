@@ -30,7 +30,7 @@ fn bytes(text: &str) -> Vec<u8> {
 fn what_the_kernel_sent_survives() {
     let replies = include_str!("../golden/replies.txt");
     let (mut seen, mut expectations) = (0, 0);
-    let mut lines = String::new();
+    let (mut lines, mut events) = (String::new(), String::new());
     for line in replies.lines().filter(|line| !line.starts_with('#')) {
         let Some((_, text)) = line.split_once(' ') else {
             continue;
@@ -38,15 +38,14 @@ fn what_the_kernel_sent_survives() {
         if let Ok(expectation) = Expectation::from_message(&bytes(text)) {
             same(ExpectationKey::from(&expectation));
             same(expectation);
+            put(&mut events, &Event::from_message(&bytes(text)).unwrap());
             expectations += 1;
         }
         if let Ok(flow) = Flow::from_message(&bytes(text)) {
-            same(Event::from_message(&bytes(text)).unwrap());
+            put(&mut events, &Event::from_message(&bytes(text)).unwrap());
             same(FlowKey::from(&flow));
             same(flow.id.unwrap());
-            lines.push_str(&serde_json::to_string(&flow).unwrap());
-            lines.push('\n');
-            same(flow);
+            put(&mut lines, &flow);
             seen += 1;
         }
     }
@@ -57,12 +56,29 @@ fn what_the_kernel_sent_survives() {
         long.filter(|line| !line.contains("seqadj_reply")).count(),
         0
     );
-    // The format is a public one: programs read it. `KEEP=1` writes it anew.
-    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/flows.jsonl");
+    put(&mut events, &Event::Overrun { lost: 7 });
+    pinned("flows.jsonl", &lines);
+    pinned("events.jsonl", &events);
+}
+
+/// Another line, of what survives.
+fn put<T: Serialize + DeserializeOwned + PartialEq + Clone + std::fmt::Debug>(
+    lines: &mut String,
+    value: &T,
+) {
+    same(value.clone());
+    lines.push_str(&serde_json::to_string(value).unwrap());
+    lines.push('\n');
+}
+
+/// The format is a public one: programs read it. `KEEP=1` writes it anew.
+fn pinned(name: &str, lines: &str) {
+    let kept = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("KEEP").is_some() {
-        std::fs::write(kept, &lines).unwrap();
+        std::fs::write(&kept, lines).unwrap();
     }
     assert_eq!(lines, std::fs::read_to_string(kept).unwrap());
+    assert!(!lines.contains(":null"));
 }
 
 #[test]
@@ -117,8 +133,8 @@ fn nouns_survive() {
     same(flow);
 }
 
-/// Kernels keep no ports of protocols that they do not know, and no ICMP fields over the other
-/// family.
+/// Kernels keep no ports of protocols that they do not know; of ICMP over the other family old ones
+/// keep no fields, and newer ones do.
 #[test]
 fn tuples_without_their_ports_survive() {
     let (src, dst) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
@@ -131,9 +147,15 @@ fn tuples_without_their_ports_survive() {
     for text in [
         r#"{"protocol":"icmp","src":"::1","dst":"::2"}"#,
         r#"{"protocol":"icmpv6","src":"10.0.0.1","dst":"10.0.0.2"}"#,
+        r#"{"protocol":"icmp","src":"::1","dst":"::2","icmp":{"type":8,"code":0,"id":7}}"#,
+        r#"{"protocol":"icmpv6","src":"10.0.0.1","dst":"10.0.0.2","icmp":{"type":129,"code":0,"id":7}}"#,
     ] {
         let tuple: Tuple = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&tuple).unwrap(), text);
+        let shown = format!("{} {tuple}", tuple.protocol());
+        let read: Tuple = shown.parse().unwrap();
+        assert_eq!(read.to_string(), tuple.to_string());
+        assert!(tuple.icmp_echo().is_none() || read == tuple, "{shown}");
         same(Flow::new(tuple, tuple.inverse()));
     }
 }
@@ -157,7 +179,9 @@ fn what_is_documented_is_read_and_written() {
     let flow: Flow = as_written(&documented(1));
     assert_eq!(flow.reply, flow.orig.inverse());
     assert_eq!(flow.counters_reply, Some(Counters::new(3, 165)));
-    as_written::<Filter>(&documented(2));
+    let event: Event = as_written(&documented(2));
+    assert_eq!((event.port_id(), event.nsid()), (Some(31151), None));
+    as_written::<Filter>(&documented(3));
     // Absent, and no bit.
     let bare = Flow::new(flow.orig, flow.reply);
     let text = serde_json::to_string(&bare).unwrap();
@@ -248,7 +272,6 @@ fn what_makes_no_sense_is_refused() {
     refused::<Labels>("[128]");
     refused::<Status>(r#"["ASURED"]"#);
     refused::<TcpState>("256");
-    refused::<ctnetlink::Timestamp>(r#"{"start":"2026-13-01T00:00:00Z"}"#);
     let zero: Zone = serde_json::from_str(r#"{"id":0,"direction":"orig"}"#).unwrap();
     assert_eq!(zero, Zone::default());
 }
@@ -279,4 +302,102 @@ fn a_mask_holds_for_what_is_read() {
     assert_eq!(read, Masked::new(255, 15));
     let filter = serde_json::from_str::<Filter>(r#"{"mark":{"value":16,"mask":1}}"#);
     assert!(filter.unwrap_err().to_string().contains("mark"));
+}
+
+/// A date of the calendar and a time of the day, in UTC, of which the kernel's clock can tell.
+#[test]
+fn a_time_is_one_of_the_calendar() {
+    let read = |text: &str| {
+        serde_json::from_str::<ctnetlink::Timestamp>(&format!(r#"{{"start":"{text}"}}"#))
+    };
+    let seconds = |text: &str| {
+        let start = read(text)
+            .unwrap_or_else(|error| panic!("{text}: {error}"))
+            .start;
+        let since = start.duration_since(std::time::UNIX_EPOCH).unwrap();
+        (since.as_secs(), since.subsec_nanos())
+    };
+    // As date(1) of GNU has them.
+    for (text, expected) in [
+        ("1970-01-01T00:00:00Z", (0, 0)),
+        ("1999-12-31T23:59:59Z", (946_684_799, 0)),
+        ("2000-02-29T00:00:00Z", (951_782_400, 0)),
+        ("2024-02-29T12:00:00.5Z", (1_709_208_000, 500_000_000)),
+        ("2026-11-30t01:02:03.000000001z", (1_796_000_523, 1)),
+        ("2100-03-01T00:00:00Z", (4_107_542_400, 0)),
+        (
+            "2554-07-21T23:34:33.709551615Z",
+            (18_446_744_073, 709_551_615),
+        ),
+    ] {
+        assert_eq!(seconds(text), expected, "{text}");
+    }
+    for text in [
+        "2026-02-29T00:00:00Z",
+        "2026-02-31T00:00:00Z",
+        "2100-02-29T00:00:00Z",
+        "2026-04-31T00:00:00Z",
+        "2026-11-31T00:00:00Z",
+        "2026-01-32T00:00:00Z",
+        "2026-01-00T00:00:00Z",
+        "2026-00-01T00:00:00Z",
+        "2026-13-01T00:00:00Z",
+        "2026-01-01T24:00:00Z",
+        "2026-01-01T00:60:00Z",
+        "2026-01-01T00:00:60Z",
+        "2026-01-01T00:00:61Z",
+        "1969-12-31T23:59:59Z",
+        "2554-07-21T23:34:33.709551616Z",
+        "2555-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+        "12026-01-01T00:00:00Z",
+        "026-01-01T00:00:00Z",
+        "2026-1-01T00:00:00Z",
+        "2026-01-1T00:00:00Z",
+        "2026-01-01T0:00:00Z",
+        "2026-01-01T00:00Z",
+        "2026-01-01T00:00:00:00Z",
+        "2026-01-01-01T00:00:00Z",
+        "2026-01-01T00:00:00.Z",
+        "2026-01-01T00:00:00.0000000001Z",
+        "2026-01-01T00:00:00.+1Z",
+        "2026-01-01T+1:00:00Z",
+        "2026-01-01T00:00:00",
+        "2026-01-01T00:00:00+00:00",
+        "2026-01-01T00:00:00-01:00",
+        "2026-01-01 00:00:00Z",
+        "2026-01-01",
+        "",
+    ] {
+        let error = read(text)
+            .map(|time| panic!("{text}: {time:?}"))
+            .unwrap_err();
+        assert!(error.to_string().contains("RFC 3339"), "{error}");
+    }
+    // What could not be read is not written.
+    let epoch = std::time::UNIX_EPOCH;
+    for start in [
+        epoch - Duration::from_nanos(1),
+        epoch + Duration::from_nanos(u64::MAX) + Duration::from_nanos(1),
+    ] {
+        let time = ctnetlink::Timestamp::new(start);
+        assert!(serde_json::to_string(&time).is_err());
+        assert!(postcard::to_allocvec(&time).is_err());
+    }
+    same(ctnetlink::Timestamp::new(
+        epoch + Duration::from_nanos(u64::MAX),
+    ));
+}
+
+/// One word for a check and for how bad it is, in text and in JSON.
+#[test]
+fn findings_have_the_words_of_their_text() {
+    let all = Preflight::new(ctnetlink::Facts::default());
+    assert!(all.findings.len() > 10);
+    for finding in all.findings {
+        let json = serde_json::to_value(&finding).unwrap();
+        assert_eq!(json["check"], finding.check.to_string());
+        assert_eq!(json["severity"], finding.severity.to_string());
+        assert_eq!(json.get("cure").is_some(), finding.cure.is_some());
+    }
 }
