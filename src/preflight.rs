@@ -172,6 +172,18 @@ pub enum Check {
     Kernel,
 }
 
+impl Finding {
+    /// A finding without a cure; [`cure`](field@Self::cure) can be set.
+    pub fn new(check: Check, severity: Severity, text: impl Into<String>) -> Self {
+        Self {
+            check,
+            severity,
+            text: text.into(),
+            cure: None,
+        }
+    }
+}
+
 impl Preflight {
     /// The findings that follow from the facts.
     pub fn new(facts: Facts) -> Self {

@@ -79,6 +79,13 @@ pub struct Backlog {
     pub room: usize,
 }
 
+impl Backlog {
+    /// A queue of which so much is used, for tests of programs that watch one.
+    pub const fn new(used: usize, room: usize) -> Self {
+        Self { used, room }
+    }
+}
+
 impl EventStream {
     pub(crate) fn new(listener: Listener, filter: Filter, by_kernel: KernelFilter) -> Self {
         Self {
@@ -104,10 +111,7 @@ impl EventStream {
     pub fn backlog(&self) -> Result<Backlog> {
         let queue = self.listener.queue();
         let queue = queue.map_err(|cause| Error::io("reading the state of a socket", cause))?;
-        Ok(Backlog {
-            used: queue.used,
-            room: queue.room,
-        })
+        Ok(Backlog::new(queue.used, queue.room))
     }
 
     /// The size of the socket's queue in bytes, as granted: twice what was asked for, unless the

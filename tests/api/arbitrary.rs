@@ -2,7 +2,7 @@
 //! stack holds.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use ctnetlink::*;
 use proptest::collection::vec;
@@ -215,10 +215,11 @@ pub(super) fn change() -> BoxedStrategy<Change> {
     .boxed()
 }
 
+#[cfg(feature = "serde")]
 pub(super) fn flow() -> BoxedStrategy<Flow> {
     let numbers = any::<(Option<u32>, Option<u32>, Option<u32>)>();
     let counters = || of(any::<(u64, u64)>().prop_map(|it| Counters::new(it.0, it.1)));
-    let time = || of(any::<u64>().prop_map(|it| UNIX_EPOCH + Duration::from_nanos(it)));
+    let time = || of(any::<u64>().prop_map(|it| std::time::UNIX_EPOCH + Duration::from_nanos(it)));
     let all = (
         status(),
         numbers,
@@ -319,6 +320,7 @@ pub(super) fn filter() -> BoxedStrategy<Filter> {
     .boxed()
 }
 
+#[cfg(feature = "serde")]
 pub(super) fn new_expectation() -> BoxedStrategy<NewExpectation> {
     let rest = (
         of(timeout()),
