@@ -1,6 +1,7 @@
 //! The two ends of a flow in one direction: addresses, protocol and what the protocol adds.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::address::plain_address;
@@ -19,14 +20,14 @@ mod wire;
 /// have them, and absent for all others.
 ///
 /// `CTA_TUPLE_ORIG`, `CTA_TUPLE_REPLY`, `CTA_TUPLE_MASTER`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tuple {
     addresses: Addresses,
     protocol: u8,
     detail: Detail,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Addresses {
     V4(Ipv4Addr, Ipv4Addr),
     V6(Ipv6Addr, Ipv6Addr),
@@ -34,7 +35,7 @@ enum Addresses {
 
 /// What a protocol adds to the addresses. Ports as bytes: with `u16` a [`Tuple`] would be of even
 /// size and a flow 8 bytes larger.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Detail {
     None,
     Ports([u8; 2], [u8; 2]),
@@ -205,6 +206,38 @@ impl Addresses {
 }
 
 plain!(Tuple);
+
+/// In few words: a table of flows hashes a tuple for each packet's event.
+impl Hash for Tuple {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let family = match self.addresses {
+            Addresses::V4(src, dst) => {
+                state.write_u64((u64::from(src.to_bits()) << 32) | u64::from(dst.to_bits()));
+                0
+            }
+            Addresses::V6(src, dst) => {
+                state.write_u128(src.to_bits());
+                state.write_u128(dst.to_bits());
+                1
+            }
+        };
+        let (kind, [a, b, c, d]) = match self.detail {
+            Detail::None => (0, [0; 4]),
+            Detail::Ports([a, b], [c, d]) => (1, [a, b, c, d]),
+            Detail::Icmp(IcmpEcho { kind, code, id }) => (2, [kind, code, id[0], id[1]]),
+        };
+        state.write_u64(u64::from_be_bytes([
+            0,
+            family,
+            kind,
+            self.protocol,
+            a,
+            b,
+            c,
+            d,
+        ]));
+    }
+}
 
 impl fmt::Debug for Tuple {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

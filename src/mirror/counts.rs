@@ -60,16 +60,23 @@ impl Tally {
         self.flows.load(Relaxed)
     }
 
+    // There is one writer: to add needs no locked bus.
+
     pub(super) fn add(&self, flow: &Flow) {
         self.each(flow, |number| {
-            number.fetch_add(1, Relaxed);
+            number.store(number.load(Relaxed) + 1, Relaxed)
         });
     }
 
     pub(super) fn sub(&self, flow: &Flow) {
         self.each(flow, |number| {
-            number.fetch_sub(1, Relaxed);
+            number.store(number.load(Relaxed) - 1, Relaxed)
         });
+    }
+
+    /// Do the two, of one original tuple, go into the same numbers?
+    pub(super) fn counts_as_one(one: &Flow, two: &Flow) -> bool {
+        state(one) == state(two)
     }
 
     fn each(&self, flow: &Flow, mut change: impl FnMut(&AtomicUsize)) {
@@ -78,14 +85,14 @@ impl Tally {
             change(&self.ipv4);
         }
         change(&self.protocols[usize::from(u8::from(flow.orig.protocol()))]);
-        let state = match &flow.protoinfo {
-            Some(ProtoInfo::Tcp(info)) => self.tcp.get(usize::from(u8::from(info.state))),
-            Some(ProtoInfo::Sctp(info)) => self.sctp.get(usize::from(u8::from(info.state))),
-            Some(ProtoInfo::Dccp(info)) => self.dccp.get(usize::from(u8::from(info.state))),
-            _ => None,
+        let number = match state(flow) {
+            Some((Protocol::TCP, state)) => self.tcp.get(usize::from(state)),
+            Some((Protocol::SCTP, state)) => self.sctp.get(usize::from(state)),
+            Some((_, state)) => self.dccp.get(usize::from(state)),
+            None => None,
         };
-        if let Some(state) = state {
-            change(state);
+        if let Some(number) = number {
+            change(number);
         }
     }
 
@@ -100,6 +107,15 @@ impl Tally {
             sctp: some(&self.sctp),
             dccp: some(&self.dccp),
         }
+    }
+}
+
+fn state(flow: &Flow) -> Option<(Protocol, u8)> {
+    match &flow.protoinfo {
+        Some(ProtoInfo::Tcp(info)) => Some((Protocol::TCP, info.state.into())),
+        Some(ProtoInfo::Sctp(info)) => Some((Protocol::SCTP, info.state.into())),
+        Some(ProtoInfo::Dccp(info)) => Some((Protocol::DCCP, info.state.into())),
+        _ => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! A flow as the mirror keeps it.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -137,6 +138,20 @@ impl Entry {
         flow
     }
 
+    /// The flow, to be merged with what a message says of it: without the time that it has left, and
+    /// that of its start.
+    pub(super) fn to_merge(&self) -> Cow<'_, Flow> {
+        match self.names {
+            None => Cow::Borrowed(&self.flow),
+            Some(_) => Cow::Owned(Self::show(self, 0)),
+        }
+    }
+
+    /// Keeps of itself, as it was, what this leaves out.
+    pub(super) fn keep(&mut self, before: &Self) {
+        self.start = self.start.or(before.start);
+    }
+
     /// The flow, with what is cheap to look at: not the timeout, the helper, the security context and
     /// the time of its start.
     pub(super) fn bare(&self) -> &Flow {
@@ -145,6 +160,10 @@ impl Entry {
 
     pub(super) fn key(&self) -> Key {
         Key::orig(&self.flow)
+    }
+
+    pub(super) fn has_key(&self, key: &Key) -> bool {
+        self.flow.orig == key.tuple && self.key().zone == key.zone
     }
 
     /// The key of its answers, where it does not follow from its own.

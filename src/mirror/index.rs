@@ -13,6 +13,7 @@ use super::counts::Tally;
 use super::entry::{Entry, Key};
 use super::hash::Keyed;
 use super::slab::Slab;
+use crate::flow::FlowId;
 
 const SHARD_BITS: u32 = 4;
 pub(super) const SHARDS: usize = 1 << SHARD_BITS;
@@ -30,16 +31,34 @@ pub(super) struct Index {
 #[derive(Debug, Default)]
 struct Shard {
     slab: Slab,
-    by_orig: HashTable<u32>,
+    by_orig: HashTable<Place>,
     by_reply: HashTable<Place>,
 }
 
-/// Where a flow lies whose reply tuple has this hash.
+/// Where a flow lies whose tuple has this hash. It is compared first, so that a flow is touched only
+/// where it is the right one, and a table can grow without looking at flows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
     hash: u32,
     /// Shard and slot.
     at: u32,
+}
+
+/// The place of a key, for the writer: what it found there holds until it changes the index.
+#[derive(Debug)]
+pub(super) struct Spot {
+    pub(super) key: Key,
+    hash: u64,
+    pub(super) known: Option<Known>,
+}
+
+/// What the writer decides by, of a flow that is there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    at: u32,
+    pub(super) id: Option<FlowId>,
+    pub(super) touched: u32,
+    pub(super) is_lacking: bool,
 }
 
 impl Index {
@@ -59,14 +78,23 @@ impl Index {
     pub(super) fn by_orig<T>(&self, key: &Key, look: impl FnOnce(&Entry) -> T) -> Option<T> {
         let hash = self.hash(key);
         let shard = self.read(shard_of(hash));
-        let slot = shard.find(hash, key)?;
-        shard.slab.get(slot).map(look)
+        shard.find(hash, key).map(|(_, entry)| look(entry))
     }
 
     /// The flow with this reply tuple.
     pub(super) fn by_reply<T>(&self, key: &Key, look: impl FnOnce(&Entry) -> T) -> Option<T> {
-        let hash = self.hash(key);
+        // Most flows are not translated.
         let mut look = Some(look);
+        let mut found = None;
+        self.by_orig(&key.inverse(), |entry| {
+            if Key::reply(entry.bare()) == *key {
+                found = look.take().map(|look| look(entry));
+            }
+        });
+        if found.is_some() {
+            return found;
+        }
+        let hash = self.hash(key);
         let places: Vec<u32> = {
             let shard = self.read(shard_of(hash));
             let found = shard.by_reply.iter_hash(table_hash(hash));
@@ -76,80 +104,71 @@ impl Index {
                 .collect()
         };
         for at in places {
-            let shard = self.read((at >> SLOT_BITS) as usize);
+            let shard = self.read(shard_at(at));
             let entry = shard.slab.get(at & SLOT);
             if let Some(entry) = entry.filter(|entry| entry.reply_key().as_ref() == Some(key)) {
                 return look.take().map(|look| look(entry));
             }
         }
-        let mut found = None;
-        self.by_orig(&key.inverse(), |entry| {
-            if Key::reply(entry.bare()) == *key {
-                found = look.take().map(|look| look(entry));
-            }
-        });
-        found
+        None
     }
 
-    /// Puts a flow in, over the one with its original tuple, if there is one.
-    pub(super) fn put(&self, entry: Entry) {
-        let key = entry.key();
+    /// For the writer: the place of this original tuple.
+    pub(super) fn spot(&self, key: Key) -> Spot {
         let hash = self.hash(&key);
+        let shard = self.read(shard_of(hash));
+        let known = shard.find(hash, &key).map(|(at, entry)| Known {
+            at,
+            id: entry.bare().id,
+            touched: entry.touched,
+            is_lacking: entry.is_lacking,
+        });
+        Spot { key, hash, known }
+    }
+
+    /// The flow that is there.
+    pub(super) fn at<T>(&self, spot: &Spot, look: impl FnOnce(&Entry) -> T) -> Option<T> {
+        let at = spot.known.as_ref()?.at;
+        self.read(shard_at(at)).slab.get(at & SLOT).map(look)
+    }
+
+    /// Puts a flow in at its place, over the one that is there.
+    pub(super) fn put(&self, spot: &Spot, entry: Entry) {
+        let index = shard_of(spot.hash);
         let reply = entry.reply_key();
-        let index = shard_of(hash);
-        self.tally.add(entry.bare());
-        let (slot, before) = {
-            let mut shard = self.write(index);
-            match shard.find(hash, &key) {
-                Some(slot) => {
-                    let before = shard.slab.get_mut(slot);
-                    (slot, before.map(|before| std::mem::replace(before, entry)))
-                }
-                None => (shard.insert(hash, entry, &self.hasher), None),
-            }
+        let mut shard = self.write(index);
+        let there = spot.known.as_ref().map(|known| known.at);
+        let there = there.and_then(|at| Some((at, shard.slab.get_mut(at & SLOT)?)));
+        let Some((at, before)) = there else {
+            self.tally.add(entry.bare());
+            let at = shard.insert(index, spot.hash, entry);
+            drop(shard);
+            return self.remember_reply(reply, at);
         };
-        let at = ((index as u32) << SLOT_BITS) | slot;
-        if let Some(before) = before {
+        if !Tally::counts_as_one(before.bare(), entry.bare()) {
             self.tally.sub(before.bare());
-            match before.reply_key() {
-                old if old == reply => return,
-                Some(old) => self.forget_reply(&old, at),
-                None => {}
-            }
+            self.tally.add(entry.bare());
         }
-        if let Some(reply) = reply {
-            let hash = self.hash(&reply);
-            let place = Place {
-                hash: short(hash),
-                at,
-            };
-            let mut shard = self.write(shard_of(hash));
-            let rehash = |place: &Place| spread(place.hash);
-            shard
-                .by_reply
-                .insert_unique(table_hash(hash), place, rehash);
+        let old = before.reply_key();
+        *before = entry;
+        drop(shard);
+        if old != reply {
+            self.forget_reply(old, at);
+            self.remember_reply(reply, at);
         }
     }
 
-    /// Takes the flow with this original tuple out.
-    pub(super) fn remove(&self, key: &Key) -> Option<Entry> {
-        let hash = self.hash(key);
-        let index = shard_of(hash);
-        let (slot, entry) = {
-            let mut shard = self.write(index);
+    /// Takes the flow that is there out.
+    pub(super) fn take(&self, spot: &mut Spot) -> Option<Entry> {
+        let at = spot.known.take()?.at;
+        let entry = {
+            let mut shard = self.write(shard_at(at));
             let Shard { slab, by_orig, .. } = &mut *shard;
-            let found = by_orig.find_entry(table_hash(hash), |slot| {
-                slab.get(*slot).is_some_and(|entry| entry.key() == *key)
-            });
-            let (slot, _) = found.ok()?.remove();
-            let entry = slab.remove(slot)?;
-            shard.shrink(&self.hasher);
-            (slot, entry)
+            forget(by_orig, spot.hash, at);
+            slab.remove(at & SLOT)?
         };
         self.tally.sub(entry.bare());
-        if let Some(reply) = entry.reply_key() {
-            self.forget_reply(&reply, ((index as u32) << SLOT_BITS) | slot);
-        }
+        self.forget_reply(entry.reply_key(), at);
         Some(entry)
     }
 
@@ -165,18 +184,17 @@ impl Index {
         }
     }
 
-    fn forget_reply(&self, key: &Key, at: u32) {
-        let hash = self.hash(key);
-        let mut shard = self.write(shard_of(hash));
-        let found = shard
-            .by_reply
-            .find_entry(table_hash(hash), |place| place.at == at);
-        if let Ok(found) = found {
-            found.remove();
+    fn remember_reply(&self, key: Option<Key>, at: u32) {
+        if let Some(key) = key {
+            let hash = self.hash(&key);
+            remember(&mut self.write(shard_of(hash)).by_reply, hash, at);
         }
-        if is_wide(&shard.by_reply) {
-            let room = 2 * shard.by_reply.len();
-            shard.by_reply.shrink_to(room, |place| spread(place.hash));
+    }
+
+    fn forget_reply(&self, key: Option<Key>, at: u32) {
+        if let Some(key) = key {
+            let hash = self.hash(&key);
+            forget(&mut self.write(shard_of(hash)).by_reply, hash, at);
         }
     }
 
@@ -198,35 +216,49 @@ impl Index {
 }
 
 impl Shard {
-    fn find(&self, hash: u64, key: &Key) -> Option<u32> {
-        let is_it = |slot: &u32| {
-            let entry = self.slab.get(*slot);
-            entry.is_some_and(|entry| entry.key() == *key)
-        };
-        self.by_orig.find(table_hash(hash), is_it).copied()
+    /// The place of the flow with this original tuple, and the flow.
+    fn find(&self, hash: u64, key: &Key) -> Option<(u32, &Entry)> {
+        let mut found = None;
+        self.by_orig.find(table_hash(hash), |place| {
+            let entry = || self.slab.get(place.at & SLOT);
+            found = (place.hash == short(hash))
+                .then(entry)
+                .flatten()
+                .filter(|entry| entry.has_key(key))
+                .map(|entry| (place.at, entry));
+            found.is_some()
+        });
+        found
     }
 
-    fn insert(&mut self, hash: u64, entry: Entry, hasher: &Keyed) -> u32 {
-        let slot = self.slab.insert(entry);
-        let slab = &self.slab;
-        self.by_orig
-            .insert_unique(table_hash(hash), slot, rehash(slab, hasher));
-        slot
-    }
-
-    /// Gives memory back where the most is for flows that have gone.
-    fn shrink(&mut self, hasher: &Keyed) {
-        let Self { slab, by_orig, .. } = self;
-        if is_wide(by_orig) {
-            by_orig.shrink_to(2 * by_orig.len(), rehash(slab, hasher));
-        }
+    fn insert(&mut self, index: usize, hash: u64, entry: Entry) -> u32 {
+        let at = ((index as u32) << SLOT_BITS) | self.slab.insert(entry);
+        remember(&mut self.by_orig, hash, at);
+        at
     }
 }
 
-fn rehash<'a>(slab: &'a Slab, hasher: &'a Keyed) -> impl Fn(&u32) -> u64 + 'a {
-    |slot| match slab.get(*slot) {
-        Some(entry) => table_hash(hasher.hash_one(entry.key())),
-        None => 0,
+fn remember(table: &mut HashTable<Place>, hash: u64, at: u32) {
+    let place = Place {
+        hash: short(hash),
+        at,
+    };
+    table.insert_unique(table_hash(hash), place, Place::table_hash);
+}
+
+/// Forgets a place, and gives memory back where the most is for flows that have gone.
+fn forget(table: &mut HashTable<Place>, hash: u64, at: u32) {
+    if let Ok(found) = table.find_entry(table_hash(hash), |place| place.at == at) {
+        found.remove();
+    }
+    if is_wide(table) {
+        table.shrink_to(2 * table.len(), Place::table_hash);
+    }
+}
+
+impl Place {
+    fn table_hash(&self) -> u64 {
+        spread(self.hash)
     }
 }
 
@@ -238,6 +270,10 @@ fn is_wide<T>(table: &HashTable<T>) -> bool {
 
 fn shard_of(hash: u64) -> usize {
     hash as usize % SHARDS
+}
+
+fn shard_at(at: u32) -> usize {
+    (at >> SLOT_BITS) as usize
 }
 
 /// What is kept of a hash beside a place. The lowest bits are the same throughout a shard.

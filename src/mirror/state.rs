@@ -21,7 +21,7 @@ use std::time::Duration;
 use super::delta::{Delta, RemovalCause};
 use super::entry::{Entry, Interner, Key};
 use super::hash::Keyed;
-use super::index::Index;
+use super::index::{Index, Spot};
 use super::merge;
 use super::schedule::Schedule;
 use super::settings::Settings;
@@ -184,26 +184,24 @@ impl State {
 
     fn began(&mut self, mut flow: Flow, now: Duration) {
         self.learnt.learn_of_event(&flow);
-        let key = Key::orig(&flow);
-        match self.known(&key, flow.id) {
-            Some(known) => self.changed_of(known, flow, now),
-            None => {
-                flow.mark = flow.mark.or(self.learnt.no_mark());
-                let is_lacking = self.learnt.lacks(&flow);
-                self.becomes(None, flow, self.round, is_lacking, now);
-            }
+        let spot = self.known(&flow);
+        if spot.known.is_some() {
+            return self.changed_of(spot, flow, now);
         }
+        flow.mark = flow.mark.or(self.learnt.no_mark());
+        let is_lacking = self.learnt.lacks(&flow);
+        self.becomes(spot, flow, self.round, is_lacking, now);
     }
 
     fn changed(&mut self, mut flow: Flow, now: Duration) {
         self.learnt.learn_of_event(&flow);
-        let key = Key::orig(&flow);
-        if let Some(known) = self.known(&key, flow.id) {
-            return self.changed_of(known, flow, now);
+        let spot = self.known(&flow);
+        if spot.known.is_some() {
+            return self.changed_of(spot, flow, now);
         }
         flow.mark = flow.mark.or(self.learnt.no_mark());
         if self.told.as_ref().is_some_and(|told| !told.matches(&flow)) {
-            return self.bury(key);
+            return self.bury(spot.key);
         }
         // Its beginning was not heard of, and the event says a part of it.
         match self.told == self.filter {
@@ -211,77 +209,78 @@ impl State {
                 if self.status.is_synced() {
                     self.stats.unreported += 1;
                 }
-                self.becomes(None, flow, self.round, true, now);
+                self.becomes(spot, flow, self.round, true, now);
             }
-            false => self.asks.push(key, &flow),
+            false => self.asks.push(spot.key, &flow),
         }
     }
 
-    fn changed_of(&mut self, known: Entry, said: Flow, now: Duration) {
-        let (flow, doubt) = merge::changed(&known.show(secs(now)), said, &self.learnt);
-        let is_lacking = doubt || known.is_lacking;
-        self.becomes(Some(known), flow, self.round, is_lacking, now);
+    fn changed_of(&mut self, spot: Spot, said: Flow, now: Duration) {
+        let learnt = &self.learnt;
+        let merged = self.index.at(&spot, |known| {
+            let (flow, doubt) = merge::changed(&known.to_merge(), said, learnt);
+            (flow, doubt || known.is_lacking)
+        });
+        if let Some((flow, is_lacking)) = merged {
+            self.becomes(spot, flow, self.round, is_lacking, now);
+        }
     }
 
     fn ended(&mut self, flow: Flow, port_id: Option<u32>) {
-        let key = Key::orig(&flow);
-        let known = self.index.by_orig(&key, Entry::clone);
-        if known
-            .as_ref()
-            .is_some_and(|known| differ(known.bare().id, flow.id))
-        {
+        let mut spot = self.index.spot(Key::orig(&flow));
+        let known = spot.known.as_ref();
+        if known.is_some_and(|known| differ(known.id, flow.id)) {
             // The end of one before it.
             return;
         }
-        self.bury(key);
-        if let Some(known) = known {
-            self.index.remove(&key);
-            let flow = merge::ended(&known.show(0), flow, &self.learnt);
-            self.tell(|| Delta::Removed {
-                flow,
+        self.bury(spot.key);
+        if let Some(known) = self.index.take(&mut spot) {
+            let learnt = &self.learnt;
+            tell(&mut self.deltas, || Delta::Removed {
+                flow: merge::ended(&known.show(0), flow, learnt),
                 cause: RemovalCause::Destroyed { port_id },
             });
         }
     }
 
-    /// The flow of this key, if it is the one of this id. One of another has ended, and nobody said so.
-    fn known(&mut self, key: &Key, id: Option<FlowId>) -> Option<Entry> {
-        let known = self.index.by_orig(key, Entry::clone)?;
-        if !differ(known.bare().id, id) {
-            return Some(known);
+    /// The place of this flow, with the one that is known where it is the same one. One of another id has
+    /// ended, and nobody said so.
+    fn known(&mut self, flow: &Flow) -> Spot {
+        let mut spot = self.index.spot(Key::orig(flow));
+        let known = spot.known.as_ref();
+        if known.is_some_and(|known| differ(known.id, flow.id)) {
+            self.stats.unreported += 1;
+            self.replaced(&mut spot);
         }
-        self.stats.unreported += 1;
-        self.replaced(&known);
-        None
+        spot
     }
 
-    fn replaced(&mut self, known: &Entry) {
-        self.index.remove(&known.key());
-        self.tell(|| Delta::Removed {
-            flow: known.show(0),
-            cause: RemovalCause::Replaced,
-        });
+    fn replaced(&mut self, spot: &mut Spot) {
+        if let Some(known) = self.index.take(spot) {
+            self.tell(|| Delta::Removed {
+                flow: known.show(0),
+                cause: RemovalCause::Replaced,
+            });
+        }
     }
 
     /// The flow is now as this says. `touched` is the round of the last event that was about it; that of
     /// the present one means that what this says goes before what older messages say.
     fn becomes(
         &mut self,
-        before: Option<Entry>,
+        mut spot: Spot,
         flow: Flow,
         touched: u32,
         is_lacking: bool,
         now: Duration,
     ) {
-        let key = Key::orig(&flow);
         let is_event = touched == self.round;
         let filter = self.filter.as_ref();
         if filter.is_some_and(|filter| !filter.matches(&flow)) {
             if is_event {
-                self.bury(key);
+                self.bury(spot.key);
             }
-            if before.is_some() {
-                self.index.remove(&key);
+            if self.index.take(&mut spot).is_some() {
                 self.tell(|| Delta::Removed {
                     flow,
                     cause: RemovalCause::Unmatched,
@@ -289,33 +288,38 @@ impl State {
             }
             return;
         }
-        if before.is_none() && self.index.len() >= self.limit {
+        if spot.known.is_none() && self.index.len() >= self.limit {
             if is_event {
-                self.bury(key);
+                self.bury(spot.key);
             }
             return self.left_out(now);
         }
-        if is_event {
-            self.tombs.remove(&key);
+        if is_event && !self.tombs.is_empty() {
+            self.tombs.remove(&spot.key);
         }
         let now = secs(now);
         // A list under way may say it; one that is not in sync has time.
         if is_lacking && (self.status.is_synced() || !self.sync.is_listing()) {
-            self.asks.push(key, &flow);
+            self.asks.push(spot.key, &flow);
         }
         let mut entry = Entry::new(flow, &mut self.names, now);
         entry.seen = self.sync.number();
         entry.touched = touched;
         entry.is_lacking = is_lacking;
-        match before {
-            None => self.tell(|| Delta::Added(entry.show(now))),
-            Some(before) if !before.says_same_as(&entry) => self.tell(|| Delta::Updated {
-                before: before.show(now),
-                after: entry.show(now),
-            }),
-            Some(_) => {}
+        let deltas = &mut self.deltas;
+        let known = self.index.at(&spot, |before| {
+            entry.keep(before);
+            if deltas.is_some() && !before.says_same_as(&entry) {
+                tell(deltas, || Delta::Updated {
+                    before: before.show(now),
+                    after: entry.show(now),
+                });
+            }
+        });
+        if known.is_none() {
+            tell(deltas, || Delta::Added(entry.show(now)));
         }
-        self.index.put(entry);
+        self.index.put(&spot, entry);
     }
 
     /// Remembers that a flow is not here, for as long as something older may come that tells of it.
@@ -356,9 +360,13 @@ impl State {
     }
 
     fn tell(&mut self, delta: impl FnOnce() -> Delta) {
-        if let Some(deltas) = &mut self.deltas {
-            deltas.push_back(delta());
-        }
+        tell(&mut self.deltas, delta);
+    }
+}
+
+fn tell(deltas: &mut Option<VecDeque<Delta>>, delta: impl FnOnce() -> Delta) {
+    if let Some(deltas) = deltas {
+        deltas.push_back(delta());
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
-use super::{Entry, Flow, Key, RemovalCause, State, differ, secs};
+use super::{Flow, Key, RemovalCause, State, differ, secs};
 use crate::flow::FlowKey;
 use crate::mirror::delta::Delta;
 use crate::mirror::hash::Keyed;
@@ -91,15 +91,16 @@ impl State {
             return;
         }
         let key = flow.as_ref().map_or(Key::named(key), Key::orig);
-        let known = self.index.by_orig(&key, Entry::clone);
-        if let Some(known) = known.as_ref().filter(|known| known.touched >= round.0) {
+        let mut spot = self.index.spot(key);
+        if let Some(known) = spot.known.filter(|known| known.touched >= round.0) {
             if known.is_lacking {
-                self.asks.push(key, known.bare());
+                let Self { index, asks, .. } = self;
+                index.at(&spot, |known| asks.push(key, known.bare()));
             }
             return;
         }
         let Some(flow) = flow else {
-            if let Some(known) = self.index.remove(&key) {
+            if let Some(known) = self.index.take(&mut spot) {
                 self.stats.unreported += 1;
                 self.tell(|| Delta::Removed {
                     flow: known.show(secs(now)),
@@ -112,15 +113,12 @@ impl State {
         if self.is_buried(&key, round.0) {
             return;
         }
-        match known {
-            Some(known) if differ(known.bare().id, flow.id) => {
-                self.stats.unreported += 1;
-                self.replaced(&known);
-                self.becomes(None, flow, self.round, false, now);
-            }
-            // What a list under way has of it may be older than this.
-            known => self.becomes(known, flow, self.round, false, now),
+        if spot.known.is_some_and(|known| differ(known.id, flow.id)) {
+            self.stats.unreported += 1;
+            self.replaced(&mut spot);
         }
+        // What a list under way has of it may be older than this.
+        self.becomes(spot, flow, self.round, false, now);
     }
 
     /// There is no answer for this one: it is asked for again.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Delta, Entry, Flow, Key, RemovalCause, State, Status, differ, merge, secs};
+use super::{Delta, Flow, Key, RemovalCause, State, Status, differ, merge, secs};
 use crate::mirror::delta::SyncCause;
 use crate::mirror::index::SHARDS;
 
@@ -92,30 +92,33 @@ impl State {
     /// A flow that the list has.
     pub(in crate::mirror) fn listed(&mut self, flow: Flow, now: Duration) {
         self.learnt.learn(&flow);
-        let key = Key::orig(&flow);
-        if self.is_buried(&key, self.sync.round) {
+        let mut spot = self.index.spot(Key::orig(&flow));
+        if self.is_buried(&spot.key, self.sync.round) {
             return;
         }
         // It is younger than the answers to what was asked for before the list began.
         let round = self.sync.round;
-        let Some(known) = self.index.by_orig(&key, Entry::clone) else {
-            return self.becomes(None, flow, round, false, now);
+        let Some(known) = spot.known else {
+            return self.becomes(spot, flow, round, false, now);
         };
-        let is_other = differ(known.bare().id, flow.id);
+        let is_other = differ(known.id, flow.id);
         if known.touched >= round {
             if !is_other {
-                let touched = known.touched;
-                let (flow, doubt) = merge::filled(&known.show(secs(now)), flow);
-                // The list may be older than the event that left something out.
-                let is_lacking = doubt || known.is_lacking;
-                self.becomes(Some(known), flow, touched, is_lacking, now);
+                let filled = self
+                    .index
+                    .at(&spot, |known| merge::filled(&known.show(secs(now)), flow));
+                if let Some((flow, doubt)) = filled {
+                    // The list may be older than the event that left something out.
+                    let is_lacking = doubt || known.is_lacking;
+                    self.becomes(spot, flow, known.touched, is_lacking, now);
+                }
             }
-        } else if is_other {
-            self.replaced(&known);
-            self.becomes(None, flow, round, false, now);
-        } else {
-            self.becomes(Some(known), flow, round, false, now);
+            return;
         }
+        if is_other {
+            self.replaced(&mut spot);
+        }
+        self.becomes(spot, flow, round, false, now);
     }
 
     /// The list is broken off.
@@ -156,7 +159,8 @@ impl State {
             }
         });
         for key in old {
-            if let Some(entry) = self.index.remove(&key) {
+            let mut spot = self.index.spot(key);
+            if let Some(entry) = self.index.take(&mut spot) {
                 self.stats.swept += 1;
                 self.sync.swept += 1;
                 self.tell(|| Delta::Removed {
