@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::filter::{Filter, KernelFilter};
 pub(crate) use crate::transport::listen::Gauge;
 use crate::transport::listen::{Heard, Listener};
-use crate::transport::throttle::Throttle;
+use crate::transport::throttle::{Throttle, Told};
 use crate::wire::message::Frame;
 
 /// The events of a table in the order in which the kernel sent them, with each gap in its place.
@@ -155,15 +155,15 @@ impl EventStream {
         let lost = u64::from(lost);
         self.stats.lost += lost;
         self.stats.overruns += 1;
-        if let Some(lost) = self.warnings.add(lost, Instant::now()) {
-            self.warn(lost);
+        if let Some(told) = self.warnings.add(lost, Instant::now()) {
+            self.warn(told);
         }
         Event::Overrun { lost }
     }
 
-    fn warn(&self, lost: u64) {
+    fn warn(&self, Told { count, times }: Told) {
         let total = self.stats.lost;
-        tracing::warn!(target: "ctnetlink", lost, total, "events were lost");
+        tracing::warn!(target: "ctnetlink", lost = count, gaps = times, total, "events were lost");
     }
 
     #[cold]
@@ -174,8 +174,8 @@ impl EventStream {
 
 impl Drop for EventStream {
     fn drop(&mut self) {
-        if let Some(lost) = self.warnings.rest() {
-            self.warn(lost);
+        if let Some(told) = self.warnings.rest() {
+            self.warn(told);
         }
     }
 }
