@@ -97,11 +97,13 @@
 //! ```
 //!
 //! Losses are lines at warn level: events that were lost, a receive queue that overflowed, a mirror
-//! that lists the table again. Of each stream and each connection there is one a second at most, with
-//! what was lost since the last; a mirror waits half a second at least before it lists again.
+//! that lists the table again. Each gap is a line, and each overflow; but of each stream and each
+//! connection there is one a second at most. Those in between are held back, and the next line, or
+//! the last, tells of them too: `gaps` and `times` say for how many it stands. A mirror waits half a
+//! second at least before it lists again.
 //!
 //! ```text
-//! WARN ctnetlink: events were lost lost=39 total=39
+//! WARN ctnetlink: events were lost lost=39 gaps=1 total=39
 //! WARN ctnetlink: the mirror lists the table again cause=Lost { events: 39 }
 //! WARN ctnetlink: the control connection's receive queue overflowed times=1
 //! ```

@@ -1,21 +1,27 @@
 //! A request's deadline.
 //!
 //! It is a time that passes, and not one that a clock jumps to: where tokio's clock is paused it jumps
-//! while a thread works, and the request has not become late by that.
+//! while a thread works, and the request has not become late by that. From the first jump on the clock
+//! is followed in small steps: it never goes unwatched, for whoever is at work need not be so for this
+//! request, and may wake nobody.
 
 use std::future::{Future, poll_fn};
-use std::mem;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use std::{mem, thread};
 
 use tokio::time::{Sleep, sleep};
 
 use crate::error::{Error, Result};
 use crate::transport::Lanes;
 
-/// Jumps of a clock that is paused, a millisecond apart, before it counts as having passed.
-const JUMPS: usize = 5;
+/// Jumps of a clock that is paused, so far apart, before it counts as having passed.
+const JUMPS: usize = 50;
+const APART: Duration = Duration::from_micros(100);
+
+/// How far it jumps: no timer of tokio's is shorter.
+const STEP: Duration = Duration::from_millis(1);
 
 /// Work that fails when it takes longer than a request may. `began` says since when the time counts;
 /// `None` for as long as it does not. `is_watched`, that somebody else wakes this task in time.
@@ -33,6 +39,7 @@ pub(super) async fn in_time<T>(
         began,
         set: None,
         rest: lanes.timeout,
+        most: lanes.timeout,
         jumps: 0,
     };
     poll_fn(|cx| {
@@ -63,6 +70,8 @@ struct Deadline<'a, B> {
     set: Option<Instant>,
     /// For how long.
     rest: Duration,
+    /// The longest that it is to be set for.
+    most: Duration,
     /// How often the clock jumped to it, and nobody was at work.
     jumps: usize,
 }
@@ -75,7 +84,7 @@ impl<B: Fn() -> Option<Instant>> Deadline<'_, B> {
             if alarm.is_none() {
                 let began = (self.began)();
                 let passed = began.map_or(Duration::ZERO, |began| began.elapsed());
-                self.rest = timeout.saturating_sub(passed);
+                self.rest = timeout.saturating_sub(passed).min(self.most);
                 alarm.set(Some(sleep(self.rest)));
                 self.set = Some(Instant::now());
             }
@@ -85,20 +94,17 @@ impl<B: Fn() -> Option<Instant>> Deadline<'_, B> {
             }
             alarm.set(None);
             let is_early = self.set.is_some_and(|set| set.elapsed() < self.rest);
+            let is_busy = self.lanes.are_busy();
             match (self.began)() {
                 Some(began) if began.elapsed() >= timeout => return true,
-                _ if !is_early => {}
-                // The clock jumps. Whoever is at work wakes this task in the end.
-                _ if self.lanes.are_busy() => {
-                    self.jumps = 0;
-                    return false;
-                }
+                _ if !is_early => self.most = timeout,
+                _ if !is_busy && self.jumps == JUMPS => return true,
                 // Whoever has just ended may be about to wake another task that goes on.
-                _ if self.jumps < JUMPS => {
-                    self.jumps += 1;
-                    std::thread::sleep(Duration::from_millis(1));
+                _ => {
+                    self.jumps = if is_busy { 0 } else { self.jumps + 1 };
+                    self.most = STEP;
+                    thread::sleep(APART);
                 }
-                _ => return true,
             }
         }
     }

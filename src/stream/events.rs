@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::filter::{Filter, KernelFilter};
 pub(crate) use crate::transport::listen::Gauge;
 use crate::transport::listen::{Heard, Listener};
-use crate::transport::throttle::Throttle;
+use crate::transport::throttle::{Throttle, Told};
 use crate::wire::message::Frame;
 
 /// The events of a table in the order in which the kernel sent them, with each gap in its place.
@@ -52,6 +52,7 @@ pub struct EventStream {
 /// What an [`EventStream`] has received so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct EventStats {
     /// Events that were received. Events that did not decode, and those that the filter dropped
@@ -69,12 +70,20 @@ pub struct EventStats {
 /// How full the queue of an [`EventStream`]'s socket is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Backlog {
     /// The bytes that are waiting, as the kernel counts them: about 1280 for each event.
     pub used: usize,
     /// The size of the queue in bytes.
     pub room: usize,
+}
+
+impl Backlog {
+    /// A queue of which so much is used, for tests of programs that watch one.
+    pub const fn new(used: usize, room: usize) -> Self {
+        Self { used, room }
+    }
 }
 
 impl EventStream {
@@ -102,10 +111,7 @@ impl EventStream {
     pub fn backlog(&self) -> Result<Backlog> {
         let queue = self.listener.queue();
         let queue = queue.map_err(|cause| Error::io("reading the state of a socket", cause))?;
-        Ok(Backlog {
-            used: queue.used,
-            room: queue.room,
-        })
+        Ok(Backlog::new(queue.used, queue.room))
     }
 
     /// The size of the socket's queue in bytes, as granted: twice what was asked for, unless the
@@ -149,15 +155,15 @@ impl EventStream {
         let lost = u64::from(lost);
         self.stats.lost += lost;
         self.stats.overruns += 1;
-        if let Some(lost) = self.warnings.add(lost, Instant::now()) {
-            self.warn(lost);
+        if let Some(told) = self.warnings.add(lost, Instant::now()) {
+            self.warn(told);
         }
         Event::Overrun { lost }
     }
 
-    fn warn(&self, lost: u64) {
+    fn warn(&self, Told { count, times }: Told) {
         let total = self.stats.lost;
-        tracing::warn!(target: "ctnetlink", lost, total, "events were lost");
+        tracing::warn!(target: "ctnetlink", lost = count, gaps = times, total, "events were lost");
     }
 
     #[cold]
@@ -168,8 +174,8 @@ impl EventStream {
 
 impl Drop for EventStream {
     fn drop(&mut self) {
-        if let Some(lost) = self.warnings.rest() {
-            self.warn(lost);
+        if let Some(told) = self.warnings.rest() {
+            self.warn(told);
         }
     }
 }

@@ -5,10 +5,10 @@
 //! on a reactor thread, which must not sit there: while a flush of this program is under way it waits
 //! as a task. Of other programs it cannot know.
 //!
-//! All of this is a courtesy. Nobody waits for a lock that is not to be had, as it may be in a child
-//! of `fork`, where the thread that held it does not exist: then the kernel's own lock decides.
+//! All of this is a courtesy. In a child of `fork` the thread that held the lock may not exist: nobody
+//! waits for it there, and the kernel's own lock decides.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use std::{process, thread};
 /// must not hold up the flushes of the program.
 const COURTESY: Duration = Duration::from_millis(20);
 
-/// How often a lane tries for the lock. It is held for a few instructions at a time.
+/// How often a child of `fork` tries for the lock. It is held for a few instructions at a time.
 const TRIES: usize = 1000;
 
 /// Is a flush under way? A lane that finds none has no lock to take.
@@ -28,15 +28,14 @@ static FLUSHING: AtomicBool = AtomicBool::new(false);
 /// Lanes that are sending.
 static SENDING: AtomicUsize = AtomicUsize::new(0);
 
+/// The process whose line it is: a child of `fork` inherits what its parent had under way.
+static OWNER: AtomicU32 = AtomicU32::new(0);
 static LINE: Mutex<Line> = Mutex::new(Line {
-    process: 0,
     waiting: Vec::new(),
 });
 static CHANGED: Condvar = Condvar::new();
 
 struct Line {
-    /// Whose it is: a child of `fork` inherits what its parent had under way.
-    process: u32,
     /// The lanes that have something to send and may not, each once.
     waiting: Vec<(u64, Waker)>,
 }
@@ -174,21 +173,25 @@ impl Drop for Sending {
 
 /// The line; `None` where the lock is not to be had. In a child of `fork` it begins anew.
 fn lock() -> Option<MutexGuard<'static, Line>> {
+    let process = process::id();
+    if OWNER.load(Ordering::SeqCst) == process {
+        // Whoever has it is a thread of this process, which may be kept from running for a while: those
+        // that wait in the line must be woken all the same. Nothing here is left half done by a panic.
+        return Some(LINE.lock().unwrap_or_else(PoisonError::into_inner));
+    }
     for _ in 0..TRIES {
         let mut line = match LINE.try_lock() {
             Ok(line) => line,
-            // Nothing here is left half done by a panic.
             Err(TryLockError::Poisoned(line)) => line.into_inner(),
             Err(TryLockError::WouldBlock) => {
                 thread::yield_now();
                 continue;
             }
         };
-        let process = process::id();
-        if line.process != process {
-            line.process = process;
+        if OWNER.load(Ordering::SeqCst) != process {
             line.waiting.clear();
             FLUSHING.store(false, Ordering::SeqCst);
+            OWNER.store(process, Ordering::SeqCst);
         }
         return Some(line);
     }
@@ -248,10 +251,24 @@ mod tests {
         let mut place = Place::new();
         let flush = of_flush(|| false).expect("it is wanted");
         assert!(place.poll(&mut noop).is_pending());
-        lock().unwrap().process = process::id() ^ 1;
+        OWNER.store(process::id() ^ 1, Ordering::SeqCst);
         assert!(place.poll(&mut noop).is_ready());
         assert_eq!(waiting(), 0);
         drop((flush, place));
+
+        // Whoever waits is woken, also where the lock is not to be had at once.
+        let mut place = Place::new();
+        let flush = of_flush(|| false).expect("it is wanted");
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        assert!(place.poll(&mut Context::from_waker(&waker)).is_pending());
+        let held = lock().unwrap();
+        let ends = thread::spawn(move || drop(flush));
+        thread::sleep(Duration::from_millis(100));
+        drop(held);
+        ends.join().unwrap();
+        assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
+        assert!(place.poll(&mut noop).is_ready());
 
         // A flush that is given up wakes those who waited for it.
         let mut place = Place::new();

@@ -1,10 +1,11 @@
 //! Events, on the listen lane.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ctnetlink::testing::{EventFault, Kernel};
-use ctnetlink::{ErrorKind, Event, EventKinds};
+use ctnetlink::{ErrorKind, Event, EventKinds, EventStats};
 use futures::StreamExt;
 use tracing_core::dispatcher::{Dispatch, set_default};
 use tracing_core::field::{Field, Visit};
@@ -132,17 +133,16 @@ fn events_lost_without_a_word_and_told_twice() {
     });
 }
 
-/// Notes the gaps that are warned of.
+/// Notes the losses that are warned of, and for how many gaps each line stands.
 #[derive(Default, Clone)]
-struct Warnings(Arc<Mutex<Vec<u64>>>);
+struct Warnings(Arc<Mutex<BTreeMap<&'static str, Vec<u64>>>>);
 
 impl Visit for Warnings {
     fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        if field.name() == "lost" {
-            self.0.lock().unwrap().push(value);
-        }
+        let mut told = self.0.lock().unwrap();
+        told.entry(field.name()).or_default().push(value);
     }
 }
 
@@ -166,31 +166,53 @@ impl Subscriber for Warnings {
     fn exit(&self, _: &Id) {}
 }
 
-/// However many gaps there are, there are few lines; together they tell of all that was lost.
-#[test]
-fn warnings_of_overruns_are_few_and_complete() {
+/// Runs it, and gives what was warned of.
+fn warned<F: Future<Output = EventStats>>(test: F) -> (EventStats, [Vec<u64>; 2]) {
     let warnings = Warnings::default();
     // While there is one alone, what another test's thread says first goes by that thread's: none.
     let _another = Dispatch::new(Warnings::default());
     let _guard = set_default(&Dispatch::new(warnings.clone()));
-    let began = Instant::now();
-    run(async {
-        let kernel = Kernel::new();
-        let handle = kernel.connect();
-        let mut events = handle.events().receive_buffer(64_000).await.unwrap();
-        for round in 0..20 {
-            for n in 0..150 {
-                kernel.packet(udp(round * 150 + n), 60);
-            }
-            while !matches!(events.next().await, Some(Ok(Event::Overrun { .. }))) {}
+    let mut stats = EventStats::default();
+    run(async { stats = test.await });
+    let mut told = warnings.0.lock().unwrap();
+    let told = ["lost", "gaps"].map(|field| told.remove(field).unwrap_or_default());
+    (stats, told)
+}
+
+/// A stream with gaps, so far apart.
+async fn gaps(many: u16, apart: Duration) -> EventStats {
+    let kernel = Kernel::new();
+    let handle = kernel.connect();
+    let mut events = handle.events().receive_buffer(64_000).await.unwrap();
+    for round in 0..many {
+        std::thread::sleep(apart);
+        for n in 0..150 {
+            kernel.packet(udp(round * 150 + n), 60);
         }
-        let stats = events.stats();
-        assert_eq!(stats.overruns, 20);
-        drop(events);
-        let told = warnings.0.lock().unwrap();
-        assert_eq!(told.iter().sum::<u64>(), stats.lost, "{told:?}");
-        // The first, one a second, and what is left at the end.
-        let seconds = began.elapsed().as_secs() as usize;
-        assert!(told.len() <= seconds + 2, "{told:?}");
-    });
+        while !matches!(events.next().await, Some(Ok(Event::Overrun { .. }))) {}
+    }
+    let stats = events.stats();
+    assert_eq!(stats.overruns, u64::from(many));
+    stats
+}
+
+/// However many gaps there are, there are few lines; together they tell of all, and of all that was
+/// lost.
+#[test]
+fn warnings_of_overruns_are_few_and_complete() {
+    let began = Instant::now();
+    let (stats, [lost, gaps]) = warned(gaps(20, Duration::ZERO));
+    assert_eq!(lost.iter().sum::<u64>(), stats.lost, "{lost:?}");
+    assert_eq!(gaps.iter().sum::<u64>(), 20, "{gaps:?}");
+    assert_eq!((lost[0], gaps[0]), (50, 1), "the first at once");
+    // One a second, and what is left at the end.
+    let seconds = began.elapsed().as_secs() as usize;
+    assert!(lost.len() <= seconds + 2, "{lost:?}");
+}
+
+/// Where they are not too many, each gap is a line of its own.
+#[test]
+fn each_gap_is_a_line() {
+    let (_, [lost, gaps]) = warned(gaps(3, Duration::from_millis(1010)));
+    assert_eq!((lost, gaps), (vec![50; 3], vec![1; 3]));
 }

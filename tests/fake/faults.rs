@@ -229,6 +229,37 @@ fn a_busy_kernel_is_waited_for() {
 }
 
 /// What came is there, and that it was not all is the last that is told.
+/// A flush is under way, of another connection: its end wakes nobody here, and the request of a
+/// connection that nobody polls comes to its own end all the same, whenever it began.
+#[test]
+fn a_flush_elsewhere_keeps_nobody_waiting() {
+    let (ended, end) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        run(async {
+            let kernel = Kernel::new();
+            let elsewhere = kernel.connect();
+            kernel.on_request(0, RequestFault::Delay(Duration::from_millis(300)));
+            let flush = elsewhere.flush(Table::Conntrack).into_future();
+            let flush = tokio::spawn(flush);
+            // Until it is there, and holds the kernel up.
+            let since = Instant::now();
+            while since.elapsed() < Duration::from_millis(100) {
+                tokio::task::yield_now().await;
+            }
+            let (_connection, handle) = ctnetlink::Options::new()
+                .kernel(&Kernel::new())
+                .new_connection()
+                .unwrap();
+            let late = handle.get(udp(1)).await.unwrap_err();
+            assert_eq!(late.kind(), ErrorKind::Timeout, "{late}");
+            flush.await.unwrap().unwrap();
+        });
+        ended.send(()).unwrap();
+    });
+    end.recv_timeout(Duration::from_secs(60))
+        .expect("an end of the request");
+}
+
 #[test]
 fn a_dump_without_its_end_is_no_whole_one() {
     run(async {

@@ -265,10 +265,7 @@ impl Publisher {
         let lost = spool.take_lost();
         if lost > 0 {
             self.outbox.0.numbers.lost.fetch_add(lost, Relaxed);
-            let what = What::Overrun {
-                reason: Reason::Spool,
-                lost: Some(lost),
-            };
+            let what = What::overrun(Reason::Spool, Some(lost));
             spool.put_back(next.into_iter());
             return Ok(Some(Waiting::new(self.packer.pack(what)?)));
         }

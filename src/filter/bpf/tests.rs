@@ -14,6 +14,7 @@ use crate::filter::{FilterBuilder, NatKind};
 use crate::flow::tests::message;
 use crate::flow::{Flow, Labels, Tuple, Zone};
 
+mod disorder;
 mod numbers;
 mod untold;
 

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::transport::answers::{Acks, Answer, silence};
 use crate::transport::queue::Reply;
 use crate::transport::socket::Socket;
-use crate::transport::throttle::Throttle;
+use crate::transport::throttle::{Throttle, Told};
 use crate::wire::message::{Frame, Request, Verdict};
 use crate::wire::uapi::{EMSGSIZE, ENOBUFS};
 
@@ -46,8 +46,8 @@ pub(super) struct Exchange {
 struct Overruns(Throttle);
 
 impl Overruns {
-    fn warn(times: Option<u64>) {
-        if let Some(times) = times {
+    fn warn(told: Option<Told>) {
+        if let Some(Told { times, .. }) = told {
             tracing::warn!(
                 target: "ctnetlink",
                 times,

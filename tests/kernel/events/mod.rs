@@ -7,6 +7,7 @@ mod kinds;
 mod namespaces;
 mod reliable;
 mod runtime;
+mod traffic;
 
 use ctnetlink::{Change, ConntrackHandle, Event, EventKinds, EventStream, Patch};
 use futures::StreamExt;
@@ -25,6 +26,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         namespaces::tests,
         reliable::tests,
         runtime::tests,
+        traffic::tests,
     ]
     .into_iter()
     .flat_map(|tests| tests())

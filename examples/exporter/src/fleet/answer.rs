@@ -134,7 +134,7 @@ impl Answer {
                 }
             }
             Self::Lost { nodes } => {
-                if let What::Overrun { reason, lost } = message.what {
+                if let What::Overrun { reason, lost, .. } = message.what {
                     let loss = nodes.entry((message.node, reason)).or_default();
                     loss.times += 1;
                     loss.lost += lost.unwrap_or(0);
@@ -160,7 +160,7 @@ impl Answer {
             }
             Self::Lost { nodes } => {
                 for ((node, reason), Loss { times, lost }) in nodes {
-                    let reason = format!("{reason:?}").to_lowercase();
+                    let reason = reason.as_str();
                     println!("{node}\t{reason}\t{times} times\t{lost} lost");
                 }
             }

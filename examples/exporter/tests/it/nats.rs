@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Duration;
 
-use ctnetlink::{Change, ConntrackHandle, NewFlow, Tuple};
+use ctnetlink::{Change, NewFlow, Tuple};
 use nix::sys::signal::Signal;
 
-use crate::process::{Process, Scratch, eventually, fleet, get};
+use crate::process::{Process, Scratch, connect, eventually, fleet, get};
 use crate::support::namespace::{block_on, isolated};
 use crate::support::peer::Peer;
 
@@ -42,12 +42,6 @@ fn node(name: &str, scratch: &Scratch, more: &[&str]) -> Process {
 }
 
 const METRICS: &str = "127.0.0.1:9466";
-
-fn connect() -> ConntrackHandle {
-    let (connection, handle) = ctnetlink::new_connection().expect("a connection");
-    tokio::spawn(connection);
-    handle
-}
 
 /// Flows that begin and end: from 10.0.`of`.x to 198.51.100.1, where x is of `range`.
 fn flows(of: u8, range: std::ops::Range<u8>) {

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use ctnetlink::ConntrackHandle;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -85,6 +86,25 @@ pub fn get(address: &str, path: &str) -> Option<(u16, String)> {
     let status = answer.split(' ').nth(1)?.parse().ok()?;
     let (_, body) = answer.split_once("\r\n\r\n")?;
     Some((status, body.to_owned()))
+}
+
+/// A number of the page of metrics, by its name with its labels.
+pub fn number(address: &str, name: &str) -> Option<f64> {
+    let (_, page) = get(address, "/metrics")?;
+    let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
+    page.lines().find_map(value)
+}
+
+/// A handle for the namespace of this thread.
+pub fn connect() -> ConntrackHandle {
+    let (connection, handle) = ctnetlink::new_connection().expect("a connection");
+    tokio::spawn(connection);
+    handle
+}
+
+/// Sets a value below /proc/sys of this thread's namespace.
+pub fn set(name: &str, value: &str) {
+    fs::write(format!("/proc/sys/{name}"), value).unwrap_or_else(|error| panic!("{name}: {error}"));
 }
 
 /// A directory of the test, empty, and gone at its end.

@@ -1,0 +1,176 @@
+//! Filters of events on real traffic: each hears of the packets' flows what a stream without a filter
+//! does, as far as it matches.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+use ctnetlink::{
+    ConntrackHandle, Event, EventKinds, EventStream, Family, Filter, FilterBuilder, Flow, IpNet,
+    KernelFilter, Masked, NatKind, ProtoInfo, Status, TcpState,
+};
+use libtest_mimic::Trial;
+
+use super::next;
+use crate::common::connect;
+use crate::support::nft::{self, Port};
+use crate::support::traffic::{UdpPair, packet, ping, raw, udp};
+use crate::support::visible::{self, visible_when};
+
+const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
+
+/// The packet that is the last.
+const LAST: u16 = 9099;
+
+pub(super) fn tests() -> Vec<Trial> {
+    crate::trials!["events::traffic": what_matches_is_heard_and_nothing_else,]
+}
+
+/// Filters, each with something that the kernel is to compare of it.
+fn filters() -> Vec<(KernelFilter, Filter)> {
+    let any = Filter::builder;
+    let net = |text: &str| text.parse::<IpNet>().expect("a network");
+    let build = |filter: FilterBuilder| filter.build().expect("a filter");
+    let udp = || any().protocol(17);
+    let replied = Masked::new(Status::SEEN_REPLY, Status::SEEN_REPLY);
+    let mut filters: Vec<_> = [
+        (KernelFilter::FAMILY, any().family(Family::Ipv6)),
+        (KernelFilter::PROTOCOL, udp()),
+        (KernelFilter::PROTOCOL, any().protocol(47)),
+        (KernelFilter::PROTOCOL, any().protocol(132)),
+        (KernelFilter::ICMP_TYPE, any().protocol(1).icmp_type(8)),
+        (KernelFilter::ICMP_ID, any().protocol(58).icmp_id(77)),
+        (KernelFilter::ORIG_SRC, any().orig_src(net("127.0.0.0/8"))),
+        (KernelFilter::ORIG_DST, any().orig_dst(net("::1/128"))),
+        (
+            KernelFilter::ORIG_DST_PORT,
+            udp().orig_dst_port(9001..=9003),
+        ),
+        (KernelFilter::REPLY_SRC_PORT, udp().reply_src_port(9013)),
+        (
+            KernelFilter::REPLY_DST,
+            any().reply_dst(net("127.0.0.5/32")),
+        ),
+        (KernelFilter::MARK, any().mark(0x2a)),
+        (KernelFilter::MARK, any().mark(Masked::new(0x20, 0xf0))),
+        (KernelFilter::STATUS, any().status(replied)),
+        (KernelFilter::STATUS, any().nat(NatKind::Any)),
+        (KernelFilter::ZONE, any().zone(9)),
+        (KernelFilter::ZONE, any().zone(10)),
+        (KernelFilter::ZONE, any().zone(0)),
+    ]
+    .map(|(condition, filter)| (condition, build(filter)))
+    .into();
+    let denied: Vec<_> = filters
+        .iter()
+        .map(|(_, filter)| (KernelFilter::NOT, build(any().not(filter.clone()))))
+        .collect();
+    let either = any().any_of([build(any().protocol(1)), build(udp().orig_dst_port(9001))]);
+    filters.push((KernelFilter::ANY_OF, build(either)));
+    filters.extend(denied);
+    filters
+}
+
+async fn what_matches_is_heard_and_nothing_else() {
+    rules();
+    let handle = connect();
+    // What an end says of a flow differs from kernel to kernel.
+    let kinds = EventKinds::NEW | EventKinds::UPDATE;
+    let mut all = handle.events().kinds(kinds).await.expect("a stream");
+    let mut streams = Vec::new();
+    for (condition, filter) in filters() {
+        let events = handle.events().kinds(kinds).filter(filter.clone());
+        let events = events.await.expect("a stream");
+        let compared = events.kernel_filtered();
+        assert!(compared.contains(condition), "{filter}: {compared:?}");
+        streams.push((filter, events));
+    }
+    // The kernel compares no state.
+    let established = Filter::builder().tcp_state(TcpState::ESTABLISHED);
+    let established = established.build().expect("a filter");
+    let in_part = handle.events().kinds(kinds).filter(established.clone());
+    let in_part = in_part.await.expect("a stream");
+    send(&handle).await;
+    let mut heard = Vec::new();
+    loop {
+        let event = next(&mut all).await;
+        let flow = event.flow().expect("a flow");
+        let is_last = flow.orig.dst_port() == Some(LAST);
+        heard.push(event);
+        if is_last {
+            break;
+        }
+    }
+    for (filter, events) in streams {
+        let (stats, wanted) = hears(events, &filter, &heard).await;
+        assert!(wanted > 0, "{filter}: none matches");
+        assert!(wanted < heard.len(), "{filter}: all match");
+        assert_eq!(stats, wanted, "{filter}: more than matches was queued");
+    }
+    let (stats, wanted) = hears(in_part, &established, &heard).await;
+    assert!(wanted > 0 && stats > wanted, "{wanted} of {stats}");
+}
+
+/// Holds what it hears against what matches; how many were received, and how many match.
+async fn hears(mut events: EventStream, filter: &Filter, heard: &[Event]) -> (usize, usize) {
+    let matching = heard.iter().filter(|event| {
+        let flow = event.flow().expect("a flow");
+        filter.matches(flow)
+    });
+    let mut wanted: Vec<_> = matching.map(Event::to_string).collect();
+    let mut found = Vec::new();
+    while found.len() < wanted.len() {
+        found.push(next(&mut events).await.to_string());
+    }
+    // Two at a time may reach two sockets in two orders.
+    wanted.sort();
+    found.sort();
+    assert_eq!(found, wanted, "{filter}");
+    (events.stats().received as usize, wanted.len())
+}
+
+/// What the rules do goes by the port.
+fn rules() {
+    nft::track().expect("a rule that tracks");
+    nft::set_mark(Port::Udp(9001), 0x2a).expect("a rule that marks");
+    nft::zone(Port::Udp(9003), 9).expect("a rule with a zone");
+    nft::zone_original(Port::Udp(9004), 10).expect("a rule with a zone of one direction");
+    let address = Ipv4Addr::new(127, 0, 0, 5).into();
+    nft::snat(Port::Udp(9011), at(address, 5555)).expect("a rule that translates the source");
+    nft::dnat(Port::Udp(9012), at(V4, 9013)).expect("a rule that translates the destination");
+}
+
+fn at(ip: IpAddr, port: u16) -> SocketAddr {
+    SocketAddr::new(ip, port)
+}
+
+async fn send(handle: &ConntrackHandle) {
+    for ip in [V4, V6] {
+        let (connection, flow) = visible::tcp(handle, at(ip, 0)).await.expect("a connection");
+        connection.close().await.expect("to close");
+        // Its last packet is on its way when both ends are closed.
+        let is_over = |state| state == TcpState::TIME_WAIT;
+        visible_when(handle, flow.orig, |flow| state(flow).is_some_and(is_over)).await;
+        let mut pair = UdpPair::new(at(ip, 0)).expect("sockets");
+        pair.send().expect("a question");
+        pair.reply().expect("an answer");
+        ping(ip, ip, 77).expect("an echo");
+        raw(packet::GRE, ip, ip, &packet::gre_pptp(5)).expect("GRE");
+        raw(packet::SCTP, ip, ip, &packet::sctp_init(1, 2, 3)).expect("SCTP");
+        for port in [9001, 9002, 9003, 9004] {
+            udp(None, at(ip, port)).expect("a datagram");
+        }
+    }
+    for (port, behind) in [(9011, 9011), (9012, 9013)] {
+        let server = UdpSocket::bind(at(V4, behind)).expect("a server");
+        let pair = UdpPair::through(server, None, at(V4, port));
+        pair.expect("sockets").send().expect("a question");
+    }
+    udp(None, at(V4, LAST)).expect("a datagram");
+}
+
+fn state(flow: &Flow) -> Option<TcpState> {
+    match &flow.protoinfo {
+        Some(ProtoInfo::Tcp(info)) => Some(info.state),
+        _ => None,
+    }
+}
