@@ -332,3 +332,31 @@ fn each_builder_says_what_awaiting_it_gives() {
     }
     assert!(builders >= 12, "{builders}");
 }
+
+/// A field more breaks no program, which makes them by their constructors.
+#[test]
+fn structs_with_public_fields_are_non_exhaustive() {
+    let mut seen = 0;
+    for (path, text) in sources() {
+        for (at, _) in text.match_indices("pub struct ") {
+            let (line, rest) = text[at..].split_once('\n').unwrap_or_default();
+            let indent = at - text[..at].rfind('\n').map_or(0, |end| end + 1);
+            let is_code = text[at - indent..at].trim().is_empty();
+            // What a macro declares says so where it is used.
+            if !is_code || !line.ends_with('{') || line.contains('$') {
+                continue;
+            }
+            let end = format!("\n{}}}", " ".repeat(indent));
+            let body = rest.split(end.as_str()).next().unwrap_or_default();
+            let is_row = |line: &str| line.contains(" => ") && !line.contains("//");
+            let public = |line: &str| line.contains("pub ") && !line.contains("//");
+            if !body.lines().any(|line| public(line) || is_row(line)) {
+                continue;
+            }
+            let head = text[..at].rsplit("\n\n").next().unwrap_or_default();
+            assert!(head.contains("#[non_exhaustive]"), "{path}: {line}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 25, "{seen}");
+}
