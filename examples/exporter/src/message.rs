@@ -60,7 +60,8 @@ pub enum Cause {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// The exporter began here: flows that ended before are not known.
+    /// The exporter has the whole table from here on: flows that ended before, and after `since`, are
+    /// not known.
     Start,
     /// The queue of the kernel's events had no room: events were lost. The ends among them follow
     /// as `swept`, unless their flows began in the gap, too.

@@ -66,20 +66,26 @@ pub struct Pump {
     sync_began: Option<Instant>,
     /// Flows that the first list finds have begun before.
     has_synced: bool,
+    /// Until when an earlier run has told all.
+    since: Option<u64>,
 }
 
 impl Pump {
-    pub fn new(shared: Shared, outputs: Vec<Box<dyn Output>>, wanted: Wanted) -> Self {
-        let mut pump = Self {
+    pub fn new(
+        shared: Shared,
+        outputs: Vec<Box<dyn Output>>,
+        wanted: Wanted,
+        since: Option<u64>,
+    ) -> Self {
+        Self {
             shared,
             outputs,
             wanted,
             told: MirrorStats::default(),
             sync_began: None,
             has_synced: false,
-        };
-        pump.send(&What::overrun(Reason::Start, None));
-        pump
+            since,
+        }
     }
 
     /// `stats` are the mirror's, after this change.
@@ -107,7 +113,15 @@ impl Pump {
             }
             Delta::SyncStarted { .. } => self.sync_began = Some(Instant::now()),
             Delta::Synced { .. } => {
-                self.has_synced = true;
+                if !self.has_synced {
+                    self.has_synced = true;
+                    // Not before: what ended while the first list ran may not have been in it.
+                    self.send(&What::Overrun {
+                        reason: Reason::Start,
+                        lost: None,
+                        since: self.since,
+                    });
+                }
                 let took = self.sync_began.take().map(|began| began.elapsed());
                 self.shared.lock().last_sync = took;
             }

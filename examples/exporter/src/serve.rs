@@ -13,17 +13,19 @@ use tokio::time::{interval, timeout};
 
 use crate::args::{PublishArgs, ServeArgs};
 use crate::kernel::Meters;
-use crate::message::Packer;
+use crate::message::{Packer, now};
 use crate::metrics::Source;
 use crate::otlp::{Queue, Sender, send_metrics};
 use crate::page::Page;
 use crate::publisher::{Outbox, Publisher, connect};
 use crate::pump::{Output, Pump, Shared, ToServer, Wanted};
-use crate::spool::Spool;
+use crate::spool::{Journal, Spool};
 use crate::{Result, http};
 
 /// How long what waits may be delivered after the end was asked for.
 const GRACE: Duration = Duration::from_secs(5);
+/// How often the journal says that all is told.
+const TICK: Duration = Duration::from_millis(200);
 
 /// Exports until SIGTERM or SIGINT, or until the kernel's socket fails.
 pub async fn serve(args: ServeArgs) -> Result {
@@ -42,6 +44,7 @@ pub async fn serve(args: ServeArgs) -> Result {
         None => None,
     };
     let (mut publisher, outbox) = publishing.unzip();
+    let (left, journal) = outbox.as_ref().map(Outbox::journal).unwrap_or_default();
     let mut queue = None;
     let mut sender = None;
     if let Some(url) = &args.otlp {
@@ -83,8 +86,8 @@ pub async fn serve(args: ServeArgs) -> Result {
         begin: args.publish.begin,
         change: args.publish.change,
     };
-    let pump = Pump::new(shared, outputs, wanted);
-    let mut pumping = tokio::spawn(run(mirror, pump));
+    let pump = Pump::new(shared, outputs, wanted, left.told);
+    let mut pumping = tokio::spawn(run(mirror, pump, journal));
     let ended = tokio::select! {
         ended = &mut pumping => ended.unwrap_or_else(|panicked| Err(panicked.into())),
         _ = terminated.recv() => Ok(()),
@@ -136,9 +139,10 @@ async fn to_server(
 }
 
 /// Takes the mirror's changes until it ends.
-async fn run(mut mirror: Mirror, mut pump: Pump) -> Result {
+async fn run(mut mirror: Mirror, mut pump: Pump, journal: Arc<Journal>) -> Result {
+    let reader = mirror.reader();
     // Losses are told in time where no change follows them.
-    let mut tick = interval(Duration::from_secs(1));
+    let mut tick = interval(TICK);
     loop {
         tokio::select! {
             biased;
@@ -148,7 +152,14 @@ async fn run(mut mirror: Mirror, mut pump: Pump) -> Result {
                 Err(error) if error.kind() == ErrorKind::Closed => return Err(error.into()),
                 Err(error) => tracing::warn!(%error, "the mirror goes on"),
             },
-            _ = tick.tick() => pump.notice(mirror.stats()),
+            _ = tick.tick() => {
+                let now = now();
+                pump.notice(mirror.stats());
+                // No change waits: the mirror was asked first.
+                if reader.is_synced() {
+                    journal.told(now);
+                }
+            }
         }
     }
 }

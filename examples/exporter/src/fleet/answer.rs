@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ctnetlink::{Flow, FlowId};
 use time::OffsetDateTime;
@@ -51,6 +52,10 @@ pub(super) struct Count {
 pub(super) struct Loss {
     times: u64,
     lost: u64,
+    /// Did nobody know the number, once?
+    is_more: bool,
+    /// Nanoseconds of which nothing is known.
+    unseen: u64,
 }
 
 impl Answer {
@@ -134,10 +139,17 @@ impl Answer {
                 }
             }
             Self::Lost { nodes } => {
-                if let What::Overrun { reason, lost, .. } = message.what {
+                if let What::Overrun {
+                    reason,
+                    lost,
+                    since,
+                } = message.what
+                {
                     let loss = nodes.entry((message.node, reason)).or_default();
                     loss.times += 1;
                     loss.lost += lost.unwrap_or(0);
+                    loss.is_more |= lost.is_none();
+                    loss.unseen += since.map_or(0, |since| message.seen.saturating_sub(since));
                 }
             }
         }
@@ -159,9 +171,14 @@ impl Answer {
                 }
             }
             Self::Lost { nodes } => {
-                for ((node, reason), Loss { times, lost }) in nodes {
+                for ((node, reason), loss) in nodes {
+                    let (times, lost) = (loss.times, loss.lost);
+                    let more = if loss.is_more { " or more" } else { "" };
+                    let unseen = Duration::from_nanos(loss.unseen).as_secs_f64();
                     let reason = reason.as_str();
-                    println!("{node}\t{reason}\t{times} times\t{lost} lost");
+                    println!(
+                        "{node}\t{reason}\t{times} times\t{lost}{more} lost\t{unseen:.1} s unseen"
+                    );
                 }
             }
         }

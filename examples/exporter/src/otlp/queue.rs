@@ -132,7 +132,12 @@ impl Output for Queue {
     fn take(&mut self, what: &What) {
         let waiting = &mut *self.lock();
         if waiting.items.len() < self.0.limit {
-            let item = waiting.packer.item(what.clone());
+            let mut what = what.clone();
+            if let What::Overrun { since, .. } = &mut what {
+                // What waited here when an earlier run ended is not told, and nobody knows how old it was.
+                *since = None;
+            }
+            let item = waiting.packer.item(what);
             waiting.items.push_back(item);
         } else {
             let weight = what.weight();

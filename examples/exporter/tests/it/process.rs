@@ -8,9 +8,14 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use async_nats::jetstream::consumer::pull::OrderedConfig;
+use conntrack_exporter::message::Message;
 use ctnetlink::ConntrackHandle;
+use futures::StreamExt;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+use crate::support::namespace::block_on;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -100,6 +105,42 @@ pub fn connect() -> ConntrackHandle {
     let (connection, handle) = ctnetlink::new_connection().expect("a connection");
     tokio::spawn(connection);
     handle
+}
+
+/// A server of JetStream for all of this namespace.
+pub fn nats_server(scratch: &Scratch) -> Process {
+    let directory = scratch.join("jetstream");
+    Process::start(Command::new("nats-server").args(["-a", "0.0.0.0", "-js", "-sd", &directory]))
+}
+
+/// All messages that the stream has, oldest first.
+pub fn stream(url: &str) -> Vec<Message> {
+    block_on(async {
+        let client = async_nats::connect(url).await.expect("the server");
+        let context = async_nats::jetstream::new(client);
+        let stream = context.get_stream("conntrack").await.expect("the stream");
+        let consumer = stream.create_consumer(OrderedConfig::default()).await;
+        let consumer = consumer.expect("a consumer");
+        let mut left = consumer.cached_info().num_pending;
+        let mut messages = consumer.messages().await.expect("messages");
+        let mut all = Vec::new();
+        while left > 0 {
+            let message = messages
+                .next()
+                .await
+                .expect("a message")
+                .expect("a message");
+            left = message.info().expect("numbers").pending;
+            all.push(serde_json::from_slice(&message.payload).expect("a message of ours"));
+        }
+        all
+    })
+}
+
+/// Until when all is told, as the next run with this spool would know it.
+pub fn told_until(scratch: &Scratch, spool: &str) -> Option<u64> {
+    let bytes = fs::read(scratch.0.join(spool).join("journal")).ok()?;
+    Some(u64::from_le_bytes(bytes.get(8..16)?.try_into().ok()?))
 }
 
 /// Sets a value below /proc/sys of this thread's namespace.
