@@ -70,7 +70,6 @@ flags!(EventKinds: u32);
 /// of a flow that is known. A program that keeps state should take each event for what it says
 /// about its flow.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Event {
     /// A flow came into the table: its first packet left the machine, or a request made it.
@@ -143,6 +142,17 @@ pub enum Event {
         /// and so did not count it, and where the number was part of the gap before.
         lost: u64,
     },
+}
+
+#[cfg(feature = "serde")]
+keyed! {
+    enum Event;
+    New [flow: Flow,] [port_id: Option<u32>, nsid: Option<u32>,]
+    Update [flow: Flow,] [port_id: Option<u32>, nsid: Option<u32>,]
+    Destroy [flow: Flow,] [port_id: Option<u32>, nsid: Option<u32>,]
+    ExpectNew [expectation: Expectation,] [port_id: Option<u32>, nsid: Option<u32>,]
+    ExpectDestroy [expectation: Expectation,] [port_id: Option<u32>, nsid: Option<u32>,]
+    Overrun [lost: u64,] []
 }
 
 impl Event {

@@ -69,6 +69,24 @@ attributes! {
 pub struct ExpectationId([u8; 4]);
 
 impl Expectation {
+    /// An expectation of these tuples that has nothing else: for tests of programs that use them. To
+    /// make one in the kernel, use a [`NewExpectation`].
+    pub fn new(master: Tuple, tuple: Tuple, mask: TupleMask) -> Self {
+        Self {
+            tuple,
+            mask,
+            master,
+            nat: None,
+            timeout: None,
+            id: None,
+            flags: ExpectationFlags::empty(),
+            class: 0,
+            helper: None,
+            function: None,
+            zone: None,
+        }
+    }
+
     /// The family of the expected flow, and of its master.
     pub fn family(&self) -> Family {
         self.tuple.family()

@@ -10,6 +10,7 @@ use crate::stats::TableStats;
 /// `Display` is for people: a line a finding, the worst first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Preflight {
     /// What the kernel says; what it does not say is `None`.
@@ -20,7 +21,6 @@ pub struct Preflight {
 
 /// What the kernel says of itself and of the handle's network namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Facts {
     /// The kernel's release: 6.18. What cannot be read is 0.0.
@@ -65,9 +65,34 @@ pub struct Facts {
     pub flush_filter: KernelFilter,
 }
 
+#[cfg(feature = "serde")]
+keyed! {
+    Facts;
+    [release: (u16, u16),]
+    [
+        allowed: Option<bool>,
+        initial_user_namespace: Option<bool>,
+        ctnetlink: Option<bool>,
+        cttimeout: Option<bool>,
+        cthelper: Option<bool>,
+        tracks_ipv4: Option<bool>,
+        tracks_ipv6: Option<bool>,
+        stats: Option<TableStats>,
+        labels: Option<bool>,
+        accounting: Option<bool>,
+        timestamps: Option<bool>,
+        events: Option<u8>,
+        rmem_max: Option<u64>,
+        buckets: Option<u64>,
+        tcp_be_liberal: Option<bool>,
+        tcp_loose: Option<bool>,
+        list_filter: KernelFilter,
+        flush_filter: KernelFilter,
+    ]
+}
+
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Finding {
     /// What was checked.
@@ -80,9 +105,17 @@ pub struct Finding {
     pub cure: Option<String>,
 }
 
+#[cfg(feature = "serde")]
+keyed! {
+    Finding;
+    [check: Check, severity: Severity, text: String,]
+    [cure: Option<String>,]
+}
+
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum Severity {
     /// As it should be.
@@ -98,6 +131,7 @@ pub enum Severity {
 /// What is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum Check {
     /// The right to make requests, and its user namespace.
@@ -105,8 +139,10 @@ pub enum Check {
     /// ctnetlink.
     Ctnetlink,
     /// Timeout policies.
+    #[cfg_attr(feature = "serde", serde(rename = "cttimeout"))]
     CtTimeout,
     /// Helpers in user space.
+    #[cfg_attr(feature = "serde", serde(rename = "cthelper"))]
     CtHelper,
     /// Whether flows of IPv4 are tracked at all.
     TrackingIpv4,
@@ -134,6 +170,18 @@ pub enum Check {
     Filters,
     /// The kernel's release, and what follows.
     Kernel,
+}
+
+impl Finding {
+    /// A finding without a cure; [`cure`](field@Self::cure) can be set.
+    pub fn new(check: Check, severity: Severity, text: impl Into<String>) -> Self {
+        Self {
+            check,
+            severity,
+            text: text.into(),
+            cure: None,
+        }
+    }
 }
 
 impl Preflight {

@@ -52,6 +52,7 @@ impl TableStats {
 /// `Display` is the line of `conntrack -S`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct CpuStats<C = TableCounters> {
     /// The number of the CPU.

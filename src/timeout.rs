@@ -66,7 +66,7 @@ impl TimeoutPolicy {
         let mut attributes = frame.attributes()?;
         while let Some(attr) = attributes.next()? {
             match attr.kind {
-                CTA_TIMEOUT_NAME => name = Some(within!(CTA_TIMEOUT_NAME, attr.get())?),
+                CTA_TIMEOUT_NAME => name = Some(within!(CTA_TIMEOUT_NAME, attr.get_at_most(NAME))?),
                 CTA_TIMEOUT_L3PROTO => {
                     family = Some(within!(CTA_TIMEOUT_L3PROTO, attr.get::<u16>())?)
                 }

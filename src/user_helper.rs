@@ -174,7 +174,7 @@ impl UserHelper {
         let mut attributes = frame.attributes()?;
         while let Some(attr) = attributes.next()? {
             match attr.kind {
-                NFCTH_NAME => name = Some(within!(NFCTH_NAME, attr.get())?),
+                NFCTH_NAME => name = Some(within!(NFCTH_NAME, attr.get_at_most(HELPER_NAME))?),
                 NFCTH_TUPLE => protocols = Some(within!(NFCTH_TUPLE, read_protocols(attr))?),
                 NFCTH_QUEUE_NUM => queue = within!(NFCTH_QUEUE_NUM, attr.get())?,
                 NFCTH_POLICY => policies = within!(NFCTH_POLICY, read_policies(attr))?,

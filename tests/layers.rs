@@ -292,6 +292,20 @@ fn no_file_is_too_long() {
     assert_eq!(long, [""; 0], "more than {LINES} lines");
 }
 
+/// A harness of our own takes any number of filters, as libtest's does.
+#[test]
+fn each_harness_reads_its_command_line_in_one_way() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let own: Vec<_> = files_below(&tests)
+        .into_iter()
+        .filter(|path| path.ends_with("main.rs"))
+        .map(|path| fs::read_to_string(path).expect("a source file"))
+        .filter(|text| text.contains("libtest_mimic::"))
+        .collect();
+    assert!(own.len() >= 4, "{}", own.len());
+    assert!(own.iter().all(|text| text.contains("Asked::from_args()")));
+}
+
 #[test]
 fn nothing_is_unsafe() {
     let found: Vec<_> = sources()
@@ -331,4 +345,32 @@ fn each_builder_says_what_awaiting_it_gives() {
         }
     }
     assert!(builders >= 12, "{builders}");
+}
+
+/// A field more breaks no program, which makes them by their constructors.
+#[test]
+fn structs_with_public_fields_are_non_exhaustive() {
+    let mut seen = 0;
+    for (path, text) in sources() {
+        for (at, _) in text.match_indices("pub struct ") {
+            let (line, rest) = text[at..].split_once('\n').unwrap_or_default();
+            let indent = at - text[..at].rfind('\n').map_or(0, |end| end + 1);
+            let is_code = text[at - indent..at].trim().is_empty();
+            // What a macro declares says so where it is used.
+            if !is_code || !line.ends_with('{') || line.contains('$') {
+                continue;
+            }
+            let end = format!("\n{}}}", " ".repeat(indent));
+            let body = rest.split(end.as_str()).next().unwrap_or_default();
+            let is_row = |line: &str| line.contains(" => ") && !line.contains("//");
+            let public = |line: &str| line.contains("pub ") && !line.contains("//");
+            if !body.lines().any(|line| public(line) || is_row(line)) {
+                continue;
+            }
+            let head = text[..at].rsplit("\n\n").next().unwrap_or_default();
+            assert!(head.contains("#[non_exhaustive]"), "{path}: {line}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 25, "{seen}");
 }

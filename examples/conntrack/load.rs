@@ -1,6 +1,5 @@
 //! `-R`: the command lines of a file.
 
-use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::io::Read;
 use std::iter::{Flatten, Peekable};
@@ -65,11 +64,9 @@ fn parse(text: &str) -> Result<Option<Asked>> {
     if text.is_empty() || text.starts_with('#') {
         return Ok(None);
     }
-    let words = words(text);
-    let words: Vec<&OsStr> = words.iter().map(|word| OsStr::new(&**word)).collect();
-    let line = match &words[..] {
-        [name, words @ ..] if *name == "conntrack" => Line::read(words)?,
-        words => Line::read(words)?,
+    let line = match text.contains('"') {
+        false => read_line(text.split_ascii_whitespace())?,
+        true => read_line(words(text).iter().map(String::as_str))?,
     };
     Ok(match (line.command, line.table) {
         (None, _) => None,
@@ -92,11 +89,18 @@ fn parse(text: &str) -> Result<Option<Asked>> {
     })
 }
 
-/// Words, as a shell splits them; double quotes keep spaces.
-fn words(text: &str) -> Vec<Cow<'_, str>> {
-    if !text.contains('"') {
-        return text.split_whitespace().map(Cow::Borrowed).collect();
+fn read_line<'a>(words: impl Iterator<Item = &'a str>) -> Result<Line> {
+    // Few lines have more.
+    let mut arguments = Vec::with_capacity(40);
+    arguments.extend(words.map(OsStr::new));
+    match &arguments[..] {
+        [name, words @ ..] if *name == "conntrack" => Line::read(words),
+        words => Line::read(words),
     }
+}
+
+/// Words, as a shell splits them; double quotes keep spaces.
+fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();
     let (mut quoted, mut begun) = (false, false);
@@ -106,9 +110,9 @@ fn words(text: &str) -> Vec<Cow<'_, str>> {
                 quoted = !quoted;
                 begun = true;
             }
-            _ if letter.is_whitespace() && !quoted => {
+            _ if letter.is_ascii_whitespace() && !quoted => {
                 if std::mem::take(&mut begun) {
-                    words.push(std::mem::take(&mut word).into());
+                    words.push(std::mem::take(&mut word));
                 }
             }
             _ => {
@@ -118,7 +122,7 @@ fn words(text: &str) -> Vec<Cow<'_, str>> {
         }
     }
     if begun {
-        words.push(word.into());
+        words.push(word);
     }
     words
 }

@@ -5,10 +5,13 @@ use std::time::Duration;
 use super::key::put_zone;
 use super::{Expectation, ExpectationFlags, ExpectationKey, ExpectationNat, TupleMask};
 use crate::error::{Error, Result};
-use crate::flow::helper::{HELPER_NAME, check_name};
+use crate::flow::helper::{HELPER_NAME, check_name, check_some_name};
 use crate::flow::{FlowKey, Tuple};
 use crate::wire::attr::Writer;
 use crate::wire::table::Context;
+
+/// The longest name of a function, in bytes: as long as one is read.
+const FUNCTION_NAME: usize = 255;
 
 /// An expectation to create: its master, the expected packet, and its settings.
 ///
@@ -172,11 +175,9 @@ impl NewExpectation {
         if let Some(name) = &self.helper {
             check_name("helper", name, HELPER_NAME)?;
         }
-        match self.function.as_deref() {
-            Some(name) if name.is_empty() || name.contains('\0') => Err(Error::invalid_input(
-                "function: the name is empty or has a NUL in it",
-            )),
-            _ => Ok(()),
+        match &self.function {
+            Some(name) => check_some_name("function", name, FUNCTION_NAME),
+            None => Ok(()),
         }
     }
 

@@ -3,6 +3,9 @@ use std::time::Duration;
 use super::*;
 use crate::error::ErrorKind;
 use crate::flow::Direction;
+use crate::flow::tests::hidden;
+use crate::wire::message::Request;
+use crate::wire::uapi::*;
 
 pub(crate) fn tcp(src: &str, dst: &str) -> Tuple {
     Tuple::tcp(src.parse().unwrap(), dst.parse().unwrap()).unwrap()
@@ -11,18 +14,11 @@ pub(crate) fn tcp(src: &str, dst: &str) -> Tuple {
 /// The one of the golden `expect_ftp`.
 pub(crate) fn ftp() -> Expectation {
     let tuple = tcp("10.0.0.2:0", "10.0.0.1:10000");
+    let master = tcp("10.0.0.1:1000", "10.0.0.2:21");
     Expectation {
-        tuple,
-        mask: TupleMask::any_src_port(&tuple),
-        master: tcp("10.0.0.1:1000", "10.0.0.2:21"),
-        nat: None,
         timeout: Some(Duration::from_secs(299)),
-        id: None,
-        flags: ExpectationFlags::empty(),
-        class: 0,
         helper: Some("ftp".into()),
-        function: None,
-        zone: None,
+        ..Expectation::new(master, tuple, TupleMask::any_src_port(&tuple))
     }
 }
 
@@ -30,7 +26,6 @@ pub(crate) fn ftp() -> Expectation {
 mod golden {
     use super::*;
     use crate::wire::golden::{assert_bytes, bytes, replies, reply};
-    use crate::wire::message::Request;
 
     fn named(name: &str) -> Expectation {
         Expectation::from_message(&reply(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
@@ -104,10 +99,7 @@ mod golden {
         for (name, text) in replies().filter(|(name, _)| name.starts_with("expect_")) {
             let message = bytes(text);
             let expectation = named(name);
-            let request = Request::new(IPCTNL_MSG_EXP_NEW, 0, expectation.family().number());
-            let ours = request
-                .with(|w| expectation.write(&Context::default(), w))
-                .finish(1);
+            let ours = super::message(&expectation);
             assert_bytes(&ours[20..], &text[40..]);
             assert_eq!(ours.len(), message.len());
             seen += 1;
@@ -163,4 +155,76 @@ fn a_mask_says_what_counts() {
 fn a_mask_of_the_other_family_is_refused() {
     let refused = TupleMask::new(&ftp().tuple, "ffff::".parse().unwrap(), 0).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+}
+
+fn message(expectation: &Expectation) -> Vec<u8> {
+    Request::new(IPCTNL_MSG_EXP_NEW, 0, expectation.family().number())
+        .with(|w| expectation.write(&Context::default(), w))
+        .finish(1)
+}
+
+#[test]
+fn a_tuple_with_one_port_of_two_is_refused() {
+    let mut whole = ftp();
+    whole.nat = Some(ExpectationNat::new(Direction::Reply, whole.tuple));
+    assert_eq!(Expectation::from_message(&message(&whole)).unwrap(), whole);
+    let places = [
+        (&[CTA_EXPECT_TUPLE][..], "CTA_EXPECT_TUPLE"),
+        (&[CTA_EXPECT_MASK], "CTA_EXPECT_MASK"),
+        (&[CTA_EXPECT_MASTER], "CTA_EXPECT_MASTER"),
+        (
+            &[CTA_EXPECT_NAT, CTA_EXPECT_NAT_TUPLE],
+            "CTA_EXPECT_NAT > CTA_EXPECT_NAT_TUPLE",
+        ),
+    ];
+    for (place, name) in places {
+        for (port, port_name) in [
+            (CTA_PROTO_SRC_PORT, "CTA_PROTO_SRC_PORT"),
+            (CTA_PROTO_DST_PORT, "CTA_PROTO_DST_PORT"),
+        ] {
+            let half = hidden(message(&whole), &[place, &[CTA_TUPLE_PROTO, port]].concat());
+            let error = Expectation::from_message(&half).unwrap_err().to_string();
+            let missing = format!("{name} > CTA_TUPLE_PROTO > {port_name} is missing");
+            assert!(error.contains(&missing), "{error}");
+        }
+    }
+}
+
+#[test]
+fn names_have_a_bound() {
+    let refused = |expectation: Expectation, attribute: &str| {
+        let error = Expectation::from_message(&message(&expectation)).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(&format!("{attribute} is too long")), "{text}");
+    };
+    let name = |length| Some("n".repeat(length).into());
+    for (helper, function) in [(15, 255), (1, 1)] {
+        let mut named = ftp();
+        (named.helper, named.function) = (name(helper), name(function));
+        assert_eq!(Expectation::from_message(&message(&named)).unwrap(), named);
+    }
+    for length in [16, 30_000] {
+        let helper = name(length);
+        refused(Expectation { helper, ..ftp() }, "CTA_EXPECT_HELP_NAME");
+    }
+    for length in [256, 30_000] {
+        let function = name(length);
+        refused(Expectation { function, ..ftp() }, "CTA_EXPECT_FN");
+    }
+
+    let new = || NewExpectation::new(ftp().master, ftp().tuple);
+    new().helper("n".repeat(15)).check().unwrap();
+    new().function("n".repeat(255)).check().unwrap();
+    for (new, word) in [
+        (new().helper("n".repeat(16)), "helper"),
+        (new().helper("n".repeat(70_000)), "helper"),
+        (new().function("n".repeat(256)), "function"),
+        (new().function("n".repeat(70_000)), "function"),
+        (new().function(""), "function"),
+        (new().function("a\0"), "function"),
+    ] {
+        let error = new.check().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains(word), "{error}");
+    }
 }

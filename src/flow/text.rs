@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::de::Error as _;
+use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 #[macro_use]
@@ -50,12 +51,13 @@ struct Stamp(SystemTime);
 
 impl Serialize for Stamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let since = self.0.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = self.0.duration_since(UNIX_EPOCH).ok();
+        let nanos = since.and_then(nanoseconds).ok_or_else(|| {
+            S::Error::custom("a time before 1970 or after 2554, which no kernel's clock has")
+        })?;
         match serializer.is_human_readable() {
-            true => serializer.collect_str(&Rfc3339(since)),
-            false => u64::try_from(since.as_nanos())
-                .unwrap_or(u64::MAX)
-                .serialize(serializer),
+            true => serializer.collect_str(&Rfc3339(Duration::from_nanos(nanos))),
+            false => nanos.serialize(serializer),
         }
     }
 }
@@ -72,6 +74,11 @@ impl<'de> Deserialize<'de> for Stamp {
         };
         Ok(Self(UNIX_EPOCH + since))
     }
+}
+
+/// As the kernel counts them.
+fn nanoseconds(since: Duration) -> Option<u64> {
+    u64::try_from(since.as_nanos()).ok()
 }
 
 /// A time since 1970.
@@ -108,33 +115,53 @@ impl Rfc3339 {
     fn read(text: &str) -> Option<Duration> {
         let (date, time) = text.split_once(['T', 't'])?;
         let time = time.strip_suffix(['Z', 'z'])?;
-        let (time, fraction) = time.split_once('.').unwrap_or((time, ""));
-        let parts = |text: &str, mark| {
-            let mut parts = text.split(mark).map(|part| {
-                let digits = part.bytes().all(|byte| byte.is_ascii_digit());
-                part.parse::<u64>().ok().filter(|_| digits)
-            });
-            let all = (parts.next()??, parts.next()??, parts.next()??);
-            parts.next().is_none().then_some(all)
+        let (time, fraction) = match time.split_once('.') {
+            Some((time, fraction)) => (time, Some(fraction)),
+            None => (time, None),
         };
-        let ((year, month, day), (hour, minute, second)) = (parts(date, '-')?, parts(time, ':')?);
-        let known = (1970..10_000).contains(&year) && (1..=12).contains(&month);
-        let in_day = (1..=31).contains(&day) && hour < 24 && minute < 60 && second < 60;
-        let digits = fraction.len() <= 9 && fraction.bytes().all(|byte| byte.is_ascii_digit());
-        if !(known && in_day && digits) {
+        let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
+        let [hour, minute, second] = numbers(time, ':', [2, 2, 2])?;
+        let days_of_month = match month {
+            2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+            2 => 28,
+            4 | 6 | 9 | 11 => 30,
+            _ => 31,
+        };
+        let known = year >= 1970 && (1..=12).contains(&month) && (1..=days_of_month).contains(&day);
+        if !(known && hour < 24 && minute < 60 && second < 60) {
             return None;
         }
+        let nanos = match fraction {
+            None => 0,
+            Some(digits) if digits.len() > 9 => return None,
+            Some(digits) => decimal(digits)? * 10_u64.pow(9 - digits.len() as u32),
+        };
         let from_march = (month + 9) % 12;
         let year = year - u64::from(month <= 2);
         let (era, of_era) = (year / 400, year % 400);
         let day = (153 * from_march + 2) / 5 + day - 1;
         let days = era * ERA + of_era * 365 + of_era / 4 - of_era / 100 + day - 719_468;
-        let nanos = format!("{fraction:0<9}").parse().ok()?;
-        Some(Duration::new(
-            days * 86_400 + hour * 3_600 + minute * 60 + second,
-            nanos,
-        ))
+        let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second;
+        let since = Duration::from_secs(seconds) + Duration::from_nanos(nanos);
+        nanoseconds(since).map(Duration::from_nanos)
     }
+}
+
+/// Three numbers with a mark between, each of so many digits.
+fn numbers(text: &str, mark: char, lengths: [usize; 3]) -> Option<[u64; 3]> {
+    let mut parts = text.split(mark);
+    let mut all = [0; 3];
+    for (number, length) in all.iter_mut().zip(lengths) {
+        let part = parts.next().filter(|part| part.len() == length);
+        *number = decimal(part?)?;
+    }
+    parts.next().is_none().then_some(all)
+}
+
+/// A number without a sign.
+fn decimal(digits: &str) -> Option<u64> {
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| plain)
 }
 
 /// `with` for fields of a foreign type.

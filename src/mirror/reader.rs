@@ -192,10 +192,7 @@ impl MirrorReader {
     /// How full the queue of the mirror's events is; `None` where the mirror is dropped.
     pub fn backlog(&self) -> Option<Backlog> {
         let queue = self.view.gauge.queue()?;
-        Some(Backlog {
-            used: queue.used,
-            room: queue.room,
-        })
+        Some(Backlog::new(queue.used, queue.room))
     }
 
     /// Waits until the mirror is in sync ([`MirrorState::Synced`]).

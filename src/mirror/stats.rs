@@ -3,6 +3,7 @@
 /// What happened to a [`Mirror`](crate::Mirror) so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct MirrorStats {
     /// Events of flows, and gaps, that came.

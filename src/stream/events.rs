@@ -52,6 +52,7 @@ pub struct EventStream {
 /// What an [`EventStream`] has received so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct EventStats {
     /// Events that were received. Events that did not decode, and those that the filter dropped
@@ -69,12 +70,20 @@ pub struct EventStats {
 /// How full the queue of an [`EventStream`]'s socket is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Backlog {
     /// The bytes that are waiting, as the kernel counts them: about 1280 for each event.
     pub used: usize,
     /// The size of the queue in bytes.
     pub room: usize,
+}
+
+impl Backlog {
+    /// A queue of which so much is used, for tests of programs that watch one.
+    pub const fn new(used: usize, room: usize) -> Self {
+        Self { used, room }
+    }
 }
 
 impl EventStream {
@@ -102,10 +111,7 @@ impl EventStream {
     pub fn backlog(&self) -> Result<Backlog> {
         let queue = self.listener.queue();
         let queue = queue.map_err(|cause| Error::io("reading the state of a socket", cause))?;
-        Ok(Backlog {
-            used: queue.used,
-            room: queue.room,
-        })
+        Ok(Backlog::new(queue.used, queue.room))
     }
 
     /// The size of the socket's queue in bytes, as granted: twice what was asked for, unless the

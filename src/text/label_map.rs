@@ -22,11 +22,12 @@ use crate::flow::Labels;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LabelMap(BTreeMap<u8, Box<str>>);
 
-/// Where conntrack(8) and iptables look, then where nft(8) does by its manual.
+/// Where conntrack(8) and iptables look, then where nft(8) does.
 const PATHS: [&str; 2] = ["/etc/xtables/connlabel.conf", "/etc/connlabel.conf"];
 
 impl LabelMap {
-    /// Reads `/etc/xtables/connlabel.conf` or, where that does not exist, `/etc/connlabel.conf`.
+    /// Reads `/etc/xtables/connlabel.conf`, the file of conntrack(8) and iptables, or, where that does
+    /// not exist, `/etc/connlabel.conf`, the file of nft(8).
     ///
     /// It blocks for as long as reading a small file takes.
     ///
@@ -37,8 +38,11 @@ impl LabelMap {
         read(&PATHS).map(|(_, text)| Self::parse(&text))
     }
 
-    /// Reads another file: nft(8) also takes the `connlabel.conf` of its include path, most often
-    /// `/etc/nftables`.
+    /// Reads another file. nft(8) knows `/etc/connlabel.conf` alone (it is built with the directory):
+    /// where both files exist, a program that goes by nft's names reads that one.
+    ///
+    /// nft(8) ends a name at the first space, and shows both labels of a name that has two; it does
+    /// not read what stands behind a line that is no label.
     ///
     /// It blocks for as long as reading a small file takes.
     ///

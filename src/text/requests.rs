@@ -85,7 +85,7 @@ impl fmt::Display for Settings<'_> {
         let timeout = patch.get_timeout();
         some(f, "timeout=", timeout.map(std::time::Duration::as_secs_f64))?;
         some(f, "status=", patch.get_status())?;
-        some(f, "state=", patch.get_protoinfo().and_then(state))?;
+        some(f, "state=", patch.get_protoinfo().map(state))?;
         some(f, "mark=", patch.get_mark())?;
         some(f, "seqadj_orig=", patch.get_seqadj_orig().map(shift))?;
         some(f, "seqadj_reply=", patch.get_seqadj_reply().map(shift))?;
@@ -99,12 +99,12 @@ impl fmt::Display for Settings<'_> {
     }
 }
 
-fn state(info: &ProtoInfo) -> Option<String> {
+fn state(info: &ProtoInfo) -> String {
     match info {
-        ProtoInfo::Tcp(info) => Some(info.state.to_string()),
-        ProtoInfo::Sctp(info) => Some(info.state.to_string()),
-        ProtoInfo::Dccp(info) => Some(info.state.to_string()),
-        ProtoInfo::Other => None,
+        ProtoInfo::Tcp(info) => info.state.to_string(),
+        ProtoInfo::Sctp(info) => info.state.to_string(),
+        ProtoInfo::Dccp(info) => info.state.to_string(),
+        ProtoInfo::Other => "other".into(),
     }
 }
 
@@ -153,6 +153,8 @@ mod tests {
     #[test]
     fn a_patch() {
         assert_eq!(Patch::new().to_string(), "nothing");
+        let other = Patch::new().protoinfo(ProtoInfo::Other);
+        assert_eq!(other.to_string(), "state=other");
         let adjusted = SeqAdj {
             correction_pos: 1,
             offset_before: -2,

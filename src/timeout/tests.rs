@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::error::ErrorKind;
 use crate::flow::accounting::LONGEST;
+use crate::wire::message::Request;
 
 fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -80,7 +81,6 @@ fn states_by_their_words() {
 mod golden {
     use super::*;
     use crate::wire::golden::bytes;
-    use crate::wire::message::Request;
 
     // Of Linux 6.18.
     const TCP: &str = "90000000 0008 0200 09000000 5f3b0000  00 00 0000
@@ -147,5 +147,19 @@ mod golden {
         known[40] = 17;
         let policy = Error::reading(&known, TimeoutPolicy::decode).unwrap();
         assert_eq!(policy.timeouts, Timeouts::Udp(TwoWayTimeouts::new()));
+    }
+}
+
+#[test]
+fn a_name_has_a_bound() {
+    let read = |length: usize| {
+        let policy = TimeoutPolicy::new("n".repeat(length), Family::Ipv4, TcpTimeouts::new());
+        let request = Request::new(IPCTNL_MSG_TIMEOUT_NEW, 0, 0).with(|w| policy.encode(w));
+        Error::reading(&request.finish(1), TimeoutPolicy::decode)
+    };
+    assert_eq!(read(31).unwrap().name.len(), 31);
+    for length in [32, 30_000] {
+        let error = read(length).unwrap_err().to_string();
+        assert!(error.contains("CTA_TIMEOUT_NAME is too long"), "{error}");
     }
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::error::ErrorKind;
 use crate::flow::accounting::LONGEST;
+use crate::wire::message::Request;
 
 fn data() -> ExpectationPolicy {
     ExpectationPolicy::new("data", 1, Duration::from_secs(300))
@@ -47,7 +48,6 @@ fn what_cannot_be_is_refused() {
 mod golden {
     use super::*;
     use crate::wire::golden::{assert_bytes, bytes};
-    use crate::wire::message::Request;
 
     // In the kernel's order of attributes, which differs from ours by the policies' place.
     const THEIRS: &str = "74000000 0009 0200 01000000 00000000  00 00 0000
@@ -93,5 +93,32 @@ mod golden {
             Error::reading(&request.finish(1), UserHelper::decode).unwrap(),
             four
         );
+    }
+}
+
+#[test]
+fn names_have_a_bound() {
+    let named = |name: usize, policy: usize| {
+        let data = ExpectationPolicy::new("n".repeat(policy), 1, Duration::from_secs(300));
+        UserHelper::new("n".repeat(name), Family::Ipv4, Protocol::TCP, [data])
+    };
+    let read = |helper: UserHelper| {
+        let request = Request::new(NFNL_MSG_CTHELPER_NEW, 0, 0).with(|w| helper.encode(w));
+        Error::reading(&request.finish(1), UserHelper::decode)
+    };
+    assert_eq!(read(named(15, 15)).unwrap(), named(15, 15));
+    named(15, 15).check().unwrap();
+    for length in [16, 30_000] {
+        for (helper, attribute) in [
+            (named(length, 1), "NFCTH_NAME"),
+            (named(1, length), "NFCTH_POLICY_NAME"),
+        ] {
+            let error = helper.check().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            assert!(error.to_string().contains("15 bytes"), "{error}");
+            let error = read(helper).unwrap_err().to_string();
+            let long = format!("{attribute} is too long");
+            assert!(error.contains(&long), "{error}");
+        }
     }
 }

@@ -203,6 +203,15 @@ pub(crate) fn at_most(value: &impl Length, longest: usize) -> Result<(), DecodeE
     }
 }
 
+impl Attribute<'_> {
+    /// The value, of so many bytes at the most.
+    pub(crate) fn get_at_most<T: Value + Length>(self, longest: usize) -> Result<T, DecodeError> {
+        let value = self.get()?;
+        at_most(&value, longest)?;
+        Ok(value)
+    }
+}
+
 /// Appends attributes to a message under construction.
 #[derive(Debug)]
 pub(crate) struct Writer<'a>(pub(crate) &'a mut Vec<u8>);

@@ -19,6 +19,8 @@ mod arbitrary;
 mod round_trips;
 #[cfg(feature = "serde")]
 mod serde;
+#[cfg(feature = "serde")]
+mod times;
 mod traits;
 mod uses;
 

@@ -192,6 +192,50 @@ mod serde {
         }
 
         #[test]
+        fn events(
+            flow in flow(), new in new_expectation(), ids in any::<[Option<u32>; 2]>(), lost: u64,
+            kinds in 0..32u32,
+        ) {
+            let [port_id, nsid] = ids;
+            kept(Event::New { flow: flow.clone(), port_id, nsid })?;
+            kept(Event::Update { flow: flow.clone(), port_id, nsid })?;
+            kept(Event::Destroy { flow, port_id, nsid })?;
+            let mask = TupleMask::exact(new.tuple());
+            let mut expectation = Expectation::new(*new.master().tuple(), *new.tuple(), mask);
+            (expectation.class, expectation.zone) = (3, Some(0));
+            kept(Event::ExpectNew { expectation: expectation.clone(), port_id, nsid })?;
+            kept(Event::ExpectDestroy { expectation, port_id, nsid })?;
+            kept(Event::Overrun { lost })?;
+            kept(EventKinds::from_bits_retain(kinds))?;
+        }
+
+        #[test]
+        fn what_the_machine_says(
+            facts in any::<[Option<bool>; 4]>(), numbers in any::<[Option<u64>; 2]>(), max: u32, cpu: u16,
+        ) {
+            use ctnetlink::{Facts, MirrorStats};
+            let mut some = Facts::default();
+            kept(some.clone())?;
+            [some.allowed, some.ctnetlink, some.labels, some.tcp_loose] = facts;
+            [some.rmem_max, some.buckets] = numbers;
+            some.stats = facts[0].map(|_| TableStats::new(max / 2, max));
+            some.release = (6, cpu);
+            kept(some.clone())?;
+            kept(Preflight::new(some))?;
+            kept(TableStats::new(max, max))?;
+            kept(EventStats::default())?;
+            kept(MirrorStats::default())?;
+            let mut counters = TableCounters::default();
+            counters.drop = Some(max);
+            kept(CpuStats::new(cpu, counters))?;
+            kept(CpuStats::total(&[CpuStats::new(cpu, counters)]))?;
+            let mut counters = ExpectationCounters::default();
+            counters.create = numbers[0].map(|_| max);
+            kept(CpuStats::new(cpu, counters))?;
+            kept(CpuStats::total(&[CpuStats::new(cpu, counters)]))?;
+        }
+
+        #[test]
         fn policies(seconds in 0..4_000_000u64, number: u8, max: u32, name in "[a-z]{1,15}") {
             use ctnetlink::{ExpectationPolicy, Family, TcpTimeouts};
             let time = std::time::Duration::from_secs(seconds);

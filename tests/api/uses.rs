@@ -31,16 +31,94 @@ fn new(n: u8) -> NewFlow {
         .mark(u32::from(n))
 }
 
-/// Programs make what they test themselves on.
+/// Programs make what they test themselves on. Each struct with public fields is here.
 #[test]
 fn small_nouns_can_be_made() {
+    use ctnetlink::{
+        Check, Counters, Counts, DccpInfo, DccpState, DccpTimeouts, Direction, EventStats,
+        ExpectationNat, ExpectationPolicy, ExpectationTotals, Facts, Family, Helper, IcmpEcho,
+        MirrorStats, SctpInfo, SctpState, SctpTimeouts, SecCtx, SeqAdj, Severity, SingleTimeout,
+        SynProxy, TableTotals, TcpInfo, TcpTimeouts, Timestamp, TwoWayTimeouts,
+    };
+    let second = Duration::from_secs(1);
     let start = std::time::SystemTime::UNIX_EPOCH;
-    let open = ctnetlink::Timestamp::new(start);
+    let open = Timestamp::new(start);
     assert_eq!((open.start, open.stop), (start, None));
-    let stop = start + Duration::from_secs(9);
-    assert_eq!(open.ended(stop).stop, Some(stop));
+    assert_eq!(open.ended(start + second).stop, Some(start + second));
+    let counters = Counters::new(1, 2);
+    assert_eq!((counters.packets, counters.bytes), (1, 2));
+    let shift = SeqAdj::new(1, -2, 3);
+    assert_eq!((shift.offset_before, shift.offset_after), (-2, 3));
+    assert_eq!(SynProxy::new(1, 2, 3).tsoff, 3);
+    let mut helper = Helper::new("ftp");
+    helper.info = Some([7].into());
+    assert_eq!((&*helper.name, &*SecCtx::new("a").name), ("ftp", "a"));
+    let tcp = TcpInfo::new(TcpState::ESTABLISHED).wscale(7, 8);
+    assert_eq!((tcp.wscale_orig, tcp.wscale_reply), (Some(7), Some(8)));
+    assert_eq!(SctpInfo::new(SctpState::CLOSED, 1, 2).vtag_reply, Some(2));
+    assert_eq!(DccpInfo::new(DccpState::OPEN, 1).state, DccpState::OPEN);
+    assert_eq!(IcmpEcho::new(8, 0, 7), IcmpEcho::request(7));
+
+    let mut flow = Flow::new(tuple(1), tuple(1).inverse());
+    flow.counters_orig = Some(counters);
+    flow.protoinfo = Some(tcp.into());
+    flow.set_helper(Some(helper));
+
+    let mut expectation = Expectation::new(tuple(1), tuple(2), TupleMask::exact(&tuple(2)));
+    expectation.nat = Some(ExpectationNat::new(Direction::Reply, tuple(3)));
+    expectation.id = Some(7.into());
+    assert!(expectation.expects(&tuple(2)) && !expectation.expects(&tuple(3)));
+
     let stats = TableStats::new(3, 10);
     assert_eq!((stats.entries, stats.max), (3, Some(10)));
+    let mut counted = TableCounters::default();
+    counted.drop = Some(5);
+    let cpus = [CpuStats::new(0, counted), CpuStats::new(1, counted)];
+    let mut totals = TableTotals::default();
+    totals.drop = Some(10);
+    assert_eq!(CpuStats::total(&cpus), totals);
+    let mut counted = ExpectationCounters::default();
+    counted.new = Some(1);
+    let mut totals = ExpectationTotals::default();
+    totals.new = Some(1);
+    assert_eq!(CpuStats::total(&[CpuStats::new(0, counted)]), totals);
+
+    let timeouts = [
+        Timeouts::from(TcpTimeouts::new().close(second)),
+        Timeouts::from(SctpTimeouts::new().closed(second)),
+        Timeouts::from(DccpTimeouts::new().open(second)),
+        Timeouts::Udp(TwoWayTimeouts::new().replied(second)),
+        Timeouts::Icmp(SingleTimeout::new().timeout(second)),
+    ];
+    for timeouts in timeouts {
+        let mut policy = TimeoutPolicy::new("p", Family::Ipv4, timeouts);
+        policy.use_count = Some(1);
+        assert_eq!(policy.timeouts, timeouts);
+    }
+    let data = ExpectationPolicy::new("data", 1, second);
+    let helper = UserHelper::new("h", Family::Ipv4, Protocol::TCP, [data]);
+    assert_eq!(helper.key, UserHelperKey::new("h", Family::Ipv4, 6));
+
+    let mut facts = Facts::default();
+    facts.allowed = Some(false);
+    let found = Preflight::new(facts);
+    let mut finding = Finding::new(Check::Right, Severity::Error, "no right");
+    finding.cure = Some("run as root".into());
+    assert_eq!(finding.check, found.finding(Check::Right).unwrap().check);
+
+    let mut events = EventStats::default();
+    events.lost = 3;
+    let mut mirrored = MirrorStats::default();
+    mirrored.lost = 3;
+    assert_eq!(mirrored.lost, events.lost);
+    let mut counts = Counts::default();
+    counts.flows = 9;
+    assert_ne!(counts, Counts::default());
+    let backlog = Backlog::new(1, 2);
+    assert!(backlog.used < backlog.room);
+    let mut report = Report::default();
+    report.applied = 1;
+    assert!(report.into_result().is_ok());
 }
 
 #[test]

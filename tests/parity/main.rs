@@ -62,6 +62,7 @@ fn trials(obstacle: Option<String>) -> Vec<Trial> {
         table::nouns_equal_the_xml,
         table::text_equals_the_listing,
         table::labels_go_by_the_same_names,
+        names::labels_of_nft_are_those_of_its_file,
         events::traffic_equals_the_tools,
         events::expectations_equal_the_tools,
         events::an_early_drop_equals_the_tools,

@@ -1,4 +1,4 @@
-//! conntrack(8) and nfct(8), run in the network namespace of this thread.
+//! conntrack(8), nfct(8) and nft(8), run in the network namespace of this thread.
 
 use std::env;
 use std::process::{Command, Output};
@@ -7,10 +7,16 @@ use crate::shown::Shown;
 
 const CONNTRACK: &str = "conntrack";
 const NFCT: &str = "nfct";
+const NFT: &str = "nft";
 
 /// Says what stands in the way of running the tools.
 pub fn installed() -> Result<(), String> {
-    for (program, version) in [(CONNTRACK, "--version"), (NFCT, "version list")] {
+    let tools = [
+        (CONNTRACK, "--version"),
+        (NFCT, "version list"),
+        (NFT, "--version"),
+    ];
+    for (program, version) in tools {
         let started = command(program, version).output();
         started.map_err(|error| format!("{program}(8) is not installed: {error}"))?;
     }
@@ -20,13 +26,24 @@ pub fn installed() -> Result<(), String> {
 /// Runs nfct(8); it must succeed. Gives what it printed.
 #[track_caller]
 pub fn nfct(arguments: &str) -> String {
-    let output = command(NFCT, arguments).output().expect("to start nfct(8)");
+    printed(NFCT, arguments)
+}
+
+/// Runs nft(8); it must succeed. Gives what it printed.
+#[track_caller]
+pub fn nft(arguments: &str) -> String {
+    printed(NFT, arguments)
+}
+
+#[track_caller]
+fn printed(program: &str, arguments: &str) -> String {
+    let output = command(program, arguments).output().expect(program);
     assert!(
         output.status.success(),
-        "nfct {arguments}: {}",
+        "{program} {arguments}: {}",
         stderr(&output)
     );
-    String::from_utf8(output.stdout).expect("UTF-8 from nfct(8)")
+    String::from_utf8(output.stdout).expect("UTF-8")
 }
 
 /// Runs the tool; it must succeed. Gives what it printed.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Conntrack flows and statistics to Prometheus and NATS JetStream.
+/// Conntrack flows and statistics to Prometheus, OpenTelemetry and NATS JetStream.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Cli {
@@ -46,6 +46,16 @@ pub struct ServeArgs {
     /// The parts that --top counts by
     #[arg(long, value_delimiter = ',', requires = "top")]
     pub by: Vec<By>,
+
+    /// Sends flows and metrics to this collector, as OTLP over HTTP
+    #[arg(long, value_name = "http://HOST:PORT")]
+    pub otlp: Option<String>,
+    /// Records that wait in memory while the collector is slow or away
+    #[arg(long, default_value_t = 32768, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub otlp_queue: u32,
+    /// Seconds between metrics for the collector
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
+    pub otlp_interval: u64,
 
     /// Publishes flows to the JetStream of this server
     #[arg(long, value_name = "URL")]

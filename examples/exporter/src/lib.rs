@@ -2,11 +2,15 @@
 //! exist. README.md says how it is used.
 
 pub mod args;
+pub mod class;
+pub mod family;
 pub mod fleet;
 pub mod http;
 pub mod kernel;
 pub mod message;
 pub mod metrics;
+pub mod otlp;
+pub mod page;
 pub mod publisher;
 pub mod pump;
 pub mod ranking;

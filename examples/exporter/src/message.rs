@@ -36,6 +36,10 @@ pub enum What {
         reason: Reason,
         /// How many; `null` where nobody knows.
         lost: Option<u64>,
+        /// Until when all is told, in nanoseconds since 1970: what ended between then and this
+        /// message is not known. For [`Start`](Reason::Start) alone, and `null` where nobody knows.
+        #[serde(default)]
+        since: Option<u64>,
     },
 }
 
@@ -56,13 +60,17 @@ pub enum Cause {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// The exporter began here: flows that ended before are not known.
+    /// The exporter has the whole table from here on: flows that ended before, and after `since`, are
+    /// not known.
     Start,
     /// The queue of the kernel's events had no room: events were lost. The ends among them follow
     /// as `swept`, unless their flows began in the gap, too.
     Kernel,
-    /// The spool had no room: messages were lost.
+    /// The spool had no room, or a run that was killed had messages in memory: so many were lost at
+    /// the most.
     Spool,
+    /// The receiver did not want them.
+    Refused,
 }
 
 /// A message as it goes to the server, and waits for it.
@@ -111,7 +119,6 @@ impl Packer {
     ///
     /// None that is known: a flow can always be JSON.
     pub fn pack(&mut self, what: What) -> Result<Parcel> {
-        self.made += 1;
         let subject = match what.flow() {
             Some(flow) => {
                 let (node, zone) = (&self.node, flow.zone.id());
@@ -134,7 +141,8 @@ impl Packer {
 
     /// Of node, boot, flow id and start. Without a start the flow's id is not enough, as a later flow can
     /// have the same: the number of the message stands in.
-    fn id(&self, what: &What) -> String {
+    pub fn id(&mut self, what: &What) -> String {
+        self.made += 1;
         let Self {
             node,
             boot,
@@ -158,6 +166,33 @@ impl What {
         match self {
             Self::Begin { flow } | Self::Change { flow } | Self::End { flow, .. } => Some(flow),
             Self::Overrun { .. } => None,
+        }
+    }
+
+    pub fn overrun(reason: Reason, lost: Option<u64>) -> Self {
+        Self::Overrun {
+            reason,
+            lost,
+            since: None,
+        }
+    }
+
+    /// How much is lost if this is.
+    pub fn weight(&self) -> u64 {
+        match self {
+            Self::Overrun { lost, .. } => lost.unwrap_or(1),
+            _ => 1,
+        }
+    }
+}
+
+impl Reason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Kernel => "kernel",
+            Self::Spool => "spool",
+            Self::Refused => "refused",
         }
     }
 }

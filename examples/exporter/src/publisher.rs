@@ -18,10 +18,12 @@ use tokio::sync::Notify;
 use crate::Result;
 use crate::args::{PublishArgs, StreamArgs};
 use crate::message::{Packer, Parcel, Reason, What};
-use crate::spool::{Fill, Spool, Waiting};
+use crate::spool::{Fill, Journal, Left, Spool, Waiting};
 
 /// How long an ACK may take. All that waits is sent again after it.
 const ACK_WITHIN: Duration = Duration::from_secs(5);
+/// A server that answers to none of a few is gone, though its network says nothing.
+const PING: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Where messages are left for the publisher. It never waits.
@@ -70,9 +72,13 @@ impl Outbox {
         }))
     }
 
-    pub fn push(&self, parcel: Parcel, weight: u64) {
+    pub fn push(&self, parcel: Parcel, what: &What) {
         if let Some(spool) = &mut *self.lock() {
-            spool.push(parcel, weight);
+            match what {
+                // The journal says that all is told once this waits: it must not be lost with what does.
+                What::Overrun { .. } => spool.push_kept(parcel, what.weight()),
+                _ => spool.push(parcel, what.weight()),
+            }
         }
         self.0.filled.notify_one();
     }
@@ -97,6 +103,15 @@ impl Outbox {
         }
     }
 
+    /// What an earlier run left to know, and where the next one learns of this.
+    pub fn journal(&self) -> (Left, Arc<Journal>) {
+        let spool = self.lock();
+        let spool = spool.as_ref();
+        spool
+            .map(|spool| (spool.left(), spool.journal()))
+            .unwrap_or_default()
+    }
+
     /// Writes what waits to the disk; to be called when nothing is published any more.
     pub fn save(&self) {
         let lost = self.lock().take().map_or(0, Spool::save);
@@ -119,6 +134,7 @@ pub async fn connect(url: &str, args: &StreamArgs, name: &str) -> Result<Client>
     let client = options
         .name(name)
         .retry_on_initial_connect()
+        .ping_interval(PING)
         .reconnect_delay_callback(|attempts| Duration::from_millis(50 << attempts.min(5)))
         .connect(url)
         .await?;
@@ -261,18 +277,12 @@ impl Publisher {
         let Some(spool) = &mut *spool else {
             return Ok(None);
         };
-        let next = spool.pop();
-        let lost = spool.take_lost();
-        if lost > 0 {
+        let packer = &mut self.packer;
+        let told = spool.take_lost(|lost| {
             self.outbox.0.numbers.lost.fetch_add(lost, Relaxed);
-            let what = What::Overrun {
-                reason: Reason::Spool,
-                lost: Some(lost),
-            };
-            spool.put_back(next.into_iter());
-            return Ok(Some(Waiting::new(self.packer.pack(what)?)));
-        }
-        Ok(next)
+            packer.pack(What::overrun(Reason::Spool, Some(lost)))
+        })?;
+        Ok(told.or_else(|| spool.pop()))
     }
 
     fn delivered(&mut self, ack: &PublishAck) {

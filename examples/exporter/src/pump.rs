@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ctnetlink::{Delta, Flow, MirrorStats, ProtoInfo, RemovalCause};
+use ctnetlink::{Delta, Flow, MirrorStats, RemovalCause};
 
 use crate::args::By;
+use crate::class::Class;
 use crate::message::{Cause, Packer, Reason, What};
 use crate::publisher::Outbox;
 use crate::ranking::{Part, Ranking};
-
-/// What a flow is counted under: family, protocol, state. At most some thousands exist.
-pub type Class = (&'static str, String, String);
 
 /// What the pump has counted.
 #[derive(Debug, Default)]
@@ -68,23 +66,26 @@ pub struct Pump {
     sync_began: Option<Instant>,
     /// Flows that the first list finds have begun before.
     has_synced: bool,
+    /// Until when an earlier run has told all.
+    since: Option<u64>,
 }
 
 impl Pump {
-    pub fn new(shared: Shared, outputs: Vec<Box<dyn Output>>, wanted: Wanted) -> Self {
-        let mut pump = Self {
+    pub fn new(
+        shared: Shared,
+        outputs: Vec<Box<dyn Output>>,
+        wanted: Wanted,
+        since: Option<u64>,
+    ) -> Self {
+        Self {
             shared,
             outputs,
             wanted,
             told: MirrorStats::default(),
             sync_began: None,
             has_synced: false,
-        };
-        pump.send(&What::Overrun {
-            reason: Reason::Start,
-            lost: None,
-        });
-        pump
+            since,
+        }
     }
 
     /// `stats` are the mirror's, after this change.
@@ -112,7 +113,15 @@ impl Pump {
             }
             Delta::SyncStarted { .. } => self.sync_began = Some(Instant::now()),
             Delta::Synced { .. } => {
-                self.has_synced = true;
+                if !self.has_synced {
+                    self.has_synced = true;
+                    // Not before: what ended while the first list ran may not have been in it.
+                    self.send(&What::Overrun {
+                        reason: Reason::Start,
+                        lost: None,
+                        since: self.since,
+                    });
+                }
                 let took = self.sync_began.take().map(|began| began.elapsed());
                 self.shared.lock().last_sync = took;
             }
@@ -128,10 +137,7 @@ impl Pump {
         self.shared.lock().mirror = stats;
         if gaps || lost > 0 {
             let lost = Some(lost).filter(|lost| *lost > 0);
-            self.send(&What::Overrun {
-                reason: Reason::Kernel,
-                lost,
-            });
+            self.send(&What::overrun(Reason::Kernel, lost));
         }
     }
 
@@ -143,7 +149,7 @@ impl Pump {
 
     fn count(&self, before: Option<&Flow>, after: Option<&Flow>) {
         let mut numbers = self.shared.lock();
-        let (old, new) = (before.map(class), after.map(class));
+        let (old, new) = (before.map(Class::of), after.map(Class::of));
         if old != new {
             if let Some(class) = old {
                 let count = numbers.flows.entry(class).or_default();
@@ -174,29 +180,11 @@ pub struct ToServer {
 
 impl Output for ToServer {
     fn take(&mut self, what: &What) {
-        let weight = match what {
-            What::Overrun { lost, .. } => lost.unwrap_or(1),
-            _ => 1,
-        };
         match self.packer.pack(what.clone()) {
-            Ok(parcel) => self.outbox.push(parcel, weight),
+            Ok(parcel) => self.outbox.push(parcel, what),
             Err(error) => tracing::error!(%error, "a message cannot be made"),
         }
     }
-}
-
-fn class(flow: &Flow) -> Class {
-    let state = match &flow.protoinfo {
-        Some(ProtoInfo::Tcp(info)) => info.state.to_string(),
-        Some(ProtoInfo::Sctp(info)) => info.state.to_string(),
-        Some(ProtoInfo::Dccp(info)) => info.state.to_string(),
-        _ => String::new(),
-    };
-    let family = match flow.orig.src().is_ipv4() {
-        true => "ipv4",
-        false => "ipv6",
-    };
-    (family, flow.orig.protocol().to_string(), state)
 }
 
 fn name(cause: RemovalCause) -> &'static str {

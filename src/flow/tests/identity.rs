@@ -3,9 +3,10 @@
 use proptest::prelude::*;
 
 use super::arbitrary::flow;
-use super::message;
+use super::{at, hidden, message};
 use crate::ErrorKind;
 use crate::flow::*;
+use crate::wire::uapi::*;
 
 proptest! {
     #[test]
@@ -73,23 +74,6 @@ proptest! {
     }
 }
 
-/// Where the bytes of a nest of attributes are, in a message; the innermost last.
-fn at(bytes: &[u8], path: &[u16]) -> usize {
-    use crate::wire::attr::align4;
-    let mut at = 20;
-    for (depth, kind) in path.iter().enumerate() {
-        loop {
-            let number = |at: usize| u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
-            if number(at + 2) & 0x3fff == *kind {
-                break;
-            }
-            at += align4(number(at).into());
-        }
-        at += if depth + 1 < path.len() { 4 } else { 0 };
-    }
-    at
-}
-
 /// The error of a message whose attribute at `path` has got another number.
 fn without(path: &[u16]) -> String {
     let ends = ("[::1]:1".parse().unwrap(), "[::2]:2".parse().unwrap());
@@ -97,10 +81,7 @@ fn without(path: &[u16]) -> String {
     let mut flow = Flow::new(tuple, tuple.inverse());
     flow.protoinfo = Some(TcpState::ESTABLISHED.into());
     flow.counters_orig = Some(Counters::default());
-    let mut bytes = message(&flow);
-    let at = at(&bytes, path);
-    bytes[at + 2..at + 4].copy_from_slice(&0x0fff_u16.to_ne_bytes());
-    let error = Flow::from_message(&bytes).unwrap_err();
+    let error = Flow::from_message(&hidden(message(&flow), path)).unwrap_err();
     error.decode_error().unwrap().to_string()
 }
 
@@ -217,4 +198,48 @@ fn mapped_addresses_from_the_kernel_stay_of_ipv6() {
     assert_eq!(flow.family(), Family::Ipv6);
     assert_eq!(flow.orig.src().to_string(), "::ffff:10.0.0.1");
     assert_eq!(message(&flow), bytes);
+}
+
+/// Both ports, or none: with one of two, a tuple would be that of another flow.
+#[test]
+fn half_a_protocol_is_missing_the_other_half() {
+    let of = |text: &str| text.parse::<Tuple>().unwrap();
+    let ports = [
+        (CTA_PROTO_SRC_PORT, "CTA_PROTO_SRC_PORT"),
+        (CTA_PROTO_DST_PORT, "CTA_PROTO_DST_PORT"),
+    ];
+    let echo = [
+        (CTA_PROTO_ICMP_ID, "CTA_PROTO_ICMP_ID"),
+        (CTA_PROTO_ICMP_TYPE, "CTA_PROTO_ICMP_TYPE"),
+        (CTA_PROTO_ICMP_CODE, "CTA_PROTO_ICMP_CODE"),
+    ];
+    for (tuple, fields) in [
+        (of("tcp src=::1 dst=::2 sport=1 dport=2"), &ports[..]),
+        (of("sctp src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2"), &ports),
+        (
+            of("gre src=10.0.0.1 dst=10.0.0.2 srckey=1 dstkey=2"),
+            &ports,
+        ),
+        (
+            of("icmp src=10.0.0.1 dst=10.0.0.2 type=8 code=0 id=7"),
+            &echo,
+        ),
+    ] {
+        let mut flow = Flow::new(tuple, tuple.inverse());
+        flow.set_master(Some(tuple));
+        let whole = message(&flow);
+        assert_eq!(Flow::from_message(&whole).unwrap(), flow);
+        for (place, name) in [
+            (CTA_TUPLE_ORIG, "CTA_TUPLE_ORIG"),
+            (CTA_TUPLE_REPLY, "CTA_TUPLE_REPLY"),
+            (CTA_TUPLE_MASTER, "CTA_TUPLE_MASTER"),
+        ] {
+            for (field, field_name) in fields {
+                let half = hidden(whole.clone(), &[place, CTA_TUPLE_PROTO, *field]);
+                let error = Flow::from_message(&half).unwrap_err().to_string();
+                let missing = format!("{name} > CTA_TUPLE_PROTO > {field_name} is missing");
+                assert!(error.contains(&missing), "{error}");
+            }
+        }
+    }
 }

@@ -1,9 +1,62 @@
-//! Structs of named fields for serde.
+//! Structs of named fields for serde, and enums of such.
 
 /// Serialize and Deserialize for a struct of named fields. In text, those in the second list have no
 /// key where they are their default, and a key that is not known is refused; binary formats have no
-/// keys, and each field its place.
+/// keys, and each field its place. Of an enum each variant is such a struct, under its name in small
+/// letters.
 macro_rules! keyed {
+    (
+        enum $name:ident;
+        $($variant:ident [$($need:ident: $need_ty:ty,)*] [$($may:ident: $may_ty:ty,)*])+
+    ) => {
+        const _: () = {
+            #[derive(::serde::Serialize, ::serde::Deserialize)]
+            #[serde(deny_unknown_fields, rename_all = "snake_case")]
+            enum Text {
+                $($variant {
+                    $($need: $need_ty,)*
+                    $(
+                        #[serde(default, skip_serializing_if = "crate::flow::text::is_default")]
+                        $may: $may_ty,
+                    )*
+                },)+
+            }
+
+            #[derive(::serde::Serialize, ::serde::Deserialize)]
+            enum Binary {
+                $($variant { $($need: $need_ty,)* $($may: $may_ty,)* },)+
+            }
+
+            impl ::serde::Serialize for $name {
+                fn serialize<S: ::serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                    let is_text = to.is_human_readable();
+                    match self.clone() {
+                        $(Self::$variant { $($need,)* $($may,)* } => match is_text {
+                            true => Text::$variant { $($need,)* $($may,)* }.serialize(to),
+                            false => Binary::$variant { $($need,)* $($may,)* }.serialize(to),
+                        },)+
+                    }
+                }
+            }
+
+            impl<'de> ::serde::Deserialize<'de> for $name {
+                fn deserialize<D: ::serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                    Ok(match from.is_human_readable() {
+                        true => match Text::deserialize(from)? {
+                            $(Text::$variant { $($need,)* $($may,)* } => {
+                                Self::$variant { $($need,)* $($may,)* }
+                            })+
+                        },
+                        false => match Binary::deserialize(from)? {
+                            $(Binary::$variant { $($need,)* $($may,)* } => {
+                                Self::$variant { $($need,)* $($may,)* }
+                            })+
+                        },
+                    })
+                }
+            }
+        };
+    };
     (
         $name:ident;
         [$($need:ident: $need_ty:ty,)*]

@@ -72,7 +72,8 @@ impl Tuple {
         Self::with_ports(Protocol::GRE, src, dst)
     }
 
-    /// An ICMP tuple.
+    /// An ICMP tuple. Over IPv6 no packet makes one; a request can, and its text is read
+    /// ([`FromStr`](std::str::FromStr)).
     ///
     /// # Errors
     ///
@@ -98,6 +99,30 @@ impl Tuple {
             )));
         }
         Self::with_icmp(Protocol::ICMPV6, Addresses::V6(src, dst), echo)
+    }
+
+    /// ICMP or ICMPv6 over either family: the kernel takes both of a request. All zeros are what a
+    /// line shows of ICMPv6 where the kernel keeps no fields of it.
+    pub(crate) fn with_echo(
+        protocol: Protocol,
+        src: IpAddr,
+        dst: IpAddr,
+        echo: IcmpEcho,
+    ) -> Result<Self> {
+        if !has_echo(protocol.number()) {
+            return Err(Error::invalid_input(format!(
+                "a type, a code and an id, but protocol {protocol} has none"
+            )));
+        }
+        let addresses = Addresses::new(src, dst)?;
+        if protocol == Protocol::ICMPV6 && echo == IcmpEcho::new(0, 0, 0) {
+            return Ok(Self {
+                addresses,
+                protocol: protocol.number(),
+                detail: Detail::None,
+            });
+        }
+        Self::with_icmp(protocol, addresses, echo)
     }
 
     /// A tuple of any protocol except ICMP. For a protocol without ports, both ports have to be 0.

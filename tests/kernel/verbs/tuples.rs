@@ -17,6 +17,7 @@ pub(super) fn tests() -> Vec<Trial> {
         no_port_is_invented,
         what_kernels_forget_is_found_with_or_without_ports,
         an_icmp_answer_has_the_other_type,
+        icmp_over_the_other_family_is_found_by_its_text,
         what_a_dual_stack_socket_gives_is_found,
     ]
 }
@@ -105,6 +106,31 @@ async fn an_icmp_answer_has_the_other_type() {
         let flow = NewFlow::new(tuple, Duration::from_secs(100));
         let flow = create(&handle, flow).await;
         assert_eq!(flow.reply.icmp_echo(), Some(IcmpEcho::new(answer, 0, 77)));
+    }
+}
+
+/// No packet makes such a flow, and the kernel takes it of a request. What it shows, old ones
+/// without the fields, is read back and names the flow.
+async fn icmp_over_the_other_family_is_found_by_its_text() {
+    let handle = connect();
+    let ask = |text: &str| text.parse::<Tuple>().expect("a tuple");
+    for text in [
+        "icmp src=fd01::1 dst=fd01::2 type=8 code=0 id=7",
+        "icmpv6 src=10.1.0.1 dst=10.1.0.2 type=128 code=0 id=7",
+    ] {
+        let flow = create(&handle, new(ask(text)).mark(7)).await;
+        assert_eq!(flow.orig.src(), ask(text).src());
+        assert!(flow.orig.icmp_echo().is_none_or(|echo| echo.id() == 7));
+        let [listed] = &list(&handle).await[..] else {
+            panic!("not one flow");
+        };
+        let shown = format!("{} {}", listed.orig.protocol(), listed.orig);
+        for named in [ask(text), ask(&shown)] {
+            assert_eq!(mark_of(&handle, named).await, 7, "{named:?}");
+        }
+        handle.set_mark(ask(&shown), 8).await.expect("a mark");
+        handle.delete(ask(text)).await.expect("a delete");
+        assert!(is_gone(&handle, ask(text)).await);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ctnetlink::{Flow, FlowId};
 use time::OffsetDateTime;
@@ -9,8 +10,8 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::Result;
 use crate::args::{By, Question};
+use crate::fleet::top::{Count, Counts, KEPT};
 use crate::message::{Message, Reason, What, nanos};
-use crate::ranking::Part;
 
 /// An answer in the making. It prints what it finds at once, and sums when it is asked for them.
 pub(super) enum Answer {
@@ -20,7 +21,7 @@ pub(super) enum Answer {
     Top {
         by: By,
         n: usize,
-        counts: HashMap<Part, Count>,
+        counts: Counts,
     },
     Nat {
         address: IpAddr,
@@ -42,15 +43,13 @@ pub(super) struct Open {
 }
 
 #[derive(Default)]
-pub(super) struct Count {
-    flows: u64,
-    bytes: u64,
-}
-
-#[derive(Default)]
 pub(super) struct Loss {
     times: u64,
     lost: u64,
+    /// Did nobody know the number, once?
+    is_more: bool,
+    /// Nanoseconds of which nothing is known.
+    unseen: u64,
 }
 
 impl Answer {
@@ -60,7 +59,7 @@ impl Answer {
             Question::Top { by, n } => Self::Top {
                 by: *by,
                 n: *n,
-                counts: HashMap::new(),
+                counts: Counts::new(KEPT),
             },
             Question::Nat { address, port, at } => Self::Nat {
                 address: *address,
@@ -96,9 +95,7 @@ impl Answer {
                 if let What::End { flow, .. } = &message.what
                     && let Some(part) = by.of(flow)
                 {
-                    let count = counts.entry(part).or_default();
-                    count.flows += 1;
-                    count.bytes += bytes(flow);
+                    counts.add(part, bytes(flow));
                 }
             }
             Self::Nat {
@@ -127,17 +124,26 @@ impl Answer {
                     What::Begin { .. } => {
                         let start = start.unwrap_or(message.seen);
                         let shown = at.is_none_or(|at| start <= at).then(show);
-                        open.insert(key, Open { start, shown });
+                        if open.len() < KEPT {
+                            open.insert(key, Open { start, shown });
+                        }
                     }
                     What::Change { .. } => {}
                     What::Overrun { .. } => {}
                 }
             }
             Self::Lost { nodes } => {
-                if let What::Overrun { reason, lost } = message.what {
+                if let What::Overrun {
+                    reason,
+                    lost,
+                    since,
+                } = message.what
+                {
                     let loss = nodes.entry((message.node, reason)).or_default();
                     loss.times += 1;
                     loss.lost += lost.unwrap_or(0);
+                    loss.is_more |= lost.is_none();
+                    loss.unseen += since.map_or(0, |since| message.seen.saturating_sub(since));
                 }
             }
         }
@@ -147,9 +153,10 @@ impl Answer {
         match self {
             Self::Talked { .. } => {}
             Self::Top { n, counts, .. } => {
-                let mut rows: Vec<_> = counts.iter().collect();
-                rows.sort_by(|(a, x), (b, y)| y.flows.cmp(&x.flows).then(a.cmp(b)));
-                for (part, Count { flows, bytes }) in rows.into_iter().take(*n) {
+                if counts.is_cut() {
+                    tracing::warn!("of more than {KEPT}: the numbers are lower bounds");
+                }
+                for (part, Count { flows, bytes }) in counts.top(*n) {
                     println!("{part}\t{flows} flows\t{bytes} bytes");
                 }
             }
@@ -159,9 +166,14 @@ impl Answer {
                 }
             }
             Self::Lost { nodes } => {
-                for ((node, reason), Loss { times, lost }) in nodes {
-                    let reason = format!("{reason:?}").to_lowercase();
-                    println!("{node}\t{reason}\t{times} times\t{lost} lost");
+                for ((node, reason), loss) in nodes {
+                    let (times, lost) = (loss.times, loss.lost);
+                    let more = if loss.is_more { " or more" } else { "" };
+                    let unseen = Duration::from_nanos(loss.unseen).as_secs_f64();
+                    let reason = reason.as_str();
+                    println!(
+                        "{node}\t{reason}\t{times} times\t{lost}{more} lost\t{unseen:.1} s unseen"
+                    );
                 }
             }
         }

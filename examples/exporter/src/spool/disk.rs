@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -29,7 +29,7 @@ pub(super) struct Disk {
 #[derive(Debug)]
 struct Open {
     path: PathBuf,
-    file: BufWriter<File>,
+    file: File,
     bytes: u64,
 }
 
@@ -93,7 +93,7 @@ impl Disk {
             none => {
                 let path = self.directory.join(format!("{:016}.{SUFFIX}", self.next));
                 self.next += 1;
-                let file = BufWriter::with_capacity(64 << 10, File::create(&path)?);
+                let file = File::create(&path)?;
                 none.insert(Open {
                     path,
                     file,
@@ -101,13 +101,16 @@ impl Disk {
                 })
             }
         };
-        write!(open.file, "{}\t{}\t", parcel.subject, parcel.id)?;
-        open.file.write_all(&parcel.payload)?;
-        open.file.write_all(b"\n")?;
+        let mut line = Vec::with_capacity(parcel.payload.len() + 256);
+        write!(line, "{}\t{}\t", parcel.subject, parcel.id)?;
+        line.extend_from_slice(&parcel.payload);
+        line.push(b'\n');
+        // At once: a run that is killed leaves it whole.
+        open.file.write_all(&line)?;
         open.bytes += bytes;
         self.used.fetch_add(bytes, Ordering::Relaxed);
         if open.bytes >= SEGMENT {
-            self.close()?;
+            self.close();
         }
         Ok(true)
     }
@@ -115,7 +118,7 @@ impl Disk {
     /// The oldest file's parcels, and how many of its lines are damaged.
     pub(super) fn take(&mut self) -> std::io::Result<(Vec<Parcel>, Arc<Segment>, u64)> {
         if self.full.is_empty() {
-            self.close()?;
+            self.close();
         }
         let Some((path, bytes)) = self.full.pop_front() else {
             return Err(std::io::ErrorKind::NotFound.into());
@@ -137,19 +140,10 @@ impl Disk {
         Ok((parcels, segment, damaged))
     }
 
-    pub(super) fn flush(&mut self) -> std::io::Result<()> {
-        match &mut self.open {
-            Some(open) => open.file.flush(),
-            None => Ok(()),
-        }
-    }
-
-    fn close(&mut self) -> std::io::Result<()> {
-        if let Some(mut open) = self.open.take() {
+    fn close(&mut self) {
+        if let Some(open) = self.open.take() {
             self.full.push_back((open.path, open.bytes));
-            open.file.flush()?;
         }
-        Ok(())
     }
 }
 

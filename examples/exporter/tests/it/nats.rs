@@ -4,19 +4,14 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Duration;
 
-use ctnetlink::{Change, ConntrackHandle, NewFlow, Tuple};
+use ctnetlink::{Change, NewFlow, Tuple};
 use nix::sys::signal::Signal;
 
-use crate::process::{Process, Scratch, eventually, fleet, get};
+use crate::process::{Process, Scratch, connect, eventually, fleet, get, nats_server, told_until};
 use crate::support::namespace::{block_on, isolated};
 use crate::support::peer::Peer;
 
 const URL: &str = "nats://192.0.2.1:4222";
-
-fn server(scratch: &Scratch) -> Process {
-    let directory = scratch.join("jetstream");
-    Process::start(Command::new("nats-server").args(["-a", "0.0.0.0", "-js", "-sd", &directory]))
-}
 
 /// An exporter, when its mirror is in sync.
 fn node(name: &str, scratch: &Scratch, more: &[&str]) -> Process {
@@ -42,12 +37,6 @@ fn node(name: &str, scratch: &Scratch, more: &[&str]) -> Process {
 }
 
 const METRICS: &str = "127.0.0.1:9466";
-
-fn connect() -> ConntrackHandle {
-    let (connection, handle) = ctnetlink::new_connection().expect("a connection");
-    tokio::spawn(connection);
-    handle
-}
 
 /// Flows that begin and end: from 10.0.`of`.x to 198.51.100.1, where x is of `range`.
 fn flows(of: u8, range: std::ops::Range<u8>) {
@@ -99,7 +88,7 @@ fn nothing_is_lost_or_told_twice_while_the_server_is_killed_and_two_nodes_are_on
     isolated(|| {
         let scratch = Scratch::new("fleet");
         let peer = block_on(Peer::new());
-        let running = server(&scratch);
+        let running = nats_server(&scratch);
         let near = node("near", &scratch, &["--begin"]);
         let far = peer.run(|| node("far", &scratch, &[]));
         flows(1, 0..20);
@@ -110,7 +99,7 @@ fn nothing_is_lost_or_told_twice_while_the_server_is_killed_and_two_nodes_are_on
         drop(running);
         flows(1, 20..40);
         peer.run(|| flows(2, 20..40));
-        let running = server(&scratch);
+        let running = nats_server(&scratch);
         all_come(&[(1, 0..40), (2, 0..40)]);
 
         // Asked to end while the server is away, it leaves what waits to the next run.
@@ -123,8 +112,11 @@ fn nothing_is_lost_or_told_twice_while_the_server_is_killed_and_two_nodes_are_on
                 .is_some_and(|line| line.ends_with(" 60"))
                 .then_some(())
         });
+        eventually("the journal is written", || {
+            (told_until(&scratch, "near")? > 0).then_some(())
+        });
         assert!(near.stop());
-        let running = server(&scratch);
+        let running = nats_server(&scratch);
         let near = node("near", &scratch, &["--begin"]);
         all_come(&[(1, 0..60), (2, 0..40)]);
 
@@ -135,10 +127,13 @@ fn nothing_is_lost_or_told_twice_while_the_server_is_killed_and_two_nodes_are_on
         let nat = fleet(&["--nats", URL, "nat", "10.0.1.7", "4000", "--at", "1000"]);
         assert_eq!(nat, "");
         let lost = fleet(&["--nats", URL, "lost"]);
-        assert_eq!(
-            lost,
-            "far\tstart\t1 times\t0 lost\nnear\tstart\t2 times\t0 lost\n"
-        );
+        let rows: Vec<_> = lost.lines().collect();
+        assert_eq!(rows[0], "far\tstart\t1 times\t0 or more lost\t0.0 s unseen");
+        // Since the run before it, which the spool knows of.
+        let seconds = rows[1].strip_prefix("near\tstart\t2 times\t0 or more lost\t");
+        let seconds = seconds.and_then(|rest| rest.strip_suffix(" s unseen"));
+        let seconds: f64 = seconds.expect("seconds").parse().expect("a number");
+        assert!(seconds > 0.0 && rows.len() == 2, "{lost}");
         drop((near, far, running));
     });
 }
@@ -168,7 +163,7 @@ fn what_the_spool_has_no_room_for_is_counted_by_an_overrun_message() {
             page.contains("conntrack_events_total{type=\"destroy\"} 50\n")
                 .then_some(())
         });
-        let running = server(&scratch);
+        let running = nats_server(&scratch);
         let lost = eventually("the loss is told", || {
             let command = Command::new(env!("CARGO_BIN_EXE_conntrack-exporter"))
                 .args(["fleet", "--nats", URL, "lost"])

@@ -4,12 +4,18 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use async_nats::jetstream::consumer::pull::OrderedConfig;
+use conntrack_exporter::message::Message;
+use ctnetlink::ConntrackHandle;
+use futures::StreamExt;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+use crate::support::namespace::block_on;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -20,6 +26,13 @@ impl Process {
     pub fn start(command: &mut Command) -> Self {
         let child = command.stdin(Stdio::null()).spawn();
         Self(child.unwrap_or_else(|error| panic!("{command:?}: {error}")))
+    }
+
+    /// A process, and what it prints.
+    pub fn start_read(command: &mut Command) -> (Self, ChildStdout) {
+        let mut process = Self::start(command.stdout(Stdio::piped()));
+        let output = process.0.stdout.take().expect("a pipe");
+        (process, output)
     }
 
     /// The exporter, serving.
@@ -34,8 +47,12 @@ impl Process {
         self.0.wait().expect("its end").success()
     }
 
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.0.id().try_into().expect("a pid"));
+        let pid = Pid::from_raw(self.id().try_into().expect("a pid"));
         kill(pid, signal).expect("to signal it");
     }
 }
@@ -85,6 +102,61 @@ pub fn get(address: &str, path: &str) -> Option<(u16, String)> {
     let status = answer.split(' ').nth(1)?.parse().ok()?;
     let (_, body) = answer.split_once("\r\n\r\n")?;
     Some((status, body.to_owned()))
+}
+
+/// A number of the page of metrics, by its name with its labels.
+pub fn number(address: &str, name: &str) -> Option<f64> {
+    let (_, page) = get(address, "/metrics")?;
+    let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
+    page.lines().find_map(value)
+}
+
+/// A handle for the namespace of this thread.
+pub fn connect() -> ConntrackHandle {
+    let (connection, handle) = ctnetlink::new_connection().expect("a connection");
+    tokio::spawn(connection);
+    handle
+}
+
+/// A server of JetStream for all of this namespace.
+pub fn nats_server(scratch: &Scratch) -> Process {
+    let directory = scratch.join("jetstream");
+    Process::start(Command::new("nats-server").args(["-a", "0.0.0.0", "-js", "-sd", &directory]))
+}
+
+/// All messages that the stream has, oldest first.
+pub fn stream(url: &str) -> Vec<Message> {
+    block_on(async {
+        let client = async_nats::connect(url).await.expect("the server");
+        let context = async_nats::jetstream::new(client);
+        let stream = context.get_stream("conntrack").await.expect("the stream");
+        let consumer = stream.create_consumer(OrderedConfig::default()).await;
+        let consumer = consumer.expect("a consumer");
+        let mut left = consumer.cached_info().num_pending;
+        let mut messages = consumer.messages().await.expect("messages");
+        let mut all = Vec::new();
+        while left > 0 {
+            let message = messages
+                .next()
+                .await
+                .expect("a message")
+                .expect("a message");
+            left = message.info().expect("numbers").pending;
+            all.push(serde_json::from_slice(&message.payload).expect("a message of ours"));
+        }
+        all
+    })
+}
+
+/// Until when all is told, as the next run with this spool would know it.
+pub fn told_until(scratch: &Scratch, spool: &str) -> Option<u64> {
+    let bytes = fs::read(scratch.0.join(spool).join("journal")).ok()?;
+    Some(u64::from_le_bytes(bytes.get(8..16)?.try_into().ok()?))
+}
+
+/// Sets a value below /proc/sys of this thread's namespace.
+pub fn set(name: &str, value: &str) {
+    fs::write(format!("/proc/sys/{name}"), value).unwrap_or_else(|error| panic!("{name}: {error}"));
 }
 
 /// A directory of the test, empty, and gone at its end.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use ctnetlink::{ConntrackHandle, Filter, NewFlow, TcpState, Tuple};
 
-use crate::process::{Process, Scratch, eventually, get};
+use crate::process::{Process, Scratch, connect, eventually, get};
 use crate::support::namespace::{block_on, isolated};
 use crate::support::nft;
 use crate::support::traffic::{TcpPair, udp};
@@ -37,12 +37,6 @@ fn until(name: &str, value: f64) -> Metrics {
         last = Some(metrics.get(name).copied());
         is_so.then_some(metrics)
     })
-}
-
-fn connect() -> ConntrackHandle {
-    let (connection, handle) = ctnetlink::new_connection().expect("a connection");
-    tokio::spawn(connection);
-    handle
 }
 
 /// So many TCP flows, of different sources.
