@@ -101,7 +101,7 @@ impl Events {
     /// kind or as `New`. All other listeners on the host get the repeated events too.
     ///
     /// Losses are still reported and counted. The [`Overrun`](crate::Event::Overrun) comes when the
-    /// queue is next empty, or when all events that were queued at the loss are read.
+    /// queue is next empty, or when all events that were queued when the loss was noticed are read.
     ///
     /// For accounting, listen to [`DESTROY`](EventKinds::DESTROY) alone, reliably, and to the other
     /// kinds with another stream.
