@@ -292,6 +292,20 @@ fn no_file_is_too_long() {
     assert_eq!(long, [""; 0], "more than {LINES} lines");
 }
 
+/// A harness of our own takes any number of filters, as libtest's does.
+#[test]
+fn each_harness_reads_its_command_line_in_one_way() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let own: Vec<_> = files_below(&tests)
+        .into_iter()
+        .filter(|path| path.ends_with("main.rs"))
+        .map(|path| fs::read_to_string(path).expect("a source file"))
+        .filter(|text| text.contains("libtest_mimic::"))
+        .collect();
+    assert!(own.len() >= 4, "{}", own.len());
+    assert!(own.iter().all(|text| text.contains("Asked::from_args()")));
+}
+
 #[test]
 fn nothing_is_unsafe() {
     let found: Vec<_> = sources()

@@ -121,10 +121,9 @@ fn short(letter: char) -> Option<Token> {
 
 /// By the whole name, or by a beginning that no other option has.
 fn long(name: &str, protocol: u8) -> Option<Token> {
-    let all = || names(protocol).filter(|(known, ..)| known.starts_with(name));
-    let exact = all().find(|(known, ..)| known.len() == name.len());
+    let exact = names(protocol).find(|(known, ..)| *known == name);
     let (_, kind, code) = exact.or_else(|| {
-        let mut begun = all();
+        let mut begun = names(protocol).filter(|(known, ..)| known.starts_with(name));
         let first = begun.next()?;
         let alone = begun.all(|other| (other.1, other.2) == (first.1, first.2));
         alone.then_some(first)

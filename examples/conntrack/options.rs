@@ -15,6 +15,12 @@ impl Given {
         self.0 |= 1 << (code as u32 % 128);
     }
 
+    fn all(codes: &str) -> Self {
+        let mut all = Self::default();
+        codes.bytes().for_each(|code| all.push(code.into()));
+        all
+    }
+
     pub(crate) fn contains(self, code: Code) -> bool {
         self.0 & 1 << (code as u32 % 128) != 0
     }
@@ -140,6 +146,7 @@ pub(crate) fn each<'a>(
     allowed: &str,
     given: Given,
 ) -> Result<()> {
+    let (required, allowed) = (Given::all(required), Given::all(allowed));
     for (code, name) in names {
         let given = given.contains(code);
         if !given && required.contains(code) {

@@ -35,8 +35,9 @@ mod usage;
 use std::path::Path;
 use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::Trial;
 
+use support::harness::Asked;
 use support::namespace;
 
 fn main() -> ExitCode {
@@ -50,7 +51,7 @@ fn main() -> ExitCode {
 }
 
 fn tests() -> ExitCode {
-    let arguments = Arguments::from_args();
+    let asked = Asked::from_args();
     let strict = std::env::var_os("CTNETLINK_TEST_STRICT").is_some_and(|value| value == "1");
     // First of all, while the process has one thread.
     let obstacle = namespace::enter().err();
@@ -101,5 +102,5 @@ fn tests() -> ExitCode {
         });
         trials.push(trial.with_ignored_flag(skipped));
     }
-    libtest_mimic::run(&arguments, trials).exit_code()
+    asked.run(trials)
 }

@@ -3,6 +3,7 @@
 
 mod chaos;
 mod collector;
+mod deploy;
 mod fleet;
 mod nats;
 mod otlp;

@@ -40,8 +40,12 @@ impl Process {
         self.0.wait().expect("its end").success()
     }
 
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.0.id().try_into().expect("a pid"));
+        let pid = Pid::from_raw(self.id().try_into().expect("a pid"));
         kill(pid, signal).expect("to signal it");
     }
 }
