@@ -67,7 +67,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of [`Options::connect`], and [`Io`](crate::ErrorKind::Io) where a runtime cannot be
+    /// Those of [`Options::connect`], and [`Io`](crate::ErrorKind::Io) if a runtime cannot be
     /// built.
     pub fn open(options: Options) -> Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build();
@@ -113,7 +113,7 @@ impl Client {
         self.iter(self.handle.list(table))
     }
 
-    /// Gets one flow; `None` where it is not in the table: [`ConntrackHandle::get`], `conntrack -G`.
+    /// Gets one flow; `None` if it is not in the table: [`ConntrackHandle::get`], `conntrack -G`.
     ///
     /// # Errors
     ///

@@ -123,10 +123,10 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied) where the caller lacks
-    /// `CAP_NET_ADMIN` over the namespace or may not enter it,
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) where the kernel lacks nfnetlink,
-    /// [`Io`](crate::ErrorKind::Io) where there is no such namespace, or a socket cannot be opened.
+    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied) if the caller lacks `CAP_NET_ADMIN`
+    /// over the namespace or may not enter it, [`Unsupported`](crate::ErrorKind::Unsupported) if
+    /// the kernel lacks nfnetlink, [`Io`](crate::ErrorKind::Io) if there is no such namespace, or a
+    /// socket cannot be opened.
     pub fn new_connection(mut self) -> Result<(Connection, ConntrackHandle)> {
         let (namespace, socket, release) = self.place()?;
         socket.check_right()?;
@@ -173,7 +173,7 @@ impl Options {
     /// # Errors
     ///
     /// As [`new_connection`](Self::new_connection), and
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) where the kernel lacks ctnetlink.
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if the kernel lacks ctnetlink.
     ///
     /// # Cancellation
     ///
@@ -181,7 +181,7 @@ impl Options {
     ///
     /// # Panics
     ///
-    /// Where there is no tokio runtime, or one without time (`enable_time`, `enable_all`).
+    /// If there is no tokio runtime, or one without time (`enable_time`, `enable_all`).
     pub async fn connect(self) -> Result<ConntrackHandle> {
         let (connection, handle) = self.new_connection()?;
         connection.spawn();
@@ -225,7 +225,7 @@ pub fn new_connection() -> Result<(Connection, ConntrackHandle)> {
 ///
 /// # Panics
 ///
-/// Where there is no tokio runtime, or one without time.
+/// If there is no tokio runtime, or one without time.
 pub async fn connect() -> Result<ConntrackHandle> {
     Options::new().connect().await
 }
@@ -239,7 +239,7 @@ impl Kernel {
     ///
     /// # Panics
     ///
-    /// Where there is no tokio runtime, or one without time.
+    /// If there is no tokio runtime, or one without time.
     pub fn connect(&self) -> ConntrackHandle {
         let namespace = Namespace::fake(self);
         match Options::new().open(namespace, Socket::fake(self), self.into()) {

@@ -161,13 +161,13 @@ impl Event {
     ///
     /// # Errors
     ///
-    /// [`Decode`](crate::ErrorKind::Decode) where the bytes are not an event's; [`Error::bytes`]
-    /// has them.
+    /// [`Decode`](crate::ErrorKind::Decode) if the bytes are not an event's; [`Error::bytes`] has
+    /// them.
     pub fn from_message(message: &[u8]) -> Result<Self> {
         Error::reading(message, |frame| Self::decode(frame, None))
     }
 
-    /// The flow; `None` where it is not about one.
+    /// The flow; `None` if it is not about one.
     pub fn flow(&self) -> Option<&Flow> {
         match self {
             Self::New { flow, .. } | Self::Update { flow, .. } | Self::Destroy { flow, .. } => {
@@ -177,7 +177,7 @@ impl Event {
         }
     }
 
-    /// The expectation; `None` where it is not about one.
+    /// The expectation; `None` if it is not about one.
     pub fn expectation(&self) -> Option<&Expectation> {
         match self {
             Self::ExpectNew { expectation, .. } | Self::ExpectDestroy { expectation, .. } => {

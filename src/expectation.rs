@@ -49,12 +49,11 @@ attributes! {
         /// The class among those of its helper, 0 to 3 (SIP: 0 is signalling, 1 is audio).
         /// `CTA_EXPECT_CLASS` (Linux 3.3).
         CTA_EXPECT_CLASS => class: u32,
-        /// The helper of the master. `CTA_EXPECT_HELP_NAME`. `None` where the helper has been
-        /// removed.
+        /// The helper of the master. `CTA_EXPECT_HELP_NAME`. `None` if the helper has been removed.
         CTA_EXPECT_HELP_NAME [max 15] => helper: Option<Box<str>>,
         /// The kernel function that is called when the expected flow begins, such as
-        /// `nat-follow-master`. `CTA_EXPECT_FN` (Linux 3.3). `None` where there is none, or where
-        /// it has no name.
+        /// `nat-follow-master`. `CTA_EXPECT_FN` (Linux 3.3). `None` if there is none, or where it
+        /// has no name.
         CTA_EXPECT_FN [max 255] => function: Option<Box<str>>,
         /// The zone of the master. `CTA_EXPECT_ZONE`. The kernel never sends it. It is set here
         /// where the request named it: in a list of one master, and in a get.
@@ -110,8 +109,8 @@ impl Expectation {
     ///
     /// # Errors
     ///
-    /// [`Decode`](crate::ErrorKind::Decode) where the bytes are not an expectation's;
-    /// [`Error::bytes`] has them.
+    /// [`Decode`](crate::ErrorKind::Decode) if the bytes are not an expectation's; [`Error::bytes`]
+    /// has them.
     pub fn from_message(message: &[u8]) -> Result<Self> {
         Error::reading(message, |frame| match frame.kind {
             IPCTNL_MSG_EXP_NEW | IPCTNL_MSG_EXP_DELETE => Self::decode(frame),

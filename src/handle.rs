@@ -107,7 +107,7 @@ impl ConntrackHandle {
         List::new(self.lanes.clone(), table)
     }
 
-    /// Gets one flow; `None` where it is not in the table.
+    /// Gets one flow; `None` if it is not in the table.
     ///
     /// `conntrack -G`; `IPCTNL_MSG_CT_GET`, with [`zero_counters`](Get::zero_counters)
     /// `IPCTNL_MSG_CT_GET_CTRZERO` after it. The flow is exactly the one that the key names. A flow
@@ -152,11 +152,11 @@ impl ConntrackHandle {
     ///
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, if the parts
     ///   contradict each other;
-    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where a flow with one of its tuples is
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if a flow with one of its tuples is
     ///   there;
-    /// - [`NotFound`](crate::ErrorKind::NotFound) where its master is not in the table;
-    /// - [`Unsupported`](crate::ErrorKind::Unsupported) where the kernel lacks the helper;
-    /// - [`TableFull`](crate::ErrorKind::TableFull) where nothing could be evicted.
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if its master is not in the table;
+    /// - [`Unsupported`](crate::ErrorKind::Unsupported) if the kernel lacks the helper;
+    /// - [`TableFull`](crate::ErrorKind::TableFull) if nothing could be evicted.
     ///
     /// # Cancellation
     ///
@@ -190,9 +190,9 @@ impl ConntrackHandle {
     ///
     /// # Errors
     ///
-    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, where nothing is to
-    ///   be changed, or the flow's protocol does not allow it;
-    /// - [`NotFound`](crate::ErrorKind::NotFound) where the flow is gone;
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, if nothing is to be
+    ///   changed, or the flow's protocol does not allow it;
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if the flow is gone;
     /// - [`LabelsUnavailable`](crate::ErrorKind::LabelsUnavailable),
     ///   [`Busy`](crate::ErrorKind::Busy), [`Unsupported`](crate::ErrorKind::Unsupported),
     ///   [`PermissionDenied`](crate::ErrorKind::PermissionDenied) (a fixed timeout), with the
@@ -263,7 +263,7 @@ impl ConntrackHandle {
     /// # Errors
     ///
     /// Those of [`update`](Self::update);
-    /// [`LabelsUnavailable`](crate::ErrorKind::LabelsUnavailable) where there is no room.
+    /// [`LabelsUnavailable`](crate::ErrorKind::LabelsUnavailable) if there is no room.
     ///
     /// # Cancellation
     ///
@@ -297,7 +297,7 @@ impl ConntrackHandle {
     ///
     /// # Errors
     ///
-    /// - [`NotFound`](crate::ErrorKind::NotFound) where the flow is gone;
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if the flow is gone;
     /// - [`Busy`](crate::ErrorKind::Busy) if its packets go through a flow table
     ///   ([`OFFLOAD`](crate::Status::OFFLOAD)), on kernels that keep such flows: kernels before
     ///   Linux 6.6 whose stable series does not have the fix. There a flush skips them too.

@@ -35,9 +35,9 @@ pub struct Facts {
     pub cttimeout: Option<bool>,
     /// Are helpers in user space there (cthelper)?
     pub cthelper: Option<bool>,
-    /// Is `nf_conntrack`'s hook registered for IPv4? `None` where the kernel lacks nfnetlink_hook.
+    /// Is `nf_conntrack`'s hook registered for IPv4? `None` if the kernel lacks nfnetlink_hook.
     pub tracks_ipv4: Option<bool>,
-    /// Is `nf_conntrack`'s hook registered for IPv6? `None` where the kernel lacks nfnetlink_hook.
+    /// Is `nf_conntrack`'s hook registered for IPv6? `None` if the kernel lacks nfnetlink_hook.
     pub tracks_ipv6: Option<bool>,
     /// How many flows there are, and may be.
     pub stats: Option<TableStats>,

@@ -32,7 +32,7 @@ impl TupleMask {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where `src` is not of the tuple's family.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if `src` is not of the tuple's family.
     pub fn new(tuple: &Tuple, src: IpAddr, src_port: u16) -> Result<Self> {
         let dst = ones(tuple.family());
         tuple.same_form(src, dst, src_port, u16::MAX).map(Self)

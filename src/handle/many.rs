@@ -48,7 +48,7 @@ impl ConntrackHandle {
     ///
     /// # Panics
     ///
-    /// The future, where the iterator does.
+    /// The future panics if the iterator does.
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
@@ -94,7 +94,7 @@ impl ConntrackHandle {
     ///
     /// # Panics
     ///
-    /// The future, where the stream does.
+    /// The future panics if the stream does.
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
@@ -137,7 +137,7 @@ impl ConntrackHandle {
     ///
     /// # Panics
     ///
-    /// The future, where the iterator does.
+    /// The future panics if the iterator does.
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
@@ -180,7 +180,7 @@ impl ConntrackHandle {
     ///
     /// # Panics
     ///
-    /// The future, where `decide` does.
+    /// The future panics if `decide` does.
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
@@ -304,7 +304,7 @@ impl ConntrackHandle {
     ///
     /// # Panics
     ///
-    /// The future or the stream, where the iterator does.
+    /// The future or the stream panics if the iterator does.
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
@@ -348,7 +348,7 @@ impl ConntrackHandle {
     ///
     /// # Panics
     ///
-    /// The future or the stream, where the stream of the keys does.
+    /// The future or the stream panics if the stream of the keys does.
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));

@@ -202,7 +202,7 @@ impl MirrorReader {
     ///
     /// # Errors
     ///
-    /// [`Closed`](crate::ErrorKind::Closed) where the mirror is dropped.
+    /// [`Closed`](crate::ErrorKind::Closed) if the mirror is dropped.
     ///
     /// # Cancellation
     ///
@@ -216,7 +216,7 @@ impl MirrorReader {
     ///
     /// # Errors
     ///
-    /// [`Closed`](crate::ErrorKind::Closed) where the mirror is dropped.
+    /// [`Closed`](crate::ErrorKind::Closed) if the mirror is dropped.
     ///
     /// # Cancellation
     ///

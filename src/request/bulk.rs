@@ -88,7 +88,7 @@ impl Bulk {
     ///
     /// # Panics
     ///
-    /// The future of the bulk request, where `watch` does.
+    /// The future of the bulk request panics if `watch` does.
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
@@ -121,7 +121,7 @@ impl Bulk {
     ///
     /// # Panics
     ///
-    /// The future of the bulk request, where `watch` does.
+    /// The future of the bulk request panics if `watch` does.
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));

@@ -107,7 +107,7 @@ impl EventStream {
     ///
     /// # Errors
     ///
-    /// [`Io`](crate::ErrorKind::Io) where the socket failed.
+    /// [`Io`](crate::ErrorKind::Io) if the socket failed.
     pub fn backlog(&self) -> Result<Backlog> {
         let queue = self.listener.queue();
         let queue = queue.map_err(|cause| Error::io("reading the state of a socket", cause))?;
@@ -119,7 +119,7 @@ impl EventStream {
     ///
     /// # Errors
     ///
-    /// [`Io`](crate::ErrorKind::Io) where the socket failed.
+    /// [`Io`](crate::ErrorKind::Io) if the socket failed.
     pub fn receive_buffer(&self) -> Result<usize> {
         self.backlog().map(|backlog| backlog.room)
     }

@@ -13,7 +13,7 @@ pub(super) fn passes(program: &[Instruction], message: &[u8]) -> bool {
     run(program, message).is_some_and(|length| length > 0)
 }
 
-/// What the program gives; `None` where it loads what is not there, or never ends.
+/// What the program gives; `None` if it loads what is not there, or never ends.
 fn run(program: &[Instruction], message: &[u8]) -> Option<u32> {
     let (mut a, mut x, mut at) = (0_u32, 0_u32, 0);
     // It jumps forward alone: each instruction is met once at the most.

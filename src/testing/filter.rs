@@ -23,7 +23,7 @@ const INVALID: Version = (5, 15);
 const ALL_FIELDS: u32 = 0xfff;
 
 impl Machine {
-    /// The filter of a request; `None` where it has none (`ctnetlink_alloc_filter`).
+    /// The filter of a request; `None` if it has none (`ctnetlink_alloc_filter`).
     pub(super) fn filter(&self, message: &Message<'_>, family: u8) -> Result<Option<Filter>, i32> {
         let given = &message.attrs;
         let release = &self.release;

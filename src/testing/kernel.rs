@@ -35,8 +35,8 @@ impl Kernel {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the text is not a release of Linux,
-    /// or is older than 4.19.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the text is not a release of Linux, or
+    /// is older than 4.19.
     pub fn release(release: &str) -> Result<KernelBuilder> {
         KernelBuilder::of(release)
     }
@@ -55,8 +55,8 @@ impl Kernel {
     ///
     /// # Errors
     ///
-    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where the table has a flow of one of its
-    /// tuples, [`NotFound`](crate::ErrorKind::NotFound) where its master is missing.
+    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if the table has a flow of one of its
+    /// tuples, [`NotFound`](crate::ErrorKind::NotFound) if its master is missing.
     pub fn insert(&self, flow: &Flow) -> Result<FlowId> {
         self.with(|machine| machine.restore(flow))
     }

@@ -138,7 +138,7 @@ impl Port {
         }
     }
 
-    /// The next datagram, or an error before those that are older than it. `None` where there is
+    /// The next datagram, or an error before those that are older than it. `None` if there is
     /// nothing.
     pub(super) fn pop(&mut self) -> Option<Result<Vec<u8>, i32>> {
         let popped = match self.error.take() {

@@ -54,7 +54,7 @@ impl FakeSocket {
     ///
     /// # Errors
     ///
-    /// `EMSGSIZE` where it is longer than the send queue, and the faults of [`Kernel::on_request`].
+    /// `EMSGSIZE` if it is longer than the send queue, and the faults of [`Kernel::on_request`].
     pub fn send(&self, datagram: &[u8]) -> io::Result<()> {
         let failed = |errno| Err(io::Error::from_raw_os_error(errno));
         if datagram.len() > self.with(|port| port.send_room()) {
@@ -108,7 +108,7 @@ impl FakeSocket {
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) where there is none, and `ENOBUFS` once after
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is none, and `ENOBUFS` once after
     /// datagrams were lost because the queue was full.
     pub fn receive_now(&self) -> io::Result<Vec<u8>> {
         self.kernel.with(|machine| {
@@ -183,7 +183,7 @@ impl FakeSocket {
     ///
     /// # Errors
     ///
-    /// `EPERM` where the right has been taken away.
+    /// `EPERM` if the right has been taken away.
     pub fn join_group(&self, group: u32) -> io::Result<()> {
         self.check_right()?;
         self.with(|port| port.groups |= bit(group));
@@ -217,7 +217,7 @@ impl FakeSocket {
         self.with(|port| port.options.cap_ack = on);
     }
 
-    /// Fails with `EPERM` where the right has been taken away.
+    /// Fails with `EPERM` if the right has been taken away.
     pub(crate) fn check_right(&self) -> io::Result<()> {
         match self.kernel.with(|machine| machine.faults.is_denied()) {
             true => Err(io::Error::from_raw_os_error(EPERM)),

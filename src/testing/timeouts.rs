@@ -31,7 +31,7 @@ pub(super) struct Timeouts {
 }
 
 impl Timeouts {
-    /// The default timeouts; `None` where the kernel has none for the protocol.
+    /// The default timeouts; `None` if the kernel has none for the protocol.
     fn defaults(&self, release: &Release, protocol: u8) -> Option<Seconds> {
         let given = self.defaults.get(&shared(protocol)).cloned();
         let seconds: &[u32] = match protocol {

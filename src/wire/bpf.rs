@@ -102,7 +102,7 @@ impl Test {
         }
     }
 
-    /// The program that lets pass what meets the test; `None` where it has more instructions than
+    /// The program that lets pass what meets the test; `None` if it has more instructions than
     /// `most`.
     pub(crate) fn program(&self, most: usize) -> Option<Vec<Instruction>> {
         let mut assembler = Assembler {

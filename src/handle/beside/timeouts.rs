@@ -11,7 +11,7 @@ use crate::transport::Lanes;
 /// [`ConntrackHandle::timeouts`](crate::ConntrackHandle::timeouts).
 ///
 /// The errors of every verb are those of [`ConntrackHandle`](crate::ConntrackHandle), and
-/// [`Unsupported`](crate::ErrorKind::Unsupported) where the kernel has no timeout policies (module
+/// [`Unsupported`](crate::ErrorKind::Unsupported) if the kernel has no timeout policies (module
 /// `nfnetlink_cttimeout`), or none for the protocol.
 #[derive(Debug, Clone)]
 pub struct TimeoutPolicies {
@@ -48,7 +48,7 @@ impl TimeoutPolicies {
         timeout::list(self.lanes.clone())
     }
 
-    /// Gets one timeout policy; `None` where there is none of that name.
+    /// Gets one timeout policy; `None` if there is none of that name.
     ///
     /// `nfct get timeout`; `IPCTNL_MSG_TIMEOUT_GET`.
     ///
@@ -80,7 +80,7 @@ impl TimeoutPolicies {
     ///
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for a name that
     ///   none can have, and for more than 4 294 967 s, which the kernel would truncate;
-    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where there is one of that name.
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if there is one of that name.
     ///
     /// # Cancellation
     ///
@@ -110,9 +110,9 @@ impl TimeoutPolicies {
     ///
     /// # Errors
     ///
-    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is changed, where the policy is
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is changed, if the policy is
     ///   for another protocol, and as of [`create`](Self::create);
-    /// - [`NotFound`](crate::ErrorKind::NotFound) where there is none of that name.
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if there is none of that name.
     ///
     /// # Cancellation
     ///
@@ -150,8 +150,8 @@ impl TimeoutPolicies {
     ///
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for a name that none can
     ///   have;
-    /// - [`NotFound`](crate::ErrorKind::NotFound) where there is none of that name;
-    /// - [`Busy`](crate::ErrorKind::Busy) where a rule uses it and the kernel keeps it for the rule.
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if there is none of that name;
+    /// - [`Busy`](crate::ErrorKind::Busy) if a rule uses it and the kernel keeps it for the rule.
     ///
     /// # Cancellation
     ///

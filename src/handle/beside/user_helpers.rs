@@ -12,7 +12,7 @@ use crate::user_helper::{UserHelper, UserHelperKey};
 /// They belong to the machine, not to a network namespace. The errors of every verb are those of
 /// [`ConntrackHandle`](crate::ConntrackHandle), and
 ///
-/// - [`Unsupported`](crate::ErrorKind::Unsupported) where the kernel has no helpers in user space
+/// - [`Unsupported`](crate::ErrorKind::Unsupported) if the kernel has no helpers in user space
 ///   (module `nfnetlink_cthelper`);
 /// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied) without `CAP_NET_ADMIN` in the
 ///   *initial* user namespace: root of a container does not have it.
@@ -55,7 +55,7 @@ impl UserHelpers {
         user_helper::list(self.lanes.clone())
     }
 
-    /// Gets one helper; `None` where there is none of that name for those protocols.
+    /// Gets one helper; `None` if there is none of that name for those protocols.
     ///
     /// `nfct get helper`; `NFNL_MSG_CTHELPER_GET`.
     ///
@@ -94,9 +94,9 @@ impl UserHelpers {
     ///
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for a value out of
     ///   range: see [`UserHelper`];
-    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where there is such a helper;
-    /// - [`Busy`](crate::ErrorKind::Busy) where a helper of the kernel has that name; Linux 5.10
-    ///   says `AlreadyExists`.
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if there is such a helper;
+    /// - [`Busy`](crate::ErrorKind::Busy) if a helper of the kernel has that name; Linux 5.10 says
+    ///   `AlreadyExists`.
     ///
     /// # Cancellation
     ///
@@ -129,8 +129,8 @@ impl UserHelpers {
     /// # Errors
     ///
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), as of [`create`](Self::create);
-    /// - [`NotFound`](crate::ErrorKind::NotFound) where there is no such helper;
-    /// - [`Busy`](crate::ErrorKind::Busy) where the policies differ in number or names, or the room
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if there is no such helper;
+    /// - [`Busy`](crate::ErrorKind::Busy) if the policies differ in number or names, or the room
     ///   for private data differs: these cannot change.
     ///
     /// # Cancellation
@@ -165,8 +165,8 @@ impl UserHelpers {
     ///
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for a name that none can
     ///   have;
-    /// - [`NotFound`](crate::ErrorKind::NotFound) where there is no such helper;
-    /// - [`Busy`](crate::ErrorKind::Busy) where a rule uses it (before Linux 7.3).
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if there is no such helper;
+    /// - [`Busy`](crate::ErrorKind::Busy) if a rule uses it (before Linux 7.3).
     ///
     /// # Cancellation
     ///
