@@ -1,4 +1,4 @@
-//! Expectations: flows that a helper has announced and that are yet to come.
+//! Expectations: flows that a helper has announced, and that have not begun yet.
 
 pub(crate) mod flags;
 pub(crate) mod key;
@@ -26,7 +26,7 @@ attributes! {
     /// SIP call.
     ///
     /// A packet that matches it begins a flow with [`Status::EXPECTED`](crate::Status::EXPECTED)
-    /// and the [master](crate::Flow::master); the expectation is gone then, unless it is
+    /// and the [master](crate::Flow::master). The expectation is then removed, unless it is
     /// [`PERMANENT`](ExpectationFlags::PERMANENT). An attribute that the kernel did not send is
     /// `None`. `Display` is the line that `conntrack -L expect` prints.
     #[non_exhaustive]
@@ -68,8 +68,8 @@ attributes! {
 pub struct ExpectationId([u8; 4]);
 
 impl Expectation {
-    /// An expectation of these tuples that has nothing else: for tests of programs that use them. To
-    /// make one in the kernel, use a [`NewExpectation`].
+    /// Creates a value with these tuples and nothing else, for tests of programs that use
+    /// expectations. To create an expectation in the kernel, use a [`NewExpectation`].
     pub fn new(master: Tuple, tuple: Tuple, mask: TupleMask) -> Self {
         Self {
             tuple,
@@ -104,12 +104,12 @@ impl Expectation {
         self.mask.equates(&self.tuple, tuple)
     }
 
-    /// Decodes one message of the kernel, from its netlink header on: for programs that have the
-    /// bytes from elsewhere, a capture or a socket of their own.
+    /// Decodes one message of the kernel, from its netlink header on. This is for programs that get
+    /// the bytes from a capture, or from their own socket.
     ///
     /// # Errors
     ///
-    /// [`Decode`](crate::ErrorKind::Decode) if the bytes are not an expectation's; [`Error::bytes`]
+    /// [`Decode`](crate::ErrorKind::Decode) if the bytes are not an expectation; [`Error::bytes`]
     /// has them.
     pub fn from_message(message: &[u8]) -> Result<Self> {
         Error::reading(message, |frame| match frame.kind {
@@ -118,7 +118,7 @@ impl Expectation {
         })
     }
 
-    /// Reads the expectation out of a message.
+    /// Decodes the expectation in a message.
     pub(crate) fn decode(frame: &Frame<'_>) -> Result<Self, DecodeError> {
         Self::read(frame.attributes()?, &mut Context::default())
     }

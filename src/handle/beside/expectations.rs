@@ -79,11 +79,11 @@ impl Expectations {
         expectation::get(self.lanes.clone(), key.into())
     }
 
-    /// Creates an expectation; never changes one that is there.
+    /// Creates an expectation, and never changes an existing one.
     ///
     /// `conntrack -I expect`; `IPCTNL_MSG_EXP_NEW`, and once more for the
-    /// [timeout](NewExpectation::timeout), which the kernel ignores in the first. Where the master
-    /// has as many expectations as its helper allows, the kernel removes the oldest.
+    /// [timeout](NewExpectation::timeout), which the kernel ignores in the first. If the master has
+    /// as many expectations as its helper allows, the kernel removes the oldest.
     ///
     /// # Errors
     ///
@@ -125,7 +125,7 @@ impl Expectations {
     }
 
     /// Sets the timeout of an expectation, in whole seconds, rounded up. The kernel can change
-    /// nothing else of it. With zero it ends at once.
+    /// nothing else. With zero, the expectation ends at once.
     ///
     /// `conntrack -U expect`; `IPCTNL_MSG_EXP_GET` and `IPCTNL_MSG_EXP_NEW`.
     ///
@@ -185,7 +185,7 @@ impl Expectations {
         expectation::delete(self.lanes.clone(), key.into())
     }
 
-    /// Removes all expectations, of both families, or those of one
+    /// Removes all expectations of both families, or the expectations of one
     /// [helper](FlushExpectations::helper).
     ///
     /// `conntrack -F expect`; `IPCTNL_MSG_EXP_DELETE`. The flush has its own socket and thread, in
@@ -210,7 +210,7 @@ impl Expectations {
         FlushExpectations::new(self.lanes.clone())
     }
 
-    /// The counters of each CPU for expectations.
+    /// Returns the expectation counters of each CPU.
     ///
     /// `conntrack -S expect`; `IPCTNL_MSG_EXP_GET_STATS_CPU` (Linux 3.6).
     ///
