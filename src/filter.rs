@@ -1,5 +1,8 @@
 //! Filters: one type for the kernel and for user space.
 
+#[macro_use]
+mod row;
+
 pub(crate) mod bpf;
 mod builder;
 mod check;
@@ -11,6 +14,7 @@ pub(crate) mod kernel;
 mod lasting;
 mod matching;
 mod meet;
+mod nat_kind;
 mod ports;
 mod prefixes;
 #[cfg(feature = "serde")]
@@ -19,8 +23,8 @@ mod tuple;
 mod wire;
 
 pub use builder::FilterBuilder;
-pub use conditions::NatKind;
 pub use kernel::KernelFilter;
+pub use nat_kind::NatKind;
 pub use ports::Ports;
 pub use prefixes::PrefixSet;
 

@@ -31,7 +31,7 @@ pub(crate) const PROGRAMS: [Program; 5] = [
         name: DECODE,
         few: 10_000,
     },
-    // The number of whole lists.
+    // `few` counts whole lists, each of the whole table.
     Program {
         name: LIST,
         few: TABLE,

@@ -8,9 +8,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::conditions::{Conditions, Ends};
+use super::conditions::{Conditions, Ends, ROWS};
 use super::{Filter, KernelFilter, Ports};
-use crate::flow::{Bits, Family, Masked, Status};
+use crate::flow::{Bits, Family, Masked, Protocol, Status};
 use crate::wire::bpf::{Instruction, Part, Test, Value};
 use crate::wire::uapi::*;
 
@@ -99,11 +99,12 @@ fn conditions(all: &Conditions, sense: Sense) -> Vec<(KernelFilter, Option<Test>
     }
     if let Some(protocol) = all.protocol {
         let path = [CTA_TUPLE_ORIG, CTA_TUPLE_PROTO, CTA_PROTO_NUM];
-        let part = Part::exactly(0, BPF_B, protocol.into());
+        let part = Part::exactly(0, BPF_B, protocol.number().into());
         add(KernelFilter::PROTOCOL, Some(at(&path, part)));
     }
-    ends(&all.orig, CTA_TUPLE_ORIG, ORIG, &mut add);
-    ends(&all.reply, CTA_TUPLE_REPLY, REPLY, &mut add);
+    let [orig, reply] = all.ends();
+    ends(&orig, CTA_TUPLE_ORIG, ORIG, &mut add);
+    ends(&reply, CTA_TUPLE_REPLY, REPLY, &mut add);
     icmp(all, &mut add);
     for filters in &all.any_of {
         let one = Test::any(filters.iter().map(|filter| test(filter, sense)));
@@ -113,52 +114,13 @@ fn conditions(all: &Conditions, sense: Sense) -> Vec<(KernelFilter, Option<Test>
         let not = test(filter, sense.contrary()).contrary();
         add(KernelFilter::NOT, Some(not));
     }
-    if all.has_unseen() {
+    if ROWS
+        .iter()
+        .any(|row| row.bit.is_none() && (row.is_asked)(all))
+    {
         add(KernelFilter::empty(), None);
     }
     found
-}
-
-impl Conditions {
-    /// Is there a condition that no program compares?
-    fn has_unseen(&self) -> bool {
-        // By name, so that a new condition asks to be thought of.
-        let Self {
-            family: _,
-            protocol: _,
-            orig: _,
-            reply: _,
-            icmp_type: _,
-            icmp_code: _,
-            icmp_id: _,
-            zone: _,
-            mark: _,
-            status: _,
-            any_nat: _,
-            any_of: _,
-            not: _,
-            orig_zone,
-            reply_zone,
-            labels,
-            tcp_state,
-            sctp_state,
-            dccp_state,
-            has_helper,
-            helper,
-            has_master,
-            master,
-        } = self;
-        orig_zone.is_some()
-            || reply_zone.is_some()
-            || labels.is_some()
-            || tcp_state.is_some()
-            || sctp_state.is_some()
-            || dccp_state.is_some()
-            || *has_helper
-            || helper.is_some()
-            || *has_master
-            || master.is_some()
-    }
 }
 
 /// The conditions on a tuple: source and destination, and their ports.
@@ -176,14 +138,14 @@ const REPLY: [KernelFilter; 4] = [
 ];
 
 fn ends(
-    ends: &Ends,
+    ends: &Ends<'_>,
     tuple: u16,
     [src, dst, src_port, dst_port]: [KernelFilter; 4],
     add: &mut impl FnMut(KernelFilter, Option<Test>),
 ) {
     let addresses = [
-        (src, &ends.src, [CTA_IP_V4_SRC, CTA_IP_V6_SRC]),
-        (dst, &ends.dst, [CTA_IP_V4_DST, CTA_IP_V6_DST]),
+        (src, ends.src, [CTA_IP_V4_SRC, CTA_IP_V6_SRC]),
+        (dst, ends.dst, [CTA_IP_V4_DST, CTA_IP_V6_DST]),
     ];
     for (condition, nets, kinds) in addresses {
         if let Some(nets) = nets {
@@ -207,7 +169,7 @@ fn ends(
 
 fn icmp(all: &Conditions, add: &mut impl FnMut(KernelFilter, Option<Test>)) {
     let kinds = match all.protocol {
-        Some(IPPROTO_ICMPV6) => [
+        Some(Protocol::ICMPV6) => [
             CTA_PROTO_ICMPV6_TYPE,
             CTA_PROTO_ICMPV6_CODE,
             CTA_PROTO_ICMPV6_ID,

@@ -1,12 +1,11 @@
 //! What a filter may not ask.
 
-use super::Filter;
-use super::conditions::{Conditions, Ends, NatKind};
+use super::conditions::{Conditions, ROWS};
 use super::meet::Meet;
+use super::{Filter, NatKind, PrefixSet};
 use crate::error::{Error, Result};
 use crate::flow::tuple::has_ports;
 use crate::flow::{Family, Protocol};
-use crate::wire::uapi::{IPPROTO_DCCP, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP, IPPROTO_TCP};
 
 /// How deep filters may be in filters: they are walked by recursion.
 pub(super) const DEPTH: usize = 32;
@@ -22,10 +21,15 @@ impl Conditions {
     }
 
     fn settle(&mut self) -> Check {
+        for row in ROWS {
+            if let Some(why) = (row.refusal)(self) {
+                return Err(format!("{}: {why}", row.name));
+            }
+        }
         for (by, there, protocol) in [
-            ("tcp_state", self.tcp_state.is_some(), IPPROTO_TCP),
-            ("sctp_state", self.sctp_state.is_some(), IPPROTO_SCTP),
-            ("dccp_state", self.dccp_state.is_some(), IPPROTO_DCCP),
+            ("tcp_state", self.tcp_state.is_some(), Protocol::TCP),
+            ("sctp_state", self.sctp_state.is_some(), Protocol::SCTP),
+            ("dccp_state", self.dccp_state.is_some(), Protocol::DCCP),
         ] {
             if there {
                 imply("protocol", &mut self.protocol, protocol, by)?;
@@ -34,26 +38,48 @@ impl Conditions {
         if let Some(master) = &self.master {
             imply("family", &mut self.family, master.family(), "master")?;
         }
-        for (name, ends) in [("orig", &self.orig), ("reply", &self.reply)] {
-            ends.settle(name, &mut self.family, self.protocol)?;
-        }
+        self.settle_ends()?;
         if self.icmp_type.is_some() || self.icmp_code.is_some() || self.icmp_id.is_some() {
             let family = match self.protocol {
-                Some(IPPROTO_ICMP) => Family::Ipv4,
-                Some(IPPROTO_ICMPV6) => Family::Ipv6,
+                Some(Protocol::ICMP) => Family::Ipv4,
+                Some(Protocol::ICMPV6) => Family::Ipv6,
                 other => return Err(lacks("icmp", "ICMP fields", other)),
             };
             imply("family", &mut self.family, family, "icmp")?;
         }
         self.check_zones()?;
-        sound("mark", &self.mark)?;
-        sound("labels", &self.labels)?;
-        sound("status", &self.status)?;
-        sound("helper", &self.helper)?;
         if self.any_nat && self.status.is_some_and(NatKind::is_ruled_out) {
             return Err("nat: translated, and not translated".into());
         }
         self.check_filters()
+    }
+
+    /// Addresses have a family, and ports a protocol.
+    fn settle_ends(&mut self) -> Check {
+        let addresses = [
+            ("orig_src", &self.orig_src),
+            ("orig_dst", &self.orig_dst),
+            ("reply_src", &self.reply_src),
+            ("reply_dst", &self.reply_dst),
+        ];
+        for (name, set) in addresses {
+            if let Some(of) = set.as_ref().and_then(PrefixSet::family) {
+                imply("family", &mut self.family, of, name)?;
+            }
+        }
+        let ports = [
+            ("orig_src_port", self.orig_src_port),
+            ("orig_dst_port", self.orig_dst_port),
+            ("reply_src_port", self.reply_src_port),
+            ("reply_dst_port", self.reply_dst_port),
+        ];
+        let has_ports = |protocol: Protocol| has_ports(protocol.number());
+        match ports.into_iter().find(|(_, ports)| ports.is_some()) {
+            Some((name, _)) if !self.protocol.is_some_and(has_ports) => {
+                Err(lacks(name, "ports", self.protocol))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A zone other than 0 is one for the whole flow: its directions cannot be in two.
@@ -106,24 +132,6 @@ impl Conditions {
     }
 }
 
-impl Ends {
-    fn settle(&self, name: &str, family: &mut Option<Family>, protocol: Option<u8>) -> Check {
-        for (end, set) in [("src", &self.src), ("dst", &self.dst)] {
-            sound(&format!("{name}_{end}"), set)?;
-            if let Some(of) = set.as_ref().and_then(|set| set.family()) {
-                imply("family", family, of, &format!("{name}_{end}"))?;
-            }
-        }
-        for ports in self.ports() {
-            sound(&format!("{name} port"), &Some(ports))?;
-            if !protocol.is_some_and(has_ports) {
-                return Err(lacks(&format!("{name} port"), "ports", protocol));
-            }
-        }
-        Ok(())
-    }
-}
-
 /// What `by` says goes into the slot, unless that says otherwise.
 fn imply<T: Meet>(name: &str, slot: &mut Option<T>, value: T, by: &str) -> Check {
     let both = match slot.as_ref() {
@@ -137,17 +145,9 @@ fn imply<T: Meet>(name: &str, slot: &mut Option<T>, value: T, by: &str) -> Check
     Ok(())
 }
 
-fn lacks(name: &str, what: &str, protocol: Option<u8>) -> String {
-    match protocol.map(Protocol::from) {
+fn lacks(name: &str, what: &str, protocol: Option<Protocol>) -> String {
+    match protocol {
         Some(protocol) => format!("{name}: protocol {protocol} has no {what}"),
         None => format!("{name}: name the protocol, for not every one has {what}"),
-    }
-}
-
-/// Refuses a condition that says nothing, or what nobody means.
-fn sound<T: Meet>(name: &str, condition: &Option<T>) -> Check {
-    match condition.as_ref().and_then(Meet::refusal) {
-        Some(why) => Err(format!("{name}: {why}")),
-        None => Ok(()),
     }
 }

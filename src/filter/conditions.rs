@@ -1,88 +1,123 @@
-//! The conditions of a filter as plain data.
+//! The conditions of a filter: a row each.
 
-use super::{Filter, Ports, PrefixSet};
-use crate::flow::{DccpState, Family, Labels, Masked, SctpState, Status, TcpState, Tuple};
+use super::row::{Condition, Row, Said};
+use super::{Filter, FilterBuilder, KernelFilter, Ports, PrefixSet};
+use crate::flow::{
+    DccpState, Family, Labels, Masked, Protocol, SctpState, Status, TcpState, Tuple,
+};
 
-/// The ends of a flow that are translated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
-pub enum NatKind {
-    /// At least the source, `--src-nat`.
-    Source,
-    /// At least the destination, `--dst-nat`.
-    Destination,
-    /// The source, the destination, or both, `--any-nat`.
-    Any,
-    /// Neither.
-    None,
-}
-
-/// What a filter asks of a flow. All public ways to a [`Filter`] go through
-/// [`checked`](Self::checked).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub(super) struct Conditions {
-    pub(super) family: Option<Family>,
-    pub(super) protocol: Option<u8>,
-    pub(super) orig: Ends,
-    pub(super) reply: Ends,
-    pub(super) icmp_type: Option<u8>,
-    pub(super) icmp_code: Option<u8>,
-    pub(super) icmp_id: Option<u16>,
-    pub(super) zone: Option<u16>,
-    pub(super) orig_zone: Option<u16>,
-    pub(super) reply_zone: Option<u16>,
-    pub(super) mark: Option<Masked<u32>>,
-    pub(super) labels: Option<Masked<Labels>>,
-    /// All kinds of NAT but `Any` are a part of it.
-    pub(super) status: Option<Masked<Status>>,
-    pub(super) tcp_state: Option<TcpState>,
-    pub(super) sctp_state: Option<SctpState>,
-    pub(super) dccp_state: Option<DccpState>,
-    pub(super) any_nat: bool,
-    pub(super) has_helper: bool,
-    pub(super) helper: Option<Box<str>>,
-    pub(super) has_master: bool,
-    pub(super) master: Option<Tuple>,
-    /// Of each list, one at least.
-    pub(super) any_of: Vec<Vec<Filter>>,
-    pub(super) not: Vec<Filter>,
+conditions! {
+    /// The family, `-f`. Addresses imply it. Name it where you can: the kernel compares protocol,
+    /// ports and addresses only within one family.
+    family(family: Family)
+        /// That of all flows that match, if a condition implies one: the family itself, an address, a
+        /// master, or a field of ICMP.
+        -> (Family) in Option<Family>: Always, FAMILY;
+    /// The protocol, `-p`: [`Protocol::TCP`], or its IP number.
+    protocol(protocol: impl Into<Protocol>)
+        /// That of all flows that match, if a condition implies one: the protocol itself, or a state.
+        -> (Protocol) in Option<Protocol>: Always, PROTOCOL;
+    /// The source of the original direction, `-s` with `--mask-src`: an address, a prefix, or a set
+    /// of prefixes. A set of thousands is as fast as one of a few.
+    ///
+    /// ```
+    /// # use std::net::Ipv4Addr;
+    /// # use ctnetlink::{Filter, IpNet, PrefixSet};
+    /// let client = Filter::builder().orig_src(Ipv4Addr::new(10, 0, 0, 1)).build()?;
+    /// let site = Filter::builder().orig_src("10.0.0.0/8".parse::<IpNet>()?).build()?;
+    /// let sites: PrefixSet = ["10.0.0.0/8", "fd00::/8"]
+    ///     .map(str::parse::<IpNet>)
+    ///     .into_iter()
+    ///     .collect::<Result<_, _>>()?;
+    /// let sites = Filter::builder().orig_src(sites).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    orig_src(addresses: impl Into<PrefixSet>) -> (&PrefixSet) in Option<PrefixSet>: Always, ORIG_SRC;
+    /// The destination of the original direction, `-d` with `--mask-dst`.
+    orig_dst(addresses: impl Into<PrefixSet>) -> (&PrefixSet) in Option<PrefixSet>: Always, ORIG_DST;
+    /// The source port (GRE: key) of the original direction, `--sport`: a port or a range. As every
+    /// condition on ports, it needs a [`protocol`](Self::protocol) that has them.
+    orig_src_port(ports: impl Into<Ports>) -> (Ports) in Option<Ports>: Always, ORIG_SRC_PORT;
+    /// The destination port (GRE: key) of the original direction, `--dport`.
+    orig_dst_port(ports: impl Into<Ports>) -> (Ports) in Option<Ports>: Always, ORIG_DST_PORT;
+    /// The source of the reply direction, `-r`. Without translation it is the destination of the
+    /// original direction.
+    reply_src(addresses: impl Into<PrefixSet>) -> (&PrefixSet) in Option<PrefixSet>: Always, REPLY_SRC;
+    /// The destination of the reply direction, `-q`.
+    reply_dst(addresses: impl Into<PrefixSet>) -> (&PrefixSet) in Option<PrefixSet>: Always, REPLY_DST;
+    /// The source port (GRE: key) of the reply direction, `--reply-port-src`.
+    reply_src_port(ports: impl Into<Ports>) -> (Ports) in Option<Ports>: Always, REPLY_SRC_PORT;
+    /// The destination port (GRE: key) of the reply direction, `--reply-port-dst`.
+    reply_dst_port(ports: impl Into<Ports>) -> (Ports) in Option<Ports>: Always, REPLY_DST_PORT;
+    /// The ICMP type of the original direction, `--icmp-type`. As the other fields of ICMP, it
+    /// needs a [`protocol`](Self::protocol): ICMP (1), of IPv4, or ICMPv6 (58), of IPv6.
+    icmp_type(kind: u8) -> (u8) in Option<u8>: Always, ICMP_TYPE;
+    /// The ICMP code of the original direction, `--icmp-code`.
+    icmp_code(code: u8) -> (u8) in Option<u8>: Always, ICMP_CODE;
+    /// The ICMP id of the original direction, `--icmp-id`.
+    icmp_id(id: u16) -> (u16) in Option<u16>: Always, ICMP_ID;
+    /// The number of the zone, for any direction, `-w`. Zone 0 matches flows that are in no other
+    /// zone.
+    zone(id: u16) -> (u16) in Option<u16>: Always, ZONE;
+    /// The zone in which packets of the original direction are looked up, `--orig-zone`. It is 0 for a
+    /// flow whose zone applies only to replies.
+    orig_zone(id: u16) -> (u16) in Option<u16>: Always;
+    /// The zone in which replies are looked up, `--reply-zone`.
+    reply_zone(id: u16) -> (u16) in Option<u16>: Always;
+    /// The mark, in the bits that count, `-m`.
+    mark(mark: impl Into<Masked<u32>>) -> (Masked<u32>) in Option<Masked<u32>>: Now, MARK;
+    /// The labels, in the bits that count, `-l`. `Masked::from(labels)` matches flows that have exactly
+    /// these labels; to match flows that have at least these, use [`has_labels`](Self::has_labels).
+    labels(labels: Masked<Labels>)
+        /// Conditions on single labels are part of it.
+        -> (Masked<Labels>) in Option<Masked<Labels>>: AtFirst;
+    /// The status, in the bits that count, `-u`. `Masked::from(status)` matches flows that have exactly
+    /// these bits, which is rarely useful: use [`has_status`](Self::has_status).
+    status(status: Masked<Status>)
+        /// Conditions on single bits are part of it, and so is [`nat`](FilterBuilder::nat), except
+        /// [`NatKind::Any`](crate::NatKind::Any).
+        -> (Masked<Status>) in Option<Masked<Status>>: Now, STATUS;
+    any_nat in bool: Now, STATUS;
+    /// The state of a TCP flow, `--state`. It implies the protocol. Offloaded flows show none.
+    tcp_state(state: TcpState) -> (TcpState) in Option<TcpState>: OfState;
+    /// The state of an SCTP flow, `--state`. It implies the protocol.
+    sctp_state(state: SctpState) -> (SctpState) in Option<SctpState>: OfState;
+    /// The state of a DCCP flow (until Linux 6.16), `--state`. It implies the protocol.
+    dccp_state(state: DccpState) -> (DccpState) in Option<DccpState>: OfState;
+    has_helper in bool: WhileItLasts;
+    /// The helper of this name reads the flow's payload: `ftp`, `sip`, …
+    helper(name: impl Into<Box<str>>) -> (&str) in Option<Box<str>>: WhileItLasts;
+    has_master in bool: AtFirst;
+    /// Its master is the flow with this original tuple, for example the control connection of an FTP
+    /// transfer. It has the same family.
+    master(master: Tuple) -> (&Tuple) in Option<Tuple>: AtFirst;
+    any_of in Vec<Vec<Filter>>: Always, ANY_OF;
+    not in Vec<Filter>: Always, NOT;
 }
 
 /// What is asked of the packets of one direction.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub(super) struct Ends {
-    pub(super) src: Option<PrefixSet>,
-    pub(super) dst: Option<PrefixSet>,
+pub(super) struct Ends<'a> {
+    pub(super) src: Option<&'a PrefixSet>,
+    pub(super) dst: Option<&'a PrefixSet>,
     pub(super) src_port: Option<Ports>,
     pub(super) dst_port: Option<Ports>,
 }
 
-impl Ends {
-    pub(super) fn ports(&self) -> impl Iterator<Item = Ports> {
-        [self.src_port, self.dst_port].into_iter().flatten()
-    }
-}
-
-impl NatKind {
-    const BOTH: Status = Status::SRC_NAT.union(Status::DST_NAT);
-
-    /// The status bits that tell it; `Any` is more than a mask can say.
-    pub(super) fn status(self) -> Option<Masked<Status>> {
-        match self {
-            Self::Source => Some(Masked::new(Status::SRC_NAT, Status::SRC_NAT)),
-            Self::Destination => Some(Masked::new(Status::DST_NAT, Status::DST_NAT)),
-            Self::None => Some(Masked::new(Status::empty(), Self::BOTH)),
-            Self::Any => None,
-        }
-    }
-
-    /// Is any translation ruled out by what is asked of the status?
-    pub(super) fn is_ruled_out(status: Masked<Status>) -> bool {
-        status.mask().contains(Self::BOTH) && !status.value().intersects(Self::BOTH)
-    }
-
-    pub(super) fn is_any(status: Status) -> bool {
-        status.intersects(Self::BOTH)
+impl Conditions {
+    /// The original direction, and that of replies.
+    pub(super) fn ends(&self) -> [Ends<'_>; 2] {
+        let orig = Ends {
+            src: self.orig_src.as_ref(),
+            dst: self.orig_dst.as_ref(),
+            src_port: self.orig_src_port,
+            dst_port: self.orig_dst_port,
+        };
+        let reply = Ends {
+            src: self.reply_src.as_ref(),
+            dst: self.reply_dst.as_ref(),
+            src_port: self.reply_src_port,
+            dst_port: self.reply_dst_port,
+        };
+        [orig, reply]
     }
 }

@@ -1,7 +1,7 @@
 //! What a filter may ask of events: what they carry.
 
 use super::Filter;
-use super::conditions::Conditions;
+use super::conditions::{Conditions, ROWS};
 use crate::error::{Error, Result};
 use crate::event::EventKinds;
 
@@ -22,30 +22,10 @@ impl Filter {
 impl Conditions {
     /// A condition on what is not said, and the kinds of events that do not say it.
     fn unsaid(&self, kinds: EventKinds, release: (u16, u16)) -> Option<(&'static str, EventKinds)> {
-        let state_of_destroy = match release >= (5, 11) {
-            true => EventKinds::empty(),
-            false => EventKinds::DESTROY,
-        };
-        let master = EventKinds::UPDATE | EventKinds::DESTROY;
-        let own = [
-            // An update says them where they changed alone.
-            (
-                "labels",
-                self.labels.is_some(),
-                EventKinds::UPDATE | EventKinds::DESTROY,
-            ),
-            ("has_helper", self.has_helper, EventKinds::DESTROY),
-            ("helper", self.helper.is_some(), EventKinds::DESTROY),
-            ("has_master", self.has_master, master),
-            ("master", self.master.is_some(), master),
-            ("tcp_state", self.tcp_state.is_some(), state_of_destroy),
-            ("sctp_state", self.sctp_state.is_some(), state_of_destroy),
-            ("dccp_state", self.dccp_state.is_some(), state_of_destroy),
-        ];
+        let own = ROWS.iter().filter(|row| (row.is_asked)(self));
         let own = own
-            .into_iter()
-            .filter(|(_, is_asked, silent)| *is_asked && kinds.intersects(*silent))
-            .map(|(condition, _, silent)| (condition, kinds & silent));
+            .map(|row| (row.name, kinds & row.said.silent(release)))
+            .filter(|(_, silent)| !silent.is_empty());
         let inner = self.any_of.iter().flatten().chain(&self.not);
         own.chain(inner.filter_map(|filter| filter.0.unsaid(kinds, release)))
             .next()

@@ -14,8 +14,8 @@ use ipnet::IpNet;
 use super::conditions::{Conditions, Ends};
 use super::tuple::Side;
 use super::{Filter, Ports, PrefixSet};
-use crate::flow::{Family, Masked, Status};
-use crate::wire::uapi::{EINVAL, EOPNOTSUPP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP};
+use crate::flow::{Family, Masked, Protocol, Status};
+use crate::wire::uapi::{EINVAL, EOPNOTSUPP};
 
 bitflags! {
     /// The conditions that a request had the kernel compare.
@@ -137,11 +137,12 @@ impl RequestFilter {
         }
         // Without a family the kernel refuses tuples (EOPNOTSUPP).
         if can.tuples && family.is_some() {
+            let [orig, reply] = filter.ends();
             pushed.orig = Side {
-                protocol: filter.protocol,
-                ..Side::new(&filter.orig, filter.protocol).with_icmp(filter)
+                protocol: filter.protocol.map(Protocol::number),
+                ..Side::new(&orig, filter.protocol).with_icmp(filter)
             };
-            pushed.reply = Side::new(&filter.reply, filter.protocol);
+            pushed.reply = Side::new(&reply, filter.protocol);
         }
         pushed
     }
@@ -200,15 +201,17 @@ impl RequestFilter {
 
 impl Side {
     /// Its addresses and ports, and the protocol where it has ports.
-    fn new(ends: &Ends, protocol: Option<u8>) -> Self {
+    fn new(ends: &Ends<'_>, protocol: Option<Protocol>) -> Self {
         // Of other protocols the kernel ignores the ports.
-        let compared = matches!(protocol, Some(IPPROTO_TCP | IPPROTO_UDP));
+        let compared = matches!(protocol, Some(Protocol::TCP | Protocol::UDP));
         let port = |ports: Option<Ports>| ports.filter(|_| compared)?.single();
         let (src_port, dst_port) = (port(ends.src_port), port(ends.dst_port));
         Self {
-            src: ends.src.as_ref().and_then(single_v4),
-            dst: ends.dst.as_ref().and_then(single_v4),
-            protocol: protocol.filter(|_| src_port.or(dst_port).is_some()),
+            src: ends.src.and_then(single_v4),
+            dst: ends.dst.and_then(single_v4),
+            protocol: protocol
+                .filter(|_| src_port.or(dst_port).is_some())
+                .map(Protocol::number),
             src_port,
             dst_port,
             ..Self::default()
@@ -218,7 +221,7 @@ impl Side {
     /// The fields of ICMP in the attributes of its version.
     fn with_icmp(mut self, filter: &Conditions) -> Self {
         let (kind, code, id) = match filter.protocol {
-            Some(IPPROTO_ICMPV6) => (
+            Some(Protocol::ICMPV6) => (
                 &mut self.icmpv6_type,
                 &mut self.icmpv6_code,
                 &mut self.icmpv6_id,

@@ -1,48 +1,33 @@
 //! Parts of a filter: what of it can be decided early. Each matches whatever the whole does.
 
 use super::Filter;
-use super::conditions::Conditions;
+use super::conditions::ROWS;
+use super::row::Said;
 
 impl Filter {
     /// What it asks of the part of a flow that never changes and that every event has: family,
     /// protocol, tuples and zone.
     pub(crate) fn lasting(&self) -> Self {
-        self.without(|all| {
-            all.mark = None;
-            all.labels = None;
-            all.status = None;
-            all.tcp_state = None;
-            all.sctp_state = None;
-            all.dccp_state = None;
-            all.any_nat = false;
-            all.has_helper = false;
-            all.helper = None;
-            all.has_master = false;
-            all.master = None;
-        })
+        self.with(|said| said == Said::Always)
     }
 
     /// What an update decides of it: all but labels, master and state, which an update leaves out
     /// where they did not change.
     pub(crate) fn told_by_update(&self) -> Self {
-        self.without(|all| {
-            all.labels = None;
-            all.tcp_state = None;
-            all.sctp_state = None;
-            all.dccp_state = None;
-            all.has_master = false;
-            all.master = None;
-        })
+        self.with(|said| matches!(said, Said::Always | Said::Now | Said::WhileItLasts))
     }
 
-    fn without(&self, lessen: fn(&mut Conditions)) -> Self {
+    /// The conditions that are told so, and no others.
+    fn with(&self, kept: fn(Said) -> bool) -> Self {
         let mut all = self.0.clone();
-        lessen(&mut all);
+        for row in ROWS.iter().filter(|row| !kept(row.said)) {
+            (row.clear)(&mut all);
+        }
         for filter in all.any_of.iter_mut().flatten() {
-            *filter = filter.without(lessen);
+            *filter = filter.with(kept);
         }
         // Less of what is ruled out would rule out more.
-        all.not.retain(|filter| filter.without(lessen) == *filter);
+        all.not.retain(|filter| filter.with(kept) == *filter);
         Self(all)
     }
 }

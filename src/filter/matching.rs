@@ -1,11 +1,12 @@
 //! The filter against a flow.
 
-use super::PrefixSet;
-use super::conditions::{Conditions, Ends, NatKind};
+use super::conditions::{Conditions, Ends};
+use super::{NatKind, PrefixSet};
 use crate::flow::{Flow, IcmpEcho, ProtoInfo, Tuple, Zone, ZoneDirection};
 
 impl Conditions {
     pub(super) fn matches(&self, flow: &Flow) -> bool {
+        let [orig, reply] = self.ends();
         self.family.is_none_or(|family| family == flow.family())
             && self.protocol.is_none_or(|it| it == flow.orig.protocol())
             && self
@@ -13,8 +14,8 @@ impl Conditions {
                 .is_none_or(|it| it.matches(flow.mark.unwrap_or(0)))
             && self.status.is_none_or(|it| it.matches(flow.status))
             && self.zone.is_none_or(|id| id == flow.zone.id())
-            && self.orig.matches(&flow.orig)
-            && self.reply.matches(&flow.reply)
+            && orig.matches(&flow.orig)
+            && reply.matches(&flow.reply)
             && self.matches_icmp(flow.orig.icmp_echo())
             && self.matches_rest(flow)
     }
@@ -61,12 +62,11 @@ impl Conditions {
     }
 }
 
-impl Ends {
+impl Ends<'_> {
     fn matches(&self, tuple: &Tuple) -> bool {
-        let within =
-            |set: &Option<PrefixSet>, address| set.as_ref().is_none_or(|set| set.contains(address));
-        within(&self.src, tuple.src())
-            && within(&self.dst, tuple.dst())
+        let within = |set: Option<&PrefixSet>, address| set.is_none_or(|set| set.contains(address));
+        within(self.src, tuple.src())
+            && within(self.dst, tuple.dst())
             && [
                 (self.src_port, tuple.src_port()),
                 (self.dst_port, tuple.dst_port()),

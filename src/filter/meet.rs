@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::prefixes::behind;
 use super::{Ports, PrefixSet};
-use crate::flow::{Bits, DccpState, Family, Masked, SctpState, TcpState, Tuple};
+use crate::flow::{Bits, DccpState, Family, Masked, Protocol, SctpState, TcpState, Tuple};
 
 /// A condition of a kind that a filter has at most one of.
 pub(super) trait Meet: Clone + fmt::Display {
@@ -13,6 +13,11 @@ pub(super) trait Meet: Clone + fmt::Display {
 
     /// As it is shown in the text of an error.
     fn shown(&self) -> String {
+        self.to_string()
+    }
+
+    /// As it stands in the line of a filter.
+    fn written(&self) -> String {
         self.to_string()
     }
 
@@ -32,7 +37,17 @@ macro_rules! exact {
     };
 }
 
-exact!(u8, u16, Family, TcpState, SctpState, DccpState, Tuple);
+exact!(u8, u16, Family, Protocol, TcpState, SctpState, DccpState);
+
+impl Meet for Tuple {
+    fn meet(&self, other: &Self) -> Option<Self> {
+        (self == other).then_some(*self)
+    }
+
+    fn written(&self) -> String {
+        format!("({self})")
+    }
+}
 
 impl Meet for Box<str> {
     fn meet(&self, other: &Self) -> Option<Self> {

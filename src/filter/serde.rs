@@ -14,85 +14,11 @@ use ipnet::IpNet;
 use super::check::DEPTH;
 use super::conditions::Conditions;
 use super::{Filter, Ports, PrefixSet};
-use crate::flow::{
-    DccpState, Family, Labels, Masked, Protocol, SctpState, Status, TcpState, Tuple,
-};
 
-/// Of each condition the key, its type there, where it is, and how it becomes that type and is
-/// made of it.
-macro_rules! conditions {
-    ($($key:ident: $ty:ty = $($place:ident).+ $(, by $number:ident)?;)+) => {
-        #[derive(Deserialize, Serialize)]
-        #[serde(deny_unknown_fields)]
-        struct Text {
-            $(#[serde(default, skip_serializing_if = "is_default")] $key: $ty,)+
-        }
-
-        #[derive(Deserialize, Serialize)]
-        struct Binary {
-            $($key: $ty,)+
-        }
-
-        impl Serialize for Filter {
-            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-                let all = self.0.clone();
-                $(let $key = all.$($place).+$(.map(<Protocol as From<$number>>::from))?;)+
-                match to.is_human_readable() {
-                    true => Text { $($key,)+ }.serialize(to),
-                    false => Binary { $($key,)+ }.serialize(to),
-                }
-            }
-        }
-
-        fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Conditions, D::Error> {
-            let it = match from.is_human_readable() {
-                true => {
-                    let it = Text::deserialize(from)?;
-                    Binary { $($key: it.$key,)+ }
-                }
-                false => Binary::deserialize(from)?,
-            };
-            let mut all = Conditions::default();
-            $(all.$($place).+ = it.$key$(.map(<$number as From<Protocol>>::from))?;)+
-            Ok(all)
-        }
-    };
-}
-
-conditions! {
-    family: Option<Family> = family;
-    protocol: Option<Protocol> = protocol, by u8;
-    orig_src: Option<PrefixSet> = orig.src;
-    orig_dst: Option<PrefixSet> = orig.dst;
-    orig_src_port: Option<Ports> = orig.src_port;
-    orig_dst_port: Option<Ports> = orig.dst_port;
-    reply_src: Option<PrefixSet> = reply.src;
-    reply_dst: Option<PrefixSet> = reply.dst;
-    reply_src_port: Option<Ports> = reply.src_port;
-    reply_dst_port: Option<Ports> = reply.dst_port;
-    icmp_type: Option<u8> = icmp_type;
-    icmp_code: Option<u8> = icmp_code;
-    icmp_id: Option<u16> = icmp_id;
-    zone: Option<u16> = zone;
-    orig_zone: Option<u16> = orig_zone;
-    reply_zone: Option<u16> = reply_zone;
-    mark: Option<Masked<u32>> = mark;
-    labels: Option<Masked<Labels>> = labels;
-    status: Option<Masked<Status>> = status;
-    tcp_state: Option<TcpState> = tcp_state;
-    sctp_state: Option<SctpState> = sctp_state;
-    dccp_state: Option<DccpState> = dccp_state;
-    any_nat: bool = any_nat;
-    has_helper: bool = has_helper;
-    helper: Option<Box<str>> = helper;
-    has_master: bool = has_master;
-    master: Option<Tuple> = master;
-    any_of: Vec<Vec<Filter>> = any_of;
-    not: Vec<Filter> = not;
-}
-
-fn is_default<T: Default + PartialEq>(condition: &T) -> bool {
-    *condition == T::default()
+impl Serialize for Filter {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(to)
+    }
 }
 
 thread_local! {
@@ -125,7 +51,9 @@ impl<'de> Deserialize<'de> for Filter {
         let _reading = Reading::begin().ok_or_else(|| {
             D::Error::custom(format_args!("filters in filters, more than {DEPTH} deep"))
         })?;
-        read(deserializer)?.checked().map_err(D::Error::custom)
+        Conditions::deserialize(deserializer)?
+            .checked()
+            .map_err(D::Error::custom)
     }
 }
 

@@ -15,8 +15,8 @@ trait States {
     fn slot(&mut self, kind: u16) -> Option<&mut Option<Duration>>;
 }
 
-/// Declares the states of a protocol, each with its doc, attribute, field and nfct(8)'s word.
-macro_rules! states {
+/// Declares the timeouts of a protocol, each with its doc, attribute, field and nfct(8)'s word.
+macro_rules! timeouts {
     (
         $(#[$meta:meta])*
         pub struct $name:ident;
@@ -67,7 +67,7 @@ macro_rules! states {
     };
 }
 
-states! {
+timeouts! {
     /// The timeouts of TCP, in whole seconds, rounded up.
     pub struct TcpTimeouts;
     /// The first SYN was seen. `CTA_TIMEOUT_TCP_SYN_SENT`.
@@ -94,7 +94,7 @@ states! {
     CTA_TIMEOUT_TCP_UNACK => unacknowledged as "UNACKNOWLEDGED",
 }
 
-states! {
+timeouts! {
     /// The timeouts of UDP, UDP-Lite and GRE, in whole seconds, rounded up.
     pub struct TwoWayTimeouts;
     /// No reply was seen. `CTA_TIMEOUT_UDP_UNREPLIED`, `CTA_TIMEOUT_GRE_UNREPLIED`.
@@ -103,7 +103,7 @@ states! {
     CTA_TIMEOUT_UDP_REPLIED => replied as "REPLIED",
 }
 
-states! {
+timeouts! {
     /// The timeout of ICMP, of ICMPv6, and of protocols that the kernel has no tracker for, in
     /// whole seconds, rounded up.
     pub struct SingleTimeout;
@@ -112,7 +112,7 @@ states! {
     CTA_TIMEOUT_GENERIC_TIMEOUT => timeout as "TIMEOUT",
 }
 
-states! {
+timeouts! {
     /// The timeouts of SCTP, in whole seconds, rounded up.
     pub struct SctpTimeouts;
     /// `CTA_TIMEOUT_SCTP_CLOSED`.
@@ -136,7 +136,7 @@ states! {
     CTA_TIMEOUT_SCTP_HEARTBEAT_ACKED => heartbeat_acked as "HEARTBEAT_ACKED",
 }
 
-states! {
+timeouts! {
     /// The timeouts of DCCP, which the kernel has until Linux 6.16, in whole seconds, rounded up.
     pub struct DccpTimeouts;
     /// `CTA_TIMEOUT_DCCP_REQUEST`.

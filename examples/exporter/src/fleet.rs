@@ -1,6 +1,7 @@
 //! Questions about all nodes, answered from what they have published.
 
 mod answer;
+mod top;
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};

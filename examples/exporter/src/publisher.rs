@@ -72,9 +72,13 @@ impl Outbox {
         }))
     }
 
-    pub fn push(&self, parcel: Parcel, weight: u64) {
+    pub fn push(&self, parcel: Parcel, what: &What) {
         if let Some(spool) = &mut *self.lock() {
-            spool.push(parcel, weight);
+            match what {
+                // The journal says that all is told once this waits: it must not be lost with what does.
+                What::Overrun { .. } => spool.push_kept(parcel, what.weight()),
+                _ => spool.push(parcel, what.weight()),
+            }
         }
         self.0.filled.notify_one();
     }

@@ -181,7 +181,7 @@ pub struct ToServer {
 impl Output for ToServer {
     fn take(&mut self, what: &What) {
         match self.packer.pack(what.clone()) {
-            Ok(parcel) => self.outbox.push(parcel, what.weight()),
+            Ok(parcel) => self.outbox.push(parcel, what),
             Err(error) => tracing::error!(%error, "a message cannot be made"),
         }
     }

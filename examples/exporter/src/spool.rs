@@ -74,7 +74,7 @@ impl Spool {
 
     /// Takes a parcel in. `weight` is how much is lost if there is no room for it.
     pub fn push(&mut self, parcel: Parcel, weight: u64) {
-        // What waits on disk is older, and goes first.
+        // Where some wait on disk, those in memory go first, and this one has to go last.
         let is_on_disk = self.disk.as_ref().is_some_and(|disk| !disk.is_empty());
         if !is_on_disk && self.bytes + size(&parcel) <= self.limit {
             self.bytes += size(&parcel);
@@ -82,6 +82,18 @@ impl Spool {
             self.memory.push_back(Waiting { parcel, held });
             return;
         }
+        self.append(parcel, weight);
+    }
+
+    /// The same, and a run that is killed keeps it, where there is a directory.
+    pub fn push_kept(&mut self, parcel: Parcel, weight: u64) {
+        match self.disk {
+            Some(_) => self.append(parcel, weight),
+            None => self.push(parcel, weight),
+        }
+    }
+
+    fn append(&mut self, parcel: Parcel, weight: u64) {
         let kept = self.disk.as_mut().map(|disk| disk.append(&parcel));
         match kept {
             Some(Ok(true)) => {}

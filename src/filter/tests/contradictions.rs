@@ -31,9 +31,9 @@ fn families() {
 fn protocols() {
     refused("protocol", |b| b.protocol(6).protocol(17));
     refused("protocol", |b| b.protocol(17).tcp_state(TcpState::CLOSE));
-    refused("orig port", |b| b.orig_dst_port(443));
-    refused("orig port", |b| b.protocol(89).orig_src_port(1));
-    refused("reply port", |b| b.protocol(1).reply_src_port(1));
+    refused("orig_dst_port", |b| b.orig_dst_port(443));
+    refused("orig_src_port", |b| b.protocol(89).orig_src_port(1));
+    refused("reply_src_port", |b| b.protocol(1).reply_src_port(1));
     refused("icmp", |b| b.icmp_type(8));
     refused("icmp", |b| b.protocol(6).icmp_code(0));
     // GRE's keys stand for ports, and a state names its protocol.
@@ -162,7 +162,7 @@ fn errors_are_in_plain_words() {
         ),
         (
             Filter::builder().protocol(17).tcp_state(TcpState::CLOSE),
-            "protocol: it is 17, and by tcp_state it would be 6",
+            "protocol: it is udp, and by tcp_state it would be tcp",
         ),
         (
             Filter::builder().nat(NatKind::Source).nat(NatKind::None),
@@ -170,7 +170,7 @@ fn errors_are_in_plain_words() {
         ),
         (
             Filter::builder().protocol(89).orig_dst_port(1),
-            "orig port: protocol ospf has no ports",
+            "orig_dst_port: protocol ospf has no ports",
         ),
         (
             Filter::builder().orig_src(net("10.0.0.7/24")),

@@ -10,8 +10,8 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::Result;
 use crate::args::{By, Question};
+use crate::fleet::top::{Count, Counts, KEPT};
 use crate::message::{Message, Reason, What, nanos};
-use crate::ranking::Part;
 
 /// An answer in the making. It prints what it finds at once, and sums when it is asked for them.
 pub(super) enum Answer {
@@ -21,7 +21,7 @@ pub(super) enum Answer {
     Top {
         by: By,
         n: usize,
-        counts: HashMap<Part, Count>,
+        counts: Counts,
     },
     Nat {
         address: IpAddr,
@@ -43,12 +43,6 @@ pub(super) struct Open {
 }
 
 #[derive(Default)]
-pub(super) struct Count {
-    flows: u64,
-    bytes: u64,
-}
-
-#[derive(Default)]
 pub(super) struct Loss {
     times: u64,
     lost: u64,
@@ -65,7 +59,7 @@ impl Answer {
             Question::Top { by, n } => Self::Top {
                 by: *by,
                 n: *n,
-                counts: HashMap::new(),
+                counts: Counts::new(KEPT),
             },
             Question::Nat { address, port, at } => Self::Nat {
                 address: *address,
@@ -101,9 +95,7 @@ impl Answer {
                 if let What::End { flow, .. } = &message.what
                     && let Some(part) = by.of(flow)
                 {
-                    let count = counts.entry(part).or_default();
-                    count.flows += 1;
-                    count.bytes += bytes(flow);
+                    counts.add(part, bytes(flow));
                 }
             }
             Self::Nat {
@@ -132,7 +124,9 @@ impl Answer {
                     What::Begin { .. } => {
                         let start = start.unwrap_or(message.seen);
                         let shown = at.is_none_or(|at| start <= at).then(show);
-                        open.insert(key, Open { start, shown });
+                        if open.len() < KEPT {
+                            open.insert(key, Open { start, shown });
+                        }
                     }
                     What::Change { .. } => {}
                     What::Overrun { .. } => {}
@@ -159,9 +153,10 @@ impl Answer {
         match self {
             Self::Talked { .. } => {}
             Self::Top { n, counts, .. } => {
-                let mut rows: Vec<_> = counts.iter().collect();
-                rows.sort_by(|(a, x), (b, y)| y.flows.cmp(&x.flows).then(a.cmp(b)));
-                for (part, Count { flows, bytes }) in rows.into_iter().take(*n) {
+                if counts.is_cut() {
+                    tracing::warn!("of more than {KEPT}: the numbers are lower bounds");
+                }
+                for (part, Count { flows, bytes }) in counts.top(*n) {
                     println!("{part}\t{flows} flows\t{bytes} bytes");
                 }
             }

@@ -197,3 +197,20 @@ fn what_a_full_directory_has_no_room_for_at_the_end_is_told_by_the_next_run() {
     assert_eq!(lost(&mut spool), 4);
     assert_eq!(ids(&mut spool), numbers(0..2));
 }
+
+#[test]
+fn what_is_to_be_kept_is_kept_and_comes_in_its_turn() {
+    let directory = Directory::new("kept");
+    let open = || Spool::open(1 << 20, Some((directory.0.as_path(), 1 << 20))).expect("a spool");
+    let mut spool = open();
+    spool.push(parcel(0), 1);
+    spool.push_kept(parcel(1), 1);
+    spool.push(parcel(2), 1);
+    assert_eq!(ids(&mut spool), numbers(0..3));
+    spool.push(parcel(3), 1);
+    spool.push_kept(parcel(4), 1);
+    std::mem::forget(spool);
+    let mut spool = open();
+    assert_eq!((spool.left().waiting, lost(&mut spool)), (1, 1));
+    assert_eq!(ids(&mut spool), numbers(4..5));
+}

@@ -1,10 +1,15 @@
 //! Three nodes with traffic between them: what they have told, together, is what their tables had, together.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::Command;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
 
-use conntrack_exporter::message::{Message, What};
-use ctnetlink::{Counters, Filter, Table};
+use conntrack_exporter::message::{Message, What, now};
+use ctnetlink::{Counters, Filter, Nat, NewFlow, Table, Tuple};
 use futures::TryStreamExt;
 
 use crate::process::{Process, Scratch, connect, eventually, fleet, get, nats_server, set, stream};
@@ -147,6 +152,86 @@ fn the_union_of_the_nodes_is_the_union_of_their_tables() {
         };
         assert_eq!(talked.lines().filter(of_ours).count(), 2 * 20);
         drop((near_node, far_node, beyond_node, server, sockets));
+    });
+}
+
+/// What `fleet --follow` prints, as it comes.
+fn follow(question: &[&str]) -> (Process, Receiver<String>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_conntrack-exporter"));
+    command
+        .args(["fleet", "--nats", URL, "--follow"])
+        .args(question);
+    let (process, output) = Process::start_read(&mut command);
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            let _ = sender.send(line);
+        }
+    });
+    (process, lines)
+}
+
+fn next(lines: &Receiver<String>) -> String {
+    lines.recv_timeout(Duration::from_secs(60)).expect("a line")
+}
+
+#[test]
+fn questions_about_all_nodes_are_answered_live_and_for_a_time() {
+    isolated(|| {
+        let scratch = Scratch::new("live");
+        let far = block_on(Peer::new());
+        let server = nats_server(&scratch);
+        let near_node = node("near", URL);
+        let far_node = far.run(|| node("far", URL));
+        let (talked, ends) = follow(&["talked", "10.1.0.1"]);
+        let (top, sums) = follow(&["top", "--by", "destination", "--n", "1"]);
+
+        // One after the other, both have the same translated source.
+        let nat = |source: &str| {
+            let source = source.parse().unwrap();
+            let tuple = Tuple::udp(source, "198.51.100.9:53".parse().unwrap()).unwrap();
+            let nat = Nat::to("203.0.113.7".parse::<IpAddr>().unwrap()).port(40_000);
+            let flow = NewFlow::new(tuple, Duration::from_secs(60)).source_nat(nat);
+            block_on(async {
+                let handle = connect();
+                handle.create(flow).await.expect("created");
+                let during = now();
+                // The time between is asked for in nanoseconds, to the second.
+                tokio::time::sleep(Duration::from_millis(1100)).await;
+                handle.delete(tuple).await.expect("deleted");
+                tokio::time::sleep(Duration::from_millis(1100)).await;
+                during
+            })
+        };
+        let first = nat("10.1.0.1:5000");
+        let second = far.run(|| nat("10.1.0.2:5000"));
+        let source = |line: &str| {
+            let message: Message = serde_json::from_str(line).expect("a message");
+            let flow = message.what.flow().cloned().expect("a flow");
+            (message.node, flow.orig.src().to_string())
+        };
+        assert_eq!(source(&next(&ends)), ("near".into(), "10.1.0.1".into()));
+        loop {
+            if next(&sums).starts_with("198.51.100.9\t2 flows\t") {
+                break;
+            }
+        }
+        let had_at = |at: &str| {
+            let answer = fleet(&["--nats", URL, "nat", "203.0.113.7", "40000", "--at", at]);
+            answer.lines().map(source).collect::<Vec<_>>()
+        };
+        // The whole second that begins while the flow is there.
+        let seconds = |nanos: u64| (nanos / 1_000_000_000 + 1).to_string();
+        assert_eq!(
+            had_at(&seconds(first)),
+            [("near".into(), "10.1.0.1".into())]
+        );
+        assert_eq!(
+            had_at(&seconds(second)),
+            [("far".into(), "10.1.0.2".into())]
+        );
+        assert!(had_at("1000").is_empty());
+        drop((talked, top, near_node, far_node, server));
     });
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,13 @@ impl Process {
     pub fn start(command: &mut Command) -> Self {
         let child = command.stdin(Stdio::null()).spawn();
         Self(child.unwrap_or_else(|error| panic!("{command:?}: {error}")))
+    }
+
+    /// A process, and what it prints.
+    pub fn start_read(command: &mut Command) -> (Self, ChildStdout) {
+        let mut process = Self::start(command.stdout(Stdio::piped()));
+        let output = process.0.stdout.take().expect("a pipe");
+        (process, output)
     }
 
     /// The exporter, serving.

@@ -1,0 +1,165 @@
+//! `conditions!`: a row for each condition of a filter, and all that has to know each of them.
+
+use std::fmt;
+
+use super::conditions::Conditions;
+use super::display::Line;
+use super::meet::Meet;
+use super::{Filter, KernelFilter};
+use crate::event::EventKinds;
+
+/// What all conditions have, for those who go through them.
+pub(super) struct Row {
+    /// The builder's method, the getter, the key in JSON and the word in a line.
+    pub(super) name: &'static str,
+    pub(super) said: Said,
+    /// The condition that a kernel can compare; `None` where none can.
+    pub(super) bit: Option<KernelFilter>,
+    pub(super) is_asked: fn(&Conditions) -> bool,
+    pub(super) clear: fn(&mut Conditions),
+    pub(super) show: fn(&Conditions, &mut Line<'_, '_>) -> fmt::Result,
+    pub(super) refusal: fn(&Conditions) -> Option<String>,
+}
+
+/// How events tell what a condition is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said {
+    /// It never changes, and each event has it.
+    Always,
+    /// It changes, and each event has it.
+    Now,
+    /// Events of the end have it not.
+    WhileItLasts,
+    /// An update has it where it changed alone, and an end does not.
+    AtFirst,
+    /// An update has it where it changed alone; an end from Linux 5.11 on.
+    OfState,
+}
+
+impl Said {
+    /// The kinds of events that cannot tell it.
+    pub(super) fn silent(self, release: (u16, u16)) -> EventKinds {
+        match self {
+            Self::Always | Self::Now => EventKinds::empty(),
+            Self::WhileItLasts => EventKinds::DESTROY,
+            Self::AtFirst => EventKinds::UPDATE | EventKinds::DESTROY,
+            Self::OfState if release < (5, 11) => EventKinds::DESTROY,
+            Self::OfState => EventKinds::empty(),
+        }
+    }
+}
+
+/// What a condition can do, asked or not.
+pub(super) trait Condition: Default + PartialEq {
+    fn is_asked(&self) -> bool {
+        *self != Self::default()
+    }
+
+    fn show(&self, name: &str, line: &mut Line<'_, '_>) -> fmt::Result;
+
+    /// Why it says nothing, or something that nobody means.
+    fn refusal(&self) -> Option<String> {
+        None
+    }
+}
+
+impl<T: Meet + PartialEq> Condition for Option<T> {
+    fn show(&self, name: &str, line: &mut Line<'_, '_>) -> fmt::Result {
+        match self {
+            Some(value) => line.part(format_args!("{name}={}", value.written())),
+            None => Ok(()),
+        }
+    }
+
+    fn refusal(&self) -> Option<String> {
+        self.as_ref().and_then(Meet::refusal)
+    }
+}
+
+impl Condition for bool {
+    fn show(&self, name: &str, line: &mut Line<'_, '_>) -> fmt::Result {
+        match self {
+            true => line.part(format_args!("{name}")),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Condition for Vec<Filter> {
+    fn show(&self, name: &str, line: &mut Line<'_, '_>) -> fmt::Result {
+        self.iter()
+            .try_for_each(|filter| line.filters(name, std::slice::from_ref(filter)))
+    }
+}
+
+impl Condition for Vec<Vec<Filter>> {
+    fn show(&self, name: &str, line: &mut Line<'_, '_>) -> fmt::Result {
+        self.iter()
+            .try_for_each(|filters| line.filters(name, filters))
+    }
+}
+
+/// Declares the conditions in the order in which they are shown. A row is
+///
+/// ```text
+/// /// The page of the builder's method.
+/// mark(mark: impl Into<Masked<u32>>)
+///     /// More for the page of the getter.
+///     -> (Masked<u32>) in Option<Masked<u32>>: Now, MARK;
+/// ```
+///
+/// with what the method takes, what the getter gives, where it is kept, how events tell it, and the
+/// condition of the kernel, if it can compare one. Without `(…) -> (…)`, method and getter are by hand.
+macro_rules! conditions {
+    ($(
+        $(#[$meta:meta])*
+        $name:ident $(($arg:ident: $arg_ty:ty) $(#[$get:meta])* -> ($($out:tt)+))?
+            in $ty:ty: $said:ident $(, $bit:ident)?;
+    )+) => {
+        /// What a filter asks of a flow. All public ways to a [`Filter`] go through
+        /// [`checked`](Self::checked).
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+        pub(super) struct Conditions {
+            $(pub(super) $name: $ty,)+
+        }
+
+        pub(super) const ROWS: &[Row] = &[$(Row {
+            name: stringify!($name),
+            said: Said::$said,
+            bit: conditions!(bit $($bit)?),
+            is_asked: |all| Condition::is_asked(&all.$name),
+            clear: |all| all.$name = Default::default(),
+            show: |all, line| Condition::show(&all.$name, stringify!($name), line),
+            refusal: |all| Condition::refusal(&all.$name),
+        }),+];
+
+        #[cfg(feature = "serde")]
+        keyed! { Conditions; [] [$($name: $ty,)+] }
+
+        impl FilterBuilder {
+            $(conditions!(method [$(#[$meta])*] $name $(($arg: $arg_ty))?);)+
+        }
+
+        impl Filter {
+            $($(
+                #[doc = concat!("See [`FilterBuilder::", stringify!($name), "`].")]
+                $(#[$get])*
+                pub fn $name(&self) -> Option<$($out)+> {
+                    conditions!(lent self.0.$name, $($out)+)
+                }
+            )?)+
+        }
+    };
+    (method [] $name:ident) => {};
+    (method [$(#[$meta:meta])*] $name:ident ($arg:ident: $arg_ty:ty)) => {
+        $(#[$meta])*
+        pub fn $name(self, $arg: $arg_ty) -> Self {
+            self.narrow(stringify!($name), |all| &mut all.$name, $arg.into())
+        }
+    };
+    (bit) => { None };
+    (bit $bit:ident) => { Some(KernelFilter::$bit) };
+    (lent $it:expr, &str) => { $it.as_deref() };
+    (lent $it:expr, &$ty:ident) => { $it.as_ref() };
+    (lent $it:expr, $ty:ty) => { $it };
+}
