@@ -31,7 +31,7 @@ pub(crate) const PROGRAMS: [Program; 5] = [
         name: DECODE,
         few: 10_000,
     },
-    // `few` counts whole lists, each of the whole table.
+    // A multiple of the table, because it makes whole lists.
     Program {
         name: LIST,
         few: TABLE,
