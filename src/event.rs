@@ -45,24 +45,24 @@ flags!(EventKinds: u32);
 /// by its port id. The time at the beginning is the event's own ([`time`](Self::time)), if it has
 /// one.
 ///
-/// # What is there
+/// # Contents
 ///
 /// An event contains a part of the flow. Fields that it leaves out are `None`, and mean no change.
 /// Both tuples, the zone, the status and the id are always there.
 ///
 /// | | `New` | `Update` | `Destroy` |
 /// |---|---|---|---|
-/// | timeout | yes | yes | where time is left (Linux 5.11) |
-/// | protoinfo | yes | where it changed | the state alone (Linux 5.11) |
-/// | mark | where not 0 | where not 0, or changed | where not 0 |
-/// | labels | where set | where changed, and one is set | no |
+/// | timeout | yes | yes | if time is left (Linux 5.11) |
+/// | protoinfo | yes | if it changed | only the state (Linux 5.11) |
+/// | mark | if not 0 | if not 0, or changed | if not 0 |
+/// | labels | if set | if changed, and one is set | no |
 /// | helper | yes | yes | no |
 /// | master | yes | no | no |
-/// | sequence adjustments, SYN proxy | where set | where changed | no |
-/// | counters, start and stop | no | no | where the flow has them (`nf_conntrack_acct`, `nf_conntrack_timestamp`) |
+/// | sequence adjustments, SYN proxy | if set | if changed | no |
+/// | counters, start and stop | no | no | if the flow has them (`nf_conntrack_acct`, `nf_conntrack_timestamp`) |
 /// | use count | no | no | no |
 ///
-/// # How often
+/// # When events are made
 ///
 /// A packet that changes only counters and timeout makes no event, and all changes by one packet
 /// make one event. An update by a request always makes one. If another program listens
@@ -79,8 +79,8 @@ pub enum Event {
         flow: Flow,
         /// The netlink port id of the program whose request it was; `None` for packets.
         port_id: Option<u32>,
-        /// The id that the listener's namespace has for the one where it happened; `None` for its
-        /// own.
+        /// The id of the network namespace where it happened, as the listener's namespace knows it;
+        /// `None` for the listener's own namespace.
         nsid: Option<u32>,
     },
     /// A flow changed. `IPCTNL_MSG_CT_NEW` without `NLM_F_CREATE`.
@@ -89,8 +89,8 @@ pub enum Event {
         flow: Flow,
         /// The netlink port id of the program whose request it was; `None` for packets.
         port_id: Option<u32>,
-        /// The id that the listener's namespace has for the one where it happened; `None` for its
-        /// own.
+        /// The id of the network namespace where it happened, as the listener's namespace knows it;
+        /// `None` for the listener's own namespace.
         nsid: Option<u32>,
     },
     /// A flow was removed from the table: it was deleted, timed out, or removed by the kernel.
@@ -103,8 +103,8 @@ pub enum Event {
         /// The netlink port id of the program whose request it was; `None` for packets and
         /// timeouts.
         port_id: Option<u32>,
-        /// The id that the listener's namespace has for the one where it happened; `None` for its
-        /// own.
+        /// The id of the network namespace where it happened, as the listener's namespace knows it;
+        /// `None` for the listener's own namespace.
         nsid: Option<u32>,
     },
     /// A helper or a request announced an expected flow. `IPCTNL_MSG_EXP_NEW`.
@@ -113,8 +113,8 @@ pub enum Event {
         expectation: Expectation,
         /// The netlink port id of the program whose request it was; `None` for packets.
         port_id: Option<u32>,
-        /// The id that the listener's namespace has for the one where it happened; `None` for its
-        /// own.
+        /// The id of the network namespace where it happened, as the listener's namespace knows it;
+        /// `None` for the listener's own namespace.
         nsid: Option<u32>,
     },
     /// An expectation ended: its flow began, it timed out, or it was removed, maybe with its
@@ -125,8 +125,8 @@ pub enum Event {
         /// The netlink port id of the program whose request it was; `None` for packets and
         /// timeouts.
         port_id: Option<u32>,
-        /// The id that the listener's namespace has for the one where it happened; `None` for its
-        /// own.
+        /// The id of the network namespace where it happened, as the listener's namespace knows it;
+        /// `None` for the listener's own namespace.
         nsid: Option<u32>,
     },
     /// Events were lost here, because they came faster than they were read. Items before this one
@@ -202,8 +202,8 @@ impl Event {
         }
     }
 
-    /// The id that the listener's namespace has for the one where it happened; `None` for its own,
-    /// and for gaps.
+    /// The id of the network namespace where it happened, as the listener's namespace knows it;
+    /// `None` for the listener's own namespace, and for gaps.
     pub fn nsid(&self) -> Option<u32> {
         match self {
             Self::New { nsid, .. }

@@ -52,11 +52,11 @@ attributes! {
         /// The helper of the master. `CTA_EXPECT_HELP_NAME`. `None` if the helper has been removed.
         CTA_EXPECT_HELP_NAME [max 15] => helper: Option<Box<str>>,
         /// The kernel function that is called when the expected flow begins, such as
-        /// `nat-follow-master`. `CTA_EXPECT_FN` (Linux 3.3). `None` if there is none, or where it
-        /// has no name.
+        /// `nat-follow-master`. `CTA_EXPECT_FN` (Linux 3.3). `None` if there is none, or if it has
+        /// no name.
         CTA_EXPECT_FN [max 255] => function: Option<Box<str>>,
-        /// The zone of the master. `CTA_EXPECT_ZONE`. The kernel never sends it. It is set here
-        /// where the request named it: in a list of one master, and in a get.
+        /// The zone of the master. `CTA_EXPECT_ZONE`. The kernel never sends it. It is set here if
+        /// the request named it: in a list of one master, and in a get.
         CTA_EXPECT_ZONE => zone: Option<u16>,
     }
 }

@@ -140,9 +140,9 @@ impl ConntrackHandle {
     /// Creates a flow.
     ///
     /// `conntrack -I`; `IPCTNL_MSG_CT_NEW`. It never changes an existing flow. The flow gets what
-    /// rules and settings give to every new flow: room for labels where a rule of the namespace
-    /// uses labels, counters where `nf_conntrack_acct` is 1, and a timestamp where
-    /// `nf_conntrack_timestamp` is 1.
+    /// rules and settings give to every new flow: room for labels if a rule of the namespace uses
+    /// labels, counters if `nf_conntrack_acct` is 1, and a timestamp if `nf_conntrack_timestamp` is
+    /// 1.
     ///
     /// If the table is full (`nf_conntrack_max`), the kernel may evict another flow, as for a
     /// packet (early drop): it looks at a few buckets, and removes a flow of the namespace that is

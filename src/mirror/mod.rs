@@ -110,11 +110,11 @@ impl ConntrackHandle {
     ///
     /// # Which flows
     ///
-    /// With `net.netfilter.nf_conntrack_events` at 1, all flows. At 2 (the default since Linux
-    /// 5.19), flows that began before any program listened make no events, and at 0 no flow does.
-    /// The mirror has the older flows too, from its list. It sees their changes when their timeout
-    /// has passed, or as often as [`recheck`](MirrorBuilder::recheck) says. New flows without
-    /// events are only found by the next list. Set it to 1 at boot.
+    /// With `net.netfilter.nf_conntrack_events` at 1, it follows all flows. At 2 (the default since
+    /// Linux 5.19), flows that began before any program listened make no events, and at 0 no flow
+    /// does. The mirror has the older flows too, from its list. It sees their changes when their
+    /// timeout has passed, or as often as [`recheck`](MirrorBuilder::recheck) says. It does not see
+    /// new flows that make no events. Set it to 1 at boot.
     ///
     /// # Errors
     ///

@@ -36,7 +36,7 @@ pub enum RequestFault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AnswerFault {
-    /// It is lost without a word.
+    /// It is lost without an error.
     Lost,
     /// Only its first bytes come, as many as this.
     CutTo(usize),
@@ -51,7 +51,7 @@ pub enum AnswerFault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventFault {
-    /// It is lost without a word.
+    /// It is lost without an error.
     Lost,
     /// It comes twice.
     Twice,
