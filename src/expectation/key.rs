@@ -56,6 +56,16 @@ impl ExpectationKey {
         &self.tuple
     }
 
+    /// The zone of the master.
+    pub fn get_zone(&self) -> u16 {
+        self.zone
+    }
+
+    /// The id, if it is known.
+    pub fn get_id(&self) -> Option<ExpectationId> {
+        self.id
+    }
+
     /// Does this key name the expectation?
     pub(crate) fn names(&self, expectation: &Expectation) -> bool {
         expectation.tuple == self.tuple && (self.id.is_none() || self.id == expectation.id)

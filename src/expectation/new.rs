@@ -133,12 +133,43 @@ impl NewExpectation {
         &self.master
     }
 
-    pub(crate) fn key(&self) -> ExpectationKey {
-        ExpectationKey::new(self.tuple).zone(self.master.zone_id())
+    /// What [`mask`](Self::mask) has set; by default, all but the source port counts.
+    pub fn get_mask(&self) -> &TupleMask {
+        &self.mask
     }
 
-    pub(crate) fn wanted_timeout(&self) -> Option<Duration> {
+    /// The value that [`timeout`](Self::timeout) has set.
+    pub fn get_timeout(&self) -> Option<Duration> {
         self.timeout
+    }
+
+    /// The value that [`flags`](Self::flags) has set.
+    pub fn get_flags(&self) -> Option<ExpectationFlags> {
+        self.flags
+    }
+
+    /// The value that [`class`](Self::class) has set.
+    pub fn get_class(&self) -> Option<u32> {
+        self.class
+    }
+
+    /// The value that [`nat`](Self::nat) has set.
+    pub fn get_nat(&self) -> Option<&ExpectationNat> {
+        self.nat.as_ref()
+    }
+
+    /// The value that [`helper`](Self::helper) has set.
+    pub fn get_helper(&self) -> Option<&str> {
+        self.helper.as_deref()
+    }
+
+    /// The value that [`function`](Self::function) has set.
+    pub fn get_function(&self) -> Option<&str> {
+        self.function.as_deref()
+    }
+
+    pub(crate) fn key(&self) -> ExpectationKey {
+        ExpectationKey::new(self.tuple).zone(self.master.zone_id())
     }
 
     /// Does it use features that a helper or a kernel may lack?

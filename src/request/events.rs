@@ -133,7 +133,7 @@ impl IntoFuture for Events {
             let Self { kinds, filter, .. } = self;
             if !EventKinds::all().contains(kinds) {
                 return Err(Error::invalid_input(format!(
-                    "kinds: {kinds:?} has bits of no kind"
+                    "kinds: {kinds} has bits of no kind"
                 )));
             }
             if kinds.groups().next().is_none() {

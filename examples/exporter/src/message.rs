@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use ctnetlink::{Flow, RemovalCause};
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +80,7 @@ pub struct Parcel {
     pub subject: String,
     /// `Nats-Msg-Id`: the same for the same flow's end, however often it is sent.
     pub id: String,
-    pub payload: Vec<u8>,
+    pub payload: Bytes,
 }
 
 /// Makes parcels, as this node.
@@ -90,6 +91,17 @@ pub struct Packer {
     /// Tells this run of the exporter from others.
     run: u64,
     made: u64,
+    /// Of the last message.
+    buffer: Vec<u8>,
+}
+
+/// [`Message`], of what is elsewhere.
+#[derive(Serialize)]
+struct Borrowed<'a> {
+    node: &'a str,
+    seen: u64,
+    #[serde(flatten)]
+    what: &'a What,
 }
 
 impl Packer {
@@ -108,6 +120,7 @@ impl Packer {
             boot: boot.chars().take(8).collect(),
             run: now(),
             made: 0,
+            buffer: Vec::new(),
         })
     }
 
@@ -118,7 +131,7 @@ impl Packer {
     /// # Errors
     ///
     /// None that is known: a flow can always be JSON.
-    pub fn pack(&mut self, what: What) -> Result<Parcel> {
+    pub fn pack(&mut self, what: &What) -> Result<Parcel> {
         let subject = match what.flow() {
             Some(flow) => {
                 let (node, zone) = (&self.node, flow.zone.id());
@@ -126,16 +139,18 @@ impl Packer {
             }
             None => format!("conntrack.{}.overrun", self.node),
         };
-        let id = self.id(&what);
-        let message = Message {
-            node: self.node.clone(),
+        let id = self.id(what);
+        let message = Borrowed {
+            node: &self.node,
             seen: now(),
             what,
         };
+        self.buffer.clear();
+        serde_json::to_writer(&mut self.buffer, &message)?;
         Ok(Parcel {
             subject,
             id,
-            payload: serde_json::to_vec(&message)?,
+            payload: Bytes::copy_from_slice(&self.buffer),
         })
     }
 
@@ -148,6 +163,7 @@ impl Packer {
             boot,
             run,
             made,
+            ..
         } = self;
         match what {
             What::End { flow, .. } => match (flow.id, flow.timestamp()) {
@@ -228,4 +244,27 @@ pub fn nanos(time: SystemTime) -> u64 {
 
 pub fn now() -> u64 {
     nanos(SystemTime::now())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_packed_is_a_message() {
+        let mut packer = Packer::new("a.node").expect("a name");
+        let flow = r#"{"orig": {"src": "192.0.2.1", "dst": "192.0.2.2", "protocol": "udp", "src_port": 1, "dst_port": 53},
+                       "reply": {"src": "192.0.2.2", "dst": "192.0.2.1", "protocol": "udp", "src_port": 53, "dst_port": 1}}"#;
+        let flow: Flow = serde_json::from_str(flow).expect("a flow");
+        let what = What::End {
+            cause: Cause::Swept,
+            flow,
+        };
+        for what in [&what, &What::overrun(Reason::Kernel, Some(3)), &what] {
+            let parcel = packer.pack(what).expect("a parcel");
+            let message: Message = serde_json::from_slice(&parcel.payload).expect("a message");
+            assert_eq!((message.node.as_str(), &message.what), ("a_node", what));
+        }
+        assert!(Packer::new("a node").is_err());
+    }
 }

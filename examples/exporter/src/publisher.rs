@@ -14,6 +14,7 @@ use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use async_nats::{Client, ConnectOptions};
 use tokio::sync::Notify;
+use tokio::time::interval;
 
 use crate::Result;
 use crate::args::{PublishArgs, StreamArgs};
@@ -24,6 +25,7 @@ use crate::spool::{Fill, Journal, Left, Spool, Waiting};
 const ACK_WITHIN: Duration = Duration::from_secs(5);
 /// A server that answers to none of a few is gone, though its network says nothing.
 const PING: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(200);
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Where messages are left for the publisher. It never waits.
@@ -226,6 +228,7 @@ impl Publisher {
             return error.into();
         }
         self.outbox.0.numbers.is_connected.store(true, Relaxed);
+        let mut look = interval(LOOK);
         loop {
             if let Err(error) = self.fill().await {
                 return error;
@@ -248,6 +251,12 @@ impl Publisher {
                     Err(error) => return error.into(),
                 },
                 () = outbox.0.filled.notified(), if has_room => {}
+                // Where nothing is sent, nothing else tells of it.
+                _ = look.tick() => {
+                    if self.context.client().connection_state() != State::Connected {
+                        return "the connection is lost".into();
+                    }
+                }
             }
         }
     }
@@ -259,7 +268,7 @@ impl Publisher {
             };
             let parcel = &waiting.parcel;
             let message = PublishMessage::build()
-                .payload(parcel.payload.clone().into())
+                .payload(parcel.payload.clone())
                 .message_id(&parcel.id);
             let subject = parcel.subject.clone();
             // In flight from now on, whatever becomes of it: it is put back where this fails or stops.
@@ -280,7 +289,7 @@ impl Publisher {
         let packer = &mut self.packer;
         let told = spool.take_lost(|lost| {
             self.outbox.0.numbers.lost.fetch_add(lost, Relaxed);
-            packer.pack(What::overrun(Reason::Spool, Some(lost)))
+            packer.pack(&What::overrun(Reason::Spool, Some(lost)))
         })?;
         Ok(told.or_else(|| spool.pop()))
     }

@@ -180,7 +180,7 @@ pub struct ToServer {
 
 impl Output for ToServer {
     fn take(&mut self, what: &What) {
-        match self.packer.pack(what.clone()) {
+        match self.packer.pack(what) {
             Ok(parcel) => self.outbox.push(parcel, what),
             Err(error) => tracing::error!(%error, "a message cannot be made"),
         }

@@ -20,12 +20,12 @@ pub(crate) fn create(lanes: Arc<Lanes>, expectation: NewExpectation) -> RequestF
     let family = expectation.tuple().family();
     CREATE.run(lanes, Some(family), move |task| async move {
         expectation.check()?;
-        if let Some(timeout) = expectation.wanted_timeout() {
+        if let Some(timeout) = expectation.get_timeout() {
             check_seconds("timeout", timeout)?;
         }
         let created = task.call(request(&expectation)).await;
         created.map_err(|error| explain(&expectation, error))?;
-        let Some(timeout) = expectation.wanted_timeout() else {
+        let Some(timeout) = expectation.get_timeout() else {
             return Ok(());
         };
         // The kernel ignores the timeout of a create.

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use bytes::Bytes;
+
 use crate::Result;
 use crate::message::Parcel;
 
@@ -170,7 +172,7 @@ fn parcel(line: &[u8]) -> Option<Parcel> {
     let mut parts = line.splitn(3, |byte| *byte == b'\t');
     let subject = str::from_utf8(parts.next()?).ok()?.to_owned();
     let id = str::from_utf8(parts.next()?).ok()?.to_owned();
-    let payload = parts.next()?.to_owned();
+    let payload = Bytes::copy_from_slice(parts.next()?);
     payload.ends_with(b"}").then_some(())?;
     serde_json::from_slice::<serde::de::IgnoredAny>(&payload).ok()?;
     Some(Parcel {

@@ -30,7 +30,7 @@ fn parcel(n: usize) -> Parcel {
     Parcel {
         subject: "conntrack.a.0.tcp".into(),
         id: format!("id.{n}"),
-        payload: format!(r#"{{"n":{n},"filler":"{}"}}"#, "x".repeat(1000)).into_bytes(),
+        payload: format!(r#"{{"n":{n},"filler":"{}"}}"#, "x".repeat(1000)).into(),
     }
 }
 

@@ -215,6 +215,62 @@ fn an_exporter_killed_amid_traffic_loses_what_its_overrun_messages_count_and_no_
 }
 
 #[test]
+fn what_is_on_disk_outlives_two_kills_and_comes_once() {
+    isolated(|| {
+        set("net/netfilter/nf_conntrack_timestamp", "1");
+        let scratch = Scratch::new("disk");
+        let _peer = block_on(Peer::new());
+        let server = nats_server(&scratch);
+        // All but one message or two go to the disk.
+        let running = exporter(&scratch, "1000");
+        eventually("the server has the stream", || {
+            (number(METRICS, "conntrack_nats_acked_total")? > 0.0).then_some(())
+        });
+        drop(server);
+        eventually("the exporter sees that it is gone", || {
+            (number(METRICS, "conntrack_nats_connected")? == 0.0).then_some(())
+        });
+        let traffic = Traffic::start();
+        traffic.more(300);
+        let ends = traffic.stop();
+        eventually("the exporter has heard of all", || {
+            let ended = number(
+                METRICS,
+                "conntrack_flows_removed_total{cause=\"destroyed\"}",
+            )?;
+            (ended == ends.len() as f64).then_some(())
+        });
+        drop(running);
+        let server = nats_server(&scratch);
+        let running = exporter(&scratch, "1000");
+        eventually("some are delivered", || {
+            (number(METRICS, "conntrack_nats_acked_total")? > 10.0).then_some(())
+        });
+        drop(running);
+        let running = exporter(&scratch, "1000");
+        let messages = eventually("the disk is empty", || {
+            let waiting = number(METRICS, "conntrack_nats_spool_disk_bytes")?;
+            (waiting == 0.0).then(|| stream(URL))
+        });
+        assert!(running.stop());
+        let told = told(&messages);
+        assert!(told.values().all(|count| *count == 1), "an end came twice");
+        let counted = messages.iter().filter_map(|message| match message.what {
+            What::Overrun {
+                reason: Reason::Spool,
+                lost,
+                ..
+            } => lost,
+            _ => None,
+        });
+        let counted: u64 = counted.sum();
+        let missing = (ends.len() - told.len()) as u64;
+        assert!(missing <= counted && counted < 10, "{missing}, {counted}");
+        drop(server);
+    });
+}
+
+#[test]
 fn a_network_that_is_cut_amid_traffic_costs_nothing() {
     isolated(|| {
         set("net/netfilter/nf_conntrack_timestamp", "1");

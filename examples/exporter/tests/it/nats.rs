@@ -7,7 +7,9 @@ use std::time::Duration;
 use ctnetlink::{Change, NewFlow, Tuple};
 use nix::sys::signal::Signal;
 
-use crate::process::{Process, Scratch, connect, eventually, fleet, get, nats_server, told_until};
+use crate::process::{
+    Process, Scratch, connect, eventually, fleet, get, nats_server, number, told_until,
+};
 use crate::support::namespace::{block_on, isolated};
 use crate::support::peer::Peer;
 
@@ -185,5 +187,28 @@ fn what_the_spool_has_no_room_for_is_counted_by_an_overrun_message() {
         assert!(lost > 0 && lost < 50, "{lost}");
         exporter.signal(Signal::SIGTERM);
         drop((exporter, running));
+    });
+}
+
+#[test]
+fn so_many_wait_for_an_ack_and_no_more() {
+    isolated(|| {
+        let scratch = Scratch::new("flight");
+        let _peer = block_on(Peer::new());
+        let running = nats_server(&scratch);
+        let near = node("near", &scratch, &["--in-flight", "4"]);
+        let page = |name: &str| number(METRICS, name);
+        eventually("the start is told", || {
+            (page("conntrack_nats_acked_total")? == 1.0).then_some(())
+        });
+        running.signal(Signal::SIGSTOP);
+        flows(1, 0..20);
+        let resent = eventually("the ACKs are given up", || {
+            page("conntrack_nats_resent_total").filter(|resent| *resent > 0.0)
+        });
+        assert_eq!(resent, 4.0);
+        running.signal(Signal::SIGCONT);
+        all_come(&[(1, 0..20)]);
+        drop((near, running));
     });
 }
