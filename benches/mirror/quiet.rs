@@ -1,4 +1,4 @@
-//! After each storm the mirror is equal to the table.
+//! Checks that the mirror is equal to the table after each storm.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -14,15 +14,16 @@ use crate::storm::{self, Rage};
 
 const STORMS: &str = "CTNETLINK_STORMS";
 const LASTS: Duration = Duration::from_secs(10);
-/// Until then the mirror has to be in sync.
+/// The mirror must be in sync within this time.
 const QUIET: Duration = Duration::from_secs(5);
-/// Half of the kernel's own default, `net.core.rmem_default`; it doubles what is asked for.
+/// Half of the kernel's own default, `net.core.rmem_default`, because the kernel doubles the
+/// number.
 const DEFAULT_QUEUE: usize = 212_992 / 2;
 
-/// What a mirror tells.
+/// What a mirror reports.
 #[derive(Default)]
 struct Told {
-    /// What its deltas give.
+    /// The flows that result from its deltas.
     store: Store,
     stats: MirrorStats,
 }
@@ -39,7 +40,8 @@ impl Told {
     }
 }
 
-/// Storms, each of which has to lose events. What is lost is counted in differences, the time in that of the storms.
+/// Runs storms, each of which must lose events. The outcome counts differences as losses, and the
+/// time of the storms.
 pub(crate) fn storms(flows: usize) -> Outcome {
     let storms = match std::env::var(STORMS) {
         Ok(number) => number.parse().expect("a number of storms"),
@@ -97,7 +99,8 @@ pub(crate) fn storms(flows: usize) -> Outcome {
     })
 }
 
-/// How long it takes until it is in sync, and in how many flows the mirror and its deltas differ from the table.
+/// Returns the time until the mirror is in sync, and the number of flows in which the mirror and
+/// its deltas differ from the table.
 async fn quiet(
     handle: &ConntrackHandle,
     reader: &MirrorReader,

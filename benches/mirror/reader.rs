@@ -1,4 +1,4 @@
-//! A reader that looks flows up while the mirror has as much to do as it can.
+//! A reader that looks up flows while the mirror is fully busy.
 
 use std::time::{Duration, Instant};
 
@@ -7,12 +7,13 @@ use ctnetlink::FlowKey;
 use crate::common::process::Outcome;
 use crate::storm::{self, Rage};
 
-/// Gets between two looks at the clock.
+/// The number of lookups between two reads of the clock.
 const BATCH: usize = 64;
 const LASTS: Duration = Duration::from_secs(2);
 const STRIDE: usize = 7919;
 
-/// The median: a batch during which the thread had no processor is none of the reader's doing.
+/// Uses the median, because a batch during which the thread was not scheduled says nothing about
+/// the reader.
 pub(crate) fn beside_a_storm(flows: usize) -> Outcome {
     storm::fill(flows);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -28,7 +29,7 @@ pub(crate) fn beside_a_storm(flows: usize) -> Outcome {
         reader.synced().await.expect("a mirror");
         reader
     });
-    // By the tuple of either direction, with NAT and without.
+    // Keys of either direction, with NAT and without.
     let keys: Vec<_> = reader
         .snapshot()
         .iter()
@@ -37,7 +38,7 @@ pub(crate) fn beside_a_storm(flows: usize) -> Outcome {
             [FlowKey::from(flow), reply]
         })
         .collect();
-    // Keys are read one behind the other, and the flows that they name lie anywhere.
+    // Keys are read in order, but their flows are spread over the memory.
     let keys: Vec<_> = (0..keys.len())
         .map(|n| keys[n * STRIDE % keys.len()])
         .collect();

@@ -1,4 +1,4 @@
-//! A table in which everything changes as fast as the kernel takes it.
+//! A table in which everything changes as fast as the kernel can.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -17,11 +17,11 @@ use crate::common::{current_thread, fill, process};
 /// Hidden: makes this process the storm.
 pub(crate) const RAGE: &str = "--rage";
 
-/// Changes of one bulk.
+/// The number of changes in one bulk request.
 const MANY: usize = 8192;
 
-/// The process: it is told with lines, which by turns begin a storm and end it, and says of each how many changes there
-/// were and how many nanoseconds they took.
+/// The process that makes the storms. Each line of its input begins or ends a storm. After each
+/// storm, it prints the number of changes and their time in nanoseconds.
 pub(crate) fn rage(flows: usize) {
     process::begin();
     let is_on = Arc::new(AtomicBool::new(false));
@@ -73,14 +73,14 @@ fn change(known: &[Flow], turn: usize) -> Change {
     }
 }
 
-/// Flows that have room for labels, and no others.
+/// Makes flows that have room for labels, in an otherwise empty table.
 pub(crate) fn fill(flows: usize) {
     Raw::open().flush();
     nft::labels().expect("a rule on labels");
     fill::fill(flows);
 }
 
-/// A process that changes the table.
+/// The process that changes the table.
 pub(crate) struct Rage {
     child: Child,
     said: BufReader<ChildStdout>,
@@ -112,7 +112,7 @@ impl Rage {
         ear.write_all(b"\n").expect("to tell it");
     }
 
-    /// Waits until it is over; the changes, and their time.
+    /// Ends the storm, and returns the number of changes and their time.
     pub(crate) fn over(&mut self) -> (usize, Duration) {
         let said = self.hear();
         let mut numbers = said

@@ -1,29 +1,29 @@
-//! Attributes of a request, as `nla_parse` takes them: the last of a type counts, unknown types and
-//! what is left at the end are skipped.
+//! Parses the attributes of a request as `nla_parse` does: the last attribute of a type counts, and
+//! unknown types and leftover bytes are skipped.
 
 use super::words::{Refusal, Words};
 use crate::wire::attr::align4;
 use crate::wire::uapi::*;
 
-/// More than any nest of ctnetlink has.
+/// More types than any nest of ctnetlink has.
 const SLOTS: usize = 28;
 
-/// What the payload of an attribute has to be.
+/// The rule for the payload of an attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rule {
     Any,
-    /// At least so many bytes.
+    /// At least this many bytes.
     Min(usize),
     /// A byte of at most this value.
     UpTo(u8),
     /// Attributes, or nothing.
     Nest,
-    /// At most so many bytes.
+    /// At most this many bytes.
     Binary(usize),
-    /// A string of at most so many bytes, and a NUL.
+    /// A string of at most this many bytes, and a NUL.
     String(usize),
     Refused,
-    /// A number of no bits but these.
+    /// A number with no other bits than these.
     Bits(u32),
 }
 
@@ -33,7 +33,7 @@ use Rule::*;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Attrs<'a>([Option<(&'a [u8], u16)>; SLOTS]);
 
-/// The policy of a nest: a rule a type, from 0 on. It is as long as the nest has types.
+/// The policy of a nest: one rule for each type, starting at 0.
 pub(super) type Policy = [Rule];
 
 pub(super) const FLOW: &Policy = &[
@@ -110,7 +110,7 @@ pub(super) const HELPER_POLICY: &Policy = &[Any, String(15), Min(4), Min(4)];
 pub(super) const EXPECT_NAT: &Policy = &[Any, Min(4), Nest];
 
 impl<'a> Attrs<'a> {
-    /// Parses `bytes`; types beyond `last` are as unknown as those beyond the policy.
+    /// Parses `bytes`. Types beyond `last` are unknown, like those beyond the policy.
     pub(super) fn parse(bytes: &'a [u8], policy: &Policy, last: u16) -> Result<Self, i32> {
         match Self::parse_with_words(bytes, policy, last) {
             Ok((attrs, _)) => Ok(attrs),
@@ -118,7 +118,7 @@ impl<'a> Attrs<'a> {
         }
     }
 
-    /// As [`parse`](Self::parse), with what the kernel says to it.
+    /// Like [`parse`](Self::parse), with the kernel's message for a refusal.
     pub(super) fn parse_with_words(
         mut bytes: &'a [u8],
         policy: &Policy,
@@ -190,7 +190,7 @@ impl<'a> Attrs<'a> {
             .map(|bytes| bytes.split(|byte| *byte == 0).next().unwrap_or_default())
     }
 
-    /// Three numbers, all of which have to be there.
+    /// Three numbers, which must all be there.
     pub(super) fn numbers(&self) -> Result<[u32; 3], i32> {
         let number = |kind| self.u32(kind).ok_or(EINVAL);
         Ok([number(1)?, number(2)?, number(3)?])

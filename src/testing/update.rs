@@ -1,5 +1,5 @@
-//! What a request changes of a flow, in the kernel's order: the first error stops, and what came
-//! before it stays.
+//! Applies the changes of a request to a flow, in the kernel's order. It stops at the first error,
+//! and the earlier changes stay.
 
 use super::attrs::{self, Attrs};
 use super::create::timeout;
@@ -7,9 +7,9 @@ use super::entry::*;
 use super::machine::{Machine, Message, Outcome};
 use crate::wire::uapi::*;
 
-/// Bits that a request has to say as they are.
+/// Status bits that a request must send unchanged.
 const SETTLED: u32 = EXPECTED | CONFIRMED | DYING;
-/// Bits that a request cannot set.
+/// Status bits that a request cannot set.
 const UNCHANGEABLE: u32 = SETTLED
     | SRC_NAT
     | DST_NAT
@@ -106,7 +106,7 @@ impl Entry {
     pub(super) fn change_mark(&mut self, given: &Attrs<'_>) {
         if let Some(mark) = given.u32(CTA_MARK) {
             let mask = given.u32(CTA_MARK_MASK).unwrap_or(u32::MAX);
-            // Bits outside the mask are turned over.
+            // Bits outside the mask are toggled.
             self.mark = (self.mark & !mask) ^ mark;
         }
     }
@@ -183,7 +183,7 @@ impl Entry {
         Ok(())
     }
 
-    /// Words that are not given become zero, with or without a mask (`nf_connlabels_replace`).
+    /// Missing words become zero, with or without a mask (`nf_connlabels_replace`).
     pub(super) fn change_labels(&mut self, given: &Attrs<'_>) -> Result<(), i32> {
         let bits = given.get(CTA_LABELS).unwrap_or_default();
         let mask = given.get(CTA_LABELS_MASK);

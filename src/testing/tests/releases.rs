@@ -1,4 +1,4 @@
-//! The rules of the releases, by what one request does to one flow.
+//! Tests the rules of the releases with one request and one flow.
 
 use std::net::Ipv6Addr;
 
@@ -40,7 +40,7 @@ fn of_a_dump() {
     assert_eq!(handed((6, 18), &address), Ok(false));
 }
 
-/// Of a kernel that is built without marks.
+/// For a kernel that is built without marks.
 #[test]
 fn of_the_question_for_marks() {
     let mask = dump(Family::Ipv4, |w| w.put(CTA_MARK_MASK, &u32::MAX));
@@ -69,13 +69,13 @@ fn write_tuple(w: &mut Writer<'_>, tuple: &Tuple) {
     Flow::orig.put(tuple, &Default::default(), w);
 }
 
-/// Whether the flow is removed, or an errno.
+/// Whether the flow is removed, or the errno.
 type Outcome = Result<bool, i32>;
 
 const REMOVED: Outcome = Ok(true);
 const LEFT: Outcome = Ok(false);
 
-/// What becomes of the flow on each release that the outcome changes with.
+/// The outcome for the flow, on each release where it changes.
 #[track_caller]
 fn flushed(
     flow: &Flow,
@@ -92,7 +92,7 @@ fn flushed(
     }
 }
 
-/// On a flow of IPv4, with mark 1, in zone 0.
+/// The flow is IPv4, with mark 1, in zone 0.
 #[test]
 fn of_a_flush() {
     let flow = Flow {
@@ -104,18 +104,18 @@ fn of_a_flush() {
         w.put(CTA_MARK, &mark);
         w.put(CTA_MARK_MASK, &u32::MAX);
     };
-    // Nothing: without a version both families go.
+    // No attributes: in version 0, both families are removed.
     flushed(&flow, (AF_INET6, 0), |_| {}, &[(first, REMOVED)]);
     let of_v6 = [(first, REMOVED), ((5, 3), LEFT)];
     flushed(&flow, (AF_INET6, 1), |_| {}, &of_v6);
     flushed(&flow, (AF_INET, 1), |_| {}, &[(first, REMOVED)]);
-    // A mark alone, with its mask, everywhere.
+    // A mark with its mask works everywhere.
     flushed(&flow, (0, 1), |w| mark(w, 1), &[(first, REMOVED)]);
     flushed(&flow, (0, 1), |w| mark(w, 2), &[(first, LEFT)]);
     let without_mask = |w: &mut Writer<'_>| w.put(CTA_MARK, &2_u32);
     let compared_since_5_15 = [(first, REMOVED), ((5, 15), LEFT)];
     flushed(&flow, (0, 1), without_mask, &compared_since_5_15);
-    // A mask alone says nothing, and everything goes.
+    // A mask without a mark is ignored, and everything is removed.
     for mask in [CTA_MARK_MASK, CTA_STATUS_MASK] {
         let mask = |w: &mut Writer<'_>| w.put(mask, &u32::MAX);
         flushed(&flow, (0, 1), mask, &[(first, REMOVED)]);
@@ -129,7 +129,7 @@ fn of_a_flush() {
     flushed(&flow, (0, 1), no_status, &refused);
     let zone = |w: &mut Writer<'_>| w.put(CTA_ZONE, &5_u16);
     flushed(&flow, (0, 1), zone, &[(first, REMOVED), ((6, 8), LEFT)]);
-    // What names a flow, and no tuple.
+    // Attributes that belong to a key, without a tuple.
     let id = |w: &mut Writer<'_>| w.put(CTA_ID, &7_u32);
     flushed(&flow, (0, 1), id, &[(first, REMOVED)]);
 }
@@ -145,11 +145,11 @@ fn of_a_flush_with_a_filter() {
     };
     let outcomes = [(first, REMOVED), since_5_8, ((6, 11), LEFT)];
     flushed(&flow, (0, 1), guarded_zone, &outcomes);
-    // The family counts, whatever the version.
+    // The family is compared, whatever the version is.
     flushed(&flow, (AF_INET6, 0), guard, &outcomes);
     let none = [(first, REMOVED), since_5_8, ((6, 11), REMOVED)];
     flushed(&flow, (0, 1), guard, &none);
-    // An IPv6 address: the flow that has it stays. The part of a tuple is none.
+    // With an IPv6 address, the flow that has it stays. A part of a tuple is not a tuple.
     let partial = [(first, Err(EINVAL)), ((6, 11), LEFT)];
     flushed(&udp6(), (AF_INET6, 1), source_is_fd00_1, &partial);
     let mut other = udp6();
@@ -168,7 +168,7 @@ fn of_a_delete() {
     let first = (0, 0);
     let gone = [(first, Err(ENOENT))];
     let itself = |w: &mut Writer<'_>| write_tuple(w, &flow.orig);
-    // Whatever its mark, and by the tuple of the other direction.
+    // The mark is ignored, and the tuple may be of the other direction.
     let marked = |w: &mut Writer<'_>| {
         itself(w);
         w.put(CTA_MARK, &9_u32);
@@ -189,7 +189,7 @@ fn of_a_delete() {
     flushed(&flow, (AF_INET, 0), zoned, &gone);
     let of_no_family = [(first, Err(EOPNOTSUPP))];
     flushed(&flow, (0, 0), itself, &of_no_family);
-    // With a filter it is a flush of everything.
+    // With a filter, everything is flushed.
     let filtered = |w: &mut Writer<'_>| {
         successor(w);
         guard(w);

@@ -1,8 +1,9 @@
-//! One alarm for all that wait in the queue, in place of one for each.
+//! One timer for all requests that wait in the queue, instead of one for each.
 //!
-//! A request is answered in microseconds, and may take half a minute: its alarm would be set and taken
-//! back for nothing. So the first that waits sets one for the queue. It rings before any of those that
-//! came later is late, and wakes all that still wait; each then sets its own.
+//! A request is usually answered in microseconds, and its timeout is half a minute. A timer for
+//! each would almost always be set and cancelled for nothing. So the first waiting request sets one
+//! timer for the queue. It fires before any later request times out, and wakes all callers that
+//! still wait. Each of them then sets its own timer.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -20,7 +21,7 @@ use super::Queue;
 pub(super) struct Watch(Mutex<Option<Alarm>>);
 
 struct Alarm {
-    /// Whose clock it goes by: it rings while that lives.
+    /// The runtime whose clock drives the timer.
     runtime: Id,
     bell: Arc<Bell>,
     _sleep: Pin<Box<Sleep>>,
@@ -32,14 +33,14 @@ struct Bell {
 }
 
 impl Watch {
-    /// Will all that wait by now be woken before this time has passed? If not, they are to see to it
-    /// themselves.
+    /// Will all callers that wait now be woken before this time has passed? If not, each must set
+    /// its own timer.
     pub(super) fn is_set(&self, queue: &Arc<Queue>, timeout: Duration) -> bool {
         let (Ok(mut alarm), Ok(runtime)) = (self.0.try_lock(), Handle::try_current()) else {
             return false;
         };
         let runtime = runtime.id();
-        // That of another runtime is for those who wait there.
+        // A timer of another runtime serves only the callers in that runtime.
         if let Some(alarm) = alarm.as_ref().filter(|alarm| !alarm.bell.has_rung()) {
             return alarm.runtime == runtime;
         }
