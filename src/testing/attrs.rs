@@ -31,7 +31,11 @@ use Rule::*;
 
 /// The attributes of one nest, by type.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Attrs<'a>([Option<(&'a [u8], u16)>; SLOTS]);
+pub(super) struct Attrs<'a> {
+    found: [Option<(&'a [u8], u16)>; SLOTS],
+    /// Do policies tell of the values of numbers?
+    ranges: bool,
+}
 
 /// The policy of a nest: one rule for each type, starting at 0.
 pub(super) type Policy = [Rule];
@@ -86,6 +90,7 @@ pub(super) const HELP: &Policy = &[Any, String(15), Any];
 pub(super) const PROTOINFO: &Policy = &[Any, Nest, Nest, Nest];
 pub(super) const TCP: &Policy = &[Any, UpTo(9), UpTo(14), UpTo(14), Min(2), Min(2)];
 pub(super) const SCTP: &Policy = &[Any, UpTo(8), Min(4), Min(4)];
+pub(super) const DCCP: &Policy = &[Any, Min(1), Min(1), Min(8), Any];
 pub(super) const NUMBERS: &Policy = &[Any, Min(4), Min(4), Min(4)];
 pub(super) const EXPECT: &Policy = &[
     Any,
@@ -112,7 +117,11 @@ pub(super) const EXPECT_NAT: &Policy = &[Any, Min(4), Nest];
 impl<'a> Attrs<'a> {
     /// Parses `bytes`. Types beyond `last` are unknown, like those beyond the policy.
     pub(super) fn parse(bytes: &'a [u8], policy: &Policy, last: u16) -> Result<Self, i32> {
-        match Self::parse_with_words(bytes, policy, last) {
+        Self::parse_nest(bytes, policy, last, true)
+    }
+
+    fn parse_nest(bytes: &'a [u8], policy: &Policy, last: u16, ranges: bool) -> Result<Self, i32> {
+        match Self::parse_with_words(bytes, policy, last, ranges) {
             Ok((attrs, _)) => Ok(attrs),
             Err(refusal) => Err(refusal.errno),
         }
@@ -123,6 +132,7 @@ impl<'a> Attrs<'a> {
         mut bytes: &'a [u8],
         policy: &Policy,
         last: u16,
+        ranges: bool,
     ) -> Result<(Self, Option<Words>), Refusal> {
         let whole = bytes.len();
         let mut found = [None; SLOTS];
@@ -134,6 +144,7 @@ impl<'a> Attrs<'a> {
             let kind = u16::from_ne_bytes([k0, k1]);
             let number = usize::from(kind & NLA_TYPE_MASK);
             if let Some(rule) = policy.get(number).filter(|_| number <= usize::from(last)) {
+                let rule = &rule.with_ranges(ranges);
                 if number > 0 {
                     rule.check(payload).map_err(|errno| Refusal {
                         errno,
@@ -144,18 +155,19 @@ impl<'a> Attrs<'a> {
             }
             bytes = &bytes[align4(len).min(bytes.len())..];
         }
-        Ok((Self(found), (!bytes.is_empty()).then_some(Words::LEFTOVER)))
+        let attrs = Self { found, ranges };
+        Ok((attrs, (!bytes.is_empty()).then_some(Words::LEFTOVER)))
     }
 
     /// The attributes inside the one of this type.
     pub(super) fn nest(&self, kind: u16, policy: &Policy) -> Result<Option<Attrs<'a>>, i32> {
         self.get(kind)
-            .map(|payload| Attrs::parse(payload, policy, u16::MAX))
+            .map(|payload| Attrs::parse_nest(payload, policy, u16::MAX, self.ranges))
             .transpose()
     }
 
     pub(super) fn get(&self, kind: u16) -> Option<&'a [u8]> {
-        self.0[usize::from(kind)].map(|(payload, _)| payload)
+        self.found[usize::from(kind)].map(|(payload, _)| payload)
     }
 
     pub(super) fn has(&self, kind: u16) -> bool {
@@ -164,7 +176,7 @@ impl<'a> Attrs<'a> {
 
     /// Was it sent with `NLA_F_NESTED`?
     pub(super) fn is_marked_nested(&self, kind: u16) -> bool {
-        self.0[usize::from(kind)].is_some_and(|(_, kind)| kind & NLA_F_NESTED != 0)
+        self.found[usize::from(kind)].is_some_and(|(_, kind)| kind & NLA_F_NESTED != 0)
     }
 
     pub(super) fn array<const N: usize>(&self, kind: u16) -> Option<[u8; N]> {
@@ -198,6 +210,15 @@ impl<'a> Attrs<'a> {
 }
 
 impl Rule {
+    /// Without them the length of a number is all that counts.
+    fn with_ranges(self, ranges: bool) -> Self {
+        match self {
+            UpTo(_) if !ranges => Min(1),
+            Bits(_) if !ranges => Min(4),
+            rule => rule,
+        }
+    }
+
     fn check(self, payload: &[u8]) -> Result<(), i32> {
         let len = payload.len();
         match self {

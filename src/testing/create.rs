@@ -116,6 +116,11 @@ impl Machine {
                 state: 0,
                 tags: [0; 2],
             },
+            IPPROTO_DCCP if self.release.dccp => Proto::Dccp {
+                state: 0,
+                role: 0,
+                handshake: 0,
+            },
             _ => Proto::None,
         };
         let start = self.now().wall;

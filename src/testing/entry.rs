@@ -36,6 +36,12 @@ pub(super) enum Proto {
         state: u8,
         tags: [u32; 2],
     },
+    Dccp {
+        state: u8,
+        /// That of the original direction.
+        role: u8,
+        handshake: u64,
+    },
 }
 
 /// The helper extension. A flow keeps it, empty, when its helper is removed.
@@ -242,6 +248,19 @@ impl Entry {
                     if !at_end {
                         w.put(CTA_PROTOINFO_SCTP_VTAG_ORIGINAL, &tags[0]);
                         w.put(CTA_PROTOINFO_SCTP_VTAG_REPLY, &tags[1]);
+                    }
+                });
+            }),
+            Proto::Dccp {
+                state,
+                role,
+                handshake,
+            } => w.nest(CTA_PROTOINFO, |w| {
+                w.nest(CTA_PROTOINFO_DCCP, |w| {
+                    w.put(CTA_PROTOINFO_DCCP_STATE, &state);
+                    if !at_end {
+                        w.put(CTA_PROTOINFO_DCCP_ROLE, &role);
+                        w.put(CTA_PROTOINFO_DCCP_HANDSHAKE_SEQ, &handshake);
                     }
                 });
             }),

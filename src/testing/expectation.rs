@@ -149,7 +149,7 @@ impl Machine {
             return Err(EINVAL);
         }
         let flags = given.u32(FLAGS).unwrap_or(0);
-        if flags & !KNOWN_FLAGS != 0 {
+        if flags & !KNOWN_FLAGS != 0 && self.release.value_policies {
             return Err(EINVAL);
         }
         let function = given.string(FN);
@@ -204,11 +204,12 @@ impl Machine {
         let Some(nat) = message.attrs.nest(NAT, attrs::EXPECT_NAT)? else {
             return Ok(None);
         };
-        let direction = nat.u32(NAT_DIR).ok_or(EINVAL)?;
-        let tuple = nat.get(NAT_TUPLE).ok_or(EINVAL)?;
-        if direction > 1 {
+        let direction = nat.u32(NAT_DIR);
+        if direction.is_some_and(|direction| direction > 1) && self.release.value_policies {
             return Err(ERANGE);
         }
+        let direction = direction.ok_or(EINVAL)?;
+        let tuple = nat.get(NAT_TUPLE).ok_or(EINVAL)?;
         let tuple = Tuple::parse(&self.release, tuple, message.family, WHOLE, None)?;
         Ok(Some((direction, tuple)))
     }

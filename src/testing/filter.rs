@@ -14,6 +14,8 @@ pub(super) struct Filter {
     mark: (u32, u32),
     status: (u32, u32),
     zone: Option<u16>,
+    /// Does the kernel invert the comparison of addresses?
+    inverts: bool,
     /// The tuple of each direction, and the fields to compare.
     tuples: [Option<(Tuple, u32)>; 2],
 }
@@ -37,13 +39,14 @@ impl Machine {
         }
         let mut filter = Filter {
             family,
+            inverts: release.inverts_ipv6 && family == AF_INET6,
             ..Filter::default()
         };
         if release.marks {
             filter.mark = match (given.u32(CTA_MARK), given.u32(CTA_MARK_MASK)) {
                 (Some(mark), Some(mask)) => (mark, mask),
-                (Some(mark), None) if release.status_filter => (mark, u32::MAX),
-                (None, Some(_)) if release.status_filter => return Err(EINVAL),
+                (Some(mark), None) if release.bare_mark => (mark, u32::MAX),
+                (None, Some(_)) if release.bare_mark => return Err(EINVAL),
                 _ => (0, 0),
             };
         }
@@ -122,7 +125,7 @@ impl Filter {
             && flow.mark & mark_mask == mark
             && flow.status & status_mask == status
             && tuples.all(|(given, own)| {
-                given.is_none_or(|(given, fields)| own.has_fields_of(&given, fields, self.family))
+                given.is_none_or(|(given, fields)| own.has_fields_of(&given, fields, self.inverts))
             })
     }
 }

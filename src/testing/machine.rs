@@ -184,7 +184,7 @@ impl Machine {
             0x0104..=0x0107 | 0x0203 => &[],
             _ => &message[HEADERS..],
         };
-        let attrs = Attrs::parse_with_words(attributes, policy, last);
+        let attrs = Attrs::parse_with_words(attributes, policy, last, self.release.value_policies);
         let (attrs, said) = attrs.map_err(|Refusal { errno, words: said }| {
             *words = said;
             errno

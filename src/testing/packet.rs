@@ -13,6 +13,7 @@ const SYN_SENT: u8 = 1;
 const SYN_RECV: u8 = 2;
 const ESTABLISHED: u8 = 3;
 const COOKIE_WAIT: u8 = 2;
+const DCCP_REQUEST: u8 = 1;
 
 impl Machine {
     pub(super) fn packet(&mut self, key: &FlowKey, bytes: u64) {
@@ -38,6 +39,7 @@ impl Machine {
                 match &mut flow.proto {
                     Proto::Tcp { state, .. } => *state = SYN_SENT,
                     Proto::Sctp { state, .. } => *state = COOKIE_WAIT,
+                    Proto::Dccp { state, .. } => *state = DCCP_REQUEST,
                     Proto::None => {}
                 }
                 flow.pass(self.clock, false, bytes);

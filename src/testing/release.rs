@@ -43,10 +43,15 @@ pub(super) struct Release {
     pub(super) zones: bool,
     /// `CTA_MAX`: attributes beyond it are skipped.
     pub(super) last_attribute: u16,
-    /// Are filters by status, and by a mark without a mask, applied?
+    /// Is a mark without a mask compared, and a mask without a mark refused?
+    pub(super) bare_mark: bool,
+    /// Are filters by status applied?
     pub(super) status_filter: bool,
     pub(super) zone_filter: bool,
     pub(super) tuple_filter: bool,
+    /// Does a filter match the flows with other IPv6 addresses? Fixed in 7.x and in some stable series:
+    /// in Debian's 6.12, but not in its 6.1.
+    pub(super) inverts_ipv6: bool,
     pub(super) filtered_flush: FilteredFlush,
     /// Does a flush of version 1 compare the family?
     pub(super) flush_by_family: bool,
@@ -57,6 +62,9 @@ pub(super) struct Release {
     /// Does a delete of an expectation compare the reported id? Not in Debian's 5.10, but later
     /// releases of the stable series have the fix.
     pub(super) expectation_ids: bool,
+    /// Do the attribute policies check values of numbers? Not in Debian's 5.10, which checks only a few
+    /// itself, but later releases of the stable series do.
+    pub(super) value_policies: bool,
     /// Do end events contain the remaining timeout and the state of the protocol?
     pub(super) full_destroy: bool,
     /// Do protocols 33 and 136 have ports?
@@ -86,9 +94,11 @@ impl Release {
                 _ if since(5, 8) => 25,
                 _ => 24,
             },
+            bare_mark: since(5, 8),
             status_filter: since(5, 15),
             zone_filter: since(6, 8),
             tuple_filter: since(5, 8),
+            inverts_ipv6: !since(7, 0) && version != (6, 12),
             filtered_flush: match () {
                 _ if since(6, 11) => FilteredFlush::Applied,
                 _ if since(5, 8) => FilteredFlush::Refused,
@@ -98,6 +108,7 @@ impl Release {
             fixed_timeout: since(6, 0),
             takes_helpers: !since(7, 3),
             expectation_ids: since(5, 15),
+            value_policies: since(5, 15),
             full_destroy: since(5, 11),
             dccp: !since(6, 17),
             udplite: !since(7, 0),

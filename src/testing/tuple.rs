@@ -164,9 +164,9 @@ impl Tuple {
         inverse
     }
 
-    /// Is it equal to the given tuple in these fields? The kernel inverts the comparison of IPv6
+    /// Is it equal to the given tuple in these fields? The kernel may invert the comparison of
     /// addresses, and compares ports only for TCP and UDP (`ctnetlink_filter_match_tuple`).
-    pub(super) fn has_fields_of(&self, given: &Self, fields: u32, family: u8) -> bool {
+    pub(super) fn has_fields_of(&self, given: &Self, fields: u32, inverts: bool) -> bool {
         let wants = |field: u32| fields & field != 0;
         let mut has = true;
         let addresses = [
@@ -174,7 +174,7 @@ impl Tuple {
             (CTA_FILTER_F_CTA_IP_DST, self.dst == given.dst),
         ];
         for (field, same) in addresses {
-            has &= !wants(field) || (same != (family == AF_INET6));
+            has &= !wants(field) || same != inverts;
         }
         has &= !wants(CTA_FILTER_F_CTA_PROTO_NUM) || self.protocol == given.protocol;
         let [kind, code] = self.dst_part.to_be_bytes();

@@ -21,6 +21,9 @@ const UNCHANGEABLE: u32 = SETTLED
     | OFFLOAD
     | HW_OFFLOAD;
 const WINDOW_SCALE: u8 = 1;
+const TCP_SYN_SENT2: u8 = 9;
+const DCCP_TIMEWAIT: u8 = 7;
+const DCCP_SERVER: u8 = 1;
 
 impl Machine {
     /// `ctnetlink_change_conntrack`.
@@ -125,7 +128,11 @@ impl Entry {
                 let Some(given) = given.nest(CTA_PROTOINFO_TCP, attrs::TCP)? else {
                     return Ok(());
                 };
-                *state = given.u8(CTA_PROTOINFO_TCP_STATE).unwrap_or(*state);
+                let new = given.u8(CTA_PROTOINFO_TCP_STATE);
+                if new.is_some_and(|new| new > TCP_SYN_SENT2) {
+                    return Err(EINVAL);
+                }
+                *state = new.unwrap_or(*state);
                 for (own, kind) in flags.iter_mut().zip([
                     CTA_PROTOINFO_TCP_FLAGS_ORIGINAL,
                     CTA_PROTOINFO_TCP_FLAGS_REPLY,
@@ -155,6 +162,21 @@ impl Entry {
                 ];
                 *state = new;
             }
+            Proto::Dccp {
+                state,
+                role,
+                handshake,
+            } => {
+                let Some(given) = given.nest(CTA_PROTOINFO_DCCP, attrs::DCCP)? else {
+                    return Ok(());
+                };
+                let upto = |kind, last| given.u8(kind).filter(|it| *it <= last).ok_or(EINVAL);
+                let new = upto(CTA_PROTOINFO_DCCP_STATE, DCCP_TIMEWAIT)?;
+                *role = upto(CTA_PROTOINFO_DCCP_ROLE, DCCP_SERVER)?;
+                *state = new;
+                let given = given.array(CTA_PROTOINFO_DCCP_HANDSHAKE_SEQ);
+                *handshake = given.map_or(*handshake, u64::from_be_bytes);
+            }
         }
         Ok(())
     }
@@ -166,7 +188,10 @@ impl Entry {
             .zip([CTA_SEQ_ADJ_ORIG, CTA_SEQ_ADJ_REPLY])
         {
             if let Some(given) = given.nest(kind, attrs::NUMBERS)? {
-                *own = given.numbers()?;
+                // What comes before the first that is missing is set.
+                for (own, kind) in own.iter_mut().zip(1..) {
+                    *own = given.u32(kind).ok_or(EINVAL)?;
+                }
                 self.status |= SEQ_ADJUST;
             }
         }

@@ -33,11 +33,12 @@ fn of_a_dump() {
     assert_eq!(handed((6, 6), &zone), Ok(true));
     assert_eq!(handed((6, 8), &zone), Ok(false));
     let mark = dump(Family::Ipv6, |w| w.put(CTA_MARK, &5_u32));
-    assert_eq!(handed((5, 10), &mark), Ok(true));
-    assert_eq!(handed((5, 15), &mark), Ok(false));
+    assert_eq!(handed((5, 4), &mark), Ok(true));
+    assert_eq!(handed((5, 10), &mark), Ok(false));
     let address = dump(Family::Ipv6, source_is_fd00_1);
     assert_eq!(handed((5, 4), &address), Ok(true));
     assert_eq!(handed((6, 18), &address), Ok(false));
+    assert_eq!(handed((6, 12), &address), Ok(true));
 }
 
 /// For a kernel that is built without marks.
@@ -45,7 +46,7 @@ fn of_a_dump() {
 fn of_the_question_for_marks() {
     let mask = dump(Family::Ipv4, |w| w.put(CTA_MARK_MASK, &u32::MAX));
     for kernel in Kernel::all() {
-        let refuses = kernel.marks && kernel.release >= (5, 15);
+        let refuses = kernel.marks && kernel.release >= (5, 8);
         let expected = if refuses { Err(EINVAL) } else { Ok(true) };
         assert_eq!(kernel.hands_over(&mask, &tcp()), expected, "{kernel:?}");
     }
@@ -113,16 +114,17 @@ fn of_a_flush() {
     flushed(&flow, (0, 1), |w| mark(w, 1), &[(first, REMOVED)]);
     flushed(&flow, (0, 1), |w| mark(w, 2), &[(first, LEFT)]);
     let without_mask = |w: &mut Writer<'_>| w.put(CTA_MARK, &2_u32);
-    let compared_since_5_15 = [(first, REMOVED), ((5, 15), LEFT)];
-    flushed(&flow, (0, 1), without_mask, &compared_since_5_15);
+    let compared_since_5_8 = [(first, REMOVED), ((5, 8), LEFT)];
+    flushed(&flow, (0, 1), without_mask, &compared_since_5_8);
     // A mask without a mark is ignored, and everything is removed.
-    for mask in [CTA_MARK_MASK, CTA_STATUS_MASK] {
+    for (mask, since) in [(CTA_MARK_MASK, (5, 8)), (CTA_STATUS_MASK, (5, 15))] {
         let mask = |w: &mut Writer<'_>| w.put(mask, &u32::MAX);
         flushed(&flow, (0, 1), mask, &[(first, REMOVED)]);
-        let refused = [(first, REMOVED), ((5, 15), Err(EINVAL))];
+        let refused = [(first, REMOVED), (since, Err(EINVAL))];
         flushed(&flow, (AF_INET, 1), mask, &refused);
     }
     let status = |w: &mut Writer<'_>| w.put(CTA_STATUS, &4_u32);
+    let compared_since_5_15 = [(first, REMOVED), ((5, 15), LEFT)];
     flushed(&flow, (0, 1), status, &compared_since_5_15);
     let no_status = |w: &mut Writer<'_>| w.put(CTA_STATUS, &0_u32);
     let refused = [(first, REMOVED), ((5, 15), Err(EINVAL))];
@@ -149,12 +151,22 @@ fn of_a_flush_with_a_filter() {
     flushed(&flow, (AF_INET6, 0), guard, &outcomes);
     let none = [(first, REMOVED), since_5_8, ((6, 11), REMOVED)];
     flushed(&flow, (0, 1), guard, &none);
-    // With an IPv6 address, the flow that has it stays. A part of a tuple is not a tuple.
-    let partial = [(first, Err(EINVAL)), ((6, 11), LEFT)];
+    // With an IPv6 address, the flow that has it stays, except in kernels with the fix. A part of a
+    // tuple is not a tuple.
+    let outcomes = |unfixed, fixed| {
+        [
+            (first, Err(EINVAL)),
+            ((6, 11), unfixed),
+            ((6, 12), fixed),
+            ((6, 14), unfixed),
+            ((7, 3), fixed),
+        ]
+    };
+    let partial = outcomes(LEFT, REMOVED);
     flushed(&udp6(), (AF_INET6, 1), source_is_fd00_1, &partial);
     let mut other = udp6();
     other.orig = other.orig.inverse();
-    let partial = [(first, Err(EINVAL)), ((6, 11), REMOVED)];
+    let partial = outcomes(REMOVED, LEFT);
     flushed(&other, (AF_INET6, 1), source_is_fd00_1, &partial);
 }
 

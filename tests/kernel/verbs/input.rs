@@ -151,7 +151,7 @@ fn bad_patches() -> Vec<(Tuple, Patch, &'static str)> {
         (
             udp(1),
             patch().helper("sixteen-letters-"),
-            "helper: the name",
+            "helper: a name",
         ),
         (
             udp(1),
