@@ -50,7 +50,7 @@ fn main() {
     match words[..] {
         // This process is a helper that changes the table.
         [apply::CHANGE, which, flows] => return apply::change(which, number(flows)),
-        [storm::RAGE, flows] => return storm::rage(number(flows)),
+        [storm::CHANGER, flows] => return storm::run_changer(number(flows)),
         _ => {}
     }
     let args = Args::read(20_000);

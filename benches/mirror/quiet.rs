@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::common::current_thread;
 use crate::common::process::Outcome;
 use crate::compare::{Store, differences, put, store, table};
-use crate::storm::{self, Rage};
+use crate::storm::{self, Changer};
 
 const STORMS: &str = "CTNETLINK_STORMS";
 const LASTS: Duration = Duration::from_secs(10);
@@ -48,7 +48,7 @@ pub(crate) fn storms(flows: usize) -> Outcome {
         Err(_) => 10,
     };
     storm::fill(flows);
-    let mut rage = Rage::ready(flows);
+    let mut changer = Changer::ready(flows);
     current_thread().block_on(async {
         let handle = ctnetlink::connect().await.expect("a connection");
         let mirror = handle.mirror().receive_buffer(DEFAULT_QUEUE);
@@ -67,15 +67,15 @@ pub(crate) fn storms(flows: usize) -> Outcome {
         let (mut changes, mut spent, mut differ) = (0, Duration::ZERO, 0);
         for number in 1..=storms {
             let before = told.lock().expect("no panic").stats;
-            rage.turn();
+            changer.turn();
             sleep(LASTS).await;
-            rage.turn();
+            changer.turn();
             let over = tokio::task::spawn_blocking(move || {
-                let over = rage.over();
-                (rage, over)
+                let over = changer.over();
+                (changer, over)
             });
             let (more, time);
-            (rage, (more, time)) = over.await.expect("a thread");
+            (changer, (more, time)) = over.await.expect("a thread");
             let (took, found) = quiet(&handle, &reader, &told).await;
             let after = told.lock().expect("no panic").stats;
             let overruns = after.overruns - before.overruns;

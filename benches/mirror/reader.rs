@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ctnetlink::FlowKey;
 
 use crate::common::process::Outcome;
-use crate::storm::{self, Rage};
+use crate::storm::{self, Changer};
 
 /// The number of lookups between two reads of the clock.
 const BATCH: usize = 64;
@@ -42,8 +42,8 @@ pub(crate) fn beside_a_storm(flows: usize) -> Outcome {
     let keys: Vec<_> = (0..keys.len())
         .map(|n| keys[n * STRIDE % keys.len()])
         .collect();
-    let mut rage = Rage::ready(flows);
-    rage.turn();
+    let mut changer = Changer::ready(flows);
+    changer.turn();
     let mut batches = Vec::new();
     let (mut at, mut found) = (0, 0);
     let start = Instant::now();
@@ -56,8 +56,8 @@ pub(crate) fn beside_a_storm(flows: usize) -> Outcome {
         batches.push(start.elapsed());
     }
     assert!(found > 0, "nothing was found");
-    rage.turn();
-    rage.over();
+    changer.turn();
+    changer.over();
     batches.sort();
     let median = batches[batches.len() / 2];
     let gets = batches.len() * BATCH;

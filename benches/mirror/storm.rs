@@ -15,14 +15,14 @@ use crate::common::support::nft;
 use crate::common::{current_thread, fill, process};
 
 /// Hidden: makes this process the storm.
-pub(crate) const RAGE: &str = "--rage";
+pub(crate) const CHANGER: &str = "--changer";
 
 /// The number of changes in one bulk request.
 const MANY: usize = 8192;
 
 /// The process that makes the storms. Each line of its input begins or ends a storm. After each
 /// storm, it prints the number of changes and their time in nanoseconds.
-pub(crate) fn rage(flows: usize) {
+pub(crate) fn run_changer(flows: usize) {
     process::begin();
     let is_on = Arc::new(AtomicBool::new(false));
     let (sender, storms) = channel();
@@ -81,24 +81,24 @@ pub(crate) fn fill(flows: usize) {
 }
 
 /// The process that changes the table.
-pub(crate) struct Rage {
+pub(crate) struct Changer {
     child: Child,
     said: BufReader<ChildStdout>,
 }
 
-impl Rage {
+impl Changer {
     pub(crate) fn ready(flows: usize) -> Self {
         let bench = std::env::current_exe().expect("the path of the bench");
         let mut child = Command::new(bench)
-            .args([RAGE, &flows.to_string()])
+            .args([CHANGER, &flows.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("a process");
         let said = BufReader::new(child.stdout.take().expect("its output"));
-        let mut rage = Self { child, said };
-        assert_eq!(rage.hear(), "ready\n");
-        rage
+        let mut changer = Self { child, said };
+        assert_eq!(changer.hear(), "ready\n");
+        changer
     }
 
     fn hear(&mut self) -> String {
@@ -123,7 +123,7 @@ impl Rage {
     }
 }
 
-impl Drop for Rage {
+impl Drop for Changer {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
         self.child.wait().expect("its end");

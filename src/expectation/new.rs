@@ -133,7 +133,8 @@ impl NewExpectation {
         &self.master
     }
 
-    /// What [`mask`](Self::mask) has set; by default, all but the source port counts.
+    /// The value that [`mask`](Self::mask) has set; by default, everything except the source port
+    /// counts.
     pub fn get_mask(&self) -> &TupleMask {
         &self.mask
     }

@@ -341,7 +341,7 @@ impl State {
         self.tombs.get(key).is_some_and(|round| *round >= since)
     }
 
-    fn exhume(&mut self) {
+    fn clear_tombs(&mut self) {
         if !self.sync.is_listing() && !self.asks.are_under_way() {
             self.tombs = HashMap::default();
         }

@@ -34,7 +34,7 @@ pub(super) async fn in_time<T>(
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     let mut work = pin!(work);
-    let mut alarm = pin!(None);
+    let mut timer = pin!(None);
     let mut is_first = true;
     let mut deadline = Deadline {
         lanes,
@@ -50,7 +50,7 @@ pub(super) async fn in_time<T>(
         }
         // A task that was woken without an answer sets its own timer.
         let is_left_to_others = mem::take(&mut is_first) && is_watched();
-        if is_left_to_others || !deadline.is_over(alarm.as_mut(), cx) {
+        if is_left_to_others || !deadline.is_over(timer.as_mut(), cx) {
             return Poll::Pending;
         }
         // The work may have completed meanwhile.
@@ -80,21 +80,21 @@ struct Deadline<'a, B> {
 
 impl<B: Fn() -> Option<Instant>> Deadline<'_, B> {
     /// Has the time passed? If not, this sets the timer.
-    fn is_over(&mut self, mut alarm: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> bool {
+    fn is_over(&mut self, mut timer: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> bool {
         let timeout = self.lanes.timeout;
         loop {
-            if alarm.is_none() {
+            if timer.is_none() {
                 let began = (self.began)();
                 let passed = began.map_or(Duration::ZERO, |began| began.elapsed());
                 self.rest = timeout.saturating_sub(passed).min(self.most);
-                alarm.set(Some(sleep(self.rest)));
+                timer.set(Some(sleep(self.rest)));
                 self.set = Some(Instant::now());
             }
-            let rings = alarm.as_mut().as_pin_mut();
-            if rings.is_some_and(|alarm| alarm.poll(cx).is_pending()) {
+            let running = timer.as_mut().as_pin_mut();
+            if running.is_some_and(|timer| timer.poll(cx).is_pending()) {
                 return false;
             }
-            alarm.set(None);
+            timer.set(None);
             let is_early = self.set.is_some_and(|set| set.elapsed() < self.rest);
             let is_busy = self.lanes.are_busy();
             match (self.began)() {

@@ -29,7 +29,7 @@ const NAT_TUPLE: u16 = 2;
 type Cause = (u32, bool);
 
 /// For timeouts, and for the kernel itself.
-const NOBODY: Cause = (0, false);
+const NO_PROGRAM: Cause = (0, false);
 
 const USERSPACE: u32 = 4;
 const KNOWN_FLAGS: u32 = 7;
@@ -170,7 +170,7 @@ impl Machine {
         let mut older = self.expectations.iter().filter(|(_, it)| same(it));
         let oldest = older.next().map(|(number, _)| *number);
         if let Some(number) = oldest.filter(|_| older.count() + 1 >= most) {
-            self.remove_expectation(number, NOBODY);
+            self.remove_expectation(number, NO_PROGRAM);
         }
         if self.expectations.len() >= self.settings.max_expectations as usize {
             return Err(EMFILE);
@@ -274,7 +274,7 @@ impl Machine {
             .filter(|(_, it)| it.master == master);
         let met: Vec<u32> = all.map(|(number, _)| *number).collect();
         for number in met {
-            self.remove_expectation(number, NOBODY);
+            self.remove_expectation(number, NO_PROGRAM);
         }
     }
 
@@ -286,7 +286,7 @@ impl Machine {
             .filter(|(_, it)| it.expires <= clock);
         let met: Vec<u32> = all.map(|(number, _)| *number).collect();
         for number in met {
-            self.remove_expectation(number, NOBODY);
+            self.remove_expectation(number, NO_PROGRAM);
         }
     }
 

@@ -39,7 +39,7 @@ impl Flush {
                 let _ = sender.send(Err(error));
                 return;
             }
-            let Some(turn) = turn::of_flush(|| sender.is_closed()) else {
+            let Some(turn) = turn::begin_flush(|| sender.is_closed()) else {
                 return;
             };
             begins.set();

@@ -45,7 +45,7 @@ struct Line {
 pub(super) struct Flushing(());
 
 /// Waits until this thread may flush. `None` if the caller has dropped the flush by then.
-pub(super) fn of_flush(is_unwanted: impl Fn() -> bool) -> Option<Flushing> {
+pub(super) fn begin_flush(is_unwanted: impl Fn() -> bool) -> Option<Flushing> {
     let Some(mut line) = lock() else {
         return Some(Flushing(()));
     };
@@ -227,7 +227,7 @@ mod tests {
         let mut noop = Context::from_waker(Waker::noop());
         assert!(place.poll(&mut noop).is_ready());
 
-        let flush = of_flush(|| false).expect("it is wanted");
+        let flush = begin_flush(|| false).expect("it is wanted");
         let all: Vec<_> = (0..10_000).map(|_| Arc::new(Wakes::default())).collect();
         for wakes in &all {
             let waker = Waker::from(Arc::clone(wakes));
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(waiting(), 0);
 
         // A lane that was dropped is not waited for.
-        let flush = of_flush(|| false).expect("it is wanted");
+        let flush = begin_flush(|| false).expect("it is wanted");
         assert!(place.poll(&mut noop).is_pending());
         drop(place);
         assert_eq!(waiting(), 0);
@@ -251,7 +251,7 @@ mod tests {
 
         // A child of fork inherits the flush of its parent, and has no thread that ends it.
         let mut place = Place::new();
-        let flush = of_flush(|| false).expect("it is wanted");
+        let flush = begin_flush(|| false).expect("it is wanted");
         assert!(place.poll(&mut noop).is_pending());
         OWNER.store(process::id() ^ 1, Ordering::SeqCst);
         assert!(place.poll(&mut noop).is_ready());
@@ -260,7 +260,7 @@ mod tests {
 
         // Waiting lanes are woken even if the lock is held for a while.
         let mut place = Place::new();
-        let flush = of_flush(|| false).expect("it is wanted");
+        let flush = begin_flush(|| false).expect("it is wanted");
         let wakes = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&wakes));
         assert!(place.poll(&mut Context::from_waker(&waker)).is_pending());
@@ -274,11 +274,11 @@ mod tests {
 
         // A flush that is given up wakes the lanes that waited for it.
         let mut place = Place::new();
-        let flush = of_flush(|| false).expect("it is wanted");
+        let flush = begin_flush(|| false).expect("it is wanted");
         let wakes = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&wakes));
         assert!(place.poll(&mut Context::from_waker(&waker)).is_pending());
-        let next = thread::spawn(|| of_flush(|| true).is_none());
+        let next = thread::spawn(|| begin_flush(|| true).is_none());
         drop(flush);
         assert!(wakes.0.load(Ordering::SeqCst) > 0);
         assert!(next.join().unwrap());

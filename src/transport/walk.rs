@@ -24,7 +24,7 @@ use crate::wire::uapi::*;
 pub(crate) const SEQ: u32 = 1;
 
 /// The sequence number of the message that is sent in front of the dump.
-const BEFORE: u32 = 2;
+const NOOP_SEQ: u32 = 2;
 
 /// The maximum number of datagrams that wait for the reader. The reader itself may hold as many.
 const AHEAD: usize = 6;
@@ -45,7 +45,7 @@ pub(crate) struct Walk {
     /// Datagrams that were taken from the shared state and not read yet.
     ready: VecDeque<BytesMut>,
     /// Buffers that were read, to be filled again.
-    spent: Vec<BytesMut>,
+    free: Vec<BytesMut>,
     begun: Begun,
 }
 
@@ -74,12 +74,12 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     ready: VecDeque<BytesMut>,
-    spent: Vec<BytesMut>,
+    free: Vec<BytesMut>,
     reader: Option<Waker>,
     /// The walk that waits for the reader to make room.
     parked: Option<Walker>,
     end: Option<Result<()>>,
-    is_unwanted: bool,
+    is_dropped: bool,
 }
 
 /// The state of the kernel's walk.
@@ -101,7 +101,7 @@ impl Walk {
             timeout,
             begun: Begun::default(),
         });
-        go_on(pool, &shared, Walker::ToBegin(namespace, request))?;
+        enqueue(pool, &shared, Walker::ToBegin(namespace, request))?;
         Ok(Self::reader(pool, shared))
     }
 
@@ -111,7 +111,7 @@ impl Walk {
             shared,
             pool: pool.clone(),
             ready: VecDeque::new(),
-            spent: Vec::new(),
+            free: Vec::new(),
         }
     }
 
@@ -129,9 +129,9 @@ impl Walk {
             }
         }
         if let Some(next) = self.ready.pop_front() {
-            let mut spent = std::mem::replace(datagram, next);
-            spent.clear();
-            self.spent.push(spent);
+            let mut free = std::mem::replace(datagram, next);
+            free.clear();
+            self.free.push(free);
         }
         Poll::Ready(Some(Ok(())))
     }
@@ -140,7 +140,7 @@ impl Walk {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<()>>> {
         let mut state = self.shared.lock();
         std::mem::swap(&mut self.ready, &mut state.ready);
-        state.spent.append(&mut self.spent);
+        state.free.append(&mut self.free);
         if self.ready.is_empty() {
             if let Some(end) = state.end.take() {
                 state.end = Some(Ok(()));
@@ -151,7 +151,7 @@ impl Walk {
         let parked = state.parked.take();
         drop(state);
         if let Some(walker) = parked {
-            if let Err(error) = go_on(&self.pool, &self.shared, walker) {
+            if let Err(error) = enqueue(&self.pool, &self.shared, walker) {
                 return Poll::Ready(Some(Err(error)));
             }
         }
@@ -170,7 +170,7 @@ impl Walk {
 impl Drop for Walk {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        state.is_unwanted = true;
+        state.is_dropped = true;
         let parked = state.parked.take();
         drop(state);
         drop(parked);
@@ -201,7 +201,7 @@ impl Walk {
 }
 
 /// Queues the walk for a thread of the pool.
-fn go_on(pool: &Pool, shared: &Arc<Shared>, walker: Walker) -> Result<()> {
+fn enqueue(pool: &Pool, shared: &Arc<Shared>, walker: Walker) -> Result<()> {
     let (theirs, again) = (Arc::clone(shared), pool.downgrade());
     pool.run(move || {
         let Some(walker) = theirs.walk(walker) else {
@@ -209,7 +209,7 @@ fn go_on(pool: &Pool, shared: &Arc<Shared>, walker: Walker) -> Result<()> {
         };
         // Queue it behind the waiting walks. If the pool is gone, so is the reader.
         if let Some(pool) = again.upgrade() {
-            if let Err(error) = go_on(&pool, &theirs, walker) {
+            if let Err(error) = enqueue(&pool, &theirs, walker) {
                 theirs.end(Err(error));
             }
         }
@@ -228,7 +228,7 @@ impl Shared {
         let (socket, mut is_first) = match walker {
             Walker::Begun(socket) => (socket, false),
             Walker::ToBegin(namespace, request) => {
-                if self.lock().is_unwanted {
+                if self.lock().is_dropped {
                     return None;
                 }
                 self.begun.set();
@@ -240,10 +240,10 @@ impl Shared {
         };
         for _ in 0..IN_A_ROW {
             let mut state = self.lock();
-            if state.is_unwanted {
+            if state.is_dropped {
                 return None;
             }
-            let mut datagram = state.spent.pop().unwrap_or_default();
+            let mut datagram = state.free.pop().unwrap_or_default();
             drop(state);
             let is_last = match receive(&socket, &mut datagram) {
                 Ok(None) => continue,
@@ -302,7 +302,7 @@ fn begin(namespace: &Namespace, request: Request, timeout: Duration) -> Result<S
     socket.set_timeout(timeout)?;
     let queue = socket.receive_queue()?;
     socket.set_receive_queue(0)?;
-    let mut datagram = nothing();
+    let mut datagram = noop_request();
     datagram.extend(request.finish(SEQ));
     let sent = socket.send(&datagram);
     // The kernel doubles the number that it is given.
@@ -312,13 +312,13 @@ fn begin(namespace: &Namespace, request: Request, timeout: Duration) -> Result<S
 }
 
 /// A request that asks for nothing but an ACK: only a header.
-fn nothing() -> Vec<u8> {
+fn noop_request() -> Vec<u8> {
     const LEN: u32 = 16;
     let mut message = Vec::with_capacity(LEN as usize + 64);
     message.extend(LEN.to_ne_bytes());
     message.extend(IPCTNL_MSG_CT_GET.to_ne_bytes());
     message.extend((NLM_F_REQUEST | NLM_F_ACK).to_ne_bytes());
-    message.extend(BEFORE.to_ne_bytes());
+    message.extend(NOOP_SEQ.to_ne_bytes());
     message.extend([0; 4]);
     message
 }
@@ -338,7 +338,7 @@ fn receive(socket: &Socket, datagram: &mut BytesMut) -> Result<Option<bool>> {
     for frame in Frame::all(datagram) {
         match frame.verdict() {
             // Without the right, the kernel answers only the first message.
-            Some(verdict) if frame.seq == BEFORE => Error::check(verdict)?,
+            Some(verdict) if frame.seq == NOOP_SEQ => Error::check(verdict)?,
             Some(_) if frame.seq == SEQ && !is_deferral(&frame) => (tells, is_last) = (true, true),
             Some(_) => {}
             None => tells = true,

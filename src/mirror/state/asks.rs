@@ -30,7 +30,7 @@ pub(super) struct Asks {
     /// The round in flight.
     round: Option<Round>,
     /// The shard and chunk to check next.
-    hand: (usize, usize),
+    cursor: (usize, usize),
 }
 
 /// The number of a round of lookups.
@@ -129,7 +129,7 @@ impl State {
     /// The round has ended.
     pub(in crate::mirror) fn answers_ended(&mut self) {
         self.asks.round = None;
-        self.exhume();
+        self.clear_tombs();
     }
 
     /// Checks a part of the flows for those that must be looked up. Called once a second.
@@ -139,7 +139,7 @@ impl State {
         let chunks = FEW.max(self.index.len() / CHUNK / TICKS);
         let is_listing = self.sync.is_listing();
         for _ in 0..chunks {
-            let (shard, chunk) = self.asks.hand;
+            let (shard, chunk) = self.asks.cursor;
             let (asks, recheck) = (&mut self.asks, self.recheck);
             let is_there = self.index.chunk(shard, chunk, |entry| {
                 let is_old = recheck.is_some_and(|it| entry.heard.saturating_add(it) <= now);
@@ -147,7 +147,7 @@ impl State {
                     asks.push(entry.key(), entry.bare());
                 }
             });
-            self.asks.hand = match is_there {
+            self.asks.cursor = match is_there {
                 true => (shard, chunk + 1),
                 false => ((shard + 1) % SHARDS, 0),
             };

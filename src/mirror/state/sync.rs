@@ -127,13 +127,13 @@ impl State {
         self.schedule.has_failed(now);
         self.sync.phase = Phase::Rest;
         self.sync.cause.get_or_insert(SyncCause::Failed);
-        self.exhume();
+        self.clear_tombs();
     }
 
     /// The list has ended, and all events that were sent before its end have been applied.
     pub(in crate::mirror) fn list_ended(&mut self) {
         self.sync.phase = Phase::Sweep(0, 0);
-        self.exhume();
+        self.clear_tombs();
     }
 
     /// Removes some of the flows that the list did not contain. Returns whether it must be called
