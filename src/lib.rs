@@ -126,9 +126,9 @@
 //!
 //! # Kernels
 //!
-//! Linux 4.19 and later; tested on 6.18. Which conditions of a filter the kernel compares, in a
-//! list and in a flush, depends on its release. This changes only the time that a request takes:
-//! see [`KernelFilter`] and [`Flush::filter`].
+//! Linux 4.19 and later; tested on 5.10, 6.1, 6.12, 6.18 and 7.3. Which conditions of a filter the
+//! kernel compares, in a list and in a flush, depends on its release. This changes only the time
+//! that a request takes: see [`KernelFilter`] and [`Flush::filter`].
 //!
 //! # Features
 //!
