@@ -1,4 +1,4 @@
-//! Decodes messages of the kernel, beside the decoder of netlink-packet-netfilter.
+//! Decodes messages of the kernel, compared with the decoder of netlink-packet-netfilter.
 
 use std::hint::black_box;
 

@@ -1,10 +1,11 @@
-//! Counts the bytes that went to and came from each destination, as flows end.
+//! Counts the bytes to and from each destination, as flows end.
 //!
 //! `sudo sysctl net.netfilter.nf_conntrack_{acct,timestamp}=1 && sudo cargo run --example accounting`; Ctrl-C prints the sums.
 //!
-//! The ends of flows have a stream of their own, and a reliable one: what has no room comes again, so that no
-//! byte is missed. They can then come twice, hence the set of those that were counted. The other kinds have another
-//! stream, which may lose some.
+//! The ends of flows are read from their own stream, which is reliable: events that have no room
+//! are repeated, so that no byte is missed. An end can then come twice, so the program remembers
+//! the ends that it has counted. The other events are read from another stream, which may lose
+//! some.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
@@ -13,10 +14,10 @@ use std::time::SystemTime;
 use ctnetlink::{Event, EventKinds, Flow, FlowId};
 use futures::TryStreamExt;
 
-/// How many ends are remembered: a repeated one comes soon.
+/// The number of ends to remember. A repeated event comes soon.
 const REMEMBERED: usize = 100_000;
 
-/// One end of one flow: the id alone may be used again, so it takes the time at which the flow began.
+/// Identifies the end of a flow. The kernel may reuse an id, so this includes the start time.
 type End = (FlowId, SystemTime);
 
 #[derive(Default)]
@@ -28,7 +29,7 @@ struct Sums {
 
 impl Sums {
     fn add(&mut self, flow: &Flow) {
-        // Without timestamps an end that comes twice cannot be told from two: it counts twice.
+        // Without timestamps, a repeated end looks like a second flow, and counts twice.
         if let Some(end) = flow.id.zip(flow.timestamp().map(|times| times.start)) {
             if !self.counted.insert(end) {
                 return;

@@ -1,11 +1,11 @@
-//! A service proxy's clean-up: deletes the UDP flows to an endpoint that was removed.
+//! The clean-up of a service proxy: deletes the UDP flows to an endpoint that was removed.
 //!
 //! `cargo run --example delete_stale -- ADDRESS [PORT]`, with `CAP_NET_ADMIN`.
 //!
-//! Clients of a service talk to its address, and the proxy's rule translates that to an endpoint's.
-//! The rule is asked for a flow's first packet alone: a client that goes on sending keeps its flow,
-//! and sends to nobody, until the flow is deleted. Who answers, after translation, is the source of
-//! the reply direction.
+//! Clients send to the address of the service, and a rule of the proxy translates it to the address
+//! of an endpoint. The rule applies only to the first packet of a flow. A client that continues to
+//! send keeps its flow, and its packets go to the removed endpoint until the flow is deleted. The
+//! endpoint is the source of the reply direction.
 
 use std::error::Error;
 use std::net::IpAddr;

@@ -1,7 +1,7 @@
-//! What is missing on this machine, and the cure: why is the table empty, why are there no
-//! counters, why can labels not be set, why do events not come?
+//! Shows what is missing on this machine, and the cure: why is the table empty, why are there no
+//! counters, why can labels not be set, why are there no events?
 //!
-//! `cargo run --example doctor`, as root. It changes nothing. It ends with 1 where nothing works.
+//! `cargo run --example doctor`, as root. It changes nothing. The exit code is 1 if nothing works.
 
 use std::process::ExitCode;
 

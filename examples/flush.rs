@@ -1,7 +1,7 @@
-//! Removes all flows of the network namespace that it runs in, or those of one family.
+//! Removes all flows of its network namespace, or only those of one family.
 //!
 //! `cargo run --example flush -- [ipv4 | ipv6] [--yes]`, with `CAP_NET_ADMIN`. Without `--yes` it
-//! only counts: connections that are translated break when their flow is gone.
+//! only counts them, because connections with NAT break when their flow is removed.
 
 use std::error::Error;
 

@@ -1,4 +1,4 @@
-//! Lists the flows of the network namespace that it runs in, as `conntrack -L` does.
+//! Lists the flows of its network namespace, as `conntrack -L` does.
 //!
 //! `cargo run --example list [-- ipv4 | ipv6]`, with `CAP_NET_ADMIN`.
 
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         None => list.await?,
     };
 
-    // One flow at a time: memory stays the same, however large the table is.
+    // It reads one flow at a time, so memory does not grow with the table.
     let mut out = std::io::stdout();
     let mut count = 0;
     while let Some(flow) = flows.try_next().await? {

@@ -1,4 +1,4 @@
-//! Marks the TCP flows to a port, in the bits that count, and reports as it goes.
+//! Marks the TCP flows to a port, in the bits of a mask, and reports its progress.
 //!
 //! `cargo run --example mark_matching -- MARK[/MASK] [PORT]`, with `CAP_NET_ADMIN`; numbers are
 //! decimal, or hexadecimal after 0x.

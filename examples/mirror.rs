@@ -1,8 +1,10 @@
-//! Keeps the table in memory: counts flows by destination, and answers who a translated peer is.
+//! Keeps the table in memory, counts flows by destination, and looks up the original destination of
+//! connections with NAT.
 //!
-//! `sudo cargo run --example mirror -- /run/nat.sock`; Ctrl-C ends it. A program that has accepted a connection whose
-//! destination was translated asks with a line, `tcp PEER LOCAL` (`printf 'tcp 192.0.2.1:4000 10.1.0.7:443\n' |
-//! socat - UNIX-CONNECT:/run/nat.sock`), and gets the destination that the peer had meant, or `unknown`.
+//! `sudo cargo run --example mirror -- /run/nat.sock`; Ctrl-C ends it. A program that has accepted
+//! a connection with a translated destination sends the line `tcp PEER LOCAL` (`printf 'tcp
+//! 192.0.2.1:4000 10.1.0.7:443\n' | socat - UNIX-CONNECT:/run/nat.sock`), and gets the original
+//! destination, or `unknown`.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -49,7 +51,7 @@ async fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// Answers one line.
+/// Answers one request line.
 async fn answer(reader: &MirrorReader, stream: UnixStream) -> Result<(), Error> {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
@@ -63,7 +65,7 @@ async fn answer(reader: &MirrorReader, stream: UnixStream) -> Result<(), Error> 
     Ok(())
 }
 
-/// The destination that a peer had meant. Our answers are the packets of the reply direction.
+/// The original destination of a connection. The server's packets are the reply direction.
 fn original(reader: &MirrorReader, line: &str) -> Result<Option<SocketAddr>, Error> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let [protocol, peer, local] = words[..] else {

@@ -1,7 +1,7 @@
-//! Adds labels to the first flow of the table; those that it has stay.
+//! Adds labels to the first flow of the table. Its other labels stay.
 //!
 //! `cargo run --example set_labels [-- NUMBER...]`, with `CAP_NET_ADMIN`. A flow has room for
-//! labels only if a rule of the namespace used labels when the flow was made.
+//! labels only if a rule of the namespace used labels when the flow was created.
 
 use std::error::Error;
 
@@ -27,7 +27,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("{flow}");
     println!("before: {}", flow.labels.unwrap_or_default());
 
-    // The mask says which labels the request is about.
+    // The mask limits the change to these labels.
     handle
         .set_labels(&flow, Masked::new(labels, labels))
         .await?;

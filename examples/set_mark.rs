@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     };
 
-    // A flow may end at any time: that is not a failure.
+    // A flow may end at any time, so this is not a failure.
     match handle.set_mark(flow, mark).await {
         Err(error) if error.is_not_found() => println!("\nThe flow has ended meanwhile."),
         marked => marked?,

@@ -1,4 +1,4 @@
-//! Passes the flows to another task through a channel, which adds up what each protocol has.
+//! Sends the flows through a channel to another task, which counts them by protocol.
 //!
 //! `cargo run --example to_channel`, with `CAP_NET_ADMIN`.
 
@@ -15,7 +15,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (sender, receiver) = mpsc::channel(64);
     let summary = tokio::spawn(summarise(receiver));
 
-    // A slow reader holds up this loop, and this loop the kernel: nothing piles up, nothing is lost.
+    // A slow reader blocks this loop, and this loop blocks the kernel. Nothing piles up, and
+    // nothing is lost.
     let mut flows = handle.list(Table::Conntrack).await?;
     while let Some(flow) = flows.try_next().await? {
         sender.send(flow).await?;

@@ -1,4 +1,4 @@
-//! The crate at work on real flows, in a network namespace of their own.
+//! Shows the main verbs on real flows, in a new network namespace.
 //!
 //! `cargo run --example tour`, as any user and without set-up. It touches no other namespace.
 

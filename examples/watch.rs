@@ -1,4 +1,4 @@
-//! Prints the events of this network namespace, as `conntrack -E` does, and at the end how many there were.
+//! Prints the events of its network namespace, as `conntrack -E` does, and their number at the end.
 //!
 //! `sudo cargo run --example watch`; Ctrl-C ends it.
 

@@ -1,7 +1,8 @@
 //! The table for programs without a runtime: each call waits for its answer.
 //!
-//! A [`Client`] holds a [`ConntrackHandle`] and a current-thread runtime to wait in. A few verbs are
-//! methods; all others, and all builders, go through [`Client::wait`] and [`Client::iter`].
+//! A [`Client`] has a [`ConntrackHandle`] and a current-thread runtime in which it waits. A few
+//! verbs are methods; all others, and all builders, go through [`Client::wait`] and
+//! [`Client::iter`].
 //!
 //! ```standalone_crate
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
@@ -24,7 +25,7 @@
 //!
 //! # Panics
 //!
-//! In an async context: there, use the [`ConntrackHandle`] itself.
+//! Panics in an async context. There, use the [`ConntrackHandle`] itself.
 
 use std::fmt;
 use std::future::IntoFuture;
@@ -47,15 +48,15 @@ use crate::stream::{EventStream, FlowStream};
 ///
 /// # Errors
 ///
-/// Those of [`Options::connect`]: without `CAP_NET_ADMIN` it is
-/// [`PermissionDenied`](crate::ErrorKind::PermissionDenied).
+/// Those of [`Options::connect`]: [`PermissionDenied`](crate::ErrorKind::PermissionDenied) without
+/// `CAP_NET_ADMIN`.
 pub fn connect() -> Result<Client> {
     Client::open(Options::new())
 }
 
 /// A connection whose calls wait for their answers. Clones share it.
 ///
-/// The connection is driven by the calls that wait: between them, nothing runs.
+/// Only the waiting calls drive the connection. Between calls, nothing runs.
 #[derive(Clone)]
 pub struct Client {
     runtime: Arc<Waiting>,
@@ -67,7 +68,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of [`Options::connect`], and [`Io`](crate::ErrorKind::Io) where a runtime cannot be
+    /// Those of [`Options::connect`], and [`Io`](crate::ErrorKind::Io) if a runtime cannot be
     /// built.
     pub fn open(options: Options) -> Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build();
@@ -77,7 +78,7 @@ impl Client {
         Ok(Self { runtime, handle })
     }
 
-    /// The handle, for the builders of its verbs.
+    /// The handle, whose verbs return the builders.
     pub fn handle(&self) -> &ConntrackHandle {
         &self.handle
     }
@@ -88,7 +89,7 @@ impl Client {
         self.runtime.block_on(request)
     }
 
-    /// Waits for a request that gives a stream, and gives it as an iterator.
+    /// Waits for a request that returns a stream, and returns the stream as an iterator.
     ///
     /// # Errors
     ///
@@ -108,12 +109,12 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of the verb; what comes later is an item of the iterator.
+    /// Those of the verb. Later errors are items of the iterator.
     pub fn list(&self, table: Table) -> Result<Iter<FlowStream>> {
         self.iter(self.handle.list(table))
     }
 
-    /// Gets one flow; `None` where it is not in the table: [`ConntrackHandle::get`], `conntrack -G`.
+    /// Gets one flow; `None` if it is not in the table: [`ConntrackHandle::get`], `conntrack -G`.
     ///
     /// # Errors
     ///
@@ -126,15 +127,16 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of the verb; flows that could not be deleted are in the report.
+    /// Those of the verb. Flows that could not be deleted are in the report.
     pub fn delete_matching(&self, filter: Filter) -> Result<Report> {
         self.wait(self.handle.delete_matching(filter))
     }
 
-    /// Listens to events of flows, without an end: [`ConntrackHandle::events`], `conntrack -E`.
+    /// Listens to events of flows, as an endless iterator: [`ConntrackHandle::events`], `conntrack
+    /// -E`.
     ///
-    /// The events wait in the socket's queue while the program does other work; what it has no room
-    /// for is told as lost.
+    /// Events wait in the socket's queue while the program does other work. Events that have no
+    /// room are reported as lost.
     ///
     /// # Errors
     ///
@@ -150,16 +152,16 @@ impl fmt::Debug for Client {
     }
 }
 
-/// A stream as an iterator: `next` waits for the next item.
+/// An iterator over a stream: `next` waits for the next item.
 ///
-/// Dropping it ends what the stream does: a list its walk, events their socket.
+/// Dropping it drops the stream: a list ends its walk, and events close their socket.
 pub struct Iter<S> {
     stream: S,
     runtime: Arc<Waiting>,
 }
 
 impl<S> Iter<S> {
-    /// The stream, for what else it tells.
+    /// The stream itself, for its other methods.
     pub fn stream(&self) -> &S {
         &self.stream
     }
@@ -179,7 +181,7 @@ impl<S: fmt::Debug> fmt::Debug for Iter<S> {
     }
 }
 
-/// A runtime that can be dropped anywhere: a plain one panics when it is dropped in an async
+/// A runtime that can be dropped anywhere. A plain runtime panics if it is dropped in an async
 /// context.
 struct Waiting(Option<Runtime>);
 

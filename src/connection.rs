@@ -1,4 +1,4 @@
-//! Opening: options, the connection and its first handle.
+//! Opening a connection: the options, the connection and its first handle.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,19 +15,19 @@ use crate::transport::release::Release;
 use crate::transport::socket::Socket;
 use crate::transport::{Lanes, Pool};
 
-/// The request timeout where none is set.
+/// The default request timeout.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The background task of a handle and its clones: it multiplexes their requests on one netlink
 /// socket.
 ///
-/// Spawn it. It resolves to `Ok(())` once the last handle and the last stream are gone, and to
-/// the error where the socket failed. Requests that still wait then get
+/// Spawn it. It completes with `Ok(())` when the last handle and the last stream are dropped, and
+/// with an error if the socket fails. Requests that still wait then fail with
 /// [`ErrorKind::Closed`](crate::ErrorKind::Closed).
 ///
 /// # Cancellation
 ///
-/// Dropping it closes the socket; requests under way may have taken effect.
+/// Dropping it closes the socket. Requests in flight may have taken effect.
 #[derive(Debug)]
 #[must_use = "requests are answered only while the connection is polled: spawn it"]
 pub struct Connection(Lane);
@@ -50,7 +50,7 @@ impl Future for Connection {
     }
 }
 
-/// How to open a connection.
+/// The options of a connection.
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -74,7 +74,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The current thread's network namespace, and a timeout of 30 s.
+    /// Options for the current thread's network namespace, with a request timeout of 30 s.
     pub fn new() -> Self {
         Self {
             namespace: None,
@@ -85,7 +85,7 @@ impl Options {
         }
     }
 
-    /// The table of this network namespace: a path, or an open file of it.
+    /// Opens the table of this network namespace: a path, or an open file of it.
     ///
     /// The connection's sockets are opened there. The program's own threads stay in their
     /// namespace. Entering another namespace needs `CAP_SYS_ADMIN`.
@@ -94,23 +94,24 @@ impl Options {
         self
     }
 
-    /// The table of a kernel in the process, instead of the machine's. Feature `testing`.
+    /// Opens the table of a fake kernel in the process. Feature `testing`.
     #[cfg(any(test, feature = "testing"))]
     pub fn kernel(mut self, kernel: &Kernel) -> Self {
         self.kernel = Some(kernel.clone());
         self
     }
 
-    /// How long a request may take, from its first poll on. Time spent waiting behind other
-    /// requests counts. For a walk of the table it is the time until the first answer.
+    /// Sets how long a request may take, from its first poll on. The time that it waits behind
+    /// other requests counts. For a walk of the table, it is the time until the first answer.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Asks for this many bytes of receive queue for the connection's socket, and for those of bulk
-    /// requests; the kernel doubles the number, up to `net.core.rmem_max`. The default, 212 992 on
-    /// most machines, is always enough. With a smaller queue fewer requests are sent at a time.
+    /// Asks for this many bytes of receive queue for the connection's socket, and for the sockets
+    /// of bulk requests. The kernel doubles the number, up to `net.core.rmem_max`. The default, 212
+    /// 992 on most machines, is always enough. With a smaller queue, fewer requests are sent at a
+    /// time.
     pub fn receive_buffer(mut self, bytes: usize) -> Self {
         self.receive_buffer = Some(bytes);
         self
@@ -123,10 +124,10 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied) where the caller lacks
-    /// `CAP_NET_ADMIN` over the namespace or may not enter it,
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) where the kernel lacks nfnetlink,
-    /// [`Io`](crate::ErrorKind::Io) where there is no such namespace, or a socket cannot be opened.
+    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied) if the caller lacks `CAP_NET_ADMIN`
+    /// over the namespace or may not enter it, [`Unsupported`](crate::ErrorKind::Unsupported) if
+    /// the kernel lacks nfnetlink, [`Io`](crate::ErrorKind::Io) if the namespace does not exist or
+    /// a socket cannot be opened.
     pub fn new_connection(mut self) -> Result<(Connection, ConntrackHandle)> {
         let (namespace, socket, release) = self.place()?;
         socket.check_right()?;
@@ -167,21 +168,21 @@ impl Options {
         Ok((Connection(lane), ConntrackHandle::new(lanes)))
     }
 
-    /// Opens the connection, spawns it on the current tokio runtime, and makes a first request, which
-    /// shows whether the kernel has ctnetlink.
+    /// Opens the connection, spawns it on the current tokio runtime, and makes a first request,
+    /// which fails if the kernel has no ctnetlink.
     ///
     /// # Errors
     ///
-    /// As [`new_connection`](Self::new_connection), and
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) where the kernel lacks ctnetlink.
+    /// Those of [`new_connection`](Self::new_connection), and
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if the kernel lacks ctnetlink.
     ///
     /// # Cancellation
     ///
-    /// Dropped, it closes what it has opened.
+    /// Dropping the future closes the connection.
     ///
     /// # Panics
     ///
-    /// Where there is no tokio runtime, or one without time (`enable_time`, `enable_all`).
+    /// Panics outside of a tokio runtime, or in one without time (`enable_time`, `enable_all`).
     pub async fn connect(self) -> Result<ConntrackHandle> {
         let (connection, handle) = self.new_connection()?;
         connection.spawn();
@@ -200,7 +201,7 @@ impl Default for Options {
 ///
 /// # Errors
 ///
-/// As [`Options::new_connection`].
+/// Those of [`Options::new_connection`].
 ///
 /// ```no_run
 /// # async fn open() -> ctnetlink::Result<()> {
@@ -217,29 +218,29 @@ pub fn new_connection() -> Result<(Connection, ConntrackHandle)> {
 ///
 /// # Errors
 ///
-/// As [`Options::connect`].
+/// Those of [`Options::connect`].
 ///
 /// # Cancellation
 ///
-/// Dropped, it closes what it has opened.
+/// Dropping the future closes the connection.
 ///
 /// # Panics
 ///
-/// Where there is no tokio runtime, or one without time.
+/// Panics outside of a tokio runtime, or in one without time.
 pub async fn connect() -> Result<ConntrackHandle> {
     Options::new().connect().await
 }
 
 #[cfg(any(test, feature = "testing"))]
 impl Kernel {
-    /// A handle to this kernel. Its connection runs on the current tokio runtime, which needs time
-    /// (`enable_time`) but no I/O, and may be paused (`start_paused`).
+    /// Returns a handle to this kernel. Its connection runs on the current tokio runtime, which
+    /// needs time (`enable_time`) but no I/O, and may be paused (`start_paused`).
     ///
-    /// [`Options::kernel`] opens one with other options.
+    /// To open one with other options, use [`Options::kernel`].
     ///
     /// # Panics
     ///
-    /// Where there is no tokio runtime, or one without time.
+    /// Panics outside of a tokio runtime, or in one without time.
     pub fn connect(&self) -> ConntrackHandle {
         let namespace = Namespace::fake(self);
         match Options::new().open(namespace, Socket::fake(self), self.into()) {

@@ -1,4 +1,4 @@
-//! What can go wrong, and what to do about it.
+//! Errors: what went wrong, and what to do about it.
 
 use std::borrow::Cow;
 use std::{error, fmt, io};
@@ -12,21 +12,21 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a request failed.
 ///
-/// One pointer wide. Ask [`kind`](Self::kind) for what to do, [`errno`](Self::errno) for what the
-/// kernel said; the text names what was asked, what was answered and, where one is known, the cure.
-/// The text is complete: it includes what a system call said, and
-/// [`source`](std::error::Error::source) is `None`. `Debug`, which a program prints when its `main`
-/// returns the error, is the text and the kind.
+/// Use [`kind`](Self::kind) to decide what to do, and [`errno`](Self::errno) for the kernel's
+/// answer. The text names the request, the answer and, if one is known, the cure. The text is
+/// complete: it includes the error of a system call, and [`source`](std::error::Error::source) is
+/// `None`. `Debug`, which a program prints when its `main` returns the error, is the text and the
+/// kind. An `Error` has the size of one pointer.
 pub struct Error(Box<Inner>);
 
 struct Inner {
     kind: ErrorKind,
-    /// What was asked for, in a user's words; empty where the detail says it all.
+    /// What was requested, in a user's words; empty if the detail is enough.
     asked: &'static str,
     detail: Cow<'static, str>,
     errno: Option<i32>,
     ext_ack: Option<ExtAck>,
-    /// What a system call or a decoder said; the text ends with it.
+    /// The error of a system call or of the decoder, which ends the text.
     cause: Option<Box<dyn error::Error + Send + Sync>>,
     /// Was a part of the change made before the part that failed?
     partial: bool,
@@ -37,7 +37,7 @@ struct Inner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The request makes no sense, and was not sent.
+    /// The request is invalid, and was not sent.
     InvalidInput,
     /// The flow (for a create, its master) is not in the table.
     NotFound,
@@ -45,17 +45,18 @@ pub enum ErrorKind {
     AlreadyExists,
     /// The caller lacks `CAP_NET_ADMIN` over the namespace, or the flow forbids the change.
     PermissionDenied,
-    /// The kernel, or this flow, cannot do what was asked.
+    /// The kernel, or this flow, does not support the request.
     Unsupported,
     /// The change is not allowed in the flow's present state.
     Busy,
-    /// The flow has no room for labels: no rule used labels when it was made.
+    /// The flow has no room for labels: no rule used labels when it was created.
     LabelsUnavailable,
-    /// A create found the table full, or the kernel out of memory: it does not tell which.
+    /// A create failed because the table is full or the kernel is out of memory. The kernel does
+    /// not tell which.
     TableFull,
     /// No answer came in time; the request may have taken effect.
     Timeout,
-    /// The connection is gone; a request under way may have taken effect.
+    /// The connection is gone; a request in flight may have taken effect.
     Closed,
     /// Answers were lost because the socket's queue overflowed; the request may have taken
     /// effect.
@@ -64,7 +65,7 @@ pub enum ErrorKind {
     Decode,
     /// A system call failed.
     Io,
-    /// The kernel refused with an errno that has no kind of its own.
+    /// The kernel refused with an errno that has no kind here.
     Kernel,
 }
 
@@ -74,12 +75,12 @@ impl Error {
         self.0.kind
     }
 
-    /// The errno that the kernel, or a system call, gave.
+    /// The errno of the kernel, or of a system call.
     pub fn errno(&self) -> Option<i32> {
         self.0.errno
     }
 
-    /// The kernel's own words about the failure, where it sent any (Linux 4.12 or later, and only
+    /// The kernel's own message about the failure, if it sent one (Linux 4.12 or later, and only
     /// for malformed attributes).
     pub fn ext_ack(&self) -> Option<&str> {
         self.0.ext_ack.as_ref()?.message.as_deref()
@@ -90,15 +91,15 @@ impl Error {
         self.0.bytes.as_deref()
     }
 
-    /// What is missing or wrong in a message that could not be decoded.
+    /// The fault in a message that could not be decoded.
     pub fn decode_error(&self) -> Option<&DecodeError> {
         self.0.cause.as_ref()?.downcast_ref()
     }
 
     /// Was a part of an update made before the part that failed? The text says which.
     ///
-    /// The kernel makes the changes of an update one after the other, and those before the one that
-    /// fails stay. Where it does not tell which one failed, this is `false`.
+    /// The kernel makes the changes of an update one after the other. If one fails, the changes
+    /// before it stay. If the kernel does not tell which one failed, this is `false`.
     pub fn is_partial(&self) -> bool {
         self.0.partial
     }
@@ -153,7 +154,7 @@ impl Error {
         Self::new(ErrorKind::Closed, "the connection is closed")
     }
 
-    /// No answer, for the connection takes no request: nobody polls it.
+    /// No answer, because the connection is not polled.
     pub(crate) fn unattended(timeout: std::time::Duration) -> Self {
         Self::new(
             ErrorKind::Timeout,
@@ -181,7 +182,7 @@ impl Error {
         error
     }
 
-    /// A send that failed: nothing has reached the kernel, so no answer can be lost.
+    /// A send that failed. Nothing has reached the kernel, so no answer can be lost.
     pub(crate) fn sending(cause: io::Error) -> Self {
         let mut error = Self::io("sending a request", cause);
         if error.kind() == ErrorKind::Overrun {
@@ -213,7 +214,7 @@ impl Error {
         )
     }
 
-    /// Reads what the first message of these bytes is of.
+    /// Decodes the first message of these bytes.
     #[inline]
     pub(crate) fn reading<T>(
         message: &[u8],
@@ -225,7 +226,7 @@ impl Error {
             .map_err(|cause| Self::decode(cause, message))
     }
 
-    /// A flow that another crate's message does not hold.
+    /// A flow that the message type of another crate cannot represent.
     #[cfg(feature = "netlink-packet")]
     pub(crate) fn unpacked(cause: netlink_packet_core::DecodeError, bytes: &[u8]) -> Self {
         Self::undecoded("the flow does not fit the message".into(), cause, bytes)
@@ -255,7 +256,7 @@ impl Error {
         error
     }
 
-    /// `Ok` for the kernel's success, else its refusal.
+    /// `Ok` for success, otherwise the kernel's refusal.
     pub(crate) fn check(verdict: Verdict) -> Result<()> {
         match verdict.errno {
             0 => Ok(()),
@@ -263,7 +264,7 @@ impl Error {
         }
     }
 
-    /// What the kernel's refusal means where no verb knows better.
+    /// The meaning of the kernel's refusal, if no verb has a better one.
     pub(crate) fn refused(verdict: Verdict) -> Self {
         let (kind, detail) = match verdict.errno {
             uapi::EPERM => (
@@ -296,20 +297,20 @@ impl Error {
         error
     }
 
-    /// Says what was asked for: "while marking a flow".
+    /// Adds what was requested: "while marking a flow".
     pub(crate) fn context(mut self, asked: &'static str) -> Self {
         self.0.asked = asked;
         self
     }
 
-    /// Says it better, where a verb knows what the errno means for it.
+    /// Replaces the meaning, if a verb knows what the errno means for it.
     pub(crate) fn meaning(mut self, kind: ErrorKind, detail: impl Into<Cow<'static, str>>) -> Self {
         self.0.kind = kind;
         self.0.detail = detail.into();
         self
     }
 
-    /// Says which changes of an update were made before the one that failed.
+    /// Adds which changes of an update were made before the one that failed.
     pub(crate) fn after(mut self, made: &[&str]) -> Self {
         if !made.is_empty() {
             self.0.partial = true;

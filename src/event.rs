@@ -12,8 +12,8 @@ use crate::wire::message::Frame;
 use crate::wire::uapi::*;
 
 bitflags! {
-    /// Kinds of events, `conntrack -E -e`: each is a multicast group of the kernel, which makes no
-    /// event that no program listens to.
+    /// Kinds of events, `conntrack -E -e`. Each kind is a multicast group of the kernel, which
+    /// makes only events that some program listens to.
     ///
     /// The default is [`FLOWS`](Self::FLOWS).
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,9 +28,9 @@ bitflags! {
         const EXPECT_NEW = 1 << 3;
         /// Ends of expectations, `-E expect -e DESTROY`. `NFNLGRP_CONNTRACK_EXP_DESTROY`.
         const EXPECT_DESTROY = 1 << 4;
-        /// All that is about flows.
+        /// All events of flows.
         const FLOWS = Self::NEW.bits() | Self::UPDATE.bits() | Self::DESTROY.bits();
-        /// All that is about expectations. The kernel makes no events of their changes.
+        /// All events of expectations. The kernel makes no events for their changes.
         const EXPECTATIONS = Self::EXPECT_NEW.bits() | Self::EXPECT_DESTROY.bits();
     }
 }
@@ -40,106 +40,106 @@ flags!(EventKinds: u32);
 
 /// One event, or a gap between two.
 ///
-/// `Display` is the line of `conntrack -E` (1.4.7), `{:#}` that of
-/// `conntrack -E -o extended,id,timestamp,userspace`; both without the name of the program, which
-/// conntrack(8) looks up by its port id. The time in front is the event's own
-/// ([`time`](Self::time)); without one there is none.
+/// `Display` is the line of `conntrack -E` (1.4.7), and `{:#}` the line of `conntrack -E -o
+/// extended,id,timestamp,userspace`. Both lack the name of the program, which conntrack(8) looks up
+/// by its port id. The time at the beginning is the event's own ([`time`](Self::time)), if it has
+/// one.
 ///
-/// # What is there
+/// # Contents
 ///
-/// An event has the part of the flow that it is about; what it leaves out is `None`, and stays as
-/// it was. Always there: both tuples, the zone, the status and the id.
+/// An event contains a part of the flow. Fields that it leaves out are `None`, and mean no change.
+/// Both tuples, the zone, the status and the id are always there.
 ///
 /// | | `New` | `Update` | `Destroy` |
 /// |---|---|---|---|
-/// | timeout | yes | yes | where time is left (Linux 5.11) |
-/// | protoinfo | yes | where it changed | the state alone (Linux 5.11) |
-/// | mark | where not 0 | where not 0, or changed | where not 0 |
-/// | labels | where set | where changed, and one is set | no |
+/// | timeout | yes | yes | if time is left (Linux 5.11) |
+/// | protoinfo | yes | if it changed | only the state (Linux 5.11) |
+/// | mark | if not 0 | if not 0, or changed | if not 0 |
+/// | labels | if set | if changed, and one is set | no |
 /// | helper | yes | yes | no |
 /// | master | yes | no | no |
-/// | sequence adjustments, SYN proxy | where set | where changed | no |
-/// | counters, start and stop | no | no | where the flow has them (`nf_conntrack_acct`, `nf_conntrack_timestamp`) |
+/// | sequence adjustments, SYN proxy | if set | if changed | no |
+/// | counters, start and stop | no | no | if the flow has them (`nf_conntrack_acct`, `nf_conntrack_timestamp`) |
 /// | use count | no | no | no |
 ///
-/// # How often
+/// # When events are made
 ///
 /// A packet that changes only counters and timeout makes no event, and all changes by one packet
-/// make one event. An update by a request always makes one. Where another program listens
+/// make one event. An update by a request always makes one. If another program listens
 /// [reliably](crate::Events::reliable), an event can come twice, and a change can come as a `New`
-/// of a flow that is known. A program that keeps state should take each event for what it says
-/// about its flow.
+/// of a known flow. A program that keeps state should apply the contents of each event, whatever
+/// its kind.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Event {
-    /// A flow came into the table: its first packet left the machine, or a request made it.
+    /// A flow was added to the table: its first packet left the machine, or a request created it.
     /// `IPCTNL_MSG_CT_NEW` with `NLM_F_CREATE`.
     New {
         /// The flow.
         flow: Flow,
         /// The netlink port id of the program whose request it was; `None` for packets.
         port_id: Option<u32>,
-        /// The id that the listener's namespace has for the one where it happened; `None` for its
-        /// own.
+        /// The id of the network namespace where it happened, as the listener's namespace knows it;
+        /// `None` for the listener's own namespace.
         nsid: Option<u32>,
     },
     /// A flow changed. `IPCTNL_MSG_CT_NEW` without `NLM_F_CREATE`.
     Update {
-        /// The flow, with what changed.
+        /// The flow, with the fields that changed.
         flow: Flow,
         /// The netlink port id of the program whose request it was; `None` for packets.
         port_id: Option<u32>,
-        /// The id that the listener's namespace has for the one where it happened; `None` for its
-        /// own.
+        /// The id of the network namespace where it happened, as the listener's namespace knows it;
+        /// `None` for the listener's own namespace.
         nsid: Option<u32>,
     },
-    /// A flow left the table: deleted, timed out, or removed by the kernel.
+    /// A flow was removed from the table: it was deleted, timed out, or removed by the kernel.
     /// `IPCTNL_MSG_CT_DELETE`.
     ///
-    /// The kernel collects flows that timed out only now and then, so this can come a minute late.
+    /// The kernel removes flows that timed out only now and then, so this can come a minute late.
     Destroy {
         /// The flow, as it was at its end.
         flow: Flow,
         /// The netlink port id of the program whose request it was; `None` for packets and
         /// timeouts.
         port_id: Option<u32>,
-        /// The id that the listener's namespace has for the one where it happened; `None` for its
-        /// own.
+        /// The id of the network namespace where it happened, as the listener's namespace knows it;
+        /// `None` for the listener's own namespace.
         nsid: Option<u32>,
     },
-    /// A helper or a request announced a flow that is yet to come. `IPCTNL_MSG_EXP_NEW`.
+    /// A helper or a request announced an expected flow. `IPCTNL_MSG_EXP_NEW`.
     ExpectNew {
         /// The expectation.
         expectation: Expectation,
         /// The netlink port id of the program whose request it was; `None` for packets.
         port_id: Option<u32>,
-        /// The id that the listener's namespace has for the one where it happened; `None` for its
-        /// own.
+        /// The id of the network namespace where it happened, as the listener's namespace knows it;
+        /// `None` for the listener's own namespace.
         nsid: Option<u32>,
     },
-    /// An expectation ended: its flow came, it timed out, or it was removed, maybe with its master.
-    /// `IPCTNL_MSG_EXP_DELETE`.
+    /// An expectation ended: its flow began, it timed out, or it was removed, maybe with its
+    /// master. `IPCTNL_MSG_EXP_DELETE`.
     ExpectDestroy {
         /// The expectation.
         expectation: Expectation,
         /// The netlink port id of the program whose request it was; `None` for packets and
         /// timeouts.
         port_id: Option<u32>,
-        /// The id that the listener's namespace has for the one where it happened; `None` for its
-        /// own.
+        /// The id of the network namespace where it happened, as the listener's namespace knows it;
+        /// `None` for the listener's own namespace.
         nsid: Option<u32>,
     },
     /// Events were lost here, because they came faster than they were read. Items before this one
-    /// are older than the gap, items after it are younger. The stream goes on.
+    /// are older than the gap, and items after it are newer. The stream goes on.
     ///
-    /// The sum over all gaps is exact. Where the queue overflows again as soon as it was emptied,
-    /// the second gap may come after a few younger events, and its number may be part of the first.
+    /// The sum over all gaps is exact. If the queue overflows again as soon as it was emptied, the
+    /// second gap may come after a few newer events, and its number may be part of the first.
     ///
-    /// A program that keeps the state of the table has to list it again; a [mirror](crate::Mirror)
-    /// does.
+    /// A program that keeps the state of the table must list the table again; a
+    /// [mirror](crate::Mirror) does that.
     Overrun {
-        /// How many, as the kernel counts them. 0 where the kernel had no memory to make the event
-        /// and so did not count it, and where the number was part of the gap before.
+        /// The number of lost events, as the kernel counts them. 0 if the kernel had no memory to
+        /// make the event and so did not count it, or if the number was part of the gap before.
         lost: u64,
     },
 }
@@ -156,18 +156,18 @@ keyed! {
 }
 
 impl Event {
-    /// Decodes one message of the kernel, from its netlink header on: for programs that have the
-    /// bytes from elsewhere, a capture or a socket of their own.
+    /// Decodes one message of the kernel, from its netlink header on. This is for programs that get
+    /// the bytes from a capture, or from their own socket.
     ///
     /// # Errors
     ///
-    /// [`Decode`](crate::ErrorKind::Decode) where the bytes are not an event's; [`Error::bytes`]
-    /// has them.
+    /// [`Decode`](crate::ErrorKind::Decode) if the bytes are not an event; [`Error::bytes`] has
+    /// them.
     pub fn from_message(message: &[u8]) -> Result<Self> {
         Error::reading(message, |frame| Self::decode(frame, None))
     }
 
-    /// The flow; `None` where it is not about one.
+    /// The flow; `None` if the event is not about a flow.
     pub fn flow(&self) -> Option<&Flow> {
         match self {
             Self::New { flow, .. } | Self::Update { flow, .. } | Self::Destroy { flow, .. } => {
@@ -177,7 +177,7 @@ impl Event {
         }
     }
 
-    /// The expectation; `None` where it is not about one.
+    /// The expectation; `None` if the event is not about one.
     pub fn expectation(&self) -> Option<&Expectation> {
         match self {
             Self::ExpectNew { expectation, .. } | Self::ExpectDestroy { expectation, .. } => {
@@ -189,8 +189,8 @@ impl Event {
 
     /// The netlink port id of the program that caused it; `None` for packets, timeouts and gaps.
     ///
-    /// `-o userspace`; the `nlmsg_pid` of the message. The first netlink socket of a process has its
-    /// process id, the others large numbers.
+    /// `-o userspace`; the `nlmsg_pid` of the message. The port id of a process's first netlink
+    /// socket is the process id; the others have large numbers.
     pub fn port_id(&self) -> Option<u32> {
         match self {
             Self::New { port_id, .. }
@@ -202,8 +202,8 @@ impl Event {
         }
     }
 
-    /// The id that the listener's namespace has for the one where it happened; `None` for its own,
-    /// and for gaps.
+    /// The id of the network namespace where it happened, as the listener's namespace knows it;
+    /// `None` for the listener's own namespace, and for gaps.
     pub fn nsid(&self) -> Option<u32> {
         match self {
             Self::New { nsid, .. }
@@ -221,7 +221,7 @@ impl Event {
         self.flow()?.event_timestamp().copied()
     }
 
-    /// Reads the event out of a message.
+    /// Decodes the event in a message.
     #[inline]
     pub(crate) fn decode(frame: &Frame<'_>, nsid: Option<u32>) -> Result<Self, DecodeError> {
         let port_id = frame.port_id();

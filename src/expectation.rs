@@ -1,4 +1,4 @@
-//! Expectations: flows that a helper has announced and that are yet to come.
+//! Expectations: flows that a helper has announced, and that have not begun yet.
 
 pub(crate) mod flags;
 pub(crate) mod key;
@@ -26,7 +26,7 @@ attributes! {
     /// SIP call.
     ///
     /// A packet that matches it begins a flow with [`Status::EXPECTED`](crate::Status::EXPECTED)
-    /// and the [master](crate::Flow::master); the expectation is gone then, unless it is
+    /// and the [master](crate::Flow::master). The expectation is then removed, unless it is
     /// [`PERMANENT`](ExpectationFlags::PERMANENT). An attribute that the kernel did not send is
     /// `None`. `Display` is the line that `conntrack -L expect` prints.
     #[non_exhaustive]
@@ -49,15 +49,14 @@ attributes! {
         /// The class among those of its helper, 0 to 3 (SIP: 0 is signalling, 1 is audio).
         /// `CTA_EXPECT_CLASS` (Linux 3.3).
         CTA_EXPECT_CLASS => class: u32,
-        /// The helper of the master. `CTA_EXPECT_HELP_NAME`. `None` where the helper has been
-        /// removed.
+        /// The helper of the master. `CTA_EXPECT_HELP_NAME`. `None` if the helper has been removed.
         CTA_EXPECT_HELP_NAME [max 15] => helper: Option<Box<str>>,
         /// The kernel function that is called when the expected flow begins, such as
-        /// `nat-follow-master`. `CTA_EXPECT_FN` (Linux 3.3). `None` where there is none, or where
-        /// it has no name.
+        /// `nat-follow-master`. `CTA_EXPECT_FN` (Linux 3.3). `None` if there is none, or if it has
+        /// no name.
         CTA_EXPECT_FN [max 255] => function: Option<Box<str>>,
-        /// The zone of the master. `CTA_EXPECT_ZONE`. The kernel never sends it. It is set here
-        /// where the request named it: in a list of one master, and in a get.
+        /// The zone of the master. `CTA_EXPECT_ZONE`. The kernel never sends it. It is set here if
+        /// the request named it: in a list of one master, and in a get.
         CTA_EXPECT_ZONE => zone: Option<u16>,
     }
 }
@@ -69,8 +68,8 @@ attributes! {
 pub struct ExpectationId([u8; 4]);
 
 impl Expectation {
-    /// An expectation of these tuples that has nothing else: for tests of programs that use them. To
-    /// make one in the kernel, use a [`NewExpectation`].
+    /// Creates a value with these tuples and nothing else, for tests of programs that use
+    /// expectations. To create an expectation in the kernel, use a [`NewExpectation`].
     pub fn new(master: Tuple, tuple: Tuple, mask: TupleMask) -> Self {
         Self {
             tuple,
@@ -105,13 +104,13 @@ impl Expectation {
         self.mask.equates(&self.tuple, tuple)
     }
 
-    /// Decodes one message of the kernel, from its netlink header on: for programs that have the
-    /// bytes from elsewhere, a capture or a socket of their own.
+    /// Decodes one message of the kernel, from its netlink header on. This is for programs that get
+    /// the bytes from a capture, or from their own socket.
     ///
     /// # Errors
     ///
-    /// [`Decode`](crate::ErrorKind::Decode) where the bytes are not an expectation's;
-    /// [`Error::bytes`] has them.
+    /// [`Decode`](crate::ErrorKind::Decode) if the bytes are not an expectation; [`Error::bytes`]
+    /// has them.
     pub fn from_message(message: &[u8]) -> Result<Self> {
         Error::reading(message, |frame| match frame.kind {
             IPCTNL_MSG_EXP_NEW | IPCTNL_MSG_EXP_DELETE => Self::decode(frame),
@@ -119,7 +118,7 @@ impl Expectation {
         })
     }
 
-    /// Reads the expectation out of a message.
+    /// Decodes the expectation in a message.
     pub(crate) fn decode(frame: &Frame<'_>) -> Result<Self, DecodeError> {
         Self::read(frame.attributes()?, &mut Context::default())
     }

@@ -65,7 +65,7 @@ use crate::flow::Flow;
 /// a port as a number and a range as the text `"1024-65535"`. [`nat`](FilterBuilder::nat) and the
 /// conditions on single bits are part of `status` and `labels`, except `any_nat`: `true`.
 /// `has_helper` and `has_master` are `true`, `any_of` is a list of lists of filters, `not` a list of
-/// filters.
+/// filters. What is no condition has no key: `null`, `false` and an empty list are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Filter(Conditions);
 

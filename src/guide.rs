@@ -1,4 +1,4 @@
-//! The guide: what a daemon's author should know, one page a subject.
+//! The guide: what the author of a daemon should know, with one page per subject.
 //!
 //! | page | read it |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! The handle: one method per verb.
+//! The handle, with one method per verb.
 
 mod beside;
 mod events;
@@ -14,12 +14,12 @@ use crate::transport::Lanes;
 
 /// A handle to the table of one network namespace.
 ///
-/// Each verb returns a builder to await; nothing is sent before that. Clones are cheap, and share
-/// the connection, which lives until the last of them, and the last stream, is gone.
+/// Each verb returns a builder. Nothing is sent before it is awaited. Clones are cheap, and share
+/// the connection, which lives until the last clone and the last stream are dropped.
 ///
 /// # Errors
 ///
-/// These can come from every verb, beside those that it names:
+/// Every verb can return these, in addition to the errors that it names:
 ///
 /// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied): `CAP_NET_ADMIN` was given up after
 ///   opening;
@@ -28,22 +28,22 @@ use crate::transport::Lanes;
 /// - [`Closed`](crate::ErrorKind::Closed): the [`Connection`](crate::Connection) is gone;
 /// - [`Overrun`](crate::ErrorKind::Overrun): the answer was lost;
 /// - [`Decode`](crate::ErrorKind::Decode): the answer cannot be read;
-/// - [`Io`](crate::ErrorKind::Io): a system call failed, as where a walk of the table cannot get
-///   its thread or socket.
+/// - [`Io`](crate::ErrorKind::Io): a system call failed, for example because a walk of the table
+///   could not get its thread or socket.
 ///
 /// After `Timeout`, `Overrun` and `Closed` the request may have taken effect.
 ///
 /// # Cancellation
 ///
-/// A future dropped before it is sent does nothing. Dropped later, the request may have taken
-/// effect; its answer is discarded.
+/// If a future is dropped before its request is sent, nothing happens. If it is dropped later, the
+/// request may have taken effect, and its answer is discarded.
 #[derive(Debug, Clone)]
 pub struct ConntrackHandle {
     lanes: Arc<Lanes>,
 }
 
 impl ConntrackHandle {
-    /// Is ctnetlink there?
+    /// Does the kernel have ctnetlink?
     pub(crate) fn probe(&self) -> RequestFuture<()> {
         request::probe(self.lanes.clone())
     }
@@ -58,18 +58,17 @@ impl ConntrackHandle {
     ///
     /// `conntrack -L`, with [`family`](List::family) `-f`, with [`filter`](List::filter) `-p`,
     /// `-s`, `-m` and the others; `IPCTNL_MSG_CT_GET` as a dump. One walk gives both families. The
-    /// list has its own socket and thread, in which the kernel walks its whole table, that of all
-    /// namespaces. The reader sets the pace, and what is read ahead is bounded. See
-    /// [`FlowStream`](crate::FlowStream).
+    /// list has its own socket and thread, on which the kernel walks its whole table, with the
+    /// flows of all namespaces. The reader sets the pace, and the number of flows that are read
+    /// ahead is bounded. See [`FlowStream`](crate::FlowStream).
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, where the filter is of
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, if the filter is for
     /// another family than the list.
     ///
-    /// An error with which the kernel refuses the list is the error of this future; a later one is
-    /// an item of the stream. Of very many lists at a time only a few walk at once, and those in
-    /// line may meet the request timeout.
+    /// If the kernel refuses the list, this future fails. A later error is an item of the stream.
+    /// Only a few lists walk at the same time; the others wait, and may time out.
     ///
     /// # Cancellation
     ///
@@ -88,7 +87,7 @@ impl ConntrackHandle {
     /// # Ok(()) }) }
     /// ```
     ///
-    /// With a filter, the flows that match alone:
+    /// With a filter, only the flows that match:
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
@@ -108,7 +107,7 @@ impl ConntrackHandle {
         List::new(self.lanes.clone(), table)
     }
 
-    /// Gets one flow; `None` where it is not in the table.
+    /// Gets one flow; `None` if it is not in the table.
     ///
     /// `conntrack -G`; `IPCTNL_MSG_CT_GET`, with [`zero_counters`](Get::zero_counters)
     /// `IPCTNL_MSG_CT_GET_CTRZERO` after it. The flow is exactly the one that the key names. A flow
@@ -140,24 +139,24 @@ impl ConntrackHandle {
 
     /// Creates a flow.
     ///
-    /// `conntrack -I`; `IPCTNL_MSG_CT_NEW`. It never changes a flow that is there. The flow gets
-    /// what rules and settings give to every new flow: room for labels where a rule of the
-    /// namespace uses labels, counters where `nf_conntrack_acct` is 1, and a timestamp where
-    /// `nf_conntrack_timestamp` is 1.
+    /// `conntrack -I`; `IPCTNL_MSG_CT_NEW`. It never changes an existing flow. The flow gets what
+    /// rules and settings give to every new flow: room for labels if a rule of the namespace uses
+    /// labels, counters if `nf_conntrack_acct` is 1, and a timestamp if `nf_conntrack_timestamp` is
+    /// 1.
     ///
-    /// A full table (`nf_conntrack_max`) may evict another flow for it, as for a packet (early
-    /// drop): the kernel looks at a few buckets, and removes a flow of the namespace that is not
-    /// [`ASSURED`](crate::Status::ASSURED). Where it finds none, the create is refused.
+    /// If the table is full (`nf_conntrack_max`), the kernel may evict another flow, as for a
+    /// packet (early drop): it looks at a few buckets, and removes a flow of the namespace that is
+    /// not [`ASSURED`](crate::Status::ASSURED). If it finds none, the create is refused.
     ///
     /// # Errors
     ///
-    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, where the parts do
-    ///   not go together;
-    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where a flow with one of its tuples is
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, if the parts
+    ///   contradict each other;
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if a flow with one of its tuples is
     ///   there;
-    /// - [`NotFound`](crate::ErrorKind::NotFound) where its master is not in the table;
-    /// - [`Unsupported`](crate::ErrorKind::Unsupported) where the kernel lacks the helper;
-    /// - [`TableFull`](crate::ErrorKind::TableFull) where nothing could be evicted.
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if its master is not in the table;
+    /// - [`Unsupported`](crate::ErrorKind::Unsupported) if the kernel lacks the helper;
+    /// - [`TableFull`](crate::ErrorKind::TableFull) if nothing could be evicted.
     ///
     /// # Cancellation
     ///
@@ -181,25 +180,26 @@ impl ConntrackHandle {
         Create::new(self.lanes.clone(), flow.into())
     }
 
-    /// Changes a flow; never creates one.
+    /// Changes a flow, and never creates one.
     ///
-    /// `conntrack -U`; `IPCTNL_MSG_CT_NEW`. What is not named stays as it was. A change of
-    /// [`status`](Update::status) reads the flow first, because the kernel wants the whole status.
-    /// The kernel ignores the key's id and direction here: it changes whatever flow has the tuple
-    /// now, in either direction, also a successor of the flow that was listed (see [`FlowKey`]).
+    /// `conntrack -U`; `IPCTNL_MSG_CT_NEW`. Settings that are not named stay as they are. A change
+    /// of [`status`](Update::status) reads the flow first, because the kernel requires the whole
+    /// status. The kernel ignores the key's id and direction here. It changes the flow that has the
+    /// tuple now, in either direction, even if that is a successor of the flow that was listed (see
+    /// [`FlowKey`]).
     ///
     /// # Errors
     ///
-    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, where nothing is to
-    ///   be changed, or the flow's protocol does not allow it;
-    /// - [`NotFound`](crate::ErrorKind::NotFound) where the flow is gone;
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, if nothing is to be
+    ///   changed, or the flow's protocol does not allow it;
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if the flow is gone;
     /// - [`LabelsUnavailable`](crate::ErrorKind::LabelsUnavailable),
     ///   [`Busy`](crate::ErrorKind::Busy), [`Unsupported`](crate::ErrorKind::Unsupported),
     ///   [`PermissionDenied`](crate::ErrorKind::PermissionDenied) (a fixed timeout), with the
     ///   reason in the text.
     ///
     /// The kernel applies the changes one after the other, in the order that
-    /// [`Patch`](crate::Patch) gives; those before the one that fails stay.
+    /// [`Patch`](crate::Patch) documents. If one fails, the changes before it stay.
     ///
     /// # Cancellation
     ///
@@ -224,7 +224,7 @@ impl ConntrackHandle {
         Update::new(self.lanes.clone(), key.into())
     }
 
-    /// Sets a flow's mark, in the bits that count.
+    /// Sets a flow's mark, or only the bits of a mask.
     ///
     /// `conntrack -U -m`; `CTA_MARK`, `CTA_MARK_MASK` (Linux 3.5). It is
     /// [`update`](Self::update)`(key).`[`mark`](Update::mark)`(mark)`. The kernel does not guard it
@@ -254,7 +254,7 @@ impl ConntrackHandle {
         Update::set_mark(self.lanes.clone(), key.into(), mark.into())
     }
 
-    /// Sets a flow's labels, in the bits that count.
+    /// Sets a flow's labels, or only the bits of a mask.
     ///
     /// `conntrack -U --label-add --label-del`; `CTA_LABELS`, `CTA_LABELS_MASK` (Linux 3.9). It is
     /// [`update`](Self::update)`(key).`[`labels`](Update::labels)`(labels)`. A flow has room for
@@ -263,7 +263,7 @@ impl ConntrackHandle {
     /// # Errors
     ///
     /// Those of [`update`](Self::update);
-    /// [`LabelsUnavailable`](crate::ErrorKind::LabelsUnavailable) where there is no room.
+    /// [`LabelsUnavailable`](crate::ErrorKind::LabelsUnavailable) if there is no room.
     ///
     /// # Cancellation
     ///
@@ -297,10 +297,10 @@ impl ConntrackHandle {
     ///
     /// # Errors
     ///
-    /// - [`NotFound`](crate::ErrorKind::NotFound) where the flow is gone;
-    /// - [`Busy`](crate::ErrorKind::Busy) where its packets go through a flow table
-    ///   ([`OFFLOAD`](crate::Status::OFFLOAD)), on kernels that keep such flows: those before Linux 6.6 whose stable
-    ///   series does not have that mended. A flush passes over them there.
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if the flow is gone;
+    /// - [`Busy`](crate::ErrorKind::Busy) if its packets go through a flow table
+    ///   ([`OFFLOAD`](crate::Status::OFFLOAD)), on kernels that keep such flows: kernels before
+    ///   Linux 6.6 whose stable series does not have the fix. There a flush skips them too.
     ///
     /// # Cancellation
     ///
@@ -327,24 +327,24 @@ impl ConntrackHandle {
         Delete::new(self.lanes.clone(), key.into())
     }
 
-    /// Removes all flows of a table, of both families or of [one](Flush::family), or those that
+    /// Removes all flows of a table, the flows of [one family](Flush::family), or the flows that
     /// [match](Flush::filter).
     ///
     /// `conntrack -F`; `IPCTNL_MSG_CT_DELETE` in version 1. The flush has its own socket and
-    /// thread, in which the kernel walks its whole table. A filter that this kernel would not
+    /// thread, on which the kernel walks its whole table. A filter that this kernel would not
     /// compare correctly is never sent as a flush: the flows are listed and deleted one by one, and
     /// no request timeout applies to that.
     ///
     /// # Errors
     ///
-    /// Nothing is sent, and it is [`InvalidInput`](crate::ErrorKind::InvalidInput), for a table
-    /// other than [`Table::Conntrack`], an empty filter, and one of another family. Where flows are
-    /// deleted one by one, the error of the first that could not be.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for a table other
+    /// than [`Table::Conntrack`], an empty filter, or a filter for another family. If flows are
+    /// deleted one by one, the error of the first delete that failed.
     ///
     /// # Cancellation
     ///
-    /// Dropping the future after its first poll may not stop the kernel; one by one, it ends between
-    /// two sends, with some of the flows removed.
+    /// Dropping the future after its first poll may not stop the kernel. If flows are deleted one
+    /// by one, it ends between two sends, with some of the flows removed.
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));

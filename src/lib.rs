@@ -60,22 +60,23 @@
 //!
 //! The [`guide`] has a page on each subject. In short:
 //!
-//! - **Lanes.** Requests on one flow share one socket and one task, and leave together. Each list,
-//!   flush, bulk request and event stream has a socket of its own. No walk of the table runs on a
-//!   thread of the runtime. [`guide::performance`] tells which verb to choose.
+//! - **Lanes.** Requests on single flows share one socket and one task, and waiting requests are
+//!   sent together. Each list, flush, bulk request and event stream has its own socket. No walk of
+//!   the table runs on a thread of the runtime. [`guide::performance`] helps to choose a verb.
 //! - **Many at once.** Bulk requests send 64 changes at a time, with one ACK for all. A [`Report`]
-//!   says what became of them.
+//!   has the results.
 //! - **One at a time, opening, order.** The kernel serves one ctnetlink request at a time, for the
 //!   whole machine. Requests on one flow are sent in the order of their first polls. Opening does
 //!   not wait for the kernel's lock. See [`guide::loss`].
 //! - **Back-pressure.** The kernel waits for the reader of a list. No channel is unbounded.
-//! - **Loss.** Nothing is lost in silence. It is reported by [`ErrorKind::Overrun`],
-//!   [`ErrorKind::Timeout`], [`ErrorKind::Decode`], and for events by [`Event::Overrun`] with the
-//!   exact number. The stream goes on.
-//! - **Filters.** What the running kernel compares correctly goes into the request; every flow that
-//!   comes is compared again. See [`guide::filters`].
-//! - **Cancellation.** Dropping is how you cancel. A future that was dropped before it was sent did
-//!   nothing; later, its request may have taken effect. A dropped stream ends its walk.
+//! - **Loss.** No loss is silent. It is reported by [`ErrorKind::Overrun`], [`ErrorKind::Timeout`],
+//!   [`ErrorKind::Decode`], and for events by [`Event::Overrun`] with the exact number. The stream
+//!   goes on.
+//! - **Filters.** The conditions that the running kernel compares correctly go into the request,
+//!   and every flow that arrives is compared again. See [`guide::filters`].
+//! - **Cancellation.** To cancel, drop the future or the stream. If a future is dropped before its
+//!   request is sent, nothing happens; if it is dropped later, the request may have taken effect.
+//!   Dropping a stream ends its walk.
 //! - **Safety.** Bad input is an [`ErrorKind::InvalidInput`] that names the part, before anything is
 //!   sent. A create never changes a flow, an update never creates one, a delete without a whole
 //!   tuple cannot be built, and a flush never removes more than it was asked to.
@@ -84,10 +85,11 @@
 //!
 //! # Tracing
 //!
-//! Each request is a span `ctnetlink` at debug level with what it is about (`verb`, `netns`,
-//! `family`, `key`, `filter`), what the kernel compared (`kernel_filtered`), the `report` of many
-//! changes and the `outcome`. It ends in one event, with the time that it took. A plain subscriber
-//! (`tracing_subscriber::fmt`, `RUST_LOG=ctnetlink=debug`) shows one line for each request:
+//! Each request is a span `ctnetlink` at debug level. Its fields are the subject of the request
+//! (`verb`, `netns`, `family`, `key`, `filter`), the conditions that the kernel compared
+//! (`kernel_filtered`), the `report` of a bulk request and the `outcome`. It ends with one event,
+//! which has the time that the request took. A plain subscriber (`tracing_subscriber::fmt`,
+//! `RUST_LOG=ctnetlink=debug`) shows one line for each request:
 //!
 //! ```text
 //! DEBUG ctnetlink{verb="create" netns=1445 family="ipv4" key=src=10.1.0.1 dst=10.2.0.1 sport=4000 dport=53 seq=1 outcome="ok"}: ctnetlink: done elapsed=303.162µs
@@ -96,11 +98,11 @@
 //! DEBUG ctnetlink{verb="delete_matching" netns=1445 report=1 applied, 0 gone, 0 failed outcome="ok"}: ctnetlink: done elapsed=28.988983ms
 //! ```
 //!
-//! Losses are lines at warn level: events that were lost, a receive queue that overflowed, a mirror
-//! that lists the table again. Each gap is a line, and each overflow; but of each stream and each
-//! connection there is one a second at most. Those in between are held back, and the next line, or
-//! the last, tells of them too: `gaps` and `times` say for how many it stands. A mirror waits half a
-//! second at least before it lists again.
+//! Losses are logged at warn level: events that were lost, a receive queue that overflowed, a
+//! mirror that lists the table again. Each gap and each overflow is a line, but each stream and
+//! each connection logs at most one line per second. Lines in between are held back, and counted in
+//! the next line or the last one: `gaps` and `times` are the numbers of losses that a line stands
+//! for. A mirror waits at least half a second before it lists again.
 //!
 //! ```text
 //! WARN ctnetlink: events were lost lost=39 gaps=1 total=39
@@ -124,8 +126,9 @@
 //!
 //! # Kernels
 //!
-//! Linux 4.19 and later; tested on 6.18. What of a filter the kernel compares depends on it, in a list
-//! and in a flush, and changes nothing but the time: see [`KernelFilter`] and [`Flush::filter`].
+//! Linux 4.19 and later; tested on 6.18. Which conditions of a filter the kernel compares, in a
+//! list and in a flush, depends on its release. This changes only the time that a request takes:
+//! see [`KernelFilter`] and [`Flush::filter`].
 //!
 //! # Features
 //!

@@ -7,39 +7,39 @@ use crate::stats::TableStats;
 
 /// What was found on this machine: see [`ConntrackHandle::preflight`](crate::ConntrackHandle::preflight).
 ///
-/// `Display` is for people: a line a finding, the worst first.
+/// `Display` is for people: one line per finding, the worst first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Preflight {
-    /// What the kernel says; what it does not say is `None`.
+    /// The facts that the kernel reported; unknown facts are `None`.
     pub facts: Facts,
     /// The findings: one for every [`Check`].
     pub findings: Vec<Finding>,
 }
 
-/// What the kernel says of itself and of the handle's network namespace.
+/// Facts about the kernel and the handle's network namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Facts {
-    /// The kernel's release: 6.18. What cannot be read is 0.0.
+    /// The kernel's release, for example 6.18; 0.0 if it cannot be parsed.
     pub release: (u16, u16),
     /// Are requests allowed?
     pub allowed: Option<bool>,
     /// Is the program in the initial user namespace?
     pub initial_user_namespace: Option<bool>,
-    /// Is ctnetlink there?
+    /// Does the kernel have ctnetlink?
     pub ctnetlink: Option<bool>,
-    /// Are timeout policies there (cttimeout)?
+    /// Does the kernel have timeout policies (cttimeout)?
     pub cttimeout: Option<bool>,
-    /// Are helpers in user space there (cthelper)?
+    /// Does the kernel have helpers in user space (cthelper)?
     pub cthelper: Option<bool>,
-    /// Is `nf_conntrack`'s hook registered for IPv4? `None` where the kernel lacks nfnetlink_hook.
+    /// Is `nf_conntrack`'s hook registered for IPv4? `None` if the kernel lacks nfnetlink_hook.
     pub tracks_ipv4: Option<bool>,
-    /// Is `nf_conntrack`'s hook registered for IPv6? `None` where the kernel lacks nfnetlink_hook.
+    /// Is `nf_conntrack`'s hook registered for IPv6? `None` if the kernel lacks nfnetlink_hook.
     pub tracks_ipv6: Option<bool>,
-    /// How many flows there are, and may be.
+    /// The number of flows, and its limit.
     pub stats: Option<TableStats>,
     /// Does a rule of nftables set labels? Rules of iptables-legacy, Open vSwitch and tc are not
     /// seen.
@@ -59,9 +59,9 @@ pub struct Facts {
     pub tcp_be_liberal: Option<bool>,
     /// `nf_conntrack_tcp_loose`: is a TCP flow picked up in the middle?
     pub tcp_loose: Option<bool>,
-    /// What of a filter the kernel compares in a list.
+    /// The conditions that the kernel compares in a list.
     pub list_filter: KernelFilter,
-    /// What of a filter the kernel compares in a flush.
+    /// The conditions that the kernel compares in a flush.
     pub flush_filter: KernelFilter,
 }
 
@@ -118,11 +118,11 @@ keyed! {
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum Severity {
-    /// As it should be.
+    /// Everything is as it should be.
     Ok,
-    /// Worth knowing: a request may do less than was asked for.
+    /// Worth knowing: a request may do less than expected.
     Note,
-    /// What most programs want will not happen.
+    /// Most programs will not work as expected.
     Warning,
     /// Nothing works.
     Error,
@@ -166,14 +166,14 @@ pub enum Check {
     TcpLiberal,
     /// Whether TCP is picked up in the middle.
     TcpLoose,
-    /// What the kernel compares of a filter.
+    /// The conditions of a filter that the kernel compares.
     Filters,
-    /// The kernel's release, and what follows.
+    /// The kernel's release, and its limitations.
     Kernel,
 }
 
 impl Finding {
-    /// A finding without a cure; [`cure`](field@Self::cure) can be set.
+    /// Creates a finding without a cure; [`cure`](field@Self::cure) can be set.
     pub fn new(check: Check, severity: Severity, text: impl Into<String>) -> Self {
         Self {
             check,

@@ -1,4 +1,4 @@
-//! Statistics: how many flows there are, and what each CPU has counted.
+//! Statistics: the number of flows, and the counters of each CPU.
 
 mod counters;
 mod meter;
@@ -14,14 +14,14 @@ use crate::wire::message::Frame;
 use crate::wire::table::Context;
 
 attributes! {
-    /// How many flows the namespace has, and how many it may have.
+    /// The number of flows in the namespace, and its limit.
     ///
     /// `conntrack -C`; `IPCTNL_MSG_CT_GET_STATS` (Linux 3.6). `Display` is the line of `-C`.
     #[derive(Copy)]
     #[non_exhaustive]
     pub struct TableStats {
-        /// The number of flows. It includes those that are dying or have expired and were not
-        /// collected yet, so a list may have fewer. `CTA_STATS_GLOBAL_ENTRIES`.
+        /// The number of flows. It includes flows that are dying, or have expired and were not
+        /// removed yet, so a list may return fewer. `CTA_STATS_GLOBAL_ENTRIES`.
         CTA_STATS_GLOBAL_ENTRIES => entries: u32,
         /// `nf_conntrack_max`: when it is reached, packets of new flows are dropped. 0 means no
         /// limit. The limit holds for each namespace by itself. `CTA_STATS_GLOBAL_MAX_ENTRIES`
@@ -31,7 +31,7 @@ attributes! {
 }
 
 impl TableStats {
-    /// Statistics of these numbers, for tests of programs that use them.
+    /// Creates statistics with these numbers, for tests of programs that use them.
     pub const fn new(entries: u32, max: u32) -> Self {
         Self {
             entries,
@@ -62,15 +62,15 @@ pub struct CpuStats<C = TableCounters> {
 }
 
 impl<C: CpuCounters> CpuStats<C> {
-    /// The counters of a CPU, for tests of programs that use them.
+    /// Creates the counters of a CPU, for tests of programs that use them.
     pub fn new(cpu: u16, counters: C) -> Self {
         Self { cpu, counters }
     }
 
-    /// The sum over all CPUs, counter by counter; `None` for one that no CPU has.
+    /// The sum of each counter over all CPUs; `None` for a counter that no CPU has.
     ///
-    /// The counters of each CPU wrap at 2³², so a later sum can be the smaller one. A
-    /// [`StatsMeter`] gives what was counted between two samples.
+    /// The counters of each CPU wrap at 2³², so a later sum can be the smaller one. Use a
+    /// [`StatsMeter`] for counts between two samples.
     ///
     /// ```
     /// # use ctnetlink::CpuStats;
@@ -86,7 +86,7 @@ impl<C: CpuCounters> CpuStats<C> {
         totals
     }
 
-    /// The number of the CPU stands where other messages have nothing.
+    /// The number of the CPU is in a header field that other messages do not use.
     pub(crate) fn decode(frame: &Frame<'_>) -> Result<Self, DecodeError> {
         let attributes = frame.attributes()?;
         Ok(Self {

@@ -23,9 +23,10 @@ pub(crate) use items::{Item, Items};
 
 /// The flows of a list, in the order in which the kernel walks its table.
 ///
-/// There is no snapshot: a flow that comes or goes during the walk may be seen or not, and one may
-/// be seen twice. The kernel waits for the reader: at most about 1200 flows are read ahead, however
-/// slow the reader is. While the reader pauses, the stream holds a socket but no thread.
+/// It is not a snapshot: a flow that begins or ends during the walk may be returned or not, and a
+/// flow may be returned twice. The kernel waits for the reader: at most about 1200 flows are read
+/// ahead, however slow the reader is. While the reader pauses, the stream holds a socket but no
+/// thread.
 ///
 /// A message that does not decode is one `Err` item of kind
 /// [`Decode`](crate::ErrorKind::Decode), with its bytes; the stream goes on. An error that ends
@@ -42,11 +43,11 @@ pub struct FlowStream {
     wanted: StreamFilter,
 }
 
-/// The flows of a walk that the stream hands over.
+/// Selects the flows of a walk that the stream returns.
 #[derive(Debug)]
 pub(crate) struct StreamFilter {
     family: Option<Family>,
-    /// `None` for all: a list without a filter shall not pay for one.
+    /// `None` for all flows, so that a list without a filter does not pay for one.
     filter: Option<Filter>,
     by_kernel: KernelFilter,
 }
@@ -54,9 +55,9 @@ pub(crate) struct StreamFilter {
 impl FlowStream {
     /// The conditions that the kernel was asked to compare in this walk.
     ///
-    /// They depend on the kernel and on the filter: see [`KernelFilter`]. Where a condition is
-    /// missing, the kernel also sends flows that do not meet it, and the stream drops them. That
-    /// costs time, but no memory.
+    /// They depend on the kernel and on the filter: see [`KernelFilter`]. If a condition is missing
+    /// here, the kernel also sends flows that do not meet it, and the stream drops them. That costs
+    /// time, but no memory.
     pub fn kernel_filtered(&self) -> KernelFilter {
         self.wanted.by_kernel
     }
@@ -74,7 +75,7 @@ impl Item for Flow {
 }
 
 impl StreamFilter {
-    /// `by_kernel` is what of it the kernel was asked to compare.
+    /// `by_kernel` are the conditions that the kernel was asked to compare.
     pub(crate) fn new(family: Option<Family>, filter: Filter, by_kernel: KernelFilter) -> Self {
         Self {
             family,
@@ -83,8 +84,8 @@ impl StreamFilter {
         }
     }
 
-    /// The kernel's word is not enough: older ones ignore what they do not know, and the family for
-    /// some of the tables.
+    /// Compare everything again: older kernels ignore attributes that they do not know, and in some
+    /// tables the family.
     #[inline]
     fn has(&self, flow: &Flow) -> bool {
         self.family.is_none_or(|family| family == flow.family())
@@ -126,7 +127,7 @@ mod tests {
 
     const DONE: &str = "14000000 0300 0200 01000000 00000000 00000000";
 
-    /// A message of the walk: with its sequence number.
+    /// A message of the walk, with its sequence number.
     fn ours(mut message: Vec<u8>) -> Vec<u8> {
         message[8..12].copy_from_slice(&SEQ.to_ne_bytes());
         message
@@ -159,7 +160,7 @@ mod tests {
     #[test]
     fn a_message_that_does_not_decode_is_an_item_with_its_bytes() {
         let flow = ours(reply("tcp_ipv4"));
-        // The original tuple's first nest says that it is longer than the tuple.
+        // The first nest of the original tuple has a length beyond the tuple.
         let mut damaged = flow.clone();
         damaged[24] = 0xff;
         let datagram = [flow.clone(), damaged.clone(), flow].concat();

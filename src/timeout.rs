@@ -1,4 +1,4 @@
-//! Timeout policies: how long flows that a rule picks out may be idle, state by state.
+//! Timeout policies: how long the flows of a rule may be idle, for each state.
 
 mod states;
 
@@ -32,7 +32,7 @@ pub struct TimeoutPolicy {
     pub family: Option<Family>,
     /// The timeouts, for each state of its protocol. `CTA_TIMEOUT_L4PROTO`, `CTA_TIMEOUT_DATA`.
     pub timeouts: Timeouts,
-    /// The kernel's references to it: 1 where no rule and no flow uses it. `CTA_TIMEOUT_USE`.
+    /// The kernel's reference count: 1 if no rule and no flow uses it. `CTA_TIMEOUT_USE`.
     pub use_count: Option<u32>,
 }
 
@@ -44,7 +44,7 @@ keyed! {
 }
 
 impl TimeoutPolicy {
-    /// A policy to create. A state that has no timeout here takes the namespace's default.
+    /// A policy to create. States without a timeout here get the namespace's default.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -83,7 +83,7 @@ impl TimeoutPolicy {
         })
     }
 
-    /// Refuses what the kernel would refuse with a bare EINVAL, or cut.
+    /// Refuses input that the kernel would refuse with a bare EINVAL, or truncate.
     pub(crate) fn check(&self) -> Result<()> {
         check_policy_name(&self.name)?;
         if self.family.is_none() {
@@ -92,14 +92,14 @@ impl TimeoutPolicy {
         check_timeouts(&self.timeouts)
     }
 
-    /// All of it that a request can set.
+    /// Writes everything that a request can set.
     pub(crate) fn encode(&self, w: &mut Writer<'_>) {
         w.put(CTA_TIMEOUT_NAME, &self.name);
         encode_timeouts(self.family, &self.timeouts, w);
     }
 }
 
-/// The timeouts of a message: a policy's, or defaults.
+/// Decodes the timeouts in a message: of a policy, or the defaults.
 pub(crate) fn decode_timeouts(frame: &Frame<'_>) -> Result<Timeouts, DecodeError> {
     let (mut protocol, mut data) = (None, None);
     let mut attributes = frame.attributes()?;
@@ -115,7 +115,7 @@ pub(crate) fn decode_timeouts(frame: &Frame<'_>) -> Result<Timeouts, DecodeError
     if let Some(data) = data {
         let mut states = data.nest();
         while let Some(attr) = states.next()? {
-            // A state that this version does not know is passed over.
+            // Unknown states are skipped.
             if let Some(slot) = timeouts.slot(attr.kind) {
                 *slot = Some(attr.get()?);
             }
@@ -124,7 +124,7 @@ pub(crate) fn decode_timeouts(frame: &Frame<'_>) -> Result<Timeouts, DecodeError
     Ok(timeouts)
 }
 
-/// Protocols and timeouts. The kernel wants a family where it looks at none.
+/// Writes the protocols and the timeouts. The kernel requires a family even where it ignores it.
 pub(crate) fn encode_timeouts(family: Option<Family>, timeouts: &Timeouts, w: &mut Writer<'_>) {
     encode_protocols(family, timeouts.protocol(), w);
     w.nest(CTA_TIMEOUT_DATA, |w| {

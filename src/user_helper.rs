@@ -1,4 +1,4 @@
-//! Helpers in user space: programs that read flows' payload for the kernel.
+//! Helpers in user space: programs that parse the payload of flows for the kernel.
 
 use std::time::Duration;
 
@@ -14,21 +14,21 @@ use crate::wire::uapi::*;
 /// A helper whose program reads packets from a queue (NFQUEUE).
 ///
 /// `nfct list helper`; `NFNL_MSG_CTHELPER_GET` (Linux 3.6). It has one to four kinds of
-/// expectation, and is for one family and one protocol; the program has what it keeps with a flow
-/// in up to 32 bytes ([`Helper::info`](field@crate::Helper::info)).
+/// expectations, and is for one family and one protocol. The program can store up to 32 bytes of
+/// data with a flow ([`Helper::info`](field@crate::Helper::info)).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct UserHelper {
-    /// What names it.
+    /// Its key.
     pub key: UserHelperKey,
-    /// The number of the queue that packets go to. Where no program listens to it, they pass.
+    /// The number of the queue that packets go to. If no program reads it, the packets pass.
     /// `NFCTH_QUEUE_NUM`.
     pub queue: u32,
-    /// The kinds of expectation, by class. `NFCTH_POLICY`.
+    /// The kinds of expectations, by class. `NFCTH_POLICY`.
     pub policies: Vec<ExpectationPolicy>,
     /// The room for private data of a flow, in bytes. `NFCTH_PRIV_DATA_LEN`.
     pub private_data: u32,
-    /// Is it at work? `NFCTH_STATUS`.
+    /// Is it enabled? `NFCTH_STATUS`.
     pub enabled: bool,
 }
 
@@ -39,7 +39,7 @@ keyed! {
     []
 }
 
-/// Names a helper: there may be one of the same name for each family and protocol.
+/// Names a helper. The same name can exist for each family and protocol.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct UserHelperKey {
@@ -60,14 +60,14 @@ keyed! {
 }
 
 attributes! {
-    /// One kind of expectation that a helper has.
+    /// One kind of expectations of a helper.
     #[non_exhaustive]
     pub struct ExpectationPolicy {
         /// Its name: up to 15 bytes. `NFCTH_POLICY_NAME`.
         NFCTH_POLICY_NAME [max 15] => name: Box<str>,
-        /// How many a flow may have at a time, up to 255. `NFCTH_POLICY_EXPECT_MAX`.
+        /// The maximum number that a flow may have at a time, up to 255. `NFCTH_POLICY_EXPECT_MAX`.
         NFCTH_POLICY_EXPECT_MAX => max: u32,
-        /// How long they wait, in whole seconds. `NFCTH_POLICY_EXPECT_TIMEOUT`.
+        /// Their timeout, in whole seconds. `NFCTH_POLICY_EXPECT_TIMEOUT`.
         NFCTH_POLICY_EXPECT_TIMEOUT => timeout: Duration as "crate::flow::text::length",
     }
 }
@@ -80,7 +80,7 @@ const EXPECTATIONS: u32 = 255;
 const PRIVATE_DATA: u32 = 32;
 
 impl ExpectationPolicy {
-    /// A kind of expectation: at most `max` for a flow, each with this `timeout`.
+    /// A kind of expectations: at most `max` per flow, each with this `timeout`.
     pub fn new(name: impl Into<Box<str>>, max: u32, timeout: Duration) -> Self {
         Self {
             name: name.into(),
@@ -91,7 +91,7 @@ impl ExpectationPolicy {
 }
 
 impl UserHelperKey {
-    /// The helper of this name, for this family and protocol.
+    /// The helper with this name, for this family and protocol.
     pub fn new(name: impl Into<Box<str>>, family: Family, protocol: impl Into<Protocol>) -> Self {
         Self {
             name: name.into(),
@@ -131,7 +131,7 @@ impl From<&Self> for UserHelperKey {
 }
 
 impl UserHelper {
-    /// A helper to create: at work, with queue 0 and no room for private data.
+    /// A helper to create: enabled, with queue 0 and no room for private data.
     pub fn new(
         name: impl Into<Box<str>>,
         family: Family,
@@ -161,7 +161,7 @@ impl UserHelper {
         self
     }
 
-    /// Says whether it is at work.
+    /// Sets whether it is enabled.
     #[must_use]
     pub fn enabled(mut self, enabled: bool) -> Self {
         self.enabled = enabled;
@@ -197,7 +197,7 @@ impl UserHelper {
         })
     }
 
-    /// Refuses what the kernel would refuse with a bare errno, or cut.
+    /// Refuses input that the kernel would refuse with a bare errno, or truncate.
     pub(crate) fn check(&self) -> Result<()> {
         self.key.check()?;
         if !(1..=POLICIES).contains(&self.policies.len()) {

@@ -11,7 +11,7 @@ use crate::common::{conntrack, current_thread, fill};
 /// Every second flow has this bit in its mark.
 const BIT: u32 = 1;
 
-/// Leaves `flows` flows, of which every second is to be deleted.
+/// Makes a table of `flows` flows, of which every second will be deleted.
 pub(crate) fn fill(flows: usize) {
     Raw::open().flush();
     fill::fill_marked(flows, |index| Some(index & BIT));

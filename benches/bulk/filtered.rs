@@ -1,7 +1,7 @@
-//! Lists of one flow of many, by its mark.
+//! Lists one flow of many, by its mark.
 //!
-//! The kernel walks the whole table in the system call that sends the request: what is compared is all that comes
-//! before and after, on a connection that begins with the list.
+//! The kernel walks the whole table in the system call that sends the request. So this compares the
+//! time before and after the walk, including opening the connection.
 
 use std::time::Instant;
 
@@ -12,10 +12,10 @@ use crate::common::process::Outcome;
 use crate::common::raw::Raw;
 use crate::common::{current_thread, fill, message};
 
-/// The mark of one flow alone.
+/// The mark of the one flow.
 const MARK: u32 = 0x100;
 
-/// Leaves `flows` flows, of which one has the mark.
+/// Makes a table of `flows` flows, of which one has the mark.
 pub(crate) fn fill(flows: usize) {
     Raw::open().flush();
     let middle = flows as u32 / 2;

@@ -1,4 +1,4 @@
-//! libnetfilter_conntrack, by a program in C, where this machine has what it takes to compile it.
+//! libnetfilter_conntrack, used by a C program, if this machine can compile it.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -12,10 +12,10 @@ const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/bulk/lnfct.c"
 const DIRECTORY: &str = env!("CARGO_TARGET_TMPDIR");
 const PROGRAM: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/lnfct");
 
-/// Compiles the program, or says why that cannot be.
+/// Compiles the program, or returns why that is not possible.
 pub(crate) fn compile() {
     let _ = fs::create_dir_all(DIRECTORY);
-    // One that was compiled before would run where this compiler fails.
+    // Remove an older program, which would run if this compiler fails.
     let _ = fs::remove_file(PROGRAM);
     let compiler = Command::new("cc")
         .args(["-O2", "-Wall", "-o", PROGRAM, SOURCE])
@@ -30,7 +30,8 @@ pub(crate) fn compile() {
     eprintln!("not measured, libnetfilter_conntrack: cc: {reason}");
 }
 
-/// Marks all flows, each when the one before is acknowledged; `None` where the program could not be compiled.
+/// Marks all flows, each after the ACK for the one before; `None` if the program could not be
+/// compiled.
 pub(crate) fn mark(scenario: Scenario) -> Option<Outcome> {
     let mut arguments = vec![scenario.stride.to_string()];
     if scenario.some_missing {

@@ -1,9 +1,11 @@
-//! Changes to many flows, and a list of few: the crate beside bare loops, libnetfilter_conntrack and conntrack(8).
+//! Changes many flows, and lists few: the crate compared with bare loops, libnetfilter_conntrack
+//! and conntrack(8).
 //!
-//! `cargo bench --bench bulk` (root, for ten times as many flows as `--flows` says; 20 000 need none). The last line is
-//! one JSON object, medians over the rounds: marks a second, the seconds to delete half of twice the flows, and the
-//! wall time of a list of one flow in ten times as many, to that of the bare walk. Where there is no libnetfilter_conntrack
-//! to compile with, or no conntrack(8), their numbers are null.
+//! `cargo bench --bench bulk` (root, for ten times as many flows as `--flows` says; 20 000 need
+//! none). The last line is one JSON object with medians over the rounds: marks per second, the
+//! seconds to delete half of twice the flows, and the wall time of a list of one flow out of ten
+//! times as many, relative to the bare walk. Without libnetfilter_conntrack or conntrack(8), their
+//! numbers are null.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -33,18 +35,18 @@ const DELETE_MATCHING: &str = "delete_matching";
 const RAW_FILTERED: &str = "raw filtered walk";
 const FILTERED: &str = "list().filter()";
 
-/// The first of each is what the others are compared with.
+/// The others are compared with the first of each.
 const MARKS: [&str; 4] = [RAW_BATCHED, BULK, RAW_ONE_BY_ONE, LNFCT];
 const MARKS_MISSING: [&str; 3] = [RAW_BATCHED_MISSING, BULK_MISSING, LNFCT_MISSING];
 const MARKS_SHUFFLED: [&str; 3] = [RAW_BATCHED_SHUFFLED, BULK_SHUFFLED, LNFCT_SHUFFLED];
 const DELETES: [&str; 2] = [CONNTRACK, DELETE_MATCHING];
 const WALKS: [&str; 2] = [RAW_FILTERED, FILTERED];
 
-/// Flows of the other parts, for each whose mark is set.
+/// The number of flows in the other parts, relative to the number of marked flows.
 const DELETE_FROM: usize = 2;
 const LIST_FROM: usize = 10;
 
-/// Rounds of what takes a tenth of a second, for each of what takes longer: their medians differed by a tenth.
+/// Short programs run this many times more often, because their medians differed by a tenth.
 const SHORT: usize = 3;
 
 fn main() {
@@ -140,7 +142,7 @@ fn measure(flows: usize, rounds: usize) -> String {
     ])
 }
 
-/// A JSON object with its keys in this order.
+/// A JSON object that keeps the order of its keys.
 fn object(fields: &[(&str, Value)]) -> String {
     let fields = fields
         .iter()
@@ -148,7 +150,8 @@ fn object(fields: &[(&str, Value)]) -> String {
     format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
 }
 
-/// Runs all programs in each round, on the table that `refill` leaves. Each answers for `count` flows.
+/// Runs all programs in each round, on the table that `refill` makes. Each must handle `count`
+/// flows.
 fn alternate(
     names: &[&'static str],
     count: usize,

@@ -1,6 +1,6 @@
-//! Marks on all flows of a mixed table.
+//! Marks all flows of a mixed table.
 //!
-//! What names the flows is read beforehand, and the bare loops also have their messages made beforehand.
+//! The keys are read beforehand, and the messages of the bare loops are made beforehand too.
 
 use std::time::Instant;
 
@@ -12,14 +12,14 @@ use crate::common::process::Outcome;
 use crate::common::raw::{BATCH, Raw};
 use crate::common::{current_thread, message};
 
-/// What the marks are set on.
+/// The keys of the flows to mark.
 #[derive(Clone, Copy)]
 pub(crate) struct Scenario {
     pub(crate) stride: Stride,
     pub(crate) some_missing: bool,
 }
 
-/// All flows, as a list names them.
+/// All flows, with keys from a list.
 pub(crate) const LISTED: Scenario = Scenario {
     stride: AS_LISTED,
     some_missing: false,
@@ -28,22 +28,22 @@ pub(crate) const SOME_MISSING: Scenario = Scenario {
     some_missing: true,
     ..LISTED
 };
-/// All flows, as a daemon's own table may name them.
+/// All flows, with keys as a daemon may store them.
 pub(crate) const IN_ANOTHER_ORDER: Scenario = Scenario {
     stride: SHUFFLED,
     ..LISTED
 };
 
-/// One flow in so many is missing, where some are: it is asked for in a zone where it is not.
+/// With missing flows, one in this many is missing: its key has the wrong zone.
 pub(crate) const EVERY: usize = 10;
 pub(crate) const NO_ZONE: u16 = 77;
 
-/// How many of `count` are missing.
+/// The number of missing flows among `count`.
 pub(crate) fn missing(count: usize, some: bool) -> usize {
     if some { count.div_ceil(EVERY) } else { 0 }
 }
 
-/// The ACK on the last of each send; the kernel says of itself which flows are missing.
+/// Only the last request of each send asks for an ACK. The kernel reports missing flows anyway.
 pub(crate) fn raw_batched(scenario: Scenario) -> Outcome {
     let mut socket = Raw::open();
     let mut names = names(&mut socket, scenario.stride);
@@ -76,7 +76,7 @@ pub(crate) fn raw_batched(scenario: Scenario) -> Outcome {
     outcome
 }
 
-/// The keys are read beforehand; the changes, and their messages, are made from them meanwhile.
+/// The keys are read beforehand. The changes and their messages are made during the measurement.
 pub(crate) fn bulk(scenario: Scenario) -> Outcome {
     current_thread().block_on(async {
         let handle = ctnetlink::connect().await.expect("a connection");

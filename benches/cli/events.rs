@@ -15,15 +15,15 @@ use crate::common::process::Outcome;
 use crate::common::raw::{BATCH, Raw};
 use crate::programs::{Side, number};
 
-/// Flows whose marks change.
+/// The number of flows whose marks change.
 pub(crate) const FLOWS: usize = 1024;
 
 const POLL: Duration = Duration::from_millis(50);
 
-/// Polls at which a program has not used the processor: nothing waits for it any more.
+/// After this many polls without processor time, the program has handled all events.
 const IDLE: u32 = 10;
 
-/// How many of `changes` it shows.
+/// How many of `changes` the program prints.
 pub(crate) fn run(side: Side, changes: usize) -> Option<Outcome> {
     let mut command = side.command();
     let command = command.args(["-E", "-e", "UPDATES"]);
@@ -77,7 +77,7 @@ fn change(changes: usize) {
     }
 }
 
-/// How many sockets listen to netfilter in this namespace.
+/// The number of listening netfilter sockets in this namespace.
 fn listeners() -> usize {
     let table = fs::read_to_string("/proc/thread-self/net/netlink").expect("the sockets");
     let listening = |line: &&str| {
@@ -87,10 +87,10 @@ fn listeners() -> usize {
     table.lines().filter(listening).count()
 }
 
-/// The processor's time that it has used.
+/// The processor time that it has used.
 fn ticks(child: &Child) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("its state");
-    // Behind its name, which may have blanks.
+    // The fields after the name, which may contain spaces.
     let fields = stat
         .rsplit(')')
         .next()

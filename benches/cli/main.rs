@@ -1,8 +1,9 @@
-//! The example conntrack beside conntrack(8): a list, a deletion of half, a file of lines, and events.
+//! The example conntrack compared with conntrack(8): a list, a delete of half the flows, a file of
+//! command lines, and events.
 //!
-//! `cargo bench --bench cli` (root, for 200 000 flows). The last line is one JSON object: the medians, over the
-//! rounds, of the ratios of wall times, and of the events that one second of processor time handles. Where there is no
-//! conntrack(8) they are null.
+//! `cargo bench --bench cli` (root, for 200 000 flows). The last line is one JSON object with the
+//! medians, over the rounds, of the ratios of wall times, and of the events per second of processor
+//! time. Without conntrack(8) they are null.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -26,7 +27,7 @@ use serde_json::json;
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     let name = arguments.next().unwrap_or_default();
-    // This program is the example too.
+    // This program also runs as the example.
     if Path::new(&name).ends_with(programs::NAME) {
         return conntrack::run(arguments.collect());
     }
@@ -59,7 +60,8 @@ fn measure(flows: usize, rounds: usize) -> String {
     });
     empty();
     let wall = |run: &Run| run.wall;
-    // Of the processor's time: how much is lost, and how long both wait, is the generator's doing.
+    // Compare the processor time, because the generator decides how many events are lost and how
+    // long both programs wait.
     let rate = |run: &Run| run.count as f64 / (run.user + run.system);
     print("lists", &lists, "s", wall);
     print("deletions of half", &deletes, "s", wall);
@@ -82,7 +84,7 @@ fn empty() {
     raw::Raw::open().flush();
 }
 
-/// Theirs and ours in turn, after `prepare` each.
+/// Runs conntrack(8) and the example in turn, each after `prepare`.
 fn alternate(names: [&'static str; 2], flows: usize, rounds: usize, prepare: impl Fn()) -> Table {
     let mut table = Table::new(&names);
     for _ in 0..rounds {

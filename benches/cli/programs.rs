@@ -1,4 +1,4 @@
-//! The measured programs: conntrack(8) and the example, each in a process of its own.
+//! The measured programs: conntrack(8) and the example, each in its own process.
 
 use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
@@ -9,10 +9,10 @@ use std::time::Instant;
 use crate::common::process::Outcome;
 use crate::events;
 
-/// Under this name this program is the example.
+/// The bench runs as the example if it has this argument.
 pub(crate) const NAME: &str = "conntrack";
 
-/// Of each kind, theirs and ours.
+/// Pairs of programs: conntrack(8) and the example.
 pub(crate) const LISTS: [&str; 2] = ["conntrack -L", "ours -L"];
 pub(crate) const DELETES: [&str; 2] = ["conntrack -D", "ours -D"];
 pub(crate) const LOADS: [&str; 2] = ["conntrack -R", "ours -R"];
@@ -37,7 +37,7 @@ impl Side {
     }
 }
 
-/// Runs a program; `None` where it is not on this machine.
+/// Runs a program; `None` if it is not on this machine.
 pub(crate) fn run(name: &str, flows: usize) -> Option<Outcome> {
     let side = if name.starts_with("ours") {
         Side::Ours
@@ -60,20 +60,20 @@ pub(crate) fn run(name: &str, flows: usize) -> Option<Outcome> {
     }
 }
 
-/// It has to say that it was so many flows.
+/// It must report this many flows.
 fn counted(side: Side, arguments: &[&str], count: usize) -> Option<Outcome> {
     let (outcome, said) = timed(side, arguments)?;
     assert_eq!(number(&said), count, "{side:?}: {said}");
     Some(Outcome { count, ..outcome })
 }
 
-/// The first number that it says.
+/// The first number in its output.
 pub(crate) fn number(said: &str) -> usize {
     let number = said.split_whitespace().find_map(|word| word.parse().ok());
     number.unwrap_or_else(|| panic!("no number in {said:?}"))
 }
 
-/// The output goes nowhere.
+/// The output is discarded.
 fn timed(side: Side, arguments: &[&str]) -> Option<(Outcome, String)> {
     let start = Instant::now();
     let output = side
@@ -96,7 +96,7 @@ fn timed(side: Side, arguments: &[&str]) -> Option<(Outcome, String)> {
     ))
 }
 
-/// The file of lines, which goes when it is dropped.
+/// The file of command lines, which is removed on drop.
 pub(crate) struct Lines;
 
 impl Drop for Lines {
@@ -105,12 +105,12 @@ impl Drop for Lines {
     }
 }
 
-/// The bench's own name is that of its programs.
+/// The name of the bench is part of the file's name.
 fn path() -> PathBuf {
     std::env::temp_dir().join("ctnetlink-bench-cli-lines")
 }
 
-/// As `-o save` writes them.
+/// Lines as `-o save` writes them.
 pub(crate) fn lines(count: usize) -> Lines {
     let line = |number: usize| {
         let (port, host) = (number % 60_000 + 1, number / 60_000);

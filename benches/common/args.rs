@@ -4,9 +4,9 @@
 pub struct Args {
     /// Flows in the table.
     pub flows: usize,
-    /// How often each program runs.
+    /// The number of rounds.
     pub rounds: usize,
-    /// The program that this process is, when it is one of the measured.
+    /// The measured program that this process runs, if it is one.
     pub program: Option<String>,
 }
 
@@ -15,7 +15,7 @@ pub const PROGRAM: &str = "--program";
 pub const FLOWS: &str = "--flows";
 
 impl Args {
-    /// Reads the command line, with `flows` where it does not say how many.
+    /// Reads the command line. The default number of flows is `flows`.
     pub fn read(flows: usize) -> Self {
         let mut args = Self {
             flows,
@@ -30,7 +30,7 @@ impl Args {
                     .unwrap_or_else(|| usage(&format!("{word} needs a value")))
             };
             match word.as_str() {
-                // What cargo adds.
+                // The argument that cargo adds.
                 "--bench" => {}
                 FLOWS => args.flows = number(&value()),
                 "--rounds" => args.rounds = number(&value()),

@@ -1,4 +1,4 @@
-//! conntrack(8), where it is on this machine.
+//! conntrack(8), if it is on this machine.
 
 use std::io::ErrorKind;
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::process::Outcome;
 
-/// It says how many flows it has shown or deleted; the flows go nowhere.
+/// It prints how many flows it has shown or deleted. The output of the flows is discarded.
 pub fn run(arguments: &[&str]) -> Option<Outcome> {
     let start = Instant::now();
     let output = Command::new("conntrack")

@@ -1,4 +1,4 @@
-//! A mixed table: what a gateway has.
+//! A mixed table, like that of a gateway.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,9 +10,9 @@ const UDP: u8 = 17;
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
 
-/// One flow in so many is of each kind.
+/// The kinds of flows repeat after this many.
 const MIX: u32 = 16;
-/// The most flows that [`fill`] can make: their addresses differ in 24 bits.
+/// The maximum number of flows that [`fill`] can make: their addresses differ in 24 bits.
 pub const MOST: usize = 1 << 24;
 
 /// Fills the table of this thread's network namespace with `flows` flows: of 16, 9 TCP (8 established, 1 half open),
@@ -41,7 +41,7 @@ pub fn fill_marked(flows: usize, mark: impl Fn(u32) -> Option<u32>) {
     }
 }
 
-/// Writes the request to create flow `index`, under the sequence number that follows its own.
+/// Writes the request to create flow `index`, with the sequence number `index + 1`.
 fn create(out: &mut Vec<u8>, index: u32, mark: Option<u32>, acknowledge: bool) {
     let kind = index % MIX;
     let v6 = matches!(kind, 12 | 15) || (kind == 13 && index / MIX % 2 == 0);
@@ -67,7 +67,7 @@ fn create(out: &mut Vec<u8>, index: u32, mark: Option<u32>, acknowledge: bool) {
         message.put(message::MARK, &mark.to_be_bytes());
     }
     if protocol == TCP {
-        // CONFIRMED, and but for the half open SEEN_REPLY and ASSURED.
+        // CONFIRMED, and also SEEN_REPLY and ASSURED unless it is half open.
         let half_open = kind == 8;
         let status: u32 = if half_open { 0x8 } else { 0xe };
         message.put(message::STATUS, &status.to_be_bytes());
@@ -113,7 +113,7 @@ fn hosts(index: u32, v6: bool) -> (IpAddr, IpAddr) {
     }
 }
 
-/// The source as the server sees it: the flows of one address have ports of their own.
+/// The source as the server sees it. The flows of one address have different ports.
 fn translated(index: u32) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 0)) + index / 60_000)
 }

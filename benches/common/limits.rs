@@ -1,4 +1,4 @@
-//! The kernel's limits on the table, which are of the whole machine.
+//! The kernel's limits for the table, which apply to the whole machine.
 
 use std::fs;
 use std::sync::Mutex;
@@ -7,20 +7,20 @@ use nix::sys::signal::{SigSet, Signal};
 
 const MAX: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
 const BUCKETS: &str = "/proc/sys/net/netfilter/nf_conntrack_buckets";
-/// Room beside the flows that were asked for.
+/// Additional room for other flows.
 const SPARE: usize = 1000;
-/// The kernel refuses flows where a chain is too long; this is its own old default.
+/// Flows per bucket. The kernel refuses flows if a chain is too long; this is its old default.
 const FLOWS_PER_BUCKET: usize = 4;
 
-/// What to put back.
+/// The values to restore.
 static CHANGED: Mutex<Vec<(&str, usize)>> = Mutex::new(Vec::new());
 
-/// Puts the limits back when dropped, and when a signal ends the process.
+/// Restores the limits when it is dropped, and when a signal ends the process.
 pub struct Limits;
 
 impl Limits {
-    /// Makes room for `flows` flows where there is too little. To be called on the first thread, while it is the only
-    /// one, outside of the namespace to fill.
+    /// Makes room for `flows` flows if there is too little. Call it on the first thread, before
+    /// there are others, outside of the namespace to fill.
     pub fn make_room(flows: usize) -> Result<Self, String> {
         let limits = Self;
         let buckets = flows / FLOWS_PER_BUCKET;
@@ -67,7 +67,7 @@ fn restore() {
     }
 }
 
-/// Blocked here and in all threads to come, the signals come to the one that waits for them.
+/// Block the signals here and in all later threads, so that the waiting thread gets them.
 fn restore_on_signals() {
     let mut signals = SigSet::empty();
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {

@@ -1,4 +1,5 @@
-//! Messages to the kernel, byte for byte: what is measured must not also make its surroundings.
+//! Messages to the kernel, made byte by byte, so that the measured crate does not also make the
+//! setup.
 
 pub const CTNETLINK: u16 = 1 << 8;
 pub const NEW: u16 = CTNETLINK;
@@ -60,7 +61,7 @@ impl<'a> Message<'a> {
         self.out[at..at + 2].copy_from_slice(&len.to_ne_bytes());
     }
 
-    /// Appends attributes that are bytes already.
+    /// Appends encoded attributes.
     pub fn copy(&mut self, attributes: &[u8]) {
         self.out.extend_from_slice(attributes);
     }
@@ -77,7 +78,7 @@ impl Drop for Message<'_> {
 pub struct Received<'a> {
     pub kind: u16,
     pub seq: u32,
-    /// What follows the header of netlink.
+    /// The bytes after the netlink header.
     pub body: &'a [u8],
 }
 
@@ -108,7 +109,7 @@ impl<'a> Received<'a> {
         self.body[0]
     }
 
-    /// The attributes, each whole, by their kinds.
+    /// The attributes with their headers, by type.
     pub fn attributes(&self) -> impl Iterator<Item = (u16, &'a [u8])> {
         let mut rest = &self.body[HEADER - 16..];
         std::iter::from_fn(move || {

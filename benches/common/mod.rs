@@ -1,6 +1,6 @@
-//! What the measured programs share: a table to work on, and a process for each of them.
+//! The shared parts of the benches: a table to work on, and a process for each measured program.
 
-// Each bench takes a part of it, and nothing is reachable from outside.
+// Each bench uses only a part of this module.
 #![allow(dead_code, unreachable_pub)]
 
 pub mod args;
@@ -20,8 +20,9 @@ use std::io;
 
 use self::limits::Limits;
 
-/// Makes this process able to measure with `flows` flows, or ends it and says why that cannot be. To be called on the
-/// first thread, while it is the only one; the limits of the machine are put back when the result is dropped.
+/// Prepares this process to measure with `flows` flows, or exits with the reason why that is not
+/// possible. Call it on the first thread, before there are others. The limits of the machine are
+/// restored when the result is dropped.
 pub fn prepare(flows: usize) -> Limits {
     support::namespace::enter()
         .and_then(|()| Limits::make_room(flows))
@@ -31,7 +32,8 @@ pub fn prepare(flows: usize) -> Limits {
         })
 }
 
-/// A thread in a network namespace of its own, whose new flows have counters, and neither timestamps nor events.
+/// Runs a thread in a new network namespace. New flows there have counters, but no timestamps and
+/// no events.
 pub fn in_namespace<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> R {
     support::namespace::isolated(|| {
         let settings = || -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! What names the flows of the table in requests on them, in an order that all programs have in common.
+//! The keys of the flows in the table, in an order that is the same for all programs.
 
 use std::time::Instant;
 
@@ -9,12 +9,12 @@ use super::message::{self, Message, Received};
 use super::process::Outcome;
 use super::raw::Raw;
 
-/// The order in which requests name the flows: each so many places behind the last.
+/// The order in which requests name the flows: the number of places from one to the next.
 pub type Stride = usize;
 
-/// The order of the kernel's table, in which a list finds the flows: each is beside the last.
+/// The order of a list, which is the order of the kernel's table.
 pub const AS_LISTED: Stride = 1;
-/// None of the kernel's: what it needs of a flow is not in its cache.
+/// An order far from the kernel's, so that the next flow is not in the CPU's cache.
 pub const SHUFFLED: Stride = 7919;
 
 /// A flow's family, tuple and zone, as bytes.
@@ -41,7 +41,8 @@ impl Name {
         name
     }
 
-    /// Appends the request to set the flow's mark to this number, under this number.
+    /// Appends the request that sets the flow's mark to this number. The number is also the
+    /// sequence number.
     pub fn set_mark(&self, out: &mut Vec<u8>, flags: u16, number: u32) {
         let mut request = Message::new(out, message::NEW, flags, number, self.family);
         request.copy(&self.tuple);
@@ -51,7 +52,7 @@ impl Name {
         request.put(message::MARK, &number.to_be_bytes());
     }
 
-    /// Appends the request to be told of the flow, under this number.
+    /// Appends the request that gets the flow, with this sequence number.
     pub fn get(&self, out: &mut Vec<u8>, number: u32) {
         let mut request = Message::new(out, message::GET, 0, number, self.family);
         request.copy(&self.tuple);
@@ -61,7 +62,7 @@ impl Name {
     }
 }
 
-/// The names of all flows.
+/// The keys of all flows.
 pub fn names(socket: &mut Raw, stride: Stride) -> Vec<Name> {
     let mut names = Vec::new();
     socket.dump(
@@ -71,15 +72,15 @@ pub fn names(socket: &mut Raw, stride: Stride) -> Vec<Name> {
     ordered(names, stride)
 }
 
-/// The same, as the crate names them.
+/// The same keys in the type of the crate.
 pub async fn keys(handle: &ConntrackHandle, stride: Stride) -> Vec<FlowKey> {
     let flows = handle.list(ctnetlink::Table::Conntrack).await;
     let keys = flows.expect("a list").map_ok(|flow| FlowKey::from(&flow));
     ordered(keys.try_collect().await.expect("flows"), stride)
 }
 
-/// Marks all flows, each when the one before is acknowledged. The messages are made beforehand: what remains is what
-/// the kernel takes.
+/// Marks all flows, each after the ACK for the one before. The messages are made beforehand, so
+/// this measures only the kernel.
 pub fn mark_one_by_one(stride: Stride) -> Outcome {
     let mut socket = Raw::open();
     let messages = (1..).zip(names(&mut socket, stride)).map(|(number, name)| {

@@ -1,4 +1,4 @@
-//! One process for each measured program, so that its time and memory are its own.
+//! Runs each measured program in its own process, to measure its time and memory.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::args;
 
-/// What one run of a program took.
+/// The costs of one run of a program.
 #[derive(Debug, Clone, Copy)]
 pub struct Run {
     pub wall: f64,
@@ -28,13 +28,13 @@ pub struct Run {
     pub lost: Option<f64>,
 }
 
-/// What a program says of its run.
+/// The output of a program about its run.
 pub struct Outcome {
     pub wall: Duration,
     pub count: usize,
     pub late: Option<f64>,
     pub lost: Option<usize>,
-    /// The program was a child, not this process.
+    /// The measured program was a child of this process.
     pub child: bool,
 }
 
@@ -50,8 +50,8 @@ impl Outcome {
     }
 }
 
-/// Runs program `name` of this bench in a process of its own, in the network namespace of this thread. `None` where
-/// what it measures is not on this machine.
+/// Runs program `name` of this bench in a new process, in the network namespace of this thread.
+/// `None` if this machine lacks what it measures.
 pub fn run(name: &str, flows: usize) -> Option<Run> {
     let bench = std::env::current_exe().expect("the path of the bench");
     let output = Command::new(bench)
@@ -76,12 +76,12 @@ pub fn run(name: &str, flows: usize) -> Option<Run> {
     })
 }
 
-/// To be called by a measured program at its start: it ends with the bench.
+/// A measured program calls this at its start, so that it ends with the bench.
 pub fn begin() {
     prctl::set_pdeathsig(Signal::SIGKILL).expect("to end with the bench");
 }
 
-/// Says what a measured program took; `None` where there was nothing to measure.
+/// Prints the costs of a measured program; `None` if there was nothing to measure.
 pub fn say(outcome: Option<Outcome>) {
     let Some(outcome) = outcome else {
         println!("null");
@@ -110,8 +110,8 @@ pub fn say(outcome: Option<Outcome>) {
     );
 }
 
-/// Peak resident memory of this process, KiB. Not that of its usage of resources, which also counts what the bench
-/// had when it started this process.
+/// Peak resident memory of this process, KiB. getrusage(2) is not used, because it also counts the
+/// memory that the bench had when it started this process.
 fn peak(usage: &Usage) -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     status

@@ -7,10 +7,10 @@ use super::message::{self, Message};
 const NETLINK_NETFILTER: isize = 12;
 const RECEIVE: usize = 32 * 1024;
 
-/// Messages in one send, where there are many.
+/// The number of messages in one send.
 pub const BATCH: usize = 64;
 
-/// A blocking socket and its one buffer.
+/// A blocking socket with a buffer.
 pub struct Raw {
     socket: Socket,
     buffer: Vec<u8>,
@@ -43,17 +43,17 @@ impl Raw {
         &self.buffer
     }
 
-    /// Receives until the request of this number is acknowledged.
+    /// Receives until the ACK for the request with this number.
     ///
     /// # Panics
     ///
-    /// Where the kernel refuses this or an earlier request.
+    /// Panics if the kernel refuses this or an earlier request.
     pub fn acknowledged(&mut self, seq: u32) {
         self.answered(seq, |seq, errno| panic!("errno of request {seq}: {errno}"));
     }
 
-    /// Receives until the request of this number is acknowledged or refused, and hands over number and errno of all
-    /// that are refused.
+    /// Receives until the request with this number is acknowledged or refused. Passes on the number
+    /// and errno of each refused request.
     pub fn answered(&mut self, seq: u32, mut refused: impl FnMut(u32, i32)) {
         let mut done = false;
         while !done {
@@ -81,8 +81,8 @@ impl Raw {
         self.acknowledged(1);
     }
 
-    /// Dumps the flows that match what `filter` puts into the request, and hands over each datagram but the last,
-    /// which has no flow.
+    /// Dumps the flows that match the filter attributes that `filter` writes. Passes on each
+    /// datagram except the last, which has no flow.
     pub fn dump(&mut self, filter: impl FnOnce(&mut Message<'_>), mut datagram: impl FnMut(&[u8])) {
         let mut request = Vec::new();
         let mut message = Message::new(&mut request, message::GET, message::DUMP, 1, 0);

@@ -1,8 +1,8 @@
-//! Many runs of many programs, as numbers.
+//! Statistics over many runs of many programs.
 
 use super::process::Run;
 
-/// The runs of one program, a round each; `None` where it is not on this machine.
+/// The runs of one program, one for each round; `None` if it is not on this machine.
 pub struct Row {
     pub name: &'static str,
     pub runs: Vec<Run>,
@@ -29,12 +29,12 @@ impl Table {
         row.expect("a row of the table").runs.push(run);
     }
 
-    /// The median over the rounds; not a number where the program did not run.
+    /// The median over the rounds; NaN if the program did not run.
     pub fn median(&self, name: &str, of: impl Fn(&Run) -> f64) -> f64 {
         median(self.runs(name).iter().map(of).collect())
     }
 
-    /// The median of the ratios of each round: what slows the machine for a while slows both.
+    /// The median of the ratios of each round. A slow phase of the machine slows both programs.
     pub fn ratio(&self, name: &str, to: &str, of: impl Fn(&Run) -> f64) -> f64 {
         let pairs = self.runs(name).iter().zip(self.runs(to));
         median(pairs.map(|(run, base)| of(run) / of(base)).collect())
@@ -54,9 +54,9 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-/// Rounds for the last line.
+/// Rounds a number for the last line.
 pub fn round(value: f64, digits: i32) -> serde_json::Value {
     let scale = 10_f64.powi(digits);
-    // Not a number becomes null.
+    // NaN becomes null.
     serde_json::json!(value.is_finite().then(|| (value * scale).round() / scale))
 }

@@ -1,9 +1,10 @@
-//! Lists a mixed table: the crate beside a bare receive loop, conntrack(8) and nlink.
+//! Lists a mixed table: the crate compared with a bare receive loop, conntrack(8) and nlink.
 //!
-//! `cargo bench --bench dump -- --flows 1000000` (root, for more flows than `nf_conntrack_max`). The last line is one
-//! JSON object, medians over the rounds. `wall_ratio_*` are to the bare loop, on a current-thread and a multi-thread
-//! runtime; `rss_slow_mib` is with a reader that sleeps. `timer_late_p99_ms` is the worst of three: a list, a filtered
-//! list that matches nothing, and a flush with requests on single flows beside it.
+//! `cargo bench --bench dump -- --flows 1000000` (root, for more flows than `nf_conntrack_max`).
+//! The last line is one JSON object with medians over the rounds. `wall_ratio_*` are relative to
+//! the bare loop, on a current-thread and a multi-thread runtime. `rss_slow_mib` is measured with a
+//! slow reader. `timer_late_p99_ms` is the worst of three: a list, a filtered list that matches
+//! nothing, and a flush with concurrent requests on single flows.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -27,7 +28,7 @@ const TIMER_LIST: &str = "timer beside a list";
 const TIMER_NOTHING: &str = "timer beside a filtered list";
 const TIMER_FLUSH: &str = "timer beside a flush";
 
-/// In the order of each round; the flush leaves nothing to list.
+/// In the order of each round. The flush is last, because it empties the table.
 const PROGRAMS: [&str; 11] = [
     RAW,
     CURRENT,
@@ -70,7 +71,7 @@ fn measure(flows: usize, rounds: usize) -> Table {
     table
 }
 
-/// A program that misses flows is not fast.
+/// A program that misses flows is not comparable.
 fn check(name: &str, count: usize, flows: usize) {
     let expected = match name {
         TIMER_IDLE | TIMER_NOTHING | TIMER_FLUSH => 0,

@@ -1,4 +1,4 @@
-//! The measured programs, each of which has a process for itself.
+//! The measured programs, each in its own process.
 
 use std::time::{Duration, Instant};
 
@@ -15,11 +15,11 @@ use crate::{
     TIMER_NOTHING, timer,
 };
 
-/// Naps of the sleeping reader, spread over the list.
+/// The number of pauses of the slow reader, spread over the list.
 const NAPS: usize = 50;
 const NAP: Duration = Duration::from_millis(20);
 
-/// Runs one program on a table of `flows` flows; `None` where it is not on this machine.
+/// Runs one program on a table of `flows` flows; `None` if it is not on this machine.
 pub(crate) fn run(name: &str, flows: usize) -> Option<Outcome> {
     Some(match name {
         RAW => raw(),
@@ -65,7 +65,8 @@ pub(crate) fn run(name: &str, flows: usize) -> Option<Outcome> {
     })
 }
 
-/// What a dump takes at the least: datagrams received, and their messages counted by the lengths in their headers.
+/// The minimum work for a dump: receives datagrams, and counts their messages by the lengths in the
+/// headers.
 fn raw() -> Outcome {
     let start = Instant::now();
     let mut count = 0;

@@ -1,4 +1,4 @@
-//! How late a timer of 1 ms is while a walk goes on, on the same current-thread runtime.
+//! How late a timer of 1 ms is during a walk, on the same current-thread runtime.
 
 use std::cell::RefCell;
 use std::future::{Future, IntoFuture};
@@ -16,7 +16,7 @@ use crate::programs;
 
 const TICK: Duration = Duration::from_millis(1);
 
-/// The timer alone, for comparison: tokio's timers have a grain of 1 ms.
+/// Only the timer, for comparison: tokio's timers have a resolution of 1 ms.
 pub(crate) fn idle() -> Outcome {
     beside(async {
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -39,7 +39,7 @@ pub(crate) fn nothing() -> Outcome {
     })
 }
 
-/// With requests on single flows meanwhile, which the kernel does not take before the end.
+/// With requests on single flows during the flush, which the kernel does not handle before its end.
 pub(crate) fn flush() -> Outcome {
     beside(async {
         let handle = ctnetlink::connect().await.expect("a connection");

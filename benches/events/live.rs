@@ -1,4 +1,4 @@
-//! Events as they come, from a generator that is as fast as the kernel.
+//! Live events, from a generator that is as fast as the kernel.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -17,19 +17,20 @@ use crate::common::{current_thread, fill, message};
 /// Hidden: makes this process the generator.
 pub(crate) const GENERATE: &str = "--generate";
 
-/// Flows whose marks change.
+/// The number of flows whose marks change.
 const FLOWS: usize = 1024;
 
-/// Changes, as many times what waits in a queue in the other programs.
+/// The number of changes, relative to the number of queued events in the other programs.
 const MORE: usize = 10;
 
-/// Without news for so long, with the generator at its end, nothing comes any more.
+/// When the generator has ended and no event came for this long, all events have arrived.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// Half of the kernel's own default, `net.core.rmem_default`; it doubles what is asked for.
+/// Half of the kernel's own default, `net.core.rmem_default`, because the kernel doubles the
+/// number.
 const DEFAULT_QUEUE: usize = 212_992 / 2;
 
-/// The process that changes marks: when it is told to, and so many.
+/// The process that changes marks, when it gets a line with their number.
 pub(crate) fn generate(changes: usize) {
     process::begin();
     let mut socket = Raw::open();
@@ -56,7 +57,7 @@ pub(crate) fn generate(changes: usize) {
     eprintln!("  generator: {per_second:.0} events per s");
 }
 
-/// A generator that is ready.
+/// Starts a generator, and waits until it is ready.
 struct Generator(Child);
 
 impl Generator {
@@ -87,7 +88,8 @@ impl Generator {
     }
 }
 
-/// With the queue that the crate asks for, or the kernel's default. What came and what was told as lost have to be all.
+/// Uses the queue that the crate asks for, or the kernel's default. Received and lost events must
+/// add up to all events.
 pub(crate) fn live(events: usize, default_queue: bool) -> Outcome {
     let sent = events * MORE;
     let mut generator = Generator::ready(sent);
@@ -122,7 +124,7 @@ pub(crate) fn live(events: usize, default_queue: bool) -> Outcome {
     })
 }
 
-/// conntrack(8), where it is on this machine: the lines that it prints, and what it does not.
+/// conntrack(8), if it is on this machine: the lines that it prints, and the events that it misses.
 pub(crate) fn conntrack(events: usize) -> Option<Outcome> {
     let sent = events * MORE;
     let tool = Command::new("conntrack")
@@ -165,7 +167,7 @@ pub(crate) fn conntrack(events: usize) -> Option<Outcome> {
     })
 }
 
-/// Does a netfilter socket of this namespace hear changes?
+/// Does a netfilter socket of this namespace listen to changes?
 fn somebody_listens() -> bool {
     const NETFILTER: &str = "12";
     const UPDATE: u32 = 1 << 1;

@@ -1,15 +1,17 @@
-//! Hears events: the crate beside a bare `recvmmsg` loop, nlink and conntrack(8).
+//! Receives events: the crate compared with a bare `recvmmsg` loop, nlink and conntrack(8).
 //!
-//! `cargo bench --bench events -- --flows 100000` (root, for so large a queue). The last line is one JSON object,
-//! medians over the rounds. `drain_per_s` is of `--flows` events that wait in the queue, every attribute decoded, on a
-//! current-thread runtime; `raw_recvmmsg_per_s` of a loop that receives them and counts. `live_per_s` and `live_lost`
-//! are of a generator that changes marks as fast as the kernel takes them, with the queue of 8 MiB that the crate asks
-//! for; with the kernel's default queue, what was sent and not received has to be what was told as lost.
-//! `instructions_per_event` is counted by callgrind (needs valgrind).
+//! `cargo bench --bench events -- --flows 100000` (root, for so large a queue). The last line is
+//! one JSON object with medians over the rounds. `drain_per_s` is the rate for `--flows` events
+//! that wait in the queue, with every attribute decoded, on a current-thread runtime.
+//! `raw_recvmmsg_per_s` is the rate of a loop that receives and counts them. `live_per_s` and
+//! `live_lost` are measured with a generator that changes marks as fast as the kernel can, and the
+//! queue of 8 MiB that the crate asks for. With the kernel's default queue, the received and the
+//! lost events must add up to those that were sent. `instructions_per_event` is counted by
+//! callgrind (needs valgrind).
 //!
-//! `nlink_per_s` is there where the bench was built with `RUSTFLAGS="--cfg ctnetlink_peers"`, and else absent. A queue
-//! that cannot be made large enough for all events (without root) is an error. conntrack(8) 1.4.7 hears with the
-//! default queue: its `-b` does not reach the socket of events.
+//! `nlink_per_s` is there only if the bench was built with `RUSTFLAGS="--cfg ctnetlink_peers"`. It
+//! is an error if the queue cannot be made large enough for all events (without root). conntrack(8)
+//! 1.4.7 uses the default queue, because its `-b` has no effect on the socket of events.
 
 #[path = "../instructions/callgrind.rs"]
 mod callgrind;
@@ -35,7 +37,7 @@ const CONNTRACK: &str = "live, conntrack -E";
 /// In the order of each round.
 const PROGRAMS: [&str; 6] = [RAW, DRAIN, NLINK, LIVE, LIVE_DEFAULT, CONNTRACK];
 
-/// Events of the two runs of which the difference is counted.
+/// The number of events in the two runs, whose difference is counted.
 const COUNTED: [usize; 2] = [1000, 5000];
 
 fn main() {
@@ -89,7 +91,7 @@ fn measure(flows: usize, rounds: usize) -> Table {
     table
 }
 
-/// What an event takes in user space, from the socket to the noun.
+/// The instructions per event in user space, from the socket to the `Event`.
 fn instructions() -> u64 {
     eprintln!("instructions");
     let [few, many] = COUNTED.map(|events| callgrind::count(DRAIN, events));

@@ -1,9 +1,9 @@
-//! The measured programs, each of which has a process for itself.
+//! The measured programs, each in its own process.
 
 use crate::common::process::Outcome;
 use crate::{CONNTRACK, DRAIN, LIVE, LIVE_DEFAULT, NLINK, RAW, live, queued};
 
-/// Runs one program for so many events; `None` where it is not on this machine.
+/// Runs one program for this many events; `None` if it is not on this machine.
 pub(crate) fn run(name: &str, events: usize) -> Option<Outcome> {
     Some(match name {
         RAW => queued::raw(events),

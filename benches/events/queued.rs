@@ -1,4 +1,4 @@
-//! Events that wait in the queue of a socket before the first is read.
+//! Events that are all queued before the first is read.
 
 use std::io::IoSliceMut;
 use std::os::fd::AsRawFd;
@@ -13,27 +13,28 @@ use nix::sys::socket::{MsgFlags, MultiHeaders, NetlinkAddr, recvmmsg, setsockopt
 use crate::common::process::Outcome;
 use crate::common::{current_thread, fill, message, raw::Raw};
 
-/// Hidden: makes this process the one that begins the flows.
+/// Hidden: makes this process the one that creates the flows.
 pub(crate) const CREATE: &str = "--create";
 
 const NETLINK_NETFILTER: isize = 12;
 const GROUP_NEW: u32 = 1;
-/// Datagrams of one call, and room for each.
+/// The datagrams of one call, and the buffer size for each.
 const MANY: usize = 32;
 const EVENT: usize = 4096;
 
-/// Half of what the kernel counts for so many, which is 1280 bytes for each; it doubles what is asked for.
+/// Half of what the kernel counts for this many events, 1280 bytes each, because the kernel doubles
+/// the number.
 fn room(events: usize) -> usize {
     events * 700 + 100_000
 }
 
-/// The process that begins the flows.
+/// The process that creates the flows.
 pub(crate) fn create(flows: usize) {
     Raw::open().flush();
     fill::fill(flows);
 }
 
-/// Has another process begin so many flows: under callgrind it is not counted.
+/// Lets another process create the flows, so that callgrind does not count that.
 fn begin(flows: usize) {
     let bench = std::env::current_exe().expect("the path of the bench");
     let created = Command::new(bench)
@@ -42,7 +43,7 @@ fn begin(flows: usize) {
     assert!(created.expect("a process").success(), "no flows");
 }
 
-/// What it takes at the least: datagrams received, and their messages counted by the lengths in their headers.
+/// The minimum work: receives datagrams, and counts their messages by the lengths in the headers.
 pub(crate) fn raw(events: usize) -> Outcome {
     let mut socket = Socket::new(NETLINK_NETFILTER).expect("a netlink socket");
     socket.bind_auto().expect("an address");
@@ -63,7 +64,8 @@ pub(crate) fn raw(events: usize) -> Outcome {
     Outcome::new(start, count)
 }
 
-/// One call. Its headers hold pointers into the bytes and have to be made for each: there is no other safe way.
+/// One call. Its headers contain pointers into the buffer, so safe code must create them for each
+/// call.
 fn receive(socket: &Socket, bytes: &mut [u8], lens: &mut Vec<usize>) {
     let mut slots: Vec<_> = bytes
         .chunks_exact_mut(EVENT)

@@ -1,7 +1,7 @@
-//! A program of this bench under callgrind.
+//! Runs a program of this bench under callgrind.
 //!
-//! Not by gungraun, which is callgrind with a runner of its own: that has to be compiled and installed beside the crate
-//! in exactly the version of the library, and all that is needed here is the sum.
+//! gungraun is not used. It needs its own runner, compiled and installed in exactly the version of
+//! the library, and this bench needs only the sum of instructions.
 
 use std::env;
 use std::io::ErrorKind;
@@ -10,12 +10,13 @@ use std::process::{Command, Stdio};
 /// Hidden: makes this process one of the measured programs.
 pub(crate) const PROGRAM: &str = "--program";
 
-/// The instructions of the program with so many flows, on all its threads, in the network namespace of this thread.
+/// The instructions of the program with this many flows, on all its threads, in the network
+/// namespace of this thread.
 pub(crate) fn count(program: &str, flows: usize) -> u64 {
     let bench = env::current_exe().expect("the path of the bench");
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        // Each thread has its turn: none is kept from the flows that wait for it.
+        // Schedule the threads fairly, so that none waits for a long time.
         .arg("--fair-sched=yes")
         .arg(bench)
         .args([PROGRAM, program, &flows.to_string()])

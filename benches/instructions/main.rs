@@ -1,12 +1,14 @@
-//! Counts the instructions that the crate takes for a flow, which do not depend on how busy the machine is.
+//! Counts the instructions that the crate needs for a flow. The number does not depend on how busy
+//! the machine is.
 //!
-//! `cargo bench --bench instructions` (needs valgrind). The last line is one JSON object, instructions in user space for
-//! each flow: decoding a TCP flow; a flow of a list, from the call to the noun; a mark by bulk, as a list names the
-//! flows; a mark by the control lane, one after the other and 128 in flight. It fails where one is more than 5 % above what `kept.json`
-//! says; `-- --keep` writes that file anew. Another compiler may need that.
+//! `cargo bench --bench instructions` (needs valgrind). The last line is one JSON object, with the
+//! instructions in user space per flow for: decoding a TCP flow; a flow of a list, from the call to
+//! the `Flow`; a mark by a bulk request, with keys from a list; a mark by the control lane, one
+//! after the other and with 128 in flight. The bench fails if a number is more than 5 % above the
+//! one in `kept.json`. `-- --keep` writes that file again, which another compiler may need.
 //!
-//! Each program runs twice under callgrind, with few and with many flows: what both have in common, the start and the
-//! table's keys, is no part of the difference.
+//! Each program runs twice under callgrind, with few and with many flows, and the difference
+//! counts. It does not include the start and the keys of the table, which both runs have in common.
 
 mod callgrind;
 #[path = "../common/mod.rs"]
@@ -19,13 +21,13 @@ use std::{env, fs};
 use programs::PROGRAMS;
 use serde_json::{Map, Value, json};
 
-/// Under cargo the sources are where they were when this was built.
+/// cargo runs the bench where it was built, so the path of the sources is right.
 const KEPT: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/benches/instructions/kept.json"
 );
 
-/// How much more than what was kept is too much.
+/// The largest allowed factor to the kept number.
 const GROWTH: f64 = 1.05;
 
 fn main() -> ExitCode {
@@ -68,7 +70,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Instructions for a flow, by the names of the programs.
+/// Instructions per flow, by the names of the programs.
 fn measure() -> Map<String, Value> {
     common::fill::fill(programs::TABLE);
     let counts = PROGRAMS.map(|program| {
@@ -82,14 +84,14 @@ fn measure() -> Map<String, Value> {
     counts.into_iter().collect()
 }
 
-/// Prints all of them. Has one grown?
+/// Prints all numbers, and returns whether one has grown too much.
 fn compare(counts: &Map<String, Value>, kept: &Map<String, Value>) -> bool {
     let number = |value: Option<&Value>| value.and_then(Value::as_f64);
     let mut has_grown = false;
     println!("{:<28}{:>14}{:>10}", "", "instructions", "kept");
     for (name, count) in counts {
         let now = number(Some(count)).unwrap_or(f64::NAN);
-        // One that was never kept has to be.
+        // A number that was never kept must be kept first.
         let before = number(kept.get(name)).unwrap_or(0.0);
         let grown = now > before * GROWTH;
         has_grown |= grown;

@@ -1,4 +1,4 @@
-//! What is counted.
+//! The measured programs.
 
 use std::hint::black_box;
 
@@ -10,7 +10,7 @@ use crate::common::{current_thread, names};
 /// Flows in the table.
 pub(crate) const TABLE: usize = 4000;
 
-/// So many times the few are the many.
+/// The large number of flows is this multiple of the small one.
 pub(crate) const MORE: usize = 4;
 
 const TCP: &[u8] = include_bytes!("../captured/tcp4.bin");
@@ -31,7 +31,7 @@ pub(crate) const PROGRAMS: [Program; 5] = [
         name: DECODE,
         few: 10_000,
     },
-    // Whole lists.
+    // A multiple of the table, because it makes whole lists.
     Program {
         name: LIST,
         few: TABLE,
@@ -50,7 +50,7 @@ pub(crate) const PROGRAMS: [Program; 5] = [
     },
 ];
 
-/// Runs it for so many flows.
+/// Runs a program with this many flows.
 pub(crate) fn run(name: &str, flows: usize) {
     match name {
         DECODE => decode(flows),
@@ -118,7 +118,7 @@ async fn connect() -> ConntrackHandle {
     ctnetlink::connect().await.expect("a connection")
 }
 
-/// The first so many of the table; all are listed.
+/// The first flows of the table; the whole table is listed.
 async fn keys(handle: &ConntrackHandle, flows: usize) -> Vec<FlowKey> {
     let mut keys = names::keys(handle, names::AS_LISTED).await;
     assert_eq!(keys.len(), TABLE);

@@ -1,4 +1,4 @@
-//! Events that wait in the queue: what the mirror takes for them, and what a stream of events takes.
+//! The time for queued events: of the mirror, and of a stream of events.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::common::{current_thread, fill, message};
 /// Hidden: makes this process the one that changes the table.
 pub(crate) const CHANGE: &str = "--change";
 
-/// Flows begin, get other marks, and end.
+/// Makes flows begin, get other marks, and end.
 const CHANGES: [&str; 3] = ["begin", "mark", "end"];
 
 pub(crate) fn change(which: &str, flows: usize) {
@@ -41,7 +41,7 @@ pub(crate) fn change(which: &str, flows: usize) {
     }
 }
 
-/// Has another process do it, while nobody reads.
+/// Lets another process change the table while no event is read.
 fn have(which: &str, flows: usize) {
     let bench = std::env::current_exe().expect("the path of the bench");
     let done = Command::new(bench)
@@ -50,12 +50,13 @@ fn have(which: &str, flows: usize) {
     assert!(done.expect("a process").success(), "{which}");
 }
 
-/// Half of what the kernel counts for so many, which is 1280 bytes for each; it doubles what is asked for.
+/// Half of what the kernel counts for this many events, 1280 bytes each, because the kernel doubles
+/// the number.
 fn room(events: usize) -> usize {
     events * 700 + 100_000
 }
 
-/// The time that the events took, without that of the changes.
+/// The time for the events, without the time for the changes.
 fn outcome(spent: Duration, events: usize) -> Outcome {
     Outcome {
         wall: spent,

@@ -1,4 +1,4 @@
-//! Tables beside each other, in all attributes but timeouts and counters.
+//! Compares tables by all attributes except timeouts and counters.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 
 pub(crate) type Store = HashMap<(Tuple, Zone), Flow>;
 
-/// What a list gives.
+/// The flows of a list.
 pub(crate) async fn table(handle: &ConntrackHandle) -> Store {
     let flows = handle.list(Table::Conntrack).await.expect("a list");
     store(flows.try_collect().await.expect("flows"))
@@ -27,7 +27,7 @@ pub(crate) fn put(store: &mut Store, mut flow: Flow) {
     store.insert((flow.orig, flow.zone), flow);
 }
 
-/// In how many flows the two differ.
+/// The number of flows in which the two differ.
 pub(crate) fn differences(listed: &Store, held: &Store) -> usize {
     let other = listed
         .iter()

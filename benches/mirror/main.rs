@@ -1,16 +1,17 @@
-//! The mirror: its first sync beside a bare receive loop, its memory, what an event takes, a reader beside a storm, and
-//! whether it is equal to the table after one.
+//! The mirror: its first sync compared with a bare receive loop, its memory, the time for an event,
+//! a reader during a storm of changes, and whether it is equal to the table after a storm.
 //!
-//! `cargo bench --bench mirror -- --flows 1000000` (root, for more flows than `nf_conntrack_max` and for large queues).
-//! The last line is one JSON object, medians over the rounds. `apply_ns_per_event` is what the mirror takes for an event
-//! that waits in the queue, beyond what `handle.events()` takes for it, which is `event_ns`; `bytes_per_flow` is the
-//! peak of memory after the first sync, less that of a list of the same table. `reader_get_ns` is the median of many
-//! batches of gets while marks change as fast as the kernel takes them.
+//! `cargo bench --bench mirror -- --flows 1000000` (root, for more flows than `nf_conntrack_max`
+//! and for large queues). The last line is one JSON object with medians over the rounds.
+//! `apply_ns_per_event` is the time of the mirror for a queued event, minus the time of
+//! `handle.events()`, which is `event_ns`. `bytes_per_flow` is the peak memory after the first
+//! sync, minus that of a list of the same table. `reader_get_ns` is the median of many batches of
+//! lookups while marks change as fast as the kernel can.
 //!
-//! `storm_differences` is the sum over all storms: for 10 s flows begin, change and end as fast as the kernel takes it,
-//! which is `storm_per_s`, and the mirror, which has the kernel's default queue, loses events again and again. It has 5 s
-//! from then on to be in sync, and is compared with a list, with all attributes but timeouts and counters. There are 10
-//! storms, or `CTNETLINK_STORMS`.
+//! `storm_differences` is the sum over all storms. In a storm, flows begin, change and end for 10 s
+//! as fast as the kernel can (`storm_per_s`), and the mirror, with the kernel's default queue,
+//! loses events again and again. Then it has 5 s to be in sync, and is compared with a list, by all
+//! attributes except timeouts and counters. There are 10 storms, or `CTNETLINK_STORMS`.
 
 mod apply;
 #[path = "../common/mod.rs"]
@@ -35,11 +36,11 @@ const APPLY: &str = "events, mirror";
 const READER: &str = "reader beside a storm";
 const STORM: &str = "storms";
 
-/// In the order of each round; those that follow fill the table themselves.
+/// In the order of each round. The later programs fill the table themselves.
 const ON_A_TABLE: [&str; 3] = [RAW, LIST, SYNC];
 const ON_THEIR_OWN: [&str; 3] = [EVENTS, APPLY, READER];
 
-/// The most flows whose events wait in a queue, and that a storm is about.
+/// The maximum number of flows whose events wait in a queue, and of flows in a storm.
 const MOST_EVENTS: usize = 100_000;
 const MOST_IN_STORM: usize = 20_000;
 
@@ -47,9 +48,9 @@ fn main() {
     let words: Vec<_> = std::env::args().skip(1).collect();
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     match words[..] {
-        // This process is one that changes the table.
+        // This process is a helper that changes the table.
         [apply::CHANGE, which, flows] => return apply::change(which, number(flows)),
-        [storm::RAGE, flows] => return storm::rage(number(flows)),
+        [storm::CHANGER, flows] => return storm::run_changer(number(flows)),
         _ => {}
     }
     let args = Args::read(20_000);
@@ -92,7 +93,7 @@ fn measure(flows: usize, rounds: usize) -> Table {
     };
     for number in 1..=rounds {
         eprintln!("round {number} of {rounds}: {flows} flows");
-        // The storm beside the reader left its flows.
+        // Flows are left from the storm of the reader's program.
         common::raw::Raw::open().flush();
         common::fill::fill(flows);
         ON_A_TABLE.into_iter().for_each(|name| add(name, flows));
@@ -107,7 +108,7 @@ fn measure(flows: usize, rounds: usize) -> Table {
     table
 }
 
-/// Nanoseconds for each of what the program counts.
+/// Nanoseconds per item that the program counts.
 fn each(table: &Table, name: &str) -> f64 {
     table.median(name, |run| run.wall * 1e9 / run.count as f64)
 }

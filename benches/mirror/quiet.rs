@@ -1,4 +1,4 @@
-//! After each storm the mirror is equal to the table.
+//! Checks that the mirror is equal to the table after each storm.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -10,19 +10,20 @@ use tokio::time::sleep;
 use crate::common::current_thread;
 use crate::common::process::Outcome;
 use crate::compare::{Store, differences, put, store, table};
-use crate::storm::{self, Rage};
+use crate::storm::{self, Changer};
 
 const STORMS: &str = "CTNETLINK_STORMS";
 const LASTS: Duration = Duration::from_secs(10);
-/// Until then the mirror has to be in sync.
+/// The mirror must be in sync within this time.
 const QUIET: Duration = Duration::from_secs(5);
-/// Half of the kernel's own default, `net.core.rmem_default`; it doubles what is asked for.
+/// Half of the kernel's own default, `net.core.rmem_default`, because the kernel doubles the
+/// number.
 const DEFAULT_QUEUE: usize = 212_992 / 2;
 
-/// What a mirror tells.
+/// What a mirror reports.
 #[derive(Default)]
 struct Told {
-    /// What its deltas give.
+    /// The flows that result from its deltas.
     store: Store,
     stats: MirrorStats,
 }
@@ -39,14 +40,15 @@ impl Told {
     }
 }
 
-/// Storms, each of which has to lose events. What is lost is counted in differences, the time in that of the storms.
+/// Runs storms, each of which must lose events. The outcome counts differences as losses, and the
+/// time of the storms.
 pub(crate) fn storms(flows: usize) -> Outcome {
     let storms = match std::env::var(STORMS) {
         Ok(number) => number.parse().expect("a number of storms"),
         Err(_) => 10,
     };
     storm::fill(flows);
-    let mut rage = Rage::ready(flows);
+    let mut changer = Changer::ready(flows);
     current_thread().block_on(async {
         let handle = ctnetlink::connect().await.expect("a connection");
         let mirror = handle.mirror().receive_buffer(DEFAULT_QUEUE);
@@ -65,15 +67,15 @@ pub(crate) fn storms(flows: usize) -> Outcome {
         let (mut changes, mut spent, mut differ) = (0, Duration::ZERO, 0);
         for number in 1..=storms {
             let before = told.lock().expect("no panic").stats;
-            rage.turn();
+            changer.turn();
             sleep(LASTS).await;
-            rage.turn();
+            changer.turn();
             let over = tokio::task::spawn_blocking(move || {
-                let over = rage.over();
-                (rage, over)
+                let over = changer.over();
+                (changer, over)
             });
             let (more, time);
-            (rage, (more, time)) = over.await.expect("a thread");
+            (changer, (more, time)) = over.await.expect("a thread");
             let (took, found) = quiet(&handle, &reader, &told).await;
             let after = told.lock().expect("no panic").stats;
             let overruns = after.overruns - before.overruns;
@@ -97,7 +99,8 @@ pub(crate) fn storms(flows: usize) -> Outcome {
     })
 }
 
-/// How long it takes until it is in sync, and in how many flows the mirror and its deltas differ from the table.
+/// Returns the time until the mirror is in sync, and the number of flows in which the mirror and
+/// its deltas differ from the table.
 async fn quiet(
     handle: &ConntrackHandle,
     reader: &MirrorReader,

@@ -1,18 +1,19 @@
-//! A reader that looks flows up while the mirror has as much to do as it can.
+//! A reader that looks up flows while the mirror is fully busy.
 
 use std::time::{Duration, Instant};
 
 use ctnetlink::FlowKey;
 
 use crate::common::process::Outcome;
-use crate::storm::{self, Rage};
+use crate::storm::{self, Changer};
 
-/// Gets between two looks at the clock.
+/// The number of lookups between two reads of the clock.
 const BATCH: usize = 64;
 const LASTS: Duration = Duration::from_secs(2);
 const STRIDE: usize = 7919;
 
-/// The median: a batch during which the thread had no processor is none of the reader's doing.
+/// Uses the median, because a batch during which the thread was not scheduled says nothing about
+/// the reader.
 pub(crate) fn beside_a_storm(flows: usize) -> Outcome {
     storm::fill(flows);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -28,7 +29,7 @@ pub(crate) fn beside_a_storm(flows: usize) -> Outcome {
         reader.synced().await.expect("a mirror");
         reader
     });
-    // By the tuple of either direction, with NAT and without.
+    // Keys of either direction, with NAT and without.
     let keys: Vec<_> = reader
         .snapshot()
         .iter()
@@ -37,12 +38,12 @@ pub(crate) fn beside_a_storm(flows: usize) -> Outcome {
             [FlowKey::from(flow), reply]
         })
         .collect();
-    // Keys are read one behind the other, and the flows that they name lie anywhere.
+    // Keys are read in order, but their flows are spread over the memory.
     let keys: Vec<_> = (0..keys.len())
         .map(|n| keys[n * STRIDE % keys.len()])
         .collect();
-    let mut rage = Rage::ready(flows);
-    rage.turn();
+    let mut changer = Changer::ready(flows);
+    changer.turn();
     let mut batches = Vec::new();
     let (mut at, mut found) = (0, 0);
     let start = Instant::now();
@@ -55,8 +56,8 @@ pub(crate) fn beside_a_storm(flows: usize) -> Outcome {
         batches.push(start.elapsed());
     }
     assert!(found > 0, "nothing was found");
-    rage.turn();
-    rage.over();
+    changer.turn();
+    changer.over();
     batches.sort();
     let median = batches[batches.len() / 2];
     let gets = batches.len() * BATCH;

@@ -1,4 +1,4 @@
-//! A table in which everything changes as fast as the kernel takes it.
+//! A table in which everything changes as fast as the kernel can.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -15,14 +15,14 @@ use crate::common::support::nft;
 use crate::common::{current_thread, fill, process};
 
 /// Hidden: makes this process the storm.
-pub(crate) const RAGE: &str = "--rage";
+pub(crate) const CHANGER: &str = "--changer";
 
-/// Changes of one bulk.
+/// The number of changes in one bulk request.
 const MANY: usize = 8192;
 
-/// The process: it is told with lines, which by turns begin a storm and end it, and says of each how many changes there
-/// were and how many nanoseconds they took.
-pub(crate) fn rage(flows: usize) {
+/// The process that makes the storms. Each line of its input begins or ends a storm. After each
+/// storm, it prints the number of changes and their time in nanoseconds.
+pub(crate) fn run_changer(flows: usize) {
     process::begin();
     let is_on = Arc::new(AtomicBool::new(false));
     let (sender, storms) = channel();
@@ -73,32 +73,32 @@ fn change(known: &[Flow], turn: usize) -> Change {
     }
 }
 
-/// Flows that have room for labels, and no others.
+/// Makes flows that have room for labels, in an otherwise empty table.
 pub(crate) fn fill(flows: usize) {
     Raw::open().flush();
     nft::labels().expect("a rule on labels");
     fill::fill(flows);
 }
 
-/// A process that changes the table.
-pub(crate) struct Rage {
+/// The process that changes the table.
+pub(crate) struct Changer {
     child: Child,
     said: BufReader<ChildStdout>,
 }
 
-impl Rage {
+impl Changer {
     pub(crate) fn ready(flows: usize) -> Self {
         let bench = std::env::current_exe().expect("the path of the bench");
         let mut child = Command::new(bench)
-            .args([RAGE, &flows.to_string()])
+            .args([CHANGER, &flows.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("a process");
         let said = BufReader::new(child.stdout.take().expect("its output"));
-        let mut rage = Self { child, said };
-        assert_eq!(rage.hear(), "ready\n");
-        rage
+        let mut changer = Self { child, said };
+        assert_eq!(changer.hear(), "ready\n");
+        changer
     }
 
     fn hear(&mut self) -> String {
@@ -112,7 +112,7 @@ impl Rage {
         ear.write_all(b"\n").expect("to tell it");
     }
 
-    /// Waits until it is over; the changes, and their time.
+    /// Ends the storm, and returns the number of changes and their time.
     pub(crate) fn over(&mut self) -> (usize, Duration) {
         let said = self.hear();
         let mut numbers = said
@@ -123,7 +123,7 @@ impl Rage {
     }
 }
 
-impl Drop for Rage {
+impl Drop for Changer {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
         self.child.wait().expect("its end");

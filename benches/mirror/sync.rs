@@ -1,4 +1,4 @@
-//! The first sync, and what a list takes at the least.
+//! The first sync, and the minimum work for a list.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use crate::common::process::Outcome;
 use crate::common::raw::Raw;
 use crate::common::{current_thread, message};
 
-/// Datagrams received, and their messages counted by the lengths in their headers.
+/// Receives datagrams, and counts their messages by the lengths in the headers.
 pub(crate) fn raw() -> Outcome {
     let start = Instant::now();
     let mut count = 0;
@@ -20,7 +20,7 @@ pub(crate) fn raw() -> Outcome {
     Outcome::new(start, count)
 }
 
-/// What holds no flows: the memory that is not the mirror's.
+/// A list that keeps no flows, for the memory that does not belong to the mirror.
 pub(crate) fn list() -> Outcome {
     let runtime = current_thread();
     let start = Instant::now();

@@ -1,8 +1,10 @@
-//! Marks the flows of a mixed table one by one: the crate beside a bare loop. And how long requests wait for walks.
+//! Marks the flows of a mixed table one by one: the crate compared with a bare loop. Also measures
+//! how long requests wait for walks.
 //!
-//! `cargo bench --bench requests`. The last line is one JSON object, medians over the rounds: requests a second, and the
-//! longest send of a bare get, in ms, while lists that match nothing walk half as many flows again on another CPU: the
-//! crate's lists, and plain dumps. Without a second CPU these are null.
+//! `cargo bench --bench requests`. The last line is one JSON object with medians over the rounds:
+//! requests per second, and the longest send of a bare get, in ms, during walks on another CPU. The
+//! walks are lists that match nothing, with half as many flows again: the crate's lists, and plain
+//! dumps. Without a second CPU these are null.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -97,7 +99,7 @@ fn print(table: &Table) {
     }
 }
 
-/// `None` where there is too little of a machine for it.
+/// `None` if the machine has too few CPUs.
 fn run(name: &str) -> Option<Outcome> {
     Some(match name {
         RAW => names::mark_one_by_one(names::SHUFFLED),

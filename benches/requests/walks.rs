@@ -1,7 +1,8 @@
-//! How long the send of a request on one flow takes beside walks of the whole table that find nothing.
+//! How long the send of a request on one flow takes during walks of the whole table that find
+//! nothing.
 //!
-//! The walks have one CPU and the requests another: what a request waits for is the kernel's lock. A plain dump holds it
-//! for a whole walk, which the kernel begins inside the `send`.
+//! The walks run on one CPU and the requests on another, so a request waits only for the kernel's
+//! lock. A plain dump holds the lock for a whole walk, which the kernel begins inside the `send`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -17,16 +18,16 @@ use crate::common::process::Outcome;
 use crate::common::raw::Raw;
 use crate::common::{current_thread, message};
 
-/// No flow of the table has it.
+/// A mark that no flow has.
 const NO_MARK: u32 = 0xdead_beef;
 
-/// How often the table is walked.
+/// The number of walks.
 const WALKS: usize = 20;
 
-/// Between the requests: a small part of what a walk takes.
+/// The pause between requests: a small part of the time of a walk.
 const PAUSE: Duration = Duration::from_micros(100);
 
-/// Beside the crate's lists.
+/// During the crate's lists.
 pub(crate) fn ours() -> Option<Outcome> {
     beside(|| {
         current_thread().block_on(async {
@@ -41,7 +42,7 @@ pub(crate) fn ours() -> Option<Outcome> {
     })
 }
 
-/// Beside plain dumps.
+/// During plain dumps.
 pub(crate) fn raw() -> Option<Outcome> {
     beside(|| {
         for _ in 0..WALKS {
@@ -56,10 +57,10 @@ pub(crate) fn raw() -> Option<Outcome> {
     })
 }
 
-/// `None` where this process has one CPU alone.
+/// `None` if this process has only one CPU.
 fn beside(walks: fn()) -> Option<Outcome> {
     let [walking, asking] = two_cpus()?;
-    // The threads of the crate are pinned with the one that starts them.
+    // The threads of the crate inherit the CPU of the thread that starts them.
     pin(walking);
     let (are_asking, are_over) = (AtomicBool::new(false), AtomicBool::new(false));
     let start = Instant::now();
@@ -81,7 +82,8 @@ fn beside(walks: fn()) -> Option<Outcome> {
     })
 }
 
-/// Asks for one flow after the other, until the walks are over. How many flows there are, and the longest send.
+/// Gets one flow after the other, until the walks are over. Returns the number of flows and the
+/// longest send.
 fn ask(are_asking: &AtomicBool, are_over: &AtomicBool) -> (usize, Duration) {
     let mut socket = Raw::open();
     let names = names::names(&mut socket, SHUFFLED);
@@ -94,7 +96,7 @@ fn ask(are_asking: &AtomicBool, are_over: &AtomicBool) -> (usize, Duration) {
         }
         request.clear();
         name.get(&mut request, number);
-        // One that always runs is made to wait for other programs, in the middle of a send too.
+        // The scheduler would interrupt a thread that never sleeps, maybe in the middle of a send.
         thread::sleep(PAUSE);
         let start = Instant::now();
         socket.send(&request);

@@ -1,10 +1,10 @@
-//! `--where`: the crate's whole filter, in the words that it prints itself in.
+//! `--where`: the crate's whole filter, in the words of its `Display`.
 //!
-//! Conditions stand one after another, and all have to be met: `family=ipv6`, `protocol=tcp`,
+//! Conditions are separated by spaces, and all must be met: `family=ipv6`, `protocol=tcp`,
 //! `orig_src=10.0.0.0/8,192.0.2.1` (and `orig_dst`, `reply_src`, `reply_dst`),
-//! `orig_dst_port=8000-8999` (and `orig_src_port`, `reply_src_port`, `reply_dst_port`), `icmp_type=8`,
-//! `icmp_code=0`, `icmp_id=7`, `zone=5` (`orig_zone`, `reply_zone`), `mark=0x10/0xf0`,
-//! `labels=3,127`, `status=ASSURED`, `nat=source` (`destination`, `any`, `none`),
+//! `orig_dst_port=8000-8999` (and `orig_src_port`, `reply_src_port`, `reply_dst_port`),
+//! `icmp_type=8`, `icmp_code=0`, `icmp_id=7`, `zone=5` (`orig_zone`, `reply_zone`),
+//! `mark=0x10/0xf0`, `labels=3,127`, `status=ASSURED`, `nat=source` (`destination`, `any`, `none`),
 //! `tcp_state=ESTABLISHED` (`sctp_state`, `dccp_state`), `has_helper`, `helper=ftp`, `has_master`,
 //! and of such conditions `any_of(… | …)` and `not(…)`.
 
@@ -31,7 +31,7 @@ fn wrong(what: impl Display) -> Failure {
     Failure::usage(format!("Bad condition `{what}'"))
 }
 
-/// What is yet to be read.
+/// The rest of the text.
 struct Reader<'a>(&'a str);
 
 impl Reader<'_> {
@@ -64,7 +64,7 @@ impl Reader<'_> {
         simple(builder, name, value)
     }
 
-    /// `any_of(… | …)` or `not(…)`, from what follows the parenthesis on.
+    /// Parses `any_of(… | …)` or `not(…)`, after the opening parenthesis.
     fn group(&mut self, name: &str, builder: FilterBuilder) -> Result<FilterBuilder> {
         let mut filters = vec![self.conditions()?];
         while let Some(rest) = self.0.strip_prefix('|') {

@@ -15,7 +15,7 @@ use super::{protocol, summary, tuple};
 const EBUSY: i32 = 16;
 const EINVAL: i32 = 22;
 
-/// What a request can set; the kernel makes nothing of the others.
+/// The status bits that a request can set; the kernel ignores the others.
 const SETTABLE: Status = Status::SEEN_REPLY
     .union(Status::ASSURED)
     .union(Status::FIXED_TIMEOUT);
@@ -26,9 +26,9 @@ pub(crate) async fn create(handle: &ConntrackHandle, line: Line) -> Result<()> {
     Ok(())
 }
 
-/// One that is there already is no failure.
+/// A flow that exists already is not a failure.
 pub(crate) async fn add(handle: &ConntrackHandle, line: Line) -> Result<()> {
-    // A bad flow has other words here.
+    // The message for a bad flow is different here.
     let invalid = |failure| match failure == Failure::errno(EINVAL) {
         true => Failure::operation("Invalid argument"),
         false => failure,
@@ -44,7 +44,7 @@ pub(crate) async fn add(handle: &ConntrackHandle, line: Line) -> Result<()> {
     Ok(())
 }
 
-/// The flow that a line describes.
+/// The flow that a command line describes.
 pub(crate) fn new_flow(line: &Line) -> Result<NewFlow> {
     let orig = tuple::of(&line.orig, line).transpose()?;
     let reply = reply(line, orig.as_ref())?;
@@ -88,8 +88,8 @@ pub(crate) fn new_flow(line: &Line) -> Result<NewFlow> {
     Ok(with_state(flow, &orig, line))
 }
 
-/// The reply's tuple, where an address of it is given. The kernel refuses one without its protocol,
-/// which conntrack(8) sends with a port; with ICMP where all is given.
+/// The reply tuple, if one of its addresses is given. The kernel refuses a tuple without a
+/// protocol, and conntrack(8) sends the protocol only with a port; for ICMP, only with all fields.
 fn reply(line: &Line, orig: Option<&Tuple>) -> Result<Option<Tuple>> {
     let Some(reply) = tuple::of_reply(line) else {
         return Ok(None);
@@ -112,12 +112,12 @@ fn reply(line: &Line, orig: Option<&Tuple>) -> Result<Option<Tuple>> {
     }
 }
 
-/// The source, and the destination?
+/// Whether the source and the destination are translated.
 fn translated(line: &Line) -> [bool; 2] {
     [line.source_nat, line.destination_nat].map(|target| target.flatten().is_some())
 }
 
-/// With NAT the reply is the kernel's to make: is what the line has of it no other than that?
+/// With NAT, the kernel makes the reply tuple. Does the line agree with it?
 fn agrees(reply: &Ends, orig: &Tuple, [source, destination]: [bool; 2]) -> bool {
     let same = |address: Option<IpAddr>, of| address.is_none_or(|address| address == of);
     let port = |port: Option<u16>, of| port.is_none() || port == of;
@@ -125,8 +125,8 @@ fn agrees(reply: &Ends, orig: &Tuple, [source, destination]: [bool; 2]) -> bool 
         && (destination || same(reply.src, orig.dst()) && port(reply.src_port, orig.dst_port()))
 }
 
-/// To where, with the port that `-o save` has as one of the reply's. Where a protocol has no ports,
-/// the kernel makes nothing of one.
+/// The target of NAT, with the port that `-o save` writes as a port of the reply. The kernel
+/// ignores the port if the protocol has none.
 fn nat(asked: &Target, saved: Option<u16>, ported: bool) -> Option<Nat> {
     let (address, port) = (*asked)??;
     let nat = Nat::to(address);
@@ -156,13 +156,13 @@ fn with_state(flow: NewFlow, orig: &Tuple, line: &Line) -> NewFlow {
     }
 }
 
-/// The state that the line has for a protocol.
+/// The protocol state in a line.
 pub(crate) fn protoinfo(line: &Line, protocol: u8) -> Option<ProtoInfo> {
     let state = line.state?;
     match protocol {
         6 => Some(TcpInfo::liberal(TcpState::new(state)).into()),
         132 => {
-            // conntrack(8) takes the tags as they stand in memory.
+            // conntrack(8) uses the byte order of the machine for the tags.
             let tag = |tag: Option<u32>| u32::from_be(tag.unwrap_or_default());
             let (orig, reply) = (tag(line.vtag_orig), tag(line.vtag_reply));
             let info = SctpInfo::new(state.into(), orig, reply);

@@ -1,4 +1,4 @@
-//! Dates in UTC: the standard library knows no time zones.
+//! Dates in UTC, because the standard library has no time zones.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -66,7 +66,7 @@ fn days_of(year: u64) -> u64 {
     if leap { 366 } else { 365 }
 }
 
-/// As ctime(3) has it.
+/// The format of ctime(3).
 impl std::fmt::Display for Date {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let weekday = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"][self.weekday];

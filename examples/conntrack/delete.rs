@@ -50,14 +50,14 @@ async fn matching(handle: &ConntrackHandle, mut line: Line) -> Result<u64> {
     counted(report?)
 }
 
-/// How many were changed; a change that failed is a failure of all.
+/// The number of changed flows. If one change failed, the command fails.
 pub(crate) fn counted(report: Report) -> Result<u64> {
     let applied = report.applied;
     report.into_result()?;
     Ok(applied)
 }
 
-/// Shows on a terminal how far it is, unless flows are printed there.
+/// Shows the progress on a terminal, unless flows are printed there.
 pub(crate) fn progress(verb: &'static str) -> impl FnMut(&Report) -> ControlFlow<()> + Send {
     let shown = stderr().is_terminal() && !stdout().is_terminal();
     move |report| {
@@ -69,7 +69,7 @@ pub(crate) fn progress(verb: &'static str) -> impl FnMut(&Report) -> ControlFlow
     }
 }
 
-/// Empties the table, or a family of it.
+/// Empties the table, or removes one family.
 pub(crate) async fn flush(handle: &ConntrackHandle, line: Line) -> Result<()> {
     let mut flush = handle.flush(Table::Conntrack);
     if let Some(family) = line.family {

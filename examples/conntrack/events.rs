@@ -11,10 +11,10 @@ use super::matching::Matching;
 use super::say;
 use super::summary;
 
-/// After so many events without a pause, a look whether it is to end.
+/// After this many events without a pause, check for a signal.
 const AT_ONCE: u32 = 256;
 
-/// Prints events until a signal ends it. What was lost is said, and it goes on.
+/// Prints events until a signal ends it. It reports losses, and goes on.
 pub(crate) async fn events(handle: &ConntrackHandle, mut line: Line) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;

@@ -18,7 +18,7 @@ pub(crate) async fn list(handle: &ConntrackHandle, mut line: Line) -> Result<()>
     let mut printer = printer(&mut line);
     let mut list = handle.expectations().list().await?;
     let mut shown = 0u64;
-    // conntrack(8) takes them for those of IPv4, unless it is told.
+    // conntrack(8) uses IPv4 by default.
     let family = line.family.unwrap_or(Family::Ipv4);
     while let Some(expectation) = list.try_next().await? {
         if expectation.family() == family {
@@ -62,7 +62,7 @@ pub(crate) async fn create(handle: &ConntrackHandle, line: Line) -> Result<()> {
 pub(crate) async fn delete(handle: &ConntrackHandle, line: Line) -> Result<()> {
     let deleted = handle.expectations().delete(key(&line)?).await;
     deleted.map_err(of_expectation)?;
-    // conntrack(8) counts none.
+    // conntrack(8) prints no count here.
     summary(0, "expectations have been shown");
     some(0)
 }
@@ -73,7 +73,7 @@ pub(crate) async fn flush(handle: &ConntrackHandle) -> Result<()> {
     Ok(())
 }
 
-/// The tuple of `-s` and `-d`: of the expectation, or of the master of one that is to be.
+/// The tuple of `-s` and `-d`: the expectation's, or, for a create, the master's.
 fn key(line: &Line) -> Result<Tuple> {
     let tuple = tuple::of(&line.orig, line).transpose()?;
     tuple.ok_or_else(|| Failure::errno(EINVAL))

@@ -1,22 +1,22 @@
-//! Why the program ends without success: the message and the exit code.
+//! The failures of the program: the message and the exit code.
 
 use std::process::ExitCode;
 
 use super::say;
 use ctnetlink::{Error, ErrorKind};
 
-/// What stands before each message.
+/// The prefix of each message.
 pub(crate) const PREFIX: &str = "conntrack v1.4.7 (conntrack-tools): ";
 
 const EINVAL: i32 = 22;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// A bad command line: exit code 2, and where to find help.
+    /// A bad command line: exit code 2, and a hint at the help.
     Usage(String),
     /// A request that failed: exit code 1.
     Failed(String),
-    /// Nothing to do for the command: exit code 1, and no further word.
+    /// There was nothing to do: exit code 1, and no message.
     Nothing,
 }
 
@@ -27,7 +27,7 @@ impl Failure {
         Self::Usage(text.into())
     }
 
-    /// A request that cannot be built is one that the kernel would refuse.
+    /// The kernel would refuse a request that the crate cannot build.
     pub(crate) fn invalid(_: Error) -> Self {
         Self::errno(EINVAL)
     }
@@ -45,7 +45,7 @@ impl Failure {
         Self::Failed(format!("Operation failed: {text}"))
     }
 
-    /// Says it, and gives the exit code.
+    /// Prints the message, and returns the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         match self {
             Self::Usage(text) => {
@@ -62,7 +62,7 @@ impl Failure {
     }
 }
 
-/// In the words of conntrack(8), by what a request on one flow means by it.
+/// The words of conntrack(8) for the error of a request on one flow.
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error.kind() {
@@ -81,7 +81,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// The same, where an expectation is meant: conntrack(8) has the bare words of the errno there.
+/// The same for an expectation, where conntrack(8) prints the plain text of the errno.
 pub(crate) fn of_expectation(error: Error) -> Failure {
     match (error.kind(), error.errno()) {
         (ErrorKind::NotFound, _) => Failure::errno(2),

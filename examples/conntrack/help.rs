@@ -4,7 +4,7 @@ use super::protocol;
 
 pub(crate) const VERSION: &str = "conntrack v1.4.7 (conntrack-tools)";
 
-/// The options that most protocols have.
+/// The options of most protocols.
 const PORTS: &str = "  --orig-port-src\t\toriginal source port
   --orig-port-dst\t\toriginal destination port
   --reply-port-src\t\treply source port
@@ -15,7 +15,7 @@ const PORTS: &str = "  --orig-port-src\t\toriginal source port
   --tuple-port-src\t\texpectation tuple dst port
 ";
 
-/// The program's, and that of a protocol where one is named.
+/// The help of the program, and of a protocol if one is named.
 pub(crate) fn text(protocol: Option<u8>) -> String {
     let mut text = include_str!("help.txt").to_owned();
     let Some(number) = protocol else {

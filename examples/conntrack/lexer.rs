@@ -1,5 +1,5 @@
-//! The command line, option by option, as getopt_long(3) reads it: long options may be cut short,
-//! and those of a protocol are known from `-p` on.
+//! Splits the command line into options, as getopt_long(3) does. Long options may be abbreviated,
+//! and the options of a protocol are known after `-p`.
 
 use std::ffi::{OsStr, OsString};
 
@@ -9,11 +9,11 @@ use super::failure::{Failure, Result};
 use super::options::{COMMANDS, Code, OPTIONS, Takes};
 use super::protocol;
 
-/// What stands next on the line.
+/// The next item of the command line.
 pub(crate) enum Token {
     Command(Code),
     Option(Code),
-    /// An option of the protocol.
+    /// An option of a protocol.
     Protocol(Code),
 }
 
@@ -23,7 +23,7 @@ pub(crate) struct Lexer<'a> {
     pub(crate) protocol: u8,
     /// All arguments, for messages.
     arguments: &'a [&'a OsStr],
-    /// Where the one stands that is being read.
+    /// The index of the current argument.
     at: usize,
 }
 
@@ -42,7 +42,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// The next option. What is none is passed over, as conntrack(8) does.
+    /// The next option. Other arguments are skipped, as conntrack(8) does.
     pub(crate) fn next(&mut self) -> Result<Option<Token>> {
         loop {
             if let Some(rest) = self.parser.try_raw_args() {
@@ -65,7 +65,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// The value that the option has to have.
+    /// The required value of an option.
     pub(crate) fn value(&mut self) -> Result<String> {
         self.parser.value().map(text).map_err(|_| {
             let option = self.current();
@@ -73,7 +73,7 @@ impl<'a> Lexer<'a> {
         })
     }
 
-    /// The argument that is being read, as it stands.
+    /// The current argument.
     fn current(&self) -> String {
         let current = self.arguments.get(self.at);
         current
@@ -81,7 +81,7 @@ impl<'a> Lexer<'a> {
             .unwrap_or_default()
     }
 
-    /// The value, where one is attached or follows.
+    /// The value, if one is attached or follows.
     pub(crate) fn maybe_value(&mut self) -> Option<String> {
         self.parser
             .optional_value()
@@ -89,8 +89,8 @@ impl<'a> Lexer<'a> {
             .or_else(|| self.following())
     }
 
-    /// The table's name, where one follows a command; conntrack(8) 1.4.7 takes what is attached to
-    /// a command, and makes nothing of it.
+    /// The name of the table, if one follows a command. conntrack(8) 1.4.7 accepts an attached
+    /// value, and ignores it.
     pub(crate) fn table(&mut self, command: Code) -> Option<String> {
         let takes = COMMANDS.iter().find(|(code, ..)| *code == command);
         if takes.is_some_and(|(.., takes)| *takes == Takes::Maybe) {
@@ -108,7 +108,7 @@ impl<'a> Lexer<'a> {
 }
 
 fn short(letter: char) -> Option<Token> {
-    // Signs are for options without a letter.
+    // Other characters stand for options without a letter.
     if !letter.is_ascii_alphabetic() {
         return None;
     }
@@ -119,7 +119,7 @@ fn short(letter: char) -> Option<Token> {
     known.then_some(Token::Option(letter))
 }
 
-/// By the whole name, or by a beginning that no other option has.
+/// Finds an option by its whole name, or by a unique beginning.
 fn long(name: &str, protocol: u8) -> Option<Token> {
     let exact = names(protocol).find(|(known, ..)| *known == name);
     let (_, kind, code) = exact.or_else(|| {
@@ -135,7 +135,7 @@ fn long(name: &str, protocol: u8) -> Option<Token> {
     })
 }
 
-/// All long names, whose they are, and their codes.
+/// All long names, with their protocols and codes.
 fn names(protocol: u8) -> impl Iterator<Item = (&'static str, u8, Code)> {
     let commands = COMMANDS.iter().map(|(code, long, _)| (*long, 0, *code));
     let options = OPTIONS

@@ -13,7 +13,7 @@ use super::output::Output;
 use super::say;
 use super::{protocol, values};
 
-/// The table that a command is about.
+/// The table of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Table {
     #[default]
@@ -23,7 +23,7 @@ pub(crate) enum Table {
     Unconfirmed,
 }
 
-/// Addresses and ports of one tuple, as far as they are given.
+/// The given addresses and ports of one tuple.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Ends {
     pub(crate) src: Option<IpAddr>,
@@ -39,10 +39,10 @@ impl Ends {
     }
 }
 
-/// Translation: asked for at all, and to where.
+/// NAT: whether it is requested, and its target.
 pub(crate) type Target = Option<Option<(IpAddr, Option<u16>)>>;
 
-/// What the options say.
+/// The parsed options.
 #[derive(Debug, Default)]
 pub(crate) struct Line {
     /// The letter of the command.
@@ -64,7 +64,7 @@ pub(crate) struct Line {
     pub(crate) vtag_reply: Option<u32>,
     pub(crate) role: Option<u8>,
     pub(crate) timeout: Option<u32>,
-    /// The bits that are set, and those that count.
+    /// The bits to set, and the bits of the mask.
     pub(crate) status: Option<(Status, Status)>,
     /// Value and mask.
     pub(crate) mark: Option<(u32, u32)>,
@@ -77,7 +77,7 @@ pub(crate) struct Line {
     pub(crate) zone_reply: Option<u16>,
     pub(crate) labels: Labels,
     pub(crate) labels_added: Labels,
-    /// All, where none is named.
+    /// All kinds, if none is named.
     pub(crate) labels_removed: Labels,
     pub(crate) output: Output,
     pub(crate) kinds: EventKinds,
@@ -121,7 +121,7 @@ impl Line {
 
     fn option(&mut self, code: Code, lexer: &mut Lexer) -> Result<()> {
         if code == 'a' {
-            // With any command, and of no effect.
+            // Accepted with any command, without effect.
             _ = lexer.value()?;
             say::err("WARNING: ignoring -a, deprecated option.");
             return Ok(());
@@ -268,7 +268,7 @@ impl Line {
         Ok(())
     }
 
-    /// One line is of one family.
+    /// A line has only one family.
     fn of_family(&mut self, family: Family) -> Result<()> {
         match self.family.replace(family) {
             Some(before) if before != family => Err(Failure::usage("mismatched address family")),
@@ -340,7 +340,7 @@ fn family_of(address: IpAddr) -> Family {
     }
 }
 
-/// A table, by the beginning of its name.
+/// Finds a table by the beginning of its name.
 fn table(text: &str) -> Result<Table> {
     let tables = [
         ("conntrack", Table::Conntrack),

@@ -9,10 +9,10 @@ use super::matching::Matching;
 use super::printer::Printer;
 use super::{summary, tuple};
 
-/// Reads the whole table; with `-z`, zeroes the counters of each flow that it has shown.
+/// Reads the whole table. With `-z`, it zeroes the counters of each flow that it has printed.
 pub(crate) async fn list(handle: &ConntrackHandle, mut line: Line) -> Result<()> {
     if line.status.is_some_and(|(_, mask)| mask.is_empty()) {
-        // The kernel refuses a comparison of no bit.
+        // The kernel refuses an empty mask.
         return Err(Failure::errno(22));
     }
     let table = match line.table {
@@ -34,7 +34,7 @@ pub(crate) async fn list(handle: &ConntrackHandle, mut line: Line) -> Result<()>
             continue;
         }
         if zero {
-            // One that has ended meanwhile has no counters left.
+            // A flow that has ended meanwhile has no counters left.
             _ = handle.get(&flow).zero_counters().await?;
         }
         printer.flow(&flow)?;
@@ -45,7 +45,7 @@ pub(crate) async fn list(handle: &ConntrackHandle, mut line: Line) -> Result<()>
     Ok(())
 }
 
-/// The one flow of a tuple.
+/// Gets one flow by its tuple.
 pub(crate) async fn get(handle: &ConntrackHandle, mut line: Line) -> Result<()> {
     let orig = tuple::of(&line.orig, &line).filter(|_| line.orig.whole());
     let key = match (orig.transpose()?, tuple::of_reply(&line).transpose()?) {
@@ -66,7 +66,7 @@ pub(crate) async fn get(handle: &ConntrackHandle, mut line: Line) -> Result<()> 
     some(shown)
 }
 
-/// Nothing done is no success.
+/// It is a failure if nothing was done.
 pub(crate) fn some(count: u64) -> Result<()> {
     match count {
         0 => Err(Failure::Nothing),
@@ -74,9 +74,9 @@ pub(crate) fn some(count: u64) -> Result<()> {
     }
 }
 
-/// Prints as the line says; the names of labels are read where they are asked for.
+/// Creates the printer for a line. The names of labels are read only if they are needed.
 pub(crate) fn printer(line: &mut Line) -> Printer {
-    // Whoever names labels sees them, but of what is deleted.
+    // A line that names labels prints them too, except for deleted flows.
     let named = ['l', '<', '>'].iter().any(|code| line.has(*code));
     line.output.labels |= named && line.command != Some('D');
     let labels = match line.output.labels {

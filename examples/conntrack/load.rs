@@ -15,18 +15,19 @@ use super::line::{Line, Table};
 use super::options::COMMANDS;
 use super::{create, delete, update};
 
-/// What a line asks for. Most are of the large kind.
+/// The action of a line. Most lines are creates, the largest variant.
 #[allow(clippy::large_enum_variant)]
 pub(crate) enum Asked {
-    /// Of `-I` or `-A`. One that cannot be built is a failure when its turn comes.
+    /// A create, from `-I` or `-A`. If it cannot be built, it fails when its turn comes.
     Create(char, Result<NewFlow>),
     Other(Box<Line>),
 }
 
-/// Lines that are parsed by a thread at a time.
+/// The number of lines that a thread parses at a time.
 const AT_ONCE: usize = 4096;
 
-/// All lines are read before the first is carried out, so that a bad one changes nothing.
+/// All lines are parsed before the first is carried out, so that a file with a bad line changes
+/// nothing.
 pub(crate) fn read(path: &str) -> Result<Vec<Vec<Asked>>> {
     let mut text = String::new();
     let done = match path {
@@ -58,7 +59,7 @@ fn parse_all(lines: &[&str]) -> Result<Vec<Asked>> {
     Ok(all)
 }
 
-/// What a line does, if it does something.
+/// The action of a line; `None` for an empty line.
 fn parse(text: &str) -> Result<Option<Asked>> {
     let text = text.trim();
     if text.is_empty() || text.starts_with('#') {
@@ -90,7 +91,7 @@ fn parse(text: &str) -> Result<Option<Asked>> {
 }
 
 fn read_line<'a>(words: impl Iterator<Item = &'a str>) -> Result<Line> {
-    // Few lines have more.
+    // Few lines have more words.
     let mut arguments = Vec::with_capacity(40);
     arguments.extend(words.map(OsStr::new));
     match &arguments[..] {
@@ -99,7 +100,7 @@ fn read_line<'a>(words: impl Iterator<Item = &'a str>) -> Result<Line> {
     }
 }
 
-/// Words, as a shell splits them; double quotes keep spaces.
+/// Splits a line into words. Double quotes keep spaces.
 fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();
@@ -127,10 +128,10 @@ fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// What is left, taken from two threads.
+/// The remaining lines, which two threads take from.
 type Rest = Arc<Mutex<Peekable<Flatten<IntoIter<Vec<Asked>>>>>>;
 
-/// Carries it out in its order; creates are sent many at a time.
+/// Carries out the lines in order. Creates are sent many at a time.
 pub(crate) async fn carry_out(handle: &ConntrackHandle, asked: Vec<Vec<Asked>>) -> Result<()> {
     let rest: Rest = Arc::new(Mutex::new(asked.into_iter().flatten().peekable()));
     loop {
@@ -159,7 +160,7 @@ async fn other(handle: &ConntrackHandle, line: Line) -> Result<()> {
     }
 }
 
-/// As many lines as have the same command. A flow that is there already ends it at `-I`.
+/// Carries out a run of lines with the same command. With `-I`, a flow that exists already ends it.
 async fn creates(handle: &ConntrackHandle, rest: &Rest, code: char) -> Result<()> {
     let failed = Arc::new(Mutex::new(None));
     let (source, unbuilt) = (rest.clone(), failed.clone());

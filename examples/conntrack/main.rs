@@ -1,10 +1,10 @@
-//! conntrack(8), on nothing but the public API of this crate: the commands and options, output,
-//! messages and exit codes of version 1.4.7.
+//! conntrack(8), built only on the public API of this crate. It has the commands and options,
+//! output, messages and exit codes of version 1.4.7.
 //!
-//! `sudo cargo run --example conntrack -- -L`, or as anybody, in namespaces of one's own,
-//! `unshare -Urn target/debug/examples/conntrack -L`.
+//! `sudo cargo run --example conntrack -- -L`, or as any user in new namespaces, `unshare -Urn
+//! target/debug/examples/conntrack -L`.
 //!
-//! Beyond the original: `-o json` (built with the feature `serde`: a flow a line), `--where
+//! Not in the original: `-o json` (built with the feature `serde`: one flow per line), `--where
 //! CONDITIONS` for `-L -D -U -E` (see `condition.rs`), `--watch` (the table as it changes, for the
 //! conditions of `-L`), `--doctor` (what is missing on this machine).
 
@@ -85,7 +85,7 @@ fn load(path: &str) -> Result<()> {
     in_runtime(async |handle| load::carry_out(&handle, asked).await)
 }
 
-/// Opens a connection, and drives what is asked of it.
+/// Opens a connection, and runs the command.
 fn in_runtime(f: impl AsyncFnOnce(ConntrackHandle) -> Result<()>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -121,12 +121,12 @@ async fn command(handle: &ConntrackHandle, line: Line) -> Result<()> {
     }
 }
 
-/// What was done, on stderr.
+/// Prints what was done, to stderr.
 fn summary(count: u64, what: &str) {
     say::err(format_args!("{PREFIX}{count} {what}."));
 }
 
-/// Nobody reads the output any more, which needs no word, or there is no runtime.
+/// The reader of the output is gone, which needs no message, or there is no runtime.
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         if error.kind() == std::io::ErrorKind::BrokenPipe {

@@ -1,4 +1,4 @@
-//! Which flows the options mean.
+//! Selects flows by the options of a line.
 
 use std::net::IpAddr;
 
@@ -8,22 +8,22 @@ use ctnetlink::{
 
 use super::line::{Ends, Line, Target};
 
-/// The conditions of a line. `filter` is what of them a [`Filter`] can say, for the kernel to compare;
-/// conntrack(8) has a few that it cannot.
+/// The conditions of a line. `filter` contains those that a [`Filter`] can express, so that the
+/// kernel can compare them. conntrack(8) has a few more.
 #[derive(Debug)]
 pub(crate) struct Matching {
     line: Line,
     pub(crate) filter: Filter,
-    /// Does `-u` name what to look for, or what to set?
+    /// Is `-u` a condition, or a change?
     status: bool,
-    /// Does `-m`?
+    /// Is `-m` a condition?
     mark: bool,
-    /// Does `--state`?
+    /// Is `--state` a condition?
     state: bool,
 }
 
 impl Matching {
-    /// The flows that `-L`, `-D`, `-G` and `-E` are about.
+    /// The conditions for `-L`, `-D`, `-G` and `-E`.
     pub(crate) fn of(line: Line) -> Self {
         let update = line.command == Some('U');
         let mut matching = Self {
@@ -101,7 +101,8 @@ impl Matching {
             && (any_nat.is_none() || source(any_nat) || destination(any_nat))
     }
 
-    /// As much as a filter can say; never more than the line does.
+    /// A filter with as many of the conditions as possible. It matches every flow that the line
+    /// matches.
     fn narrow(&self) -> Filter {
         let line = &self.line;
         let mut builder = match &line.condition {
@@ -147,7 +148,7 @@ impl Matching {
         if !line.labels.is_empty() {
             builder = builder.has_labels(line.labels);
         }
-        // What contradicts itself is compared here alone.
+        // A filter cannot express contradictions, so they are compared only here.
         builder.build().unwrap_or_default()
     }
 
@@ -176,7 +177,7 @@ fn ends(wanted: &Ends, mask: Option<&Ends>, tuple: &Tuple) -> bool {
             .is_none_or(|it| tuple.dst_port() == Some(it))
 }
 
-/// Are they the same, in the bits that count?
+/// Are they equal, in the bits of the mask?
 fn same(one: IpAddr, other: IpAddr, mask: Option<IpAddr>) -> bool {
     let bits = |address: IpAddr| match address {
         IpAddr::V4(address) => u128::from(u32::from(address)),
@@ -219,7 +220,7 @@ fn destination(target: &Target, flow: &Flow) -> bool {
     flow.status.contains(Status::DST_NAT) && hit(target, address, port)
 }
 
-/// What is asked for has to be what was changed, before and after.
+/// The conditions must match the flow before and after the change.
 fn hit(target: &Target, address: (IpAddr, IpAddr), port: (Option<u16>, Option<u16>)) -> bool {
     let (new_address, new_port) = (address.0 != address.1, port.0 != port.1);
     let Some(Some((wanted, wanted_port))) = target else {

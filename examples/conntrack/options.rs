@@ -1,12 +1,12 @@
-//! The options, and which of them go with which command. An option is known by one character: its
-//! own letter, or a sign where it has none.
+//! The options, and the commands that accept them. The code of an option is one character: its
+//! letter, or another character if it has none.
 
 use super::failure::{Failure, Result};
 use super::protocol;
 
 pub(crate) type Code = char;
 
-/// Options: a bit for each code, all of which are ASCII.
+/// A set of options, with one bit for each code. All codes are ASCII.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Given(u128);
 
@@ -31,11 +31,11 @@ impl Given {
 pub(crate) enum Takes {
     Nothing,
     Value,
-    /// One may follow.
+    /// A value is optional.
     Maybe,
 }
 
-/// A command: maybe a table follows.
+/// A command, which may be followed by a table.
 pub(crate) const COMMANDS: &[(Code, &str, Takes)] = &[
     ('L', "dump", Takes::Maybe),
     ('I', "create", Takes::Maybe),
@@ -54,8 +54,8 @@ pub(crate) const COMMANDS: &[(Code, &str, Takes)] = &[
     ('~', "watch", Takes::Nothing),
 ];
 
-/// In the order in which they are looked at: the first that is missing or wrong is told. The name
-/// that messages have comes first.
+/// The options in the order in which they are checked; the first error is reported. The first name
+/// of each is used in messages.
 pub(crate) const OPTIONS: &[(Code, &[&str], Takes)] = &[
     ('s', &["src", "orig-src"], Takes::Value),
     ('d', &["dst", "orig-dst"], Takes::Value),
@@ -90,7 +90,7 @@ pub(crate) const OPTIONS: &[(Code, &[&str], Takes)] = &[
     ('W', &["where"], Takes::Value),
 ];
 
-/// What a command has to have, and what else it may have.
+/// The options that a command needs, and those that it accepts.
 struct Rule {
     required: &'static str,
     allowed: &'static str,
@@ -122,7 +122,7 @@ fn rule(command: Code, expectations: bool) -> Rule {
     }
 }
 
-/// Refuses what does not go together.
+/// Refuses options that exclude each other.
 pub(crate) fn check(
     command: Code,
     expectations: bool,
@@ -139,7 +139,7 @@ pub(crate) fn check(
     protocol::check(protocol, command, expectations, protocols)
 }
 
-/// Each option in its turn: is it missing, or too much?
+/// Checks each option in order: is it missing, or not accepted?
 pub(crate) fn each<'a>(
     names: impl Iterator<Item = (Code, &'a str)>,
     required: &str,
@@ -163,8 +163,8 @@ pub(crate) fn each<'a>(
     Ok(())
 }
 
-/// One of the pairs has to be whole: that of the original direction, which has these names, or that
-/// of the reply, whose names end so.
+/// One of the two pairs must be complete: the original direction, with these names, or the reply,
+/// with names of this ending.
 pub(crate) fn pair(given: Given, names: [&str; 2], after: &str) -> Result<()> {
     let has = |code| given.contains(code);
     if has('s') && has('d') || has('r') && has('q') {

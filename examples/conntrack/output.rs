@@ -1,4 +1,4 @@
-//! `-o`: the forms of output.
+//! `-o`: the output formats.
 
 use super::failure::{Failure, Result};
 use super::values;
@@ -12,7 +12,7 @@ pub(crate) struct Output {
     pub(crate) ktimestamp: bool,
     pub(crate) labels: bool,
     pub(crate) save: bool,
-    /// Beyond conntrack(8): a flow a line.
+    /// Not in conntrack(8): one flow per line.
     #[cfg(feature = "serde")]
     pub(crate) json: bool,
 }
@@ -27,7 +27,7 @@ const FORMS: &[(&str, Form)] = &[
     ("id", Form(|it| it.id = true)),
     ("ktimestamp", Form(|it| it.ktimestamp = true)),
     ("labels", Form(|it| it.labels = true)),
-    // What a process has caused is shown in any case.
+    // Events that a process has caused are shown in any case.
     ("userspace", Form(|_| {})),
     ("save", Form(|it| it.save = true)),
     #[cfg(feature = "serde")]
@@ -35,7 +35,7 @@ const FORMS: &[(&str, Form)] = &[
 ];
 
 impl Output {
-    /// Adds a list of forms.
+    /// Adds a list of formats.
     pub(crate) fn add(&mut self, text: &str) -> Result<()> {
         for Form(set) in values::words(text, FORMS)? {
             set(self);

@@ -1,4 +1,4 @@
-//! Prints flows and expectations, in the form that `-o` asks for.
+//! Prints flows and expectations in the format of `-o`.
 
 use std::fmt::Display;
 use std::io::{self, BufWriter, Stdout, Write};
@@ -14,7 +14,7 @@ pub(crate) struct Printer {
     out: BufWriter<Stdout>,
     output: Output,
     labels: LabelMap,
-    /// Has the document begun?
+    /// Was the start of the document printed?
     begun: bool,
 }
 
@@ -28,14 +28,14 @@ impl Printer {
         }
     }
 
-    /// A flow of a list.
+    /// Prints a flow of a list.
     pub(crate) fn flow(&mut self, flow: &Flow) -> io::Result<()> {
         self.begin("conntrack")?;
         self.line("-A", flow)?;
         self.out.write_all(b"\n")
     }
 
-    /// A flow that was changed: no document begins, and the kernel's times are not shown.
+    /// Prints a flow that was changed, without the start of a document and without timestamps.
     pub(crate) fn changed_flow(&mut self, command: &str, flow: &Flow) -> io::Result<()> {
         let output = self.output;
         self.output.ktimestamp = false;
@@ -45,13 +45,13 @@ impl Printer {
         self.out.write_all(b"\n")
     }
 
-    /// With a sign in front. No document begins.
+    /// Prints a flow after a sign, without the start of a document.
     pub(crate) fn signed_flow(&mut self, sign: char, flow: &Flow) -> io::Result<()> {
         write!(self.out, "{sign} ")?;
         self.flow_in_row(flow)
     }
 
-    /// A flow in the midst of others.
+    /// Prints a flow inside a document.
     pub(crate) fn flow_in_row(&mut self, flow: &Flow) -> io::Result<()> {
         self.line("-A", flow)?;
         self.out.write_all(b"\n")
@@ -91,7 +91,7 @@ impl Printer {
         match flow.timestamp().filter(|_| output.ktimestamp) {
             Some(times) => {
                 let line = flow.to_string();
-                // They stand where the age does.
+                // They take the place of the age.
                 let after = [" helper=", " use="];
                 let at = after.iter().filter_map(|word| line.find(word)).min();
                 let (head, tail) = line.split_at(at.unwrap_or(line.len()));
@@ -113,7 +113,7 @@ impl Printer {
         Ok(())
     }
 
-    /// An event, with the time of now where one is asked for.
+    /// Prints an event, with the current time if requested.
     pub(crate) fn event(&mut self, event: &Event) -> io::Result<()> {
         let output = self.output;
         #[cfg(feature = "serde")]
@@ -161,7 +161,7 @@ impl Printer {
                 }
             }
         }
-        // conntrack(8) looks for it where flows are meant alone.
+        // conntrack(8) looks up the process only for flows.
         if let Some(port) = event.port_id().filter(|_| expectation.is_none()) {
             write!(self.out, " [USERSPACE] portid={port}")?;
             if let Some(name) = process::of_port(port) {
@@ -191,7 +191,7 @@ impl Printer {
         }
     }
 
-    /// The time in front of a line, where it is asked for.
+    /// The time at the beginning of a line, if requested.
     fn stamp(&mut self, when: Option<SystemTime>) -> io::Result<()> {
         let Some(since) = when.and_then(|now| now.duration_since(SystemTime::UNIX_EPOCH).ok())
         else {
@@ -201,7 +201,7 @@ impl Printer {
         write!(self.out, "[{seconds}.{micros:06}]\t")
     }
 
-    /// Opens the document, once.
+    /// Prints the start of the document, once.
     fn begin(&mut self, root: &str) -> io::Result<()> {
         if self.output.xml && !std::mem::replace(&mut self.begun, true) {
             writeln!(
@@ -212,7 +212,7 @@ impl Printer {
         Ok(())
     }
 
-    /// Closes the document, where one was begun.
+    /// Prints the end of the document, if it was started.
     pub(crate) fn end(&mut self, root: &str) -> io::Result<()> {
         if self.begun {
             writeln!(self.out, "</{root}>")?;

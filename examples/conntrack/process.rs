@@ -1,13 +1,13 @@
-//! The name of the process behind a netlink port: the kernel gives a socket the process's id as its
-//! port, unless it has more than one.
+//! The name of the process behind a netlink port. The kernel uses the process id as the port of the
+//! process's first socket.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-/// Asked once for each port: a look into /proc for every event would cost more than all the rest.
+/// Each port is looked up once. Reading /proc for every event would cost more than everything else.
 static KNOWN: Mutex<Option<HashMap<u32, Option<String>>>> = Mutex::new(None);
 
-/// So many are remembered at the most.
+/// The maximum number of remembered ports.
 const MOST: usize = 4096;
 
 pub(crate) fn of_port(port: u32) -> Option<String> {
@@ -30,12 +30,12 @@ fn by_id(process: u32) -> Option<String> {
     Some(name.trim_end().to_owned())
 }
 
-/// By the socket's inode, among the files of all processes.
+/// Searches the files of all processes for the socket's inode.
 fn by_inode(port: u32) -> Option<String> {
     let table = std::fs::read_to_string("/proc/net/netlink").ok()?;
     let inode = table.lines().find_map(|line| {
         let words: Vec<_> = line.split_whitespace().collect();
-        // Of netfilter's family, with this port.
+        // A netfilter socket with this port.
         let found = words.get(1) == Some(&"12") && words.get(2)?.parse() == Ok(port);
         found.then(|| words.last().copied()).flatten()
     })?;

@@ -1,9 +1,9 @@
-//! The options that a protocol adds, once `-p` has named it.
+//! The options that a protocol adds after `-p`.
 
 use super::failure::{Failure, Result};
 use super::options::{Code, Given, each, pair};
 
-/// Protocols that have a name for conntrack(8) itself, in any case.
+/// The names of protocols that conntrack(8) has itself, in upper or lower case.
 const BUILT_IN: [(&str, u8); 8] = [
     ("icmp", 1),
     ("tcp", 6),
@@ -15,7 +15,7 @@ const BUILT_IN: [(&str, u8); 8] = [
     ("udplite", 136),
 ];
 
-/// The name of a built-in, one of `/etc/protocols`, or the number.
+/// A built-in name, a name in `/etc/protocols`, or a number.
 pub(crate) fn number(text: &str) -> Result<u8> {
     let built_in = BUILT_IN
         .iter()
@@ -27,7 +27,7 @@ pub(crate) fn number(text: &str) -> Result<u8> {
         .ok_or_else(|| Failure::usage(format!("`{text}' unsupported protocol")))
 }
 
-/// The name that help has for it.
+/// Its name in the help.
 pub(crate) fn name(number: u8) -> String {
     built_in(number)
         .map(str::to_owned)
@@ -38,7 +38,7 @@ pub(crate) fn name(number: u8) -> String {
         .unwrap_or_else(|| "unknown".into())
 }
 
-/// Looks into `/etc/protocols`.
+/// Searches `/etc/protocols`.
 fn in_etc<T>(mut wanted: impl FnMut(u8, &[&str]) -> Option<T>) -> Option<T> {
     let text = std::fs::read_to_string("/etc/protocols").unwrap_or_default();
     text.lines().find_map(|line| {
@@ -102,7 +102,7 @@ pub(crate) fn options(protocol: u8) -> &'static [(Code, &'static [&'static str])
     }
 }
 
-/// Does this protocol have the option, of those in its list?
+/// Is the option in the protocol's list?
 pub(crate) fn has(protocol: u8, code: Code) -> bool {
     match code {
         'v' | 'w' => protocol == 132,
@@ -111,8 +111,7 @@ pub(crate) fn has(protocol: u8, code: Code) -> bool {
     }
 }
 
-/// Refuses options of the protocol that the command does not have, and a lack of those that it
-/// needs.
+/// Refuses options of the protocol that do not fit the command, and missing options that it needs.
 pub(crate) fn check(protocol: u8, command: Code, expectations: bool, given: Given) -> Result<()> {
     let stated = matches!(protocol, 6 | 33 | 132);
     let icmp = matches!(protocol, 1 | 58);
@@ -155,7 +154,7 @@ pub(crate) fn check(protocol: u8, command: Code, expectations: bool, given: Give
     Ok(())
 }
 
-/// The name that conntrack(8) has for it, not that of `/etc/protocols`.
+/// The name of conntrack(8), not of `/etc/protocols`.
 pub(crate) fn built_in(number: u8) -> Option<&'static str> {
     let found = BUILT_IN.iter().find(|(_, known)| *known == number);
     found.map(|(name, _)| *name)

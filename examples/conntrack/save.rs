@@ -1,4 +1,4 @@
-//! `-o save`: the options that make the flow again.
+//! `-o save`: the options that create the flow again.
 
 use std::io::{self, Write};
 
@@ -86,7 +86,7 @@ fn protocol(out: &mut impl Write, flow: &Flow) -> io::Result<()> {
         Some(ProtoInfo::Tcp(info)) => state(out, info.state.as_str()),
         Some(ProtoInfo::Sctp(info)) => {
             state(out, info.state.as_str())?;
-            // As the tags stand in memory: what conntrack(8) has saved is loaded alike.
+            // In the byte order of the machine, like conntrack(8), so that its files can be loaded.
             let tags = [("orig", info.vtag_orig), ("reply", info.vtag_reply)];
             for (name, tag) in tags {
                 if let Some(tag) = tag {

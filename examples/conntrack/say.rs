@@ -1,4 +1,4 @@
-//! Lines for whoever reads, who may have gone: `conntrack -L | head`.
+//! Prints lines to a reader that may be gone: `conntrack -L | head`.
 
 use std::fmt::Display;
 use std::io::{self, Write, stderr, stdout};

@@ -13,7 +13,7 @@ pub(crate) async fn count(handle: &ConntrackHandle, table: Table) -> Result<()> 
             let mut list = handle.expectations().list().await?;
             let mut count = 0u64;
             while let Some(expectation) = list.try_next().await? {
-                // As -L does.
+                // Like -L.
                 count += u64::from(expectation.family() == Family::Ipv4);
             }
             say::out(count)?;
@@ -39,7 +39,7 @@ pub(crate) async fn per_cpu(handle: &ConntrackHandle, table: Table) -> Result<()
     Ok(())
 }
 
-/// What is missing on this machine, and the cure. Beyond conntrack(8).
+/// Shows what is missing on this machine, and the cure. Not in conntrack(8).
 pub(crate) async fn doctor(handle: &ConntrackHandle) -> Result<()> {
     let preflight = handle.preflight().await?;
     say::out(&preflight)?;

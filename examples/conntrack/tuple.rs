@@ -1,4 +1,4 @@
-//! The tuples of a line.
+//! The tuples of a command line.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -7,26 +7,26 @@ use ctnetlink::{IcmpEcho, Tuple};
 use super::failure::{Failure, Result};
 use super::line::{Ends, Line};
 
-/// A tuple of these ends, where an address is given; without the other, it is that of nobody.
+/// The tuple of these ends, if an address is given. A missing second address is all zeros.
 pub(crate) fn of(ends: &Ends, line: &Line) -> Option<Result<Tuple>> {
     let (src, dst) = addresses(ends)?;
     Some(build(src, dst, ends, line))
 }
 
 fn addresses(ends: &Ends) -> Option<(IpAddr, IpAddr)> {
-    let nobody = |other: IpAddr| match other {
+    let zeros = |other: IpAddr| match other {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
     match (ends.src, ends.dst) {
         (Some(src), Some(dst)) => Some((src, dst)),
-        (Some(src), None) => Some((src, nobody(src))),
-        (None, Some(dst)) => Some((nobody(dst), dst)),
+        (Some(src), None) => Some((src, zeros(src))),
+        (None, Some(dst)) => Some((zeros(dst), dst)),
         (None, None) => None,
     }
 }
 
-/// That of the reply; ICMP's options are of the original direction.
+/// The reply tuple. The ICMP options are for the original direction.
 pub(crate) fn of_reply(line: &Line) -> Option<Result<Tuple>> {
     let (src, dst) = addresses(&line.reply)?;
     let inverse = Ends {

@@ -14,14 +14,14 @@ use super::list::{printer, some};
 use super::matching::Matching;
 use super::summary;
 
-/// So many flows are changed and shown at a time.
+/// The number of flows that are changed and printed at a time.
 const AT_ONCE: usize = 1024;
 
 const SETTABLE: Status = Status::SEEN_REPLY
     .union(Status::ASSURED)
     .union(Status::FIXED_TIMEOUT);
 
-/// Changes the flows that match, and prints each as it is then.
+/// Changes the flows that match, and prints each after its change.
 pub(crate) async fn update(handle: &ConntrackHandle, mut line: Line, silent: bool) -> Result<()> {
     let mut printer = printer(&mut line);
     let matching = Matching::of(line);
@@ -70,7 +70,7 @@ pub(crate) async fn update(handle: &ConntrackHandle, mut line: Line, silent: boo
     Ok(())
 }
 
-/// What is to change in this flow, if anything.
+/// The changes for this flow, if there are any.
 fn patch(line: &Line, flow: &Flow) -> Option<Patch> {
     let mut patch = Patch::new();
     if let Some(seconds) = line.timeout {
@@ -91,7 +91,7 @@ fn patch(line: &Line, flow: &Flow) -> Option<Patch> {
             patch = patch.status(new);
         }
     }
-    // Labels count as a change, be they there already or not.
+    // Labels count as a change, even if the flow has them already.
     if !line.labels_added.is_empty() {
         patch = patch.add_labels(line.labels_added);
     }

@@ -1,4 +1,4 @@
-//! The values of options, as conntrack(8) reads them.
+//! Parses the values of options, as conntrack(8) does.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -11,7 +11,7 @@ fn bad(text: &str) -> Failure {
     Failure::usage(format!("Bad parameter `{text}'"))
 }
 
-/// strtoul(3) with base 0: what is no number is 0, and what follows one is not looked at.
+/// strtoul(3) with base 0: text that is not a number is 0, and text after a number is ignored.
 pub(crate) fn number(text: &str) -> u64 {
     let text = text.trim_start();
     let (negative, digits) = match text.strip_prefix('-') {
@@ -67,7 +67,8 @@ pub(crate) fn address(text: &str) -> Result<IpAddr> {
         .ok_or_else(|| Failure::usage(format!("Invalid IP address `{text}'")))
 }
 
-/// inet_aton(3): fewer parts than four, the last of which fills the rest, each in any base.
+/// inet_aton(3): there may be fewer than four parts, then the last one fills the rest. Each part
+/// may be in any base.
 fn short_address(text: &str) -> Option<Ipv4Addr> {
     let mut parts = Vec::new();
     for part in text.split('.') {
@@ -87,7 +88,7 @@ fn short_address(text: &str) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from(head.sum::<u32>() + last))
 }
 
-/// An address, maybe with the length of its prefix.
+/// An address, with an optional prefix length.
 pub(crate) fn network(text: &str) -> Result<(IpAddr, Option<IpAddr>)> {
     let Some((text, length)) = text.split_once('/') else {
         return Ok((address(text)?, None));
@@ -99,7 +100,7 @@ pub(crate) fn network(text: &str) -> Result<(IpAddr, Option<IpAddr>)> {
     Ok((address, Some(prefix(address, length))))
 }
 
-/// So many ones, of the address's family.
+/// The netmask of this length, in the address's family.
 fn prefix(of: IpAddr, length: u32) -> IpAddr {
     match of {
         IpAddr::V4(_) => Ipv4Addr::from(u32::MAX.checked_shl(32 - length).unwrap_or(0)).into(),
@@ -117,21 +118,21 @@ pub(crate) fn target(text: &str) -> Result<(IpAddr, Option<u16>)> {
         return Ok((address(inner)?, Some(port(tail)?)));
     }
     match text.split_once(':') {
-        // More colons are an address of IPv6.
+        // More than one colon means an IPv6 address.
         Some((head, tail)) if !tail.contains(':') => Ok((address(head)?, Some(port(tail)?))),
         _ => Ok((address(text)?, None)),
     }
 }
 
 pub(crate) fn family(text: &str) -> Result<Family> {
-    // The beginning counts.
+    // Only the beginning is compared.
     [Family::Ipv4, Family::Ipv6]
         .into_iter()
         .find(|family| text.starts_with(family.as_str()))
         .ok_or_else(|| Failure::usage(format!("`{text}' unsupported protocol")))
 }
 
-/// A list of words, each of which may be cut short, in any case.
+/// A list of words. Each may be abbreviated, in upper or lower case.
 pub(crate) fn words<T: Copy>(text: &str, known: &[(&str, T)]) -> Result<Vec<T>> {
     let mut found = Vec::new();
     let mut rest = text;
@@ -168,7 +169,7 @@ pub(crate) fn kinds(text: &str) -> Result<EventKinds> {
         .fold(EventKinds::empty(), |all, kind| all | kind))
 }
 
-/// Bits that are to be set, and bits that count.
+/// The bits to set, and the bits of the mask.
 pub(crate) fn status(text: &str) -> Result<(Status, Status)> {
     let none = Status::empty();
     let known = [
@@ -209,7 +210,7 @@ pub(crate) fn status(text: &str) -> Result<(Status, Status)> {
     Ok(all)
 }
 
-/// The state of a protocol, by its word as it is printed.
+/// The state of a protocol, by its printed name.
 pub(crate) fn state(protocol: u8, text: &str) -> Result<u8> {
     let words = |name: fn(u8) -> Option<&'static str>| {
         (0..=u8::MAX).find(|number| name(*number) == Some(text))
@@ -232,7 +233,7 @@ pub(crate) fn state(protocol: u8, text: &str) -> Result<u8> {
     found.ok_or_else(|| Failure::usage(format!("{what} state `{text}'")))
 }
 
-/// Who began a DCCP flow, as the kernel has it.
+/// The role of the original direction of a DCCP flow.
 pub(crate) fn role(text: &str) -> Result<u8> {
     match text {
         "client" => Ok(0),

@@ -1,5 +1,6 @@
-//! `--watch`: the flows that match, as they are now. On a terminal a table that is drawn again each
-//! second, elsewhere a line for each change: `+` begins, `~` changes, `-` ends. Beyond conntrack(8).
+//! `--watch`: the current flows that match. On a terminal, it draws a table every second. Otherwise
+//! it prints a line for each change: `+` for a new flow, `~` for a change, `-` for an end. Not in
+//! conntrack(8).
 
 use std::io::{IsTerminal, Write, stdout};
 use std::time::Duration;
@@ -17,13 +18,13 @@ use super::say;
 
 const REDRAW: Duration = Duration::from_secs(1);
 
-/// Rows of a terminal that does not say how many it has.
+/// The number of rows if the terminal does not report it.
 const ROWS: usize = 24;
 
-/// After so many changes without a pause, a look whether it is to end.
+/// After this many changes without a pause, check for a signal.
 const AT_ONCE: u32 = 256;
 
-/// Until a signal ends it.
+/// Runs until a signal ends it.
 pub(crate) async fn watch(handle: &ConntrackHandle, mut line: Line) -> Result<()> {
     let signals = Signals {
         interrupt: signal(SignalKind::interrupt())?,
@@ -52,7 +53,7 @@ impl Signals {
     }
 }
 
-/// A line for each change.
+/// Prints a line for each change.
 async fn changes(
     mut mirror: Mirror,
     matching: Matching,
@@ -81,7 +82,7 @@ async fn changes(
         let (sign, flow) = match delta {
             None => return Err(Failure::operation("the connection is closed")),
             Some(Err(error)) => {
-                // It is tried again.
+                // The mirror tries again.
                 say::err(format_args!("{PREFIX}WARNING: {error}"));
                 continue;
             }
@@ -116,7 +117,7 @@ fn tell(delta: &Delta) {
     }
 }
 
-/// The rows of the table that there is room for.
+/// The rows that fit on the terminal.
 async fn table(
     mirror: Mirror,
     matching: Matching,
@@ -125,7 +126,7 @@ async fn table(
 ) -> Result<()> {
     let reader = mirror.reader();
     let mut running = tokio::spawn(mirror.run());
-    // No line goes on in the next row, and no cursor is shown.
+    // Turn off line wrapping and the cursor.
     write!(stdout(), "\x1b[?7l\x1b[?25l\x1b[2J")?;
     let ended = loop {
         draw(&reader, &matching, &mut printer)?;

@@ -1,4 +1,5 @@
-//! `-o xml`, as conntrack(8) 1.4.7 writes it: states by the names of TCP, ICMP without its fields.
+//! `-o xml`, as conntrack(8) 1.4.7 writes it: with TCP's names for all states, and without the
+//! fields of ICMP.
 
 use std::fmt::{self, Display, Formatter};
 use std::net::IpAddr;
@@ -11,14 +12,14 @@ use ctnetlink::{
 use super::date::Date;
 use super::output::Output;
 
-/// How to write.
+/// The format of the document.
 #[derive(Clone, Copy)]
 pub(crate) struct Text<'a> {
     output: Output,
     labels: Option<&'a LabelMap>,
 }
 
-/// What happened, and when.
+/// The kind of an event, and its time.
 type Happened = (&'static str, Option<SystemTime>);
 
 impl<'a> Text<'a> {
@@ -147,7 +148,7 @@ fn some(f: &mut Formatter<'_>, name: &str, value: Option<impl Display>) -> fmt::
     }
 }
 
-/// conntrack(8) takes every state for one of TCP.
+/// conntrack(8) prints every state as a TCP state.
 fn state(info: &ProtoInfo) -> Option<&'static str> {
     let number = match info {
         ProtoInfo::Tcp(info) => info.state.number(),
@@ -200,7 +201,7 @@ fn write_when(f: &mut Formatter<'_>, date: &Date) -> fmt::Result {
     f.write_str("</when>")
 }
 
-/// Addresses and ports of a tuple, or of a mask.
+/// Writes the addresses and ports of a tuple or a mask.
 type Ends = (IpAddr, IpAddr, Option<u16>, Option<u16>);
 
 fn write_expectation(

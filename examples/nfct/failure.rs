@@ -1,11 +1,11 @@
-//! Why the program ends without success; the exit code is always 1.
+//! The failures of the program. The exit code is always 1.
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use ctnetlink::Error;
 
-/// What stands before each message.
+/// The prefix of each message.
 pub(crate) const PREFIX: &str = "nfct v1.4.7: ";
 
 const EINVAL: i32 = 22;
@@ -29,13 +29,13 @@ impl Failure {
         }
     }
 
-    /// A further line.
+    /// A second line.
     pub(crate) fn and(mut self, text: impl Into<String>) -> Self {
         self.lines.push(text.into());
         self
     }
 
-    /// Parameters are missing: these are what there is to be.
+    /// Parameters are missing: the expected parameters.
     pub(crate) fn parameters(syntax: &str) -> Self {
         Self::new("missing parameters").and(format!("syntax: nfct {syntax}"))
     }
@@ -53,21 +53,21 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         let mut stderr = std::io::stderr().lock();
         for line in &self.lines {
-            // Nobody may read it.
+            // The reader may be gone.
             _ = writeln!(stderr, "{line}");
         }
         ExitCode::FAILURE
     }
 }
 
-/// What the library refuses by itself, the kernel would refuse.
+/// The kernel would refuse a request that the crate refuses.
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::errno(error.errno().unwrap_or(EINVAL))
     }
 }
 
-/// Nobody reads the output any more.
+/// The reader of the output is gone.
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::new(error)

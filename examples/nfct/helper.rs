@@ -1,4 +1,4 @@
-//! Helpers in userspace: the objects that conntrackd(8) takes packets for.
+//! Helpers in userspace, whose packets conntrackd(8) handles.
 
 use std::io::{Write, stdout};
 use std::time::Duration;
@@ -11,14 +11,14 @@ use super::words::{family, helped};
 
 const ENOENT: i32 = 2;
 
-/// A helper that conntrackd(8) has.
+/// A helper of conntrackd(8).
 struct Known {
     name: &'static str,
     protocols: &'static [Protocol],
-    /// So many expectations of a flow, so many seconds each.
+    /// The maximum number of expectations per flow, and their timeout in seconds.
     max: u32,
     seconds: u64,
-    /// Bytes.
+    /// The private data in bytes.
     private_data: u32,
 }
 
@@ -53,7 +53,7 @@ const KNOWN: [Known; 10] = [
     known("tns", TCP, [1, 300, 1]),
 ];
 
-/// Names some helpers.
+/// Selects helpers.
 pub(crate) struct Names {
     name: String,
     family: Option<Family>,
@@ -70,7 +70,7 @@ pub(crate) enum Asked {
     Disable(UserHelperKey),
 }
 
-/// `second` is the second word of the line, which messages have.
+/// `second` is the second word of the line, for messages.
 pub(crate) fn read(command: Command, second: &str, words: &[&str]) -> Result<Asked> {
     match (command, words) {
         (Command::List, []) => Ok(Asked::List),
@@ -116,7 +116,7 @@ fn helper(name: &str, l3: &str, l4: &str) -> Result<UserHelper> {
 }
 
 impl Names {
-    /// Those that there are; it is a failure if there is none.
+    /// The helpers that exist; it is a failure if there is none.
     async fn find(&self, handle: &ConntrackHandle) -> Result<Vec<UserHelper>> {
         let mut found = handle.user_helpers().list().await?;
         found.retain(|UserHelper { key, .. }| {

@@ -1,8 +1,8 @@
-//! nfct(8), on nothing but the public API of this crate: the commands, output, messages and exit
-//! codes of version 1.4.7.
+//! nfct(8), built only on the public API of this crate. It has the commands, output, messages and
+//! exit codes of version 1.4.7.
 //!
-//! `sudo cargo run --example nfct -- list timeout`, or as anybody, in namespaces of one's own,
-//! `unshare -Urn target/debug/examples/nfct list timeout`.
+//! `sudo cargo run --example nfct -- list timeout`, or as any user in new namespaces, `unshare -Urn
+//! target/debug/examples/nfct list timeout`.
 
 mod failure;
 mod helper;
@@ -37,7 +37,7 @@ pub(crate) enum Command {
     DefaultGet,
 }
 
-/// In the order in which the beginning of a word is looked up.
+/// In the order in which abbreviations are looked up.
 const COMMANDS: [(&str, Command); 8] = [
     ("list", Command::List),
     ("add", Command::Add),
@@ -98,7 +98,7 @@ fn carry_out(words: &[&str]) -> Result<()> {
     }
 }
 
-/// The command stands first; once it was the subsystem.
+/// The command comes first; in older versions, the subsystem did.
 fn which(first: &str, second: &str) -> Result<(Command, Subsystem)> {
     if let (Some(command), Some(subsystem)) = (begun(&COMMANDS, first), begun(&SUBSYSTEMS, second))
     {
@@ -115,7 +115,7 @@ fn begun<T: Copy>(known: &[(&str, T)], word: &str) -> Option<T> {
     found.map(|(_, value)| *value)
 }
 
-/// Opens a connection, and drives what is asked of it.
+/// Opens a connection, and runs the command.
 fn in_runtime(f: impl AsyncFnOnce(ConntrackHandle) -> Result<()>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -101,7 +101,7 @@ impl Asked {
             Self::SetDefaults(timeouts) => policies.set_defaults(timeouts).await?,
             Self::Defaults(family, timeouts) => {
                 let timeouts = policies.defaults(timeouts.protocol()).await?;
-                // As a policy's, without the line that has its name.
+                // In the form of a policy, without the line with the name.
                 let text = TimeoutPolicy::new("", family, timeouts).to_string();
                 let (_, text) = text.split_once('\n').unwrap_or_default();
                 writeln!(out, "{text}")?;

@@ -12,7 +12,7 @@ pub(crate) fn family(word: &str) -> Result<Family> {
     }
 }
 
-/// A name of `/etc/protocols`, or one of nfct's own.
+/// A name in `/etc/protocols`, or one of nfct's own.
 pub(crate) fn protocol(word: &str) -> Result<Protocol> {
     let number = match word {
         "icmpv6" => Some(58),
@@ -33,7 +33,7 @@ fn in_etc(word: &str) -> Option<u8> {
     })
 }
 
-/// Helpers are for these.
+/// The protocols of helpers.
 pub(crate) fn helped(word: &str) -> Result<Protocol> {
     match word {
         "tcp" => Ok(Protocol::TCP),
@@ -42,7 +42,7 @@ pub(crate) fn helped(word: &str) -> Result<Protocol> {
     }
 }
 
-/// atoi(3), as a number of 32 bits: what is no number is 0.
+/// atoi(3) as a 32-bit number: text that is not a number is 0.
 pub(crate) fn number(text: &str) -> u32 {
     let text = text.trim_start();
     let (negative, digits) = match text.strip_prefix('-') {

@@ -56,7 +56,7 @@ fn a_message_that_does_not_decode_is_kept() {
     assert_eq!(error.decode_error(), Some(&DecodeError::Truncated));
 }
 
-/// Those that show the chain of causes, as anyhow does, shall not show one twice.
+/// A report that prints the chain of causes, as anyhow does, must not print a cause twice.
 #[test]
 fn a_cause_is_told_once() {
     let cause = io::Error::from_raw_os_error(uapi::EACCES);
@@ -72,7 +72,7 @@ fn a_cause_is_told_once() {
     assert!(error::Error::source(&error).is_none());
 }
 
-/// It is what a program shows whose `main` returns the error.
+/// A program prints this when its `main` returns the error.
 #[test]
 fn debug_reads_well() {
     let error = Error::not_found().context("marking a flow");

@@ -1,4 +1,4 @@
-//! Events out of their bytes.
+//! Tests of decoding events.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ use crate::flow::tests::{arbitrary, message};
 use crate::wire::golden::{replies, reply};
 use crate::{DecodeError, ErrorKind};
 
-/// The flow as an event of the kernel.
+/// The event message for a flow.
 fn event(flow: &Flow, kind: u16, flags: u16, port: u32) -> Vec<u8> {
     let mut bytes = message(flow);
     bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
@@ -50,7 +50,7 @@ proptest! {
         }
     }
 
-    /// Past the header, so that attributes are met.
+    /// After the header, to change attributes.
     #[test]
     fn any_attributes_never_panic(bytes in vec(any::<u8>(), 0..400), flags: u16, delete: bool) {
         let mut message = vec![0; 20];
@@ -101,7 +101,7 @@ fn kinds_are_groups() {
     assert_eq!(groups(EventKinds::empty()), [0; 0]);
 }
 
-/// What the kernel sent, as conntrack(8) would print it.
+/// The messages of the kernel, as conntrack(8) would print them.
 #[cfg(target_endian = "little")]
 #[test]
 fn recorded_events() {

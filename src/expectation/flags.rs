@@ -1,14 +1,14 @@
-//! What an expectation is.
+//! The flags of expectations.
 
 use bitflags::bitflags;
 
 bitflags! {
     /// The flags of an expectation: `NF_CT_EXPECT_*`, `CTA_EXPECT_FLAGS`.
     ///
-    /// Bits that this version does not know are kept.
+    /// Unknown bits are kept.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
     pub struct ExpectationFlags: u32 {
-        /// It stays after a packet has matched it, and waits for more.
+        /// It stays after a packet has matched it, and can match more packets.
         const PERMANENT = 1;
         /// Packets do not match it.
         const INACTIVE = 2;

@@ -1,17 +1,17 @@
-//! What names one expectation.
+//! The key of an expectation.
 
 use super::{Expectation, ExpectationId, NewExpectation};
 use crate::flow::Tuple;
 use crate::wire::attr::Writer;
 use crate::wire::table::Context;
 
-/// Names one expectation: its tuple, the zone of its master, and its id where that is known.
+/// Names one expectation: its tuple, the zone of its master, and its id if that is known.
 ///
-/// Comes from an [`&Expectation`](Expectation), from a [`Tuple`] (zone 0), or from a
-/// [`&NewExpectation`](NewExpectation). The tuple is exactly that of
-/// [`Expectation::tuple`](field@Expectation::tuple). The kernel's look-up would also find an
-/// expectation whose [mask](field@Expectation::mask) lets another source pass; this crate does not
-/// take that for the one that was named.
+/// It can be made from an [`&Expectation`](Expectation), from a [`Tuple`] (zone 0), or from a
+/// [`&NewExpectation`](NewExpectation). The tuple must be equal to
+/// [`Expectation::tuple`](field@Expectation::tuple). The kernel's lookup would also find an
+/// expectation whose [mask](field@Expectation::mask) matches the tuple. This crate does not treat
+/// that as the named expectation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ExpectationKey {
     tuple: Tuple,
@@ -27,7 +27,7 @@ keyed! {
 }
 
 impl ExpectationKey {
-    /// The expectation of this tuple, of a master in zone 0.
+    /// The expectation with this tuple, whose master is in zone 0.
     pub fn new(tuple: Tuple) -> Self {
         Self {
             tuple,
@@ -36,7 +36,7 @@ impl ExpectationKey {
         }
     }
 
-    /// With a master in this zone. The kernel does not say the zone of what it lists: see
+    /// Sets the zone of the master. The kernel does not report the zone in a list: see
     /// [`Expectation::zone`](field@Expectation::zone).
     #[must_use]
     pub fn zone(mut self, zone: u16) -> Self {
@@ -44,7 +44,7 @@ impl ExpectationKey {
         self
     }
 
-    /// Only the expectation of this id, and no successor with the same tuple.
+    /// Names only the expectation with this id, and no successor with the same tuple.
     #[must_use]
     pub fn id(mut self, id: ExpectationId) -> Self {
         self.id = Some(id);
@@ -56,7 +56,17 @@ impl ExpectationKey {
         &self.tuple
     }
 
-    /// Is it the expectation that this names?
+    /// The zone of the master.
+    pub fn get_zone(&self) -> u16 {
+        self.zone
+    }
+
+    /// The id, if it is known.
+    pub fn get_id(&self) -> Option<ExpectationId> {
+        self.id
+    }
+
+    /// Does this key name the expectation?
     pub(crate) fn names(&self, expectation: &Expectation) -> bool {
         expectation.tuple == self.tuple && (self.id.is_none() || self.id == expectation.id)
     }
@@ -76,7 +86,7 @@ impl ExpectationKey {
         Self { id: None, ..self }
     }
 
-    /// What was found by this key, with the zone that the kernel does not say.
+    /// Adds the zone, which the kernel does not report, to the expectation that was found.
     pub(crate) fn in_zone(&self, mut found: Expectation) -> Expectation {
         found.zone = Some(self.zone);
         found
@@ -90,7 +100,7 @@ impl ExpectationKey {
     }
 }
 
-/// Zone 0 is the one that is not said.
+/// Zone 0 is never sent.
 pub(super) fn put_zone(zone: u16, w: &mut Writer<'_>) {
     Expectation::zone.put_some(Some(&zone).filter(|zone| **zone != 0), w);
 }
@@ -106,7 +116,7 @@ impl From<&Expectation> for ExpectationKey {
 }
 
 impl From<&NewExpectation> for ExpectationKey {
-    /// The expectation, once it is created.
+    /// The key of the expectation, once it is created.
     fn from(expectation: &NewExpectation) -> Self {
         expectation.key()
     }

@@ -1,4 +1,4 @@
-//! The bits of a tuple that count.
+//! The mask of an expectation.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -8,10 +8,10 @@ use crate::flow::{Family, Tuple};
 use crate::wire::attr::{Attribute, DecodeError, Writer};
 use crate::wire::table::{Codec, Context};
 
-/// The bits of an expected tuple that count: those of its source. Its destination and protocol
-/// always count as a whole. `CTA_EXPECT_MASK`.
+/// The bits of an expected tuple that are compared. Only bits of the source can be left out; the
+/// destination and the protocol are always compared in full. `CTA_EXPECT_MASK`.
 ///
-/// It has the form of a tuple: ones stand where bits count.
+/// It has the form of a tuple, with ones for the bits that are compared.
 ///
 /// ```
 /// # use ctnetlink::{Tuple, TupleMask};
@@ -27,61 +27,61 @@ use crate::wire::table::{Codec, Context};
 pub struct TupleMask(Tuple);
 
 impl TupleMask {
-    /// These bits of the source address and of the source port. For a protocol without ports, only
-    /// the address counts.
+    /// Compares these bits of the source address and of the source port. For a protocol without
+    /// ports, only the address counts.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where `src` is not of the tuple's family.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if `src` is not of the tuple's family.
     pub fn new(tuple: &Tuple, src: IpAddr, src_port: u16) -> Result<Self> {
         let dst = ones(tuple.family());
         tuple.same_form(src, dst, src_port, u16::MAX).map(Self)
     }
 
-    /// Every bit: one source address, and one source port.
+    /// Compares every bit: one source address, and one source port.
     pub fn exact(tuple: &Tuple) -> Self {
         Self::of_any_family(tuple, u16::MAX)
     }
 
-    /// One source address, any source port: what helpers most often expect.
+    /// Compares the source address, and allows any source port, as most helpers do.
     pub fn any_src_port(tuple: &Tuple) -> Self {
         Self::of_any_family(tuple, 0)
     }
 
     fn of_any_family(tuple: &Tuple, src_port: u16) -> Self {
         let src = ones(tuple.family());
-        // Of one family both: the tuple's own.
+        // Both addresses are of the tuple's family.
         Self::new(tuple, src, src_port).unwrap_or(Self(*tuple))
     }
 
-    /// The bits of the source address that count.
+    /// The bits of the source address that are compared.
     pub fn src(&self) -> IpAddr {
         self.0.src()
     }
 
-    /// The bits of the destination address that count; the kernel always says all.
+    /// The bits of the destination address that are compared; the kernel always reports all.
     pub fn dst(&self) -> IpAddr {
         self.0.dst()
     }
 
-    /// The bits of the source port that count, where the protocol has one (ICMP: of the id).
+    /// The bits of the source port that are compared, if the protocol has ports (for ICMP, the id).
     pub fn src_port(&self) -> Option<u16> {
         let id = self.0.icmp_echo().map(|echo| echo.id());
         self.0.src_port().or(id)
     }
 
-    /// The bits of the destination port that count, where the protocol has one; the kernel always
-    /// says all.
+    /// The bits of the destination port that are compared, if the protocol has ports; the kernel
+    /// always reports all.
     pub fn dst_port(&self) -> Option<u16> {
         self.0.dst_port()
     }
 
-    /// The tuple whose form it has.
+    /// The mask in the form of a tuple.
     pub(crate) fn as_tuple(&self) -> &Tuple {
         &self.0
     }
 
-    /// Are the two the same, in the bits that count (nf_ct_tuple_mask_cmp)?
+    /// Are the two tuples equal, in the bits of the mask (nf_ct_tuple_mask_cmp)?
     pub(super) fn equates(&self, one: &Tuple, other: &Tuple) -> bool {
         let port = |tuple: &Tuple| {
             let id = tuple.icmp_echo().map(|echo| echo.id());

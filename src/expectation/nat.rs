@@ -1,15 +1,15 @@
-//! How an expected flow will be translated.
+//! NAT of an expected flow.
 
 use crate::flow::{Direction, Tuple};
 use crate::wire::attr::Value;
 
 attributes! {
-    /// How an expected flow is translated when it comes. `CTA_EXPECT_NAT` (Linux 3.3).
+    /// How an expected flow is translated when it begins. `CTA_EXPECT_NAT` (Linux 3.3).
     ///
     /// The helper's [function](field@crate::Expectation::function) decides how it is used.
     #[non_exhaustive]
     pub struct ExpectationNat {
-        /// The direction of the master that the expected flow comes in. `CTA_EXPECT_NAT_DIR`.
+        /// The direction of the master that the expected flow has. `CTA_EXPECT_NAT_DIR`.
         CTA_EXPECT_NAT_DIR => direction: Direction,
         /// The address and port before the helper changed them, as the source; the destination
         /// is zeros. `CTA_EXPECT_NAT_TUPLE`.
@@ -26,7 +26,7 @@ impl ExpectationNat {
 
 plain!(Direction);
 
-/// 0 is the original direction; any other number is a newer kernel's, and not the original.
+/// 0 is the original direction; any other number is not.
 impl Value for Direction {
     fn read(payload: &[u8]) -> Option<Self> {
         Some(match u32::read(payload)? {

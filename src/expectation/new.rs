@@ -10,13 +10,13 @@ use crate::flow::{FlowKey, Tuple};
 use crate::wire::attr::Writer;
 use crate::wire::table::Context;
 
-/// The longest name of a function, in bytes: as long as one is read.
+/// The maximum length of a function's name in bytes, which is also the limit for decoding.
 const FUNCTION_NAME: usize = 255;
 
 /// An expectation to create: its master, the expected packet, and its settings.
 ///
-/// Only a flow that has a helper can expect another. By default the source port does not count
-/// ([`mask`](Self::mask)), and the timeout is that of the helper ([`timeout`](Self::timeout)).
+/// Only a flow that has a helper can expect another. By default any source port matches
+/// ([`mask`](Self::mask)), and the timeout is the helper's ([`timeout`](Self::timeout)).
 ///
 /// ```
 /// # use std::time::Duration;
@@ -54,7 +54,7 @@ keyed! {
 }
 
 impl NewExpectation {
-    /// The flow `master` expects one of this tuple, from any source port.
+    /// The flow `master` expects a flow with this tuple, from any source port.
     pub fn new(master: impl Into<FlowKey>, tuple: Tuple) -> Self {
         Self {
             master: master.into(),
@@ -69,22 +69,22 @@ impl NewExpectation {
         }
     }
 
-    /// Sets which bits of the tuple's source count.
+    /// Sets which bits of the tuple's source are compared.
     #[must_use]
     pub fn mask(mut self, mask: TupleMask) -> Self {
         self.mask = mask;
         self
     }
 
-    /// Sets the timeout, in whole seconds, rounded up; without it, the helper's. The kernel takes
-    /// none with a create: a second message sets it.
+    /// Sets the timeout, in whole seconds, rounded up. Without it, the helper's timeout applies.
+    /// The kernel ignores it in a create, so a second message sets it.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// Sets its flags: [`PERMANENT`](ExpectationFlags::PERMANENT) and
+    /// Sets the flags: [`PERMANENT`](ExpectationFlags::PERMANENT) and
     /// [`INACTIVE`](ExpectationFlags::INACTIVE).
     #[must_use]
     pub fn flags(mut self, flags: ExpectationFlags) -> Self {
@@ -92,23 +92,23 @@ impl NewExpectation {
         self
     }
 
-    /// Sets the class among those of the helper; without it, 0. Some kernels take it as 0 unless
-    /// the [helper](Self::helper) is named too.
+    /// Sets the class among those of the helper; without it, 0. Some kernels use 0 unless the
+    /// [helper](Self::helper) is named too.
     #[must_use]
     pub fn class(mut self, class: u32) -> Self {
         self.class = Some(class);
         self
     }
 
-    /// Sets how the expected flow is translated; it needs a [`function`](Self::function) that does
-    /// so.
+    /// Sets how the expected flow is translated. It needs a [`function`](Self::function) that does
+    /// this.
     #[must_use]
     pub fn nat(mut self, nat: ExpectationNat) -> Self {
         self.nat = Some(nat);
         self
     }
 
-    /// Names the helper of the expected flow. Newer kernels ignore it, and take the master's.
+    /// Names the helper of the expected flow. Newer kernels ignore it, and use the master's helper.
     #[must_use]
     pub fn helper(mut self, name: impl Into<Box<str>>) -> Self {
         self.helper = Some(name.into());
@@ -133,20 +133,52 @@ impl NewExpectation {
         &self.master
     }
 
+    /// The value that [`mask`](Self::mask) has set; by default, everything except the source port
+    /// counts.
+    pub fn get_mask(&self) -> &TupleMask {
+        &self.mask
+    }
+
+    /// The value that [`timeout`](Self::timeout) has set.
+    pub fn get_timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    /// The value that [`flags`](Self::flags) has set.
+    pub fn get_flags(&self) -> Option<ExpectationFlags> {
+        self.flags
+    }
+
+    /// The value that [`class`](Self::class) has set.
+    pub fn get_class(&self) -> Option<u32> {
+        self.class
+    }
+
+    /// The value that [`nat`](Self::nat) has set.
+    pub fn get_nat(&self) -> Option<&ExpectationNat> {
+        self.nat.as_ref()
+    }
+
+    /// The value that [`helper`](Self::helper) has set.
+    pub fn get_helper(&self) -> Option<&str> {
+        self.helper.as_deref()
+    }
+
+    /// The value that [`function`](Self::function) has set.
+    pub fn get_function(&self) -> Option<&str> {
+        self.function.as_deref()
+    }
+
     pub(crate) fn key(&self) -> ExpectationKey {
         ExpectationKey::new(self.tuple).zone(self.master.zone_id())
     }
 
-    pub(crate) fn wanted_timeout(&self) -> Option<Duration> {
-        self.timeout
-    }
-
-    /// Does it ask for what a helper or a kernel need not have?
+    /// Does it use features that a helper or a kernel may lack?
     pub(crate) fn needs_more(&self) -> bool {
         self.class.is_some() || self.function.is_some()
     }
 
-    /// Refuses what the kernel would refuse with a bare EINVAL, or take for something else.
+    /// Refuses input that the kernel would refuse with a bare EINVAL, or misunderstand.
     pub(crate) fn check(&self) -> Result<()> {
         let (master, tuple, mask) = (self.master.tuple(), &self.tuple, self.mask.as_tuple());
         let family = master.family();

@@ -11,7 +11,7 @@ pub(crate) fn tcp(src: &str, dst: &str) -> Tuple {
     Tuple::tcp(src.parse().unwrap(), dst.parse().unwrap()).unwrap()
 }
 
-/// The one of the golden `expect_ftp`.
+/// The expectation of the golden bytes `expect_ftp`.
 pub(crate) fn ftp() -> Expectation {
     let tuple = tcp("10.0.0.2:0", "10.0.0.1:10000");
     let master = tcp("10.0.0.1:1000", "10.0.0.2:21");
@@ -31,7 +31,7 @@ mod golden {
         Expectation::from_message(&reply(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    /// But for the id, which is the kernel's.
+    /// Without the id, which the kernel assigns.
     fn is(name: &str, expected: Expectation) {
         let id = named(name).id;
         assert!(id.is_some());
@@ -80,7 +80,7 @@ mod golden {
         is("expect_nat", expected);
     }
 
-    /// A tuple without ports has a mask without.
+    /// The mask of a tuple without ports has no ports.
     #[test]
     fn of_a_protocol_without_ports() {
         let generic = named("expect_generic");

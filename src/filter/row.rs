@@ -134,7 +134,7 @@ macro_rules! conditions {
         }),+];
 
         #[cfg(feature = "serde")]
-        keyed! { Conditions; [] [$($name: $ty,)+] }
+        keyed! { Conditions; [] [$($name: $ty as "crate::filter::serde::asked",)+] }
 
         impl FilterBuilder {
             $(conditions!(method [$(#[$meta])*] $name $(($arg: $arg_ty))?);)+

@@ -21,6 +21,35 @@ impl Serialize for Filter {
     }
 }
 
+/// A key in text is a condition: `null`, `false` or an empty list might be meant for one, and the
+/// filter would match more.
+pub(super) mod asked {
+    use super::super::row::Condition;
+    use super::*;
+
+    pub(in super::super) fn serialize<T: Serialize, S: Serializer>(
+        it: &T,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        it.serialize(to)
+    }
+
+    pub(in super::super) fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
+    where
+        T: Condition + Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        let is_text = from.is_human_readable();
+        let it = T::deserialize(from)?;
+        match is_text && !it.is_asked() {
+            true => Err(D::Error::custom(
+                "null, false or an empty list, which is no condition: leave the key out",
+            )),
+            false => Ok(it),
+        }
+    }
+}
+
 thread_local! {
     /// How many filters are being read on this thread, one in the other.
     static READING: Cell<usize> = const { Cell::new(0) };

@@ -15,7 +15,7 @@ impl RequestFilter {
     }
 
     pub(crate) fn write(&self, w: &mut Writer<'_>) {
-        // Value and mask always both: before 5.15 the kernel ignores a mark without its mask.
+        // Value and mask always both: before 5.8 the kernel ignores a mark without its mask.
         if let Some(mark) = self.mark {
             Flow::mark.put_masked(&mark.value(), &mark.mask(), w);
         }

@@ -63,7 +63,8 @@ pub(crate) fn check_name(what: &str, name: &str, longest: usize) -> Result<()> {
         Err(Error::invalid_input(format!("{what}: a NUL in its name")))
     } else if name.len() > longest {
         Err(Error::invalid_input(format!(
-            "{what}: the name {name:?} is longer than {longest} bytes"
+            "{what}: a name has {longest} bytes at the most, and this one {}",
+            name.len()
         )))
     } else {
         Ok(())

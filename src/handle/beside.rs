@@ -1,4 +1,4 @@
-//! What the kernel has beside the flows.
+//! The verbs for everything except flows.
 
 mod expectations;
 mod timeouts;
@@ -29,7 +29,7 @@ impl ConntrackHandle {
         UserHelpers::new(self.lanes.clone())
     }
 
-    /// How many flows there are, and how many there may be, without a walk of the table.
+    /// Returns the number of flows and its limit, without a walk of the table.
     ///
     /// `conntrack -C`; `IPCTNL_MSG_CT_GET_STATS` (Linux 3.6).
     ///
@@ -57,7 +57,7 @@ impl ConntrackHandle {
     ///
     /// `conntrack -S`; `IPCTNL_MSG_CT_GET_STATS_CPU` (Linux 3.6). The list may have CPUs that are
     /// not online. [`CpuStats::total`] gives the sums, and a [`StatsMeter`](crate::StatsMeter)
-    /// keeps counting where the kernel's counters wrap.
+    /// keeps counting when the kernel's counters wrap.
     ///
     /// # Errors
     ///

@@ -1,32 +1,32 @@
-//! The verb that listens.
+//! The verb for events.
 
 use super::ConntrackHandle;
 use crate::request::Events;
 
 impl ConntrackHandle {
-    /// Listens to what happens in the table, as a stream.
+    /// Listens to the events of the table, as a stream.
     ///
     /// `conntrack -E`, with [`kinds`](Events::kinds) `-e`, with [`filter`](Events::filter) `-p`,
     /// `-s`, `-m` and the others, with [`receive_buffer`](Events::receive_buffer) `-b`; the groups
-    /// `NFNLGRP_CONNTRACK_NEW`, `_UPDATE` and `_DESTROY`. Each stream has its own socket, and hears
-    /// everything that happens after this future is done. Where events are lost, the stream says
-    /// so, with their number: see [`EventStream`](crate::EventStream).
+    /// `NFNLGRP_CONNTRACK_NEW`, `_UPDATE` and `_DESTROY`. Each stream has its own socket, and
+    /// receives everything that happens after this future completes. When events are lost, the
+    /// stream reports their number: see [`EventStream`](crate::EventStream).
     ///
     /// # Which flows
     ///
     /// `net.netfilter.nf_conntrack_events` says which flows of a namespace make events: with 1,
     /// those that begin while it is 1; with 2 (the default since Linux 5.19), those that begin
     /// while a program listens; with 0, none. With 2, the kernel keeps one switch for the whole
-    /// host: when the last listener of one network namespace goes, new flows of all namespaces make
-    /// no events, although programs elsewhere still listen. Where streams are open in several
+    /// host: when the last listener of one network namespace stops, new flows of all namespaces
+    /// make no events, although programs elsewhere still listen. If streams are open in several
     /// namespaces, set it to 1. A flow that began before then never makes any, not even at its end.
     /// To follow a whole table, set it to 1 at boot. Rules can choose kinds for a flow (`ct event
     /// set`).
     ///
     /// # Errors
     ///
-    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput) for no kinds, and for a filter on what
-    ///   events of the kinds do not carry;
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput) for no kinds, and for a filter on fields
+    ///   that events of these kinds do not contain;
     /// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied) without `CAP_NET_ADMIN`, or for
     ///   [`all_namespaces`](Events::all_namespaces) without `CAP_NET_BROADCAST`.
     ///

@@ -1,4 +1,4 @@
-//! The verbs that name many flows.
+//! The verbs for many flows.
 
 use futures_core::Stream;
 use futures_util::StreamExt;
@@ -14,19 +14,20 @@ impl ConntrackHandle {
     /// Makes many changes, in order: creates, updates and deletes.
     ///
     /// `conntrack --load-file` (`-R`); `IPCTNL_MSG_CT_NEW` and `IPCTNL_MSG_CT_DELETE`, up to 64 in
-    /// a send with one ACK for all, on its own socket and thread. That thread takes the changes
-    /// from the iterator as it needs them, so millions of changes take no more memory than 64. Each
-    /// is made as [`create`](Self::create), [`update`](Self::update) and [`delete`](Self::delete)
-    /// make it, and one that fails does not stop the others.
+    /// a send with one ACK for all, on its own socket and thread. The thread takes the changes from
+    /// the iterator as it needs them, so millions of changes take no more memory than 64. Each
+    /// change works as in [`create`](Self::create), [`update`](Self::update) and
+    /// [`delete`](Self::delete), and a change that fails does not stop the others.
     ///
     /// For a delete by a key without an id, and for an update of a status, the flow is read first,
     /// which takes a second send. Such changes are not sent together with others, so runs of one
     /// kind are the fastest.
     ///
-    /// Where answers are lost, what became of the changes is found out: an update is made once
-    /// more; a flow that is gone counts as deleted, and one that is there as asked for counts as
-    /// created. Where that cannot be found out, because the flow differs or a later change of the
-    /// same send concerned it too, the change fails with [`Overrun`](crate::ErrorKind::Overrun).
+    /// When answers are lost, the request finds out the results. An update is made once more. A
+    /// flow that is gone counts as deleted, and a flow that is there with the requested settings
+    /// counts as created. If the result cannot be found out, because the flow differs or a later
+    /// change of the same send concerned it too, the change fails with
+    /// [`Overrun`](crate::ErrorKind::Overrun).
     ///
     /// No request timeout applies. Do not wait in the iterator, for a channel for instance: that
     /// delays the changes before it and keeps the thread after the future is dropped. Use
@@ -34,20 +35,20 @@ impl ConntrackHandle {
     ///
     /// # Errors
     ///
-    /// Where no change could be begun: [`Io`](crate::ErrorKind::Io),
+    /// If the request could not begin: [`Io`](crate::ErrorKind::Io),
     /// [`Closed`](crate::ErrorKind::Closed),
-    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied) for entering the namespace. What
-    /// became of the changes is in the [`Report`](crate::Report), with the error of each that
+    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied) for entering the namespace. The
+    /// results of the changes are in the [`Report`](crate::Report), with the error of each that
     /// failed. A change that is [`InvalidInput`](crate::ErrorKind::InvalidInput) is not sent.
     ///
     /// # Cancellation
     ///
-    /// Dropping the future ends it after the send that is under way. To stop early and still get
+    /// Dropping the future ends the request after the send in flight. To stop early and still get
     /// the report, use [`on_progress`](Bulk::on_progress).
     ///
     /// # Panics
     ///
-    /// The future, where the iterator does.
+    /// The future panics if the iterator does.
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
@@ -77,8 +78,8 @@ impl ConntrackHandle {
         Bulk::new(self.lanes.clone(), Source::iter(changes.into_iter()))
     }
 
-    /// [`bulk`](Self::bulk) for a stream: changes are sent as they come, and those that are ready
-    /// are sent together.
+    /// [`bulk`](Self::bulk) for a stream: changes are sent as they arrive, and changes that are
+    /// ready at the same time are sent together.
     ///
     /// The stream is polled on the thread of the request, within this runtime. The request ends
     /// when the stream ends. A stream that is pending does not delay the changes before it.
@@ -93,7 +94,7 @@ impl ConntrackHandle {
     ///
     /// # Panics
     ///
-    /// The future, where the stream does.
+    /// The future panics if the stream does.
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
@@ -136,7 +137,7 @@ impl ConntrackHandle {
     ///
     /// # Panics
     ///
-    /// The future, where the iterator does.
+    /// The future panics if the iterator does.
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
@@ -158,20 +159,20 @@ impl ConntrackHandle {
         Bulk::new(self.lanes.clone(), Source::iter(flows.map(Change::Create)))
     }
 
-    /// Changes the flows that match, each as `decide` says; `None` leaves a flow as it is. An empty
-    /// filter is all flows.
+    /// Calls `decide` with each flow that matches, and makes the change that it returns; `None`
+    /// leaves a flow unchanged. An empty filter matches all flows.
     ///
     /// It takes one walk of the table and one bulk request, however many different changes there
     /// are: a gateway with a thousand prefixes need not list a thousand times. A change may concern
-    /// another flow than the one that was found. A [`Change::delete`] of the found flow is as safe
-    /// as [`delete_matching`](Self::delete_matching).
+    /// another flow than the listed one. A [`Change::delete`] of the found flow is as safe as
+    /// [`delete_matching`](Self::delete_matching).
     ///
     /// `decide` is called on the thread of the request, within this runtime.
     ///
     /// # Errors
     ///
-    /// Those of [`list`](Self::list) and [`bulk`](Self::bulk). An error in the midst of the list is
-    /// the report's: [`Report::incomplete`](crate::Report::incomplete).
+    /// Those of [`list`](Self::list) and [`bulk`](Self::bulk). A later error of the list is in the
+    /// report: [`Report::incomplete`](crate::Report::incomplete).
     ///
     /// # Cancellation
     ///
@@ -179,7 +180,7 @@ impl ConntrackHandle {
     ///
     /// # Panics
     ///
-    /// The future, where `decide` does.
+    /// The future panics if `decide` does.
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
@@ -207,8 +208,8 @@ impl ConntrackHandle {
     /// Deletes the flows that match.
     ///
     /// `conntrack -D` without a whole tuple; `IPCTNL_MSG_CT_GET` as a dump, and
-    /// `IPCTNL_MSG_CT_DELETE`. The table is listed with the filter, and each flow that matches deleted
-    /// by its reply tuple, zone and id, many in a send.
+    /// `IPCTNL_MSG_CT_DELETE`. The table is listed with the filter, and each flow that matches is
+    /// deleted by its reply tuple, zone and id, many in a send.
     ///
     /// Between the list and the delete, which are microseconds apart, a flow may end and another
     /// may begin in its place. If an address or port of the new flow differs in either direction,
@@ -223,7 +224,8 @@ impl ConntrackHandle {
     ///
     /// Those of [`list`](Self::list) and [`bulk`](Self::bulk);
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for an empty filter.
-    /// An error in the midst of the list is the report's: [`Report::incomplete`](crate::Report::incomplete).
+    /// A later error of the list is in the report:
+    /// [`Report::incomplete`](crate::Report::incomplete).
     ///
     /// # Cancellation
     ///
@@ -245,19 +247,19 @@ impl ConntrackHandle {
         matching::delete(self.lanes.clone(), filter, None)
     }
 
-    /// Changes the flows that match; an empty filter is all flows.
+    /// Changes the flows that match. An empty filter matches all flows.
     ///
     /// `conntrack -U` without a whole tuple; `IPCTNL_MSG_CT_GET` as a dump, and
-    /// `IPCTNL_MSG_CT_NEW`. The table is listed with the filter, and each flow that matches changed
-    /// by its original tuple and zone, many in a send. If another flow has taken the place of one
-    /// that matched, the new flow is changed, except for a change of status: see
+    /// `IPCTNL_MSG_CT_NEW`. The table is listed with the filter, and each flow that matches is
+    /// changed by its original tuple and zone, many in a send. If another flow has taken the place
+    /// of one that matched, the new flow is changed, except for a change of status: see
     /// [`update`](Self::update).
     ///
     /// # Errors
     ///
     /// Those of [`list`](Self::list) and [`bulk`](Self::bulk);
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for a patch that
-    /// changes nothing or is invalid. An error in the midst of the list is the report's:
+    /// changes nothing or is invalid. A later error of the list is in the report:
     /// [`Report::incomplete`](crate::Report::incomplete).
     ///
     /// # Cancellation
@@ -284,7 +286,7 @@ impl ConntrackHandle {
     ///
     /// `IPCTNL_MSG_CT_GET`, up to 64 in a send, on its own socket and thread. That thread takes the
     /// keys from the iterator as it needs them, and waits for the reader. Each flow is exactly the
-    /// one that its key names, as with [`get`](Self::get); `None` where it is not in the table.
+    /// one that its key names, as with [`get`](Self::get); `None` if it is not in the table.
     ///
     /// No request timeout applies. Do not wait in the iterator: that delays the keys before it and
     /// keeps the thread after the stream is dropped. Use [`get_many_stream`](Self::get_many_stream)
@@ -302,7 +304,7 @@ impl ConntrackHandle {
     ///
     /// # Panics
     ///
-    /// The future or the stream, where the iterator does.
+    /// The future or the stream panics if the iterator does.
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
@@ -331,7 +333,8 @@ impl ConntrackHandle {
         GetMany::new(self.lanes.clone(), Source::iter(keys))
     }
 
-    /// [`get_many`](Self::get_many) for a stream of keys; those that are ready are sent together.
+    /// [`get_many`](Self::get_many) for a stream of keys. Keys that are ready at the same time are
+    /// sent together.
     ///
     /// The stream is polled on the thread of the request, within this runtime.
     ///
@@ -345,7 +348,7 @@ impl ConntrackHandle {
     ///
     /// # Panics
     ///
-    /// The future or the stream, where the stream of the keys does.
+    /// The future or the stream panics if the stream of the keys does.
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));

@@ -1,4 +1,4 @@
-//! The mirror's questions: gets of flows that are in doubt.
+//! Asks the kernel for flows whose state is in doubt.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -20,24 +20,24 @@ use crate::stream::FoundStream;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// The questions under way, one round at a time.
+/// The lookups in flight, one round at a time.
 #[derive(Default)]
 pub(super) struct Asking {
     round: Option<Asked>,
     not_before: Duration,
-    /// After the next round that fails.
+    /// The last pause after a failed round; each pause is twice as long as the one before.
     wait: Duration,
 }
 
 struct Asked {
     number: Round,
-    /// Those that are not answered yet, in order.
+    /// The flows that are not answered yet, in order.
     keys: VecDeque<FlowKey>,
     answers: Answers,
-    /// Answers that wait for the events before them.
+    /// Answers that wait until the events before them are applied.
     held: Vec<(FlowKey, Option<Flow>)>,
     drain: Option<Drain>,
-    /// Is an error of this round told?
+    /// Was an error of this round reported already?
     has_failed: bool,
 }
 
@@ -62,7 +62,7 @@ impl fmt::Debug for Asking {
 }
 
 impl Mirror {
-    /// Begins a round, if there is something to ask.
+    /// Begins a round if there are flows to ask for.
     pub(super) fn ask(&mut self) -> bool {
         let Some((number, keys)) = self.state.questions() else {
             return false;
@@ -79,7 +79,7 @@ impl Mirror {
         true
     }
 
-    /// Goes on with the round. Is there more to do at once?
+    /// Continues the round. Returns whether there is more to do at once.
     pub(super) fn poll_answers(&mut self, cx: &mut Context<'_>) -> bool {
         let now = self.now();
         let Some(round) = &mut self.asking.round else {
@@ -148,7 +148,7 @@ impl Mirror {
         true
     }
 
-    /// One error tells of all in a round.
+    /// Only the first error of a round is reported.
     fn question_failed(&mut self, error: Error) {
         let round = self.asking.round.as_mut();
         if round.is_some_and(|round| !std::mem::replace(&mut round.has_failed, true)) {

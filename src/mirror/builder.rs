@@ -1,4 +1,4 @@
-//! A mirror to be.
+//! The builder of a mirror.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -39,13 +39,13 @@ impl MirrorBuilder {
         }
     }
 
-    /// Mirrors the flows that match alone; of two filters the later one counts.
+    /// Mirrors only flows that match. A second call replaces the filter.
     ///
-    /// All conditions are allowed. A flow comes in when it begins to match, and leaves
+    /// All conditions are allowed. A flow is added when it begins to match, and removed
     /// ([`Unmatched`](super::RemovalCause::Unmatched)) when it no longer does. The kernel compares
-    /// what it can: of the events, family, protocol, addresses, ports and zone, which never change.
-    /// Where an update does not say whether the flow matches (labels, master, state), the flow
-    /// is asked for.
+    /// what it can. For events, that is family, protocol, addresses, ports and zone, which never
+    /// change. If an update does not contain what the filter needs (labels, master, state), the
+    /// mirror asks the kernel for the flow.
     pub fn filter(mut self, filter: Filter) -> Self {
         self.settings.filter = filter;
         self
@@ -58,23 +58,23 @@ impl MirrorBuilder {
         self
     }
 
-    /// Holds this many flows at the most; without it, as many as the table has
+    /// Limits the number of flows. Without it, the mirror holds as many as the table
     /// (`nf_conntrack_max`).
     ///
-    /// At the limit, flows that are not known yet are left out, those that are known are kept up to
-    /// date, and the mirror is not in sync. When an eighth is free again, it lists the table and
-    /// takes in what there is room for.
+    /// At the limit, new flows are left out, known flows are still kept up to date, and the mirror
+    /// is not in sync. When an eighth is free again, the mirror lists the table and adds the flows
+    /// that it has room for.
     pub fn limit(mut self, flows: usize) -> Self {
         self.settings.limit = flows;
         self
     }
 
-    /// Asks for each flow again, of which nothing was heard for so long; at least a second.
+    /// Asks the kernel again for each flow that had no event for this long; at least a second.
     ///
-    /// Without it a flow is asked for when its time has passed. That heals what events do not tell, in
-    /// the end: a TCP connection that began before anybody listened may make no events
-    /// (`nf_conntrack_events`), and has days of time. A get takes the kernel some two
-    /// microseconds, a flow.
+    /// Without it, the mirror asks for a flow when its timeout has passed. In the end, that also
+    /// finds changes that made no event. But a TCP connection that began before any program
+    /// listened may make no events (`nf_conntrack_events`), and has a timeout of days. A lookup
+    /// takes the kernel about two microseconds per flow.
     pub fn recheck(mut self, after: Duration) -> Self {
         self.settings.recheck = Some(after);
         self

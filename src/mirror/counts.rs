@@ -1,33 +1,35 @@
-//! How many flows of each kind there are, kept as they come and go.
+//! The number of flows of each kind, updated with every change.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::flow::{DccpState, Family, Flow, ProtoInfo, Protocol, SctpState, TcpState};
 
-/// How many flows a mirror holds, by family, protocol and state.
+/// The number of flows in a mirror, by family, protocol and state.
 ///
-/// Free to read, whatever the size of the table; under change, each number is of its own moment.
+/// Reading it is cheap, whatever the size of the table. While flows change, the numbers are not one
+/// consistent snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Counts {
-    /// All of them.
+    /// All flows.
     pub flows: usize,
-    /// Those of IPv4.
+    /// IPv4 flows.
     pub ipv4: usize,
-    /// Those of IPv6.
+    /// IPv6 flows.
     pub ipv6: usize,
-    /// By protocol, in the order of the numbers, without those that have none.
+    /// Flows by protocol, in the order of the protocol numbers. Protocols without flows are left
+    /// out.
     pub protocols: Vec<(Protocol, usize)>,
-    /// TCP flows by state, without states that none is in.
+    /// TCP flows by state. States without flows are left out.
     pub tcp: Vec<(TcpState, usize)>,
-    /// SCTP flows by state, without states that none is in.
+    /// SCTP flows by state. States without flows are left out.
     pub sctp: Vec<(SctpState, usize)>,
-    /// DCCP flows by state, without states that none is in.
+    /// DCCP flows by state. States without flows are left out.
     pub dccp: Vec<(DccpState, usize)>,
 }
 
-/// The numbers as the writer keeps them.
+/// The counters, which only the writer changes.
 #[derive(Debug)]
 pub(super) struct Tally {
     flows: AtomicUsize,
@@ -38,7 +40,7 @@ pub(super) struct Tally {
     dccp: [AtomicUsize; STATES],
 }
 
-/// More than any protocol has; what is beyond is not counted by state.
+/// More states than any protocol has. Flows in unknown, larger states are not counted by state.
 const STATES: usize = 32;
 
 impl Default for Tally {
@@ -60,7 +62,7 @@ impl Tally {
         self.flows.load(Relaxed)
     }
 
-    // There is one writer: to add needs no locked bus.
+    // There is only one writer, so a load and a store are enough.
 
     pub(super) fn add(&self, flow: &Flow) {
         self.each(flow, |number| {
@@ -74,7 +76,7 @@ impl Tally {
         });
     }
 
-    /// Do the two, of one original tuple, go into the same numbers?
+    /// Do two versions of a flow, with the same original tuple, count in the same numbers?
     pub(super) fn counts_as_one(one: &Flow, two: &Flow) -> bool {
         state(one) == state(two)
     }
@@ -119,7 +121,7 @@ fn state(flow: &Flow) -> Option<(Protocol, u8)> {
     }
 }
 
-/// Those that are not 0, under what their places stand for.
+/// The counters that are not 0, by what their index stands for.
 fn some<T: From<u8>>(numbers: &[AtomicUsize]) -> Vec<(T, usize)> {
     (0..=u8::MAX)
         .zip(numbers)

@@ -1,20 +1,19 @@
-//! What a mirror says of its changes.
+//! The changes of a mirror.
 
 use crate::flow::Flow;
 
 /// One change of a mirror, or the beginning or end of a sync.
 ///
-/// All changes of the flows that a mirror holds are told: who applies each delta to a store of its
-/// own has the same flows. The times that change without an event, counters and
-/// timeouts, make no delta.
+/// Every change of the flows in a mirror is a delta: a program that applies all deltas to its own
+/// store has the same flows. Counters and timeouts change without an event, and make no delta.
 ///
 /// # A store of one's own
 ///
-/// A store that begins empty with the mirror needs nothing but [`Added`](Self::Added),
-/// [`Updated`](Self::Updated) and [`Removed`](Self::Removed). One that holds flows of an earlier run
-/// marks them all as old at the first [`SyncStarted`](Self::SyncStarted), unmarks those that are
-/// added, and sweeps those that are still marked at the first [`Synced`](Self::Synced). Later syncs
-/// tell of differences alone: nothing is to be swept there.
+/// A store that begins empty with the mirror needs only [`Added`](Self::Added),
+/// [`Updated`](Self::Updated) and [`Removed`](Self::Removed). A store with flows of an earlier run
+/// marks all of them as old at the first [`SyncStarted`](Self::SyncStarted), unmarks the flows that
+/// are added, and removes the flows that are still marked at the first [`Synced`](Self::Synced).
+/// Later syncs only report differences, and the store has nothing to remove.
 ///
 /// ```
 /// # use std::collections::HashMap;
@@ -37,63 +36,63 @@ use crate::flow::Flow;
 ///     }
 /// }
 /// ```
-// Both flows in place: a box for one of them would cost each update an allocation.
+// Both flows are stored inline, because a box would cost an allocation for each update.
 #[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Delta {
-    /// A flow came into the mirror.
+    /// A flow was added to the mirror.
     Added(Flow),
     /// A flow changed.
     Updated {
-        /// As it was.
+        /// The flow before the change.
         before: Flow,
-        /// As it is.
+        /// The flow after the change.
         after: Flow,
     },
-    /// A flow left the mirror.
+    /// A flow was removed from the mirror.
     Removed {
-        /// As it was at its end, as far as that is known.
+        /// The flow at its end, as far as it is known.
         flow: Flow,
         /// Why.
         cause: RemovalCause,
     },
-    /// The table is being listed. The flows that are known stay, and changes are told meanwhile.
+    /// The mirror has begun to list the table. It keeps the known flows, and still reports changes.
     ///
-    /// One that fails, or during which events are lost, has no [`Synced`](Self::Synced): another
-    /// `SyncStarted` follows.
+    /// If the list fails, or events are lost during it, there is no [`Synced`](Self::Synced), and
+    /// another `SyncStarted` follows.
     SyncStarted {
         /// Why.
         cause: SyncCause,
     },
-    /// The mirror holds what the table does.
+    /// The mirror holds the same flows as the table.
     Synced {
-        /// The number of the sync, from 1 on.
+        /// The number of the sync, starting at 1.
         generation: u64,
-        /// How many flows it holds.
+        /// The number of flows in the mirror.
         flows: usize,
-        /// How many flows this sync removed, since the list no longer had them.
+        /// The number of flows that this sync removed because the list did not contain them.
         swept: u64,
     },
 }
 
-/// Why a flow left a mirror.
+/// Why a flow was removed from a mirror.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RemovalCause {
-    /// The kernel said so.
+    /// The kernel reported its end.
     Destroyed {
-        /// The netlink port id of the program whose request it was; `None` for packets and
-        /// timeouts.
+        /// The netlink port id of the program that deleted it; `None` if a packet or a timeout
+        /// ended it.
         port_id: Option<u32>,
     },
-    /// A list no longer had it: the event of its end was lost, or there was none.
+    /// A list did not contain it any more. The event of its end was lost, or there was none.
     Swept,
-    /// It was asked for, and was not there: the event of its end was lost, or there was none.
+    /// A lookup did not find it any more. The event of its end was lost, or there was none.
     Gone,
-    /// A flow with another id has its tuple: the event of its end was lost.
+    /// A flow with another id has its tuple. The event of its end was lost.
     Replaced,
-    /// It no longer meets the mirror's filter.
+    /// It no longer matches the mirror's filter.
     Unmatched,
 }
 
@@ -101,14 +100,15 @@ pub enum RemovalCause {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SyncCause {
-    /// It begins.
+    /// It is the first list.
     Start,
     /// Events were lost.
     Lost {
-        /// How many since the mirror was last in sync; 0 where the kernel did not count them.
+        /// The number of lost events since the mirror was last in sync; 0 if the kernel did not
+        /// count them.
         events: u64,
     },
-    /// The last list failed, or was not whole.
+    /// The last list failed, or was not complete.
     Failed,
     /// There is room again below the [`limit`](crate::MirrorBuilder::limit).
     Room,

@@ -1,25 +1,25 @@
-//! Waiting until events that were sent before now have been applied.
+//! Waits until all events that the kernel has sent so far are applied.
 
 use crate::stream::EventStream;
 
-/// So many bytes of a queue are one event at the most.
+/// A lower bound for the bytes that one event takes in the queue.
 const SMALL: usize = 512;
 
-/// So many events may be in the stream's hands.
+/// The maximum number of events in the stream's own buffer.
 const IN_HAND: u64 = 32;
 
-/// Events up to here.
+/// A point in the stream of events.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Drain {
     until: u64,
 }
 
 impl Drain {
-    /// All that were sent until now.
+    /// The point after all events that were sent so far.
     pub(super) fn of(events: &EventStream) -> Self {
         let waiting = match events.backlog() {
             Ok(backlog) => backlog.used / SMALL,
-            // The stream ends of it.
+            // The stream will end with this error.
             Err(_) => 0,
         };
         Self {
@@ -27,7 +27,7 @@ impl Drain {
         }
     }
 
-    /// Have they been applied?
+    /// Has the mirror applied the events up to this point?
     pub(super) fn is_done(&self, events: &EventStream) -> bool {
         events.stats().received >= self.until || events.is_drained()
     }

@@ -1,4 +1,4 @@
-//! A flow as the mirror keeps it.
+//! A flow as the mirror stores it.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -8,11 +8,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::flow::{Flow, FlowKey, Helper, SecCtx, Timestamp, Tuple};
 
-/// The deadline of a flow that has none.
+/// The deadline of a flow without a timeout.
 pub(super) const NEVER: u32 = u32::MAX;
 
-/// What the table knows a flow by: its original tuple, and the number of the zone in which that is
-/// looked up. Or, of the answers, its reply tuple with theirs.
+/// The identity of a flow: its original tuple and the zone of that direction. Or, for replies, its
+/// reply tuple and the zone of that direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) tuple: Tuple,
@@ -35,7 +35,7 @@ impl Key {
         }
     }
 
-    /// The key of the other direction, where nothing is translated.
+    /// The key of the other direction, if there is no NAT.
     pub(super) fn inverse(&self) -> Self {
         Self {
             tuple: self.tuple.inverse(),
@@ -44,48 +44,48 @@ impl Key {
     }
 }
 
-/// A flow, and when it was heard of. Times are whole seconds of the mirror's clock.
+/// A flow, and the time of its last news. Times are whole seconds of the mirror's clock.
 ///
-/// What each flow has lies in place; words that many flows share are kept once.
+/// The fields that every flow has are stored inline. Names that many flows share are stored once.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
-    /// Without what the other fields keep.
+    /// The flow without the parts that the other fields store.
     flow: Flow,
     names: Option<Arc<Names>>,
     /// Nanoseconds since 1970.
     start: Option<NonZeroU64>,
     /// When it ends, if nothing refreshes it.
     pub(super) deadline: u32,
-    /// When it was last heard of.
+    /// The time of its last event, list or lookup.
     pub(super) heard: u32,
-    /// The sync that last saw it.
+    /// The number of the last sync that contained it.
     pub(super) seen: u32,
-    /// The round in which an event was last about it.
+    /// The round of its last event.
     pub(super) touched: u32,
-    /// Is something of it unknown that the kernel would tell?
+    /// Is some part unknown that a lookup would find out?
     pub(super) is_lacking: bool,
 }
 
-/// Words of the kernel's, each of which many flows have.
+/// Names from the kernel that many flows share.
 #[derive(Debug, PartialEq, Eq, Hash, Default)]
 struct Names {
     helper: Option<Helper>,
     secctx: Option<SecCtx>,
 }
 
-/// Keeps the words.
+/// Stores each combination of names once.
 #[derive(Debug, Default)]
 pub(super) struct Interner {
     kept: HashSet<Arc<Names>>,
-    /// So many, and those that no flow has are thrown out.
+    /// The number of entries at which unused ones are removed.
     most: usize,
 }
 
 impl Entry {
-    /// `now` is the mirror's clock, `round` and `sync` its counters.
+    /// `now` is the time of the mirror's clock.
     pub(super) fn new(mut flow: Flow, names: &mut Interner, now: u32) -> Self {
         let deadline = match flow.timeout.take() {
-            // The kernel leaves the fraction out.
+            // The kernel rounds down to whole seconds.
             Some(left) => now
                 .saturating_add(u32::try_from(left.as_secs()).unwrap_or(NEVER))
                 .saturating_add(1)
@@ -114,7 +114,7 @@ impl Entry {
         }
     }
 
-    /// The flow, with the time that it has left now.
+    /// The complete flow, with the time that it has left now.
     pub(super) fn show(&self, now: u32) -> Flow {
         let mut flow = self.flow.clone();
         if self.deadline != NEVER {
@@ -138,8 +138,7 @@ impl Entry {
         flow
     }
 
-    /// The flow, to be merged with what a message says of it: without the time that it has left, and
-    /// that of its start.
+    /// The flow, to be merged with a message. The remaining time and the start time are left out.
     pub(super) fn to_merge(&self) -> Cow<'_, Flow> {
         match self.names {
             None => Cow::Borrowed(&self.flow),
@@ -147,13 +146,13 @@ impl Entry {
         }
     }
 
-    /// Keeps of itself, as it was, what this leaves out.
+    /// Takes over the start time from the last version, because messages may leave it out.
     pub(super) fn keep(&mut self, before: &Self) {
         self.start = self.start.or(before.start);
     }
 
-    /// The flow, with what is cheap to look at: not the timeout, the helper, the security context and
-    /// the time of its start.
+    /// The flow without a copy. It lacks the timeout, the helper, the security context and the
+    /// start time.
     pub(super) fn bare(&self) -> &Flow {
         &self.flow
     }
@@ -166,13 +165,13 @@ impl Entry {
         self.flow.orig == key.tuple && self.key().zone == key.zone
     }
 
-    /// The key of its answers, where it does not follow from its own.
+    /// The key of its replies, if that is not just the inverse.
     pub(super) fn reply_key(&self) -> Option<Key> {
         let reply = Key::reply(&self.flow);
         (reply != self.key().inverse()).then_some(reply)
     }
 
-    /// Do the two say the same, but for what changes without an event?
+    /// Are the two the same, except for fields that change without an event?
     pub(super) fn says_same_as(&self, other: &Self) -> bool {
         let (one, two) = (&self.flow, &other.flow);
         one.status == two.status
@@ -196,9 +195,9 @@ impl Interner {
         self.kept.len()
     }
 
-    /// Takes the words out of the flow.
+    /// Moves the shared names out of the flow.
     fn take_of(&mut self, flow: &mut Flow) -> Option<Arc<Names>> {
-        // What a helper in user space keeps with a flow is the flow's own.
+        // The private data of a helper in user space belongs to one flow.
         let is_common = flow.helper().is_some_and(|helper| helper.info.is_none());
         let helper = flow.helper().filter(|_| is_common).cloned();
         let secctx = flow.secctx().cloned();

@@ -1,16 +1,17 @@
-//! The hash of keys. The standard one takes longer than all the rest of applying an event.
+//! The hash function for keys. The standard one takes longer than all other work for an event.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// Makes hashers with secrets of their own: who sends packets chooses keys, and must not be able to
-/// choose those of one bucket.
+/// Builds hashers with a random secret. Remote hosts choose keys by the packets that they send, and
+/// must not be able to choose keys that collide.
 #[derive(Debug, Clone)]
 pub(super) struct Keyed {
     start: u64,
     factor: u64,
 }
 
-/// Multiplies each word in, and folds the product's upper half into the lower.
+/// Multiplies each word into the state, and folds the upper half of the product into the lower
+/// half.
 #[derive(Debug)]
 pub(super) struct Folding {
     state: u64,
@@ -79,7 +80,7 @@ impl Hasher for Folding {
     }
 
     fn finish(&self) -> u64 {
-        // Words that differ in their upper bits alone differ in the lower ones after this.
+        // After this, words that differ only in their upper bits also differ in their lower bits.
         let product = u128::from(self.state) * u128::from(self.factor);
         product as u64 ^ (product >> 64) as u64
     }
@@ -104,7 +105,7 @@ mod tests {
         })
     }
 
-    /// Of 65 536 keys that are much alike, 16 bits of the hash, wherever they are, give some 41 400.
+    /// For 65 536 similar keys, any 16 bits of the hash should have about 41 400 distinct values.
     #[test]
     fn keys_that_are_alike_are_spread() {
         let hasher = Keyed::default();

@@ -1,8 +1,8 @@
 //! The flows of a mirror, found by the tuple of either direction.
 //!
-//! Sixteen shards with a lock each. A flow lies in the shard of its original tuple; where its reply
-//! tuple does not follow from that, the shard of the reply tuple knows its place. One writer, any
-//! number of readers; nobody ever holds two locks.
+//! There are sixteen shards, each with its own lock. A flow is stored in the shard of its original
+//! tuple. If its reply tuple is not just the inverse, the shard of the reply tuple stores the
+//! flow's place. There is one writer and any number of readers, and no thread ever holds two locks.
 
 use std::hash::BuildHasher;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -35,8 +35,8 @@ struct Shard {
     by_reply: HashTable<Place>,
 }
 
-/// Where a flow lies whose tuple has this hash. It is compared first, so that a flow is touched only
-/// where it is the right one, and a table can grow without looking at flows.
+/// The place of a flow, with the hash of its tuple. The hash is compared first, so that usually
+/// only the right flow is read from memory, and a table can grow without reading flows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
     hash: u32,
@@ -44,7 +44,7 @@ struct Place {
     at: u32,
 }
 
-/// The place of a key, for the writer: what it found there holds until it changes the index.
+/// The place of a key, for the writer. It stays valid until the writer changes the index.
 #[derive(Debug)]
 pub(super) struct Spot {
     pub(super) key: Key,
@@ -52,7 +52,7 @@ pub(super) struct Spot {
     pub(super) known: Option<Known>,
 }
 
-/// What the writer decides by, of a flow that is there.
+/// The fields of an existing flow that the writer needs for its decisions.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known {
     at: u32,
@@ -83,7 +83,7 @@ impl Index {
 
     /// The flow with this reply tuple.
     pub(super) fn by_reply<T>(&self, key: &Key, look: impl FnOnce(&Entry) -> T) -> Option<T> {
-        // Most flows are not translated.
+        // Most flows have no NAT.
         let mut look = Some(look);
         let mut found = None;
         self.by_orig(&key.inverse(), |entry| {
@@ -113,7 +113,7 @@ impl Index {
         None
     }
 
-    /// For the writer: the place of this original tuple.
+    /// The place of this original tuple, for the writer.
     pub(super) fn spot(&self, key: Key) -> Spot {
         let hash = self.hash(&key);
         let shard = self.read(shard_of(hash));
@@ -126,13 +126,13 @@ impl Index {
         Spot { key, hash, known }
     }
 
-    /// The flow that is there.
+    /// Reads the flow at a place.
     pub(super) fn at<T>(&self, spot: &Spot, look: impl FnOnce(&Entry) -> T) -> Option<T> {
         let at = spot.known.as_ref()?.at;
         self.read(shard_at(at)).slab.get(at & SLOT).map(look)
     }
 
-    /// Puts a flow in at its place, over the one that is there.
+    /// Stores a flow at its place, and replaces the one that is there.
     pub(super) fn put(&self, spot: &Spot, entry: Entry) {
         let index = shard_of(spot.hash);
         let reply = entry.reply_key();
@@ -158,7 +158,7 @@ impl Index {
         }
     }
 
-    /// Takes the flow that is there out.
+    /// Removes the flow at a place.
     pub(super) fn take(&self, spot: &mut Spot) -> Option<Entry> {
         let at = spot.known.take()?.at;
         let entry = {
@@ -172,7 +172,8 @@ impl Index {
         Some(entry)
     }
 
-    /// Looks at the flows of a chunk of a shard; `false` where there is no such chunk.
+    /// Calls `look` with the flows of one chunk of a shard. Returns `false` if there is no such
+    /// chunk.
     pub(super) fn chunk(&self, shard: usize, chunk: usize, mut look: impl FnMut(&Entry)) -> bool {
         let shard = self.read(shard);
         match shard.slab.chunk(chunk) {
@@ -246,7 +247,7 @@ fn remember(table: &mut HashTable<Place>, hash: u64, at: u32) {
     table.insert_unique(table_hash(hash), place, Place::table_hash);
 }
 
-/// Forgets a place, and gives memory back where the most is for flows that have gone.
+/// Removes a place, and frees memory when most of the table is unused.
 fn forget(table: &mut HashTable<Place>, hash: u64, at: u32) {
     if let Ok(found) = table.find_entry(table_hash(hash), |place| place.at == at) {
         found.remove();
@@ -262,7 +263,8 @@ impl Place {
     }
 }
 
-/// Is most of it empty? What shrinks then has gone down to an eighth since it grew or shrank last.
+/// Is at most an eighth of the table in use? So it shrinks only when it has lost most of its
+/// entries since it last grew or shrank.
 fn is_wide<T>(table: &HashTable<T>) -> bool {
     const FEW: usize = 256;
     table.capacity() > FEW.max(8 * table.len())
@@ -276,17 +278,19 @@ fn shard_at(at: u32) -> usize {
     (at >> SLOT_BITS) as usize
 }
 
-/// What is kept of a hash beside a place. The lowest bits are the same throughout a shard.
+/// The part of a hash that is stored with a place. The lowest bits are left out, because they are
+/// the same in the whole shard.
 fn short(hash: u64) -> u32 {
     (hash >> SHARD_BITS) as u32
 }
 
-/// The hash in the tables of a shard: made of what is kept, so that a table can grow.
+/// The hash for the tables of a shard. It is computed from the stored part, so that a table can
+/// grow.
 fn table_hash(hash: u64) -> u64 {
     spread(short(hash))
 }
 
-/// All bits hang on all: a table takes its own from both ends.
+/// Mixes all bits, because a table uses bits from both ends.
 fn spread(short: u32) -> u64 {
     let hash = u64::from(short).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     hash ^ (hash >> 32)

@@ -1,4 +1,4 @@
-//! The mirror's lists of the table.
+//! Lists the table for the mirror.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -14,7 +14,7 @@ use crate::error::ErrorKind;
 use crate::request::{RequestFuture, Table};
 use crate::stream::FlowStream;
 
-/// Where the list is at.
+/// The state of the list.
 pub(super) enum Listing {
     Rest,
     Opening(RequestFuture<FlowStream>),
@@ -23,7 +23,7 @@ pub(super) enum Listing {
         is_whole: bool,
         seen: u64,
     },
-    /// The list is at its end; events that were sent until then may be waiting.
+    /// The list has ended, and waits until the events that were sent before its end are applied.
     Drain(Drain),
     Sweep,
 }
@@ -33,7 +33,7 @@ impl Listing {
         matches!(self, Self::Rest)
     }
 
-    /// How many flows this list has had.
+    /// The number of flows in this list so far.
     pub(super) fn seen(&self) -> u64 {
         match self {
             Self::Open { seen, .. } => *seen,
@@ -62,7 +62,7 @@ impl Mirror {
         self.listing = Listing::Opening(list.into_future());
     }
 
-    /// Goes on with the list. Is there more to do at once?
+    /// Continues the list. Returns whether there is more to do at once.
     pub(super) fn poll_list(&mut self, cx: &mut Context<'_>) -> bool {
         let now = self.now();
         match &mut self.listing {
@@ -97,7 +97,7 @@ impl Mirror {
                             self.state.listed(flow, now);
                         }
                         Poll::Ready(Some(Err(error))) => {
-                            // Of a flow that cannot be read it is not known which it is.
+                            // It is unknown which flow could not be decoded.
                             *is_whole = false;
                             if error.kind() == ErrorKind::Decode {
                                 self.state.stats.decode_errors += 1;

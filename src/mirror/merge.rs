@@ -1,13 +1,13 @@
-//! What a message says of a flow over what is known of it. An event leaves out what did not change,
-//! and some of what did.
+//! Merges a message about a flow with its known state. An event leaves out what did not change, and
+//! some of what did.
 
 use super::state::Learnt;
 use crate::flow::{Flow, ProtoInfo};
 
-/// A flow that is known, as an event of its beginning or of a change says it. Is a look at the flow
-/// needed, since something may have changed that such an event cannot say?
+/// Merges a known flow with a `New` or `Update` event. The `bool` is `true` if the flow must be
+/// looked up, because a change is possible that such an event cannot express.
 pub(super) fn changed(known: &Flow, mut said: Flow, learnt: &Learnt) -> (Flow, bool) {
-    // Labels that were cleared are left out, and so are those that did not change.
+    // Labels are left out if they did not change, but also if they were cleared.
     let doubt = said.labels.is_none() && known.labels.is_some();
     said.mark = said.mark.or(learnt.no_mark());
     said.labels = said.labels.or(known.labels);
@@ -15,11 +15,11 @@ pub(super) fn changed(known: &Flow, mut said: Flow, learnt: &Learnt) -> (Flow, b
     said.synproxy = said.synproxy.or(known.synproxy);
     keep_counters(known, &mut said);
     keep_rare(known, &mut said);
-    // All events but that of the end say the helper of a flow that has one.
+    // The helper needs no merge: all events except `Destroy` contain it.
     (said, doubt)
 }
 
-/// A flow that has ended, as the event of its end says it.
+/// Merges a known flow with its `Destroy` event.
 pub(super) fn ended(known: &Flow, mut said: Flow, learnt: &Learnt) -> Flow {
     said.mark = said.mark.or(learnt.no_mark());
     said.labels = said.labels.or(known.labels);
@@ -35,9 +35,10 @@ pub(super) fn ended(known: &Flow, mut said: Flow, learnt: &Learnt) -> Flow {
     said
 }
 
-/// A flow that an event was about since a list began, and as that list has it: the event may be the
-/// younger, and goes before; the list says what events leave out. Is a look needed? Where the two do
-/// not agree, either may be right: an event leaves out, too, what changed in one that was lost.
+/// Merges a flow that had an event since a list began with the version in that list. The event
+/// wins, because it may be newer. The list fills in what events leave out. The `bool` is `true` if
+/// the flow must be looked up: if the two do not agree, either may be right, because an event also
+/// leaves out what changed in an earlier event that was lost.
 pub(super) fn filled(known: &Flow, mut listed: Flow) -> (Flow, bool) {
     let mut flow = known.clone();
     flow.mark = flow.mark.or(listed.mark);
@@ -58,7 +59,7 @@ fn keep_counters(known: &Flow, said: &mut Flow) {
     said.counters_reply = said.counters_reply.or(known.counters_reply);
 }
 
-/// The rare parts that events leave out, but for the helper.
+/// Keeps the rare parts that events leave out, except the helper.
 fn keep_rare(known: &Flow, said: &mut Flow) {
     if known.rare.is_none() {
         return;
@@ -81,7 +82,7 @@ fn keep_rare(known: &Flow, said: &mut Flow) {
     }
 }
 
-/// The end of a flow says its state alone.
+/// A `Destroy` event contains only the state.
 fn last_state(known: Option<ProtoInfo>, said: Option<ProtoInfo>) -> Option<ProtoInfo> {
     match (known, said) {
         (Some(ProtoInfo::Tcp(mut known)), Some(ProtoInfo::Tcp(said))) => {

@@ -1,7 +1,8 @@
-//! The mirror: the kernel's table in memory, which heals itself and knows whether it is whole.
+//! The mirror: a copy of the kernel's table in memory, which repairs itself and knows whether it is
+//! complete.
 //!
-//! [`state`] decides and has no sockets; [`Mirror`] carries between it and the kernel; [`index`] holds
-//! the flows, and [`MirrorReader`] shows them.
+//! [`state`] contains all decisions and no sockets. [`Mirror`] connects it to the kernel. [`index`]
+//! stores the flows, and [`MirrorReader`] reads them.
 
 mod asking;
 mod builder;
@@ -54,34 +55,34 @@ use settings::Settings;
 use state::State;
 use status::Status;
 
-/// So many events are applied in a row before the list and the questions have a turn.
+/// The number of events that are applied in a row before the list and the lookups get their turn.
 const AT_ONCE: usize = 64;
 
-/// How often the mirror looks for flows whose time has passed.
+/// How often the mirror looks for flows whose timeout has passed.
 const TICK: Duration = Duration::from_secs(1);
 
-/// The kernel's table in memory, kept up to date by its events.
+/// A copy of the kernel's table in memory, kept up to date by events.
 ///
-/// It listens first and lists the table then, and applies events while it does. Where events are lost
-/// it says so, lists the table again and finds the differences in place; where the losses go on, it
-/// waits between lists, 10 s at first and 60 s at the most, and goes on applying what comes. Flows
-/// whose time has passed are asked for one by one: those that make no events
-/// (`nf_conntrack_events`), too, have an end.
+/// It begins to listen, then lists the table, and applies events meanwhile. When events are lost,
+/// it reports that, lists the table again and applies the differences. If losses continue, it waits
+/// between lists, 10 s at first and 60 s at most, and continues to apply events. It looks up each
+/// flow whose timeout has passed, so that flows without events (`nf_conntrack_events`) are removed
+/// too.
 ///
-/// The mirror lives in whoever polls it: as a stream of its changes, [`Delta`], or by
-/// [`run`](Self::run) for who wants none of them. One that is not polled falls behind, and its
-/// [readers](Self::reader) say so.
+/// The mirror works only while it is polled: as a stream of its changes, [`Delta`], or by
+/// [`run`](Self::run) if the changes are not needed. A mirror that is not polled falls behind, and
+/// its [readers](Self::reader) report that.
 ///
 /// # Errors
 ///
-/// An `Err` item is told and the stream goes on: a list or a get that failed, and is tried again
-/// later; a message that does not decode ([`Decode`](ErrorKind::Decode)), after which the table is
-/// listed again. Where the socket of the events fails, or the
-/// [`Connection`](crate::Connection) is gone ([`Closed`](ErrorKind::Closed)), that is the last item.
+/// After most `Err` items the stream goes on. A list or a lookup that failed is tried again later.
+/// After a message that does not decode ([`Decode`](ErrorKind::Decode)), the table is listed again.
+/// If the socket of the events fails, or the [`Connection`](crate::Connection) is gone
+/// ([`Closed`](ErrorKind::Closed)), that error is the last item.
 ///
 /// # Cancellation
 ///
-/// `next()` is cancel-safe. Dropping the mirror closes its sockets; readers keep what it had.
+/// `next()` is cancel-safe. Dropping the mirror closes its sockets. Readers keep its last flows.
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct Mirror {
@@ -92,7 +93,7 @@ pub struct Mirror {
     asking: Asking,
     errors: VecDeque<Error>,
     timer: Pin<Box<Sleep>>,
-    /// On the mirror's clock.
+    /// In time of the mirror's clock.
     next_tick: Duration,
     view: Arc<View>,
     status: watch::Sender<Status>,
@@ -101,19 +102,19 @@ pub struct Mirror {
 }
 
 impl ConntrackHandle {
-    /// Keeps the table in memory, up to date.
+    /// Keeps a copy of the table in memory, up to date.
     ///
-    /// `conntrack -L` and `conntrack -E` in one, and what neither can say: whether it is whole. See
-    /// [`Mirror`] for how, and [`MirrorReader`] for what can be asked of it, from any thread and
+    /// It is `conntrack -L` and `conntrack -E` in one, and it also knows whether it is complete.
+    /// See [`Mirror`] for how it works, and [`MirrorReader`] for reading it from any thread,
     /// without waiting.
     ///
     /// # Which flows
     ///
-    /// With `net.netfilter.nf_conntrack_events` at 1, all; at 2 (the default from Linux 5.19 on),
-    /// those that began before anybody listened make no events, and at 0 none does. The mirror has
-    /// these too, from its list; changes of them are seen when their time has passed, or as
-    /// [`recheck`](MirrorBuilder::recheck) says, and new ones that make no events not at all. Set it
-    /// to 1 at boot.
+    /// With `net.netfilter.nf_conntrack_events` at 1, it follows all flows. At 2 (the default since
+    /// Linux 5.19), flows that began before any program listened make no events, and at 0 no flow
+    /// does. The mirror has the older flows too, from its list. It sees their changes when their
+    /// timeout has passed, or as often as [`recheck`](MirrorBuilder::recheck) says. It does not see
+    /// new flows that make no events. Set it to 1 at boot.
     ///
     /// # Errors
     ///
@@ -202,7 +203,7 @@ impl Mirror {
         }
     }
 
-    /// A reader of it: for other tasks and threads, as many as are wanted.
+    /// Returns a reader, for other tasks and threads. There can be any number.
     pub fn reader(&self) -> MirrorReader {
         MirrorReader::new(
             self.view.clone(),
@@ -212,18 +213,18 @@ impl Mirror {
         )
     }
 
-    /// What happened to it so far.
+    /// What has happened to the mirror so far.
     pub fn stats(&self) -> MirrorStats {
         self.state.stats
     }
 
-    /// Keeps it up to date, and makes no deltas: they cost each change a copy of its flow.
+    /// Keeps the mirror up to date without deltas. This saves a copy of the flow for each change.
     ///
     /// # Errors
     ///
-    /// It ends with an error alone, one that ends the mirror: the socket of the events failed, or the
-    /// [`Connection`](crate::Connection) is gone. Others are lines of tracing, and what failed is
-    /// tried again.
+    /// The future completes only with an error that ends the mirror: the socket of the events
+    /// failed, or the [`Connection`](crate::Connection) is gone. Other errors are logged, and the
+    /// failed step is tried again.
     ///
     /// # Cancellation
     ///
@@ -237,7 +238,7 @@ impl Mirror {
         self.view.epoch.elapsed()
     }
 
-    /// Does a part of what there is to do. Is there more?
+    /// Does a part of the work. Returns whether there is more to do at once.
     fn poll_work(&mut self, cx: &mut Context<'_>) -> bool {
         self.view.is_behind.store(true, Ordering::SeqCst);
         let before = self.work_done();
@@ -304,7 +305,7 @@ impl Mirror {
         self.timer.as_mut().poll(cx).is_ready()
     }
 
-    /// Something failed; the mirror goes on, unless nothing can be asked any more.
+    /// Reports a failure. The mirror goes on, unless the connection is closed.
     fn failed(&mut self, error: Error) {
         if error.kind() == ErrorKind::Closed {
             return self.ends(error);
@@ -317,14 +318,14 @@ impl Mirror {
         self.is_done = true;
     }
 
-    /// Grows with whatever changes.
+    /// A number that grows with every piece of work.
     fn work_done(&self) -> u64 {
         let stats = &self.state.stats;
         stats.events + stats.syncs + stats.asked + stats.swept + self.listing.seen()
     }
 
-    /// Shows the readers where it is at, in the order that
-    /// [`is_synced`](MirrorReader::is_synced) hangs on.
+    /// Publishes the state for the readers. [`is_synced`](MirrorReader::is_synced) depends on the
+    /// order of these steps.
     fn publish(&mut self, before: u64) {
         let status = match self.is_done {
             false => self.state.status(),

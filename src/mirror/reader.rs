@@ -1,4 +1,4 @@
-//! The reader: looks at a mirror from any thread.
+//! The reader of a mirror, for any thread.
 
 mod find;
 mod wait;
@@ -25,38 +25,38 @@ use crate::request::Get;
 use crate::stream::Backlog;
 use crate::stream::events::Gauge;
 
-/// What a mirror shows its readers.
+/// The state that a mirror shares with its readers.
 #[derive(Debug)]
 pub(super) struct View {
     pub(super) index: Arc<Index>,
     /// When the mirror's clock began.
     pub(super) epoch: Instant,
     pub(super) gauge: Gauge,
-    /// The losses that the mirror knows of, as its socket counts them.
+    /// The number of drops that the mirror knows of, as its socket counts them.
     pub(super) told: AtomicU32,
-    /// Has the mirror something in its hands that its flows do not show yet?
+    /// Has the mirror received something that it has not applied yet?
     pub(super) is_behind: AtomicBool,
 }
 
-/// Looks at a [`Mirror`](super::Mirror), from any thread and without waiting; clones look at the
-/// same one.
+/// Reads a [`Mirror`](super::Mirror), from any thread and without waiting. Clones read the same
+/// mirror.
 ///
-/// A look at a flow takes one of sixteen locks for as long as the look-up takes, and holds none
-/// while the caller works with what it found.
+/// A lookup holds one of sixteen locks while it copies the flow. No lock is held while the caller
+/// uses the result.
 ///
-/// Flows are as the last event, list or get said: counters and the time left change without an event,
-/// and so do TCP's flags. The time left is counted down by the mirror's clock, so that
-/// it is the least that is left; at 0 the flow may have ended, or been refreshed by packets: see
+/// Flows are as the last event, list or lookup reported them. Counters, the remaining time and TCP
+/// flags change without an event. The mirror's clock counts the remaining time down, so the real
+/// time is at least that. At 0, the flow may have ended, or packets may have refreshed it: see
 /// [`expired`](Self::expired). [`use_count`](field@Flow::use_count) is always `None`.
 ///
-/// When the mirror is dropped the flows stay, and are no longer kept up to date:
+/// When the mirror is dropped, the flows stay and are no longer updated. Then
 /// [`state`](Self::state) is [`Stale`](MirrorState::Stale).
 pub struct MirrorReader {
     view: Arc<View>,
     handle: ConntrackHandle,
     status: watch::Receiver<Status>,
     version: watch::Receiver<u64>,
-    /// The version that this reader has waited for.
+    /// The last version that this reader has seen.
     seen: Arc<AtomicU64>,
 }
 
@@ -77,13 +77,14 @@ impl MirrorReader {
         }
     }
 
-    /// The flow that the key names, by the tuple of either direction; `None` where the mirror has
-    /// none.
+    /// Returns the flow that the key names, by the tuple of either direction; `None` if the mirror
+    /// has none.
     ///
-    /// A [`Tuple`](crate::Tuple) is that of the original direction; [`FlowKey::reply`] is for
-    /// the other, as the kernel sees it: with translated addresses, where there is NAT. Ports of a
-    /// protocol that the kernel does not know (UDP-Lite from Linux 7.0, DCCP from 6.17) are passed
-    /// over, as [`ConntrackHandle::get`] does. `conntrack -G`, without the kernel.
+    /// A [`Tuple`](crate::Tuple) means the original direction. [`FlowKey::reply`] means the reply
+    /// direction as the kernel sees it, with the translated addresses if there is NAT. Ports of a
+    /// protocol that the kernel does not know (UDP-Lite since Linux 7.0, DCCP since 6.17) are
+    /// ignored, as in [`ConntrackHandle::get`]. It is `conntrack -G` without a request to the
+    /// kernel.
     pub fn get(&self, key: impl Into<FlowKey>) -> Option<Flow> {
         let key = key.into();
         let named = Key::named(&key);
@@ -103,64 +104,66 @@ impl MirrorReader {
         }
     }
 
-    /// Asks the kernel for a flow, past the mirror: its counters and its time, or whether it is
-    /// there at all, as of now. [`ConntrackHandle::get`].
+    /// Asks the kernel for a flow, for its current counters and timeout. This is
+    /// [`ConntrackHandle::get`].
     pub fn get_fresh(&self, key: impl Into<FlowKey>) -> Get {
         self.handle.get(key)
     }
 
-    /// The flows that match, as an iterator that holds no lock while the caller looks at one.
+    /// Returns an iterator over the flows that match. It holds no lock while the caller uses a
+    /// flow.
     ///
-    /// It copies some 256 flows at a time. A flow that is in the mirror from the first call to the
-    /// last comes exactly once; one that comes or goes meanwhile may be there or not.
+    /// It copies up to 256 flows at a time. A flow that stays in the mirror during the whole
+    /// iteration is returned exactly once. A flow that is added or removed meanwhile may be
+    /// returned or not.
     pub fn find(&self, filter: &Filter) -> MirrorFlows {
         let filter = filter.clone();
         MirrorFlows::new(self.view.clone(), move |entry, now| {
             if filter.is_empty() {
                 return Some(entry.show(now));
             }
-            // Few conditions are on what costs to show.
+            // Check the cheap conditions first, without a copy of the flow.
             let flow = entry.show(now);
             filter.matches(&flow).then_some(flow)
         })
     }
 
-    /// The flows whose time has passed, as far as the mirror knows it.
+    /// Returns the flows whose timeout has passed, as far as the mirror knows.
     ///
-    /// They have ended and the kernel has yet to collect them, or packets that make no
-    /// event have refreshed them. The mirror asks the kernel for each within 16 seconds; then it has
-    /// a new time, or is [`Gone`](super::RemovalCause::Gone).
+    /// Either they have ended and the kernel has not removed them yet, or packets have refreshed
+    /// them without an event. The mirror asks the kernel for each of them within 16 seconds. Then
+    /// the flow has a new timeout, or is [`Gone`](super::RemovalCause::Gone).
     pub fn expired(&self) -> MirrorFlows {
         MirrorFlows::new(self.view.clone(), |entry, now| {
             (entry.deadline <= now).then(|| entry.show(now))
         })
     }
 
-    /// All flows. It is [`find`](Self::find) of everything: a copy of the whole mirror, 232
-    /// bytes a flow and more, where shards are of different moments if there are changes meanwhile.
+    /// Returns a copy of all flows, 232 bytes each or more. Like [`find`](Self::find), it is not
+    /// one consistent snapshot if flows change meanwhile.
     pub fn snapshot(&self) -> Vec<Flow> {
         let mut flows = Vec::with_capacity(self.len());
         flows.extend(self.find(&Filter::default()));
         flows
     }
 
-    /// How many flows the mirror has.
+    /// The number of flows in the mirror.
     pub fn len(&self) -> usize {
         self.view.index.len()
     }
 
-    /// Has it none?
+    /// Is the mirror empty?
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many flows it has by family, protocol and state. It counts nothing: the numbers are
-    /// kept.
+    /// The number of flows by family, protocol and state. The counters are always up to date, so
+    /// this does not walk the flows.
     pub fn counts(&self) -> Counts {
         self.view.index.tally.counts()
     }
 
-    /// Whether the mirror is known to be whole.
+    /// Whether the mirror is known to be complete.
     pub fn state(&self) -> MirrorState {
         let status = *self.status.borrow();
         let status = match self.is_dropped() {
@@ -170,16 +173,16 @@ impl MirrorReader {
         status.at(self.view.epoch.into_std())
     }
 
-    /// Does the mirror show, at this moment, all that the kernel has said?
+    /// Does the mirror contain everything that the kernel has reported up to this moment?
     ///
-    /// That is more than [`MirrorState::Synced`]: it looks at the socket itself
-    /// (`SO_MEMINFO`, a system call of less than a microsecond). It is `false` where an event was lost of which
-    /// the mirror has yet to learn, where one waits that the mirror has yet to apply, and while a flow is
-    /// asked for: beside heavy traffic that is often, and where nobody polls the mirror, always from the
-    /// next event on. Where it is `true`, what is looked up after it is no older than the call.
+    /// This is more than [`MirrorState::Synced`]: it looks at the socket itself (`SO_MEMINFO`, a
+    /// system call of less than a microsecond). It is `false` if an event was lost and the mirror
+    /// does not know it yet, if an event waits to be applied, and while the mirror asks for a flow.
+    /// Under heavy traffic that is often the case. If the mirror is not polled, it is `false` from
+    /// the next event on. If it is `true`, later lookups are at least as new as this call.
     pub fn is_synced(&self) -> bool {
-        // In the opposite order of the mirror, which sets each of these behind the one that it
-        // depends on.
+        // Read these in the opposite order of the mirror, which writes each of them after the one
+        // that it depends on.
         let Some(queue) = self.view.gauge.queue() else {
             return false;
         };
@@ -189,7 +192,7 @@ impl MirrorReader {
             && self.status.borrow().is_synced()
     }
 
-    /// How full the queue of the mirror's events is; `None` where the mirror is dropped.
+    /// How full the queue of the mirror's events is; `None` if the mirror was dropped.
     pub fn backlog(&self) -> Option<Backlog> {
         let queue = self.view.gauge.queue()?;
         Some(Backlog::new(queue.used, queue.room))
@@ -199,7 +202,7 @@ impl MirrorReader {
     ///
     /// # Errors
     ///
-    /// [`Closed`](crate::ErrorKind::Closed) where the mirror is dropped.
+    /// [`Closed`](crate::ErrorKind::Closed) if the mirror is dropped.
     ///
     /// # Cancellation
     ///
@@ -208,16 +211,16 @@ impl MirrorReader {
         MirrorSynced::new(self.status.clone())
     }
 
-    /// Waits until the mirror has changed since the last time that this was waited for, by this
-    /// reader; the first time, since this reader was made. Several changes are one.
+    /// Waits until the mirror has changed since this reader's last wait, or since the reader was
+    /// created. Several changes count as one.
     ///
     /// # Errors
     ///
-    /// [`Closed`](crate::ErrorKind::Closed) where the mirror is dropped.
+    /// [`Closed`](crate::ErrorKind::Closed) if the mirror is dropped.
     ///
     /// # Cancellation
     ///
-    /// Dropping the future does nothing: what has changed meanwhile is told by the next one.
+    /// Dropping the future has no effect: the next one still reports the change.
     pub fn changed(&self) -> MirrorChanged {
         MirrorChanged::new(self.version.clone(), self.seen.clone())
     }

@@ -1,4 +1,4 @@
-//! A mirror that nobody wants the changes of.
+//! A mirror that runs without reporting its changes.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,7 +19,7 @@ impl RunMirror {
         Self(mirror)
     }
 
-    /// A reader of the mirror.
+    /// Returns a reader of the mirror.
     pub fn reader(&self) -> MirrorReader {
         self.0.reader()
     }

@@ -1,17 +1,17 @@
-//! When to list the table.
+//! Decides when to list the table.
 
 use std::time::Duration;
 
-/// Events are lost no more if none was for so long.
+/// Losses have stopped if no event was lost for this long.
 const CALM: Duration = Duration::from_millis(500);
 
-/// Under losses that go on, a list is begun so long after the last.
+/// The time between two lists while losses continue.
 const STORM: Wait = Wait(Duration::from_secs(10), Duration::from_secs(60));
 
-/// After one that failed.
+/// The time after a list that failed.
 const FAILED: Wait = Wait(Duration::from_secs(1), Duration::from_secs(60));
 
-/// The first wait, and the longest; each is twice the one before.
+/// The first and the longest wait. Each wait is twice as long as the one before.
 #[derive(Debug)]
 struct Wait(Duration, Duration);
 
@@ -22,7 +22,7 @@ impl Wait {
     }
 }
 
-/// When the next list is due. Times are of the mirror's clock.
+/// When the next list is due. Times are in the mirror's clock.
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
     is_wanted: bool,
@@ -36,7 +36,7 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// A list is wanted.
+    /// Asks for a list.
     pub(super) fn want(&mut self) {
         self.is_wanted = true;
     }
@@ -52,13 +52,13 @@ impl Schedule {
         self.last_begin = Some(now);
     }
 
-    /// The list is done, and nothing was lost meanwhile.
+    /// The list has ended, and no event was lost meanwhile.
     pub(super) fn done(&mut self) {
         self.spoiled = 0;
         self.failed = 0;
     }
 
-    /// The list is done, but events were lost since it began.
+    /// The list has ended, but events were lost since it began.
     pub(super) fn was_spoiled(&mut self) {
         self.is_wanted = true;
         self.spoiled += 1;
@@ -72,7 +72,7 @@ impl Schedule {
         self.failed += 1;
     }
 
-    /// When the next list is to begin, where one is wanted.
+    /// When the next list should begin; `None` if none is needed.
     pub(super) fn due(&self) -> Option<Duration> {
         if !self.is_wanted {
             return None;
@@ -102,10 +102,10 @@ mod tests {
         schedule.began(at(0.0));
         assert_eq!(schedule.due(), None);
         schedule.done();
-        // A loss long after.
+        // A loss a long time later.
         schedule.lost(at(100.0));
         assert!(schedule.due().unwrap() <= at(100.0));
-        // It goes on: each list is begun later than the one before, unless it is calm.
+        // While losses continue, the time between lists grows. A calm period begins a list earlier.
         let mut now = 100.0;
         for wait in [10.0, 20.0, 40.0, 60.0, 60.0] {
             schedule.began(at(now));

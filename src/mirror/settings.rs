@@ -1,4 +1,4 @@
-//! What a mirror is asked to be.
+//! The settings of a mirror.
 
 use std::time::Duration;
 

@@ -1,14 +1,15 @@
-//! Places for entries: they do not move while they are in.
+//! Storage for entries, which never move while they are stored.
 
 use std::collections::BTreeSet;
 
 use super::entry::Entry;
 
-/// So many places are taken at once: growth moves nothing, and wastes little.
+/// The number of slots in a chunk. Memory grows by one chunk at a time, so that growth moves
+/// nothing and wastes little.
 pub(super) const CHUNK: usize = 256;
 
-/// Chunks of places. The first with room is filled first, so that the last become empty, and an empty
-/// one gives its memory back.
+/// Chunks of slots. The first chunk with room is filled first, so that the last chunks become
+/// empty. An empty chunk frees its memory.
 #[derive(Debug, Default)]
 pub(super) struct Slab {
     chunks: Vec<Chunk>,
@@ -20,16 +21,16 @@ pub(super) struct Slab {
 struct Chunk {
     slots: Vec<Slot>,
     used: usize,
-    /// The first of the places that are free again.
+    /// The first slot in the list of free slots.
     free: Option<u8>,
 }
 
 #[derive(Debug)]
-// The entries are what there is many of.
+// Nearly all slots hold entries.
 #[allow(clippy::large_enum_variant)]
 enum Slot {
     Used(Entry),
-    /// The next that is free.
+    /// The next free slot.
     Free(Option<u8>),
 }
 
@@ -137,7 +138,7 @@ mod tests {
     use crate::mirror::entry::Interner;
 
     impl Slab {
-        /// So many places have memory.
+        /// The number of slots that have memory.
         fn places(&self) -> usize {
             self.chunks.iter().map(|chunk| chunk.slots.capacity()).sum()
         }
@@ -195,7 +196,8 @@ mod tests {
         slots.iter().for_each(|slot| drop(slab.remove(*slot)));
         assert_eq!(slab.places(), 0, "all are gone");
 
-        // Of each chunk one stays. Those that come fill the first places, and so the last become free.
+        // One entry of each chunk stays. New entries fill the first chunks, so that the last ones
+        // become empty.
         let slots = slab.fill(0..100 * CHUNK as u32);
         let (stay, go): (Vec<u32>, _) = slots.iter().partition(|slot| *slot % CHUNK as u32 == 7);
         go.iter().for_each(|slot| drop(slab.remove(*slot)));

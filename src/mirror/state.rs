@@ -1,15 +1,16 @@
-//! The mirror without its sockets: what is heard and listed goes in, and deltas come out.
+//! The mirror without its sockets: events, lists and answers go in, and deltas come out.
 //!
 //! The rules:
 //!
-//! - Events are applied at once, also while the table is listed. A flow that an event was about since
-//!   the list began is as the event has it; one that ended meanwhile leaves a tombstone, so that the
-//!   list cannot bring it back; one that begins lifts it.
-//! - A flow is known by its original tuple and zone; its id is its version.
-//! - A list marks what it has with its number, in place. What is without that number at its end is
-//!   swept.
-//! - What is in doubt is asked for, flow by flow. An answer counts if no event was about the flow
-//!   since it was asked for.
+//! - Events are applied at once, also during a list. If a flow had an event since the list began,
+//!   the event wins. A flow that ends during a list leaves a tombstone, so that the list cannot add
+//!   it again. A new flow with the same key removes the tombstone.
+//! - A flow is identified by its original tuple and zone. Its id tells it from earlier flows with
+//!   the same key.
+//! - A list marks each of its flows with the number of the sync. When it has ended, all flows
+//!   without that number are removed (swept).
+//! - A flow that is in doubt is looked up. The answer counts only if the flow had no event since
+//!   the lookup began.
 
 mod asks;
 mod sync;
@@ -34,10 +35,10 @@ use asks::Asks;
 pub(super) use asks::Round;
 use sync::Sync;
 
-/// So many ends are kept in mind for a list under way; one with more is made again.
+/// The maximum number of tombstones. If there are more during a list, the list is repeated.
 const TOMBS: usize = 1 << 20;
 
-/// What the kernel was seen to tell of flows.
+/// Which optional fields this kernel reports.
 #[derive(Debug, Default)]
 pub(super) struct Learnt {
     marks: Option<bool>,
@@ -47,28 +48,28 @@ pub(super) struct Learnt {
 }
 
 impl Learnt {
-    /// The mark of a flow whose event says none.
+    /// The mark of a flow whose event contains none.
     pub(super) fn no_mark(&self) -> Option<u32> {
         (self.marks == Some(true)).then_some(0)
     }
 
-    /// From an event: with a mark, the kernel has marks.
+    /// Learns from an event: if it has a mark, the kernel has marks.
     fn learn_of_event(&mut self, flow: &Flow) {
         if flow.mark.is_some() {
             self.marks = Some(true);
         }
     }
 
-    /// From a flow that is told whole.
+    /// Learns from a flow of a list or lookup, which has all fields.
     fn learn(&mut self, flow: &Flow) {
         self.marks = Some(flow.mark.is_some() || self.marks == Some(true));
         self.timestamps |= flow.timestamp().is_some();
-        // Flows that a program has made have one too, of zeros.
+        // Flows that a program has created have one too, with zeros.
         let synproxy = flow.synproxy.unwrap_or_default();
         self.synproxies |= synproxy != SynProxy::default();
     }
 
-    /// A flow that begins, by an event: would the kernel tell more of it?
+    /// Would a lookup return more about this flow than its `New` event does?
     fn lacks(&self, flow: &Flow) -> bool {
         flow.mark.is_none() && self.marks.is_none()
             || self.timestamps && flow.timestamp().is_none()
@@ -82,7 +83,7 @@ pub(super) struct State {
     names: Interner,
     /// `None` for all.
     filter: Option<Filter>,
-    /// What an update decides of it.
+    /// The part of the filter that an `Update` event can decide.
     told: Option<Filter>,
     limit: usize,
     recheck: Option<u32>,
@@ -90,17 +91,17 @@ pub(super) struct State {
     pub(super) schedule: Schedule,
     sync: Sync,
     asks: Asks,
-    /// Counts lists and rounds of questions, so that what came before one is told from what came
-    /// after it.
+    /// Counts lists and rounds of lookups, to tell whether an event came before or after one of
+    /// them began.
     round: u32,
-    /// Flows that an event was about, and that are not here: by it they ended, or do not match, or had
-    /// no room. With the round of it.
+    /// Tombstones: flows that are not stored, because by an event they ended, did not match or had
+    /// no room, with the round of that event.
     tombs: HashMap<Key, u32, Keyed>,
     status: Status,
-    /// Where a flow had no room.
+    /// Did a flow have no room?
     is_full: bool,
     pub(super) stats: MirrorStats,
-    /// `None` where nobody wants them.
+    /// `None` if no deltas are needed.
     deltas: Option<VecDeque<Delta>>,
 }
 
@@ -147,12 +148,12 @@ impl State {
         self.filter.clone().unwrap_or_default()
     }
 
-    /// Makes no deltas from here on.
+    /// Stops making deltas.
     pub(super) fn mute(&mut self) {
         self.deltas = None;
     }
 
-    /// An event. `now` is the mirror's clock.
+    /// Applies an event. `now` is the time of the mirror's clock.
     pub(super) fn event(&mut self, event: Event, now: Duration) {
         match event {
             Event::New { flow, .. } => {
@@ -176,7 +177,7 @@ impl State {
         self.stats.events += 1;
     }
 
-    /// An event that cannot be read.
+    /// Notes an event that does not decode.
     pub(super) fn undecoded(&mut self, now: Duration) {
         self.stats.decode_errors += 1;
         self.lost(1, now);
@@ -203,7 +204,7 @@ impl State {
         if self.told.as_ref().is_some_and(|told| !told.matches(&flow)) {
             return self.bury(spot.key);
         }
-        // Its beginning was not heard of, and the event says a part of it.
+        // Its `New` event was missed, and an `Update` contains only a part of the flow.
         match self.told == self.filter {
             true => {
                 if self.status.is_synced() {
@@ -230,7 +231,7 @@ impl State {
         let mut spot = self.index.spot(Key::orig(&flow));
         let known = spot.known.as_ref();
         if known.is_some_and(|known| differ(known.id, flow.id)) {
-            // The end of one before it.
+            // The end of an earlier flow with the same key.
             return;
         }
         self.bury(spot.key);
@@ -243,8 +244,8 @@ impl State {
         }
     }
 
-    /// The place of this flow, with the one that is known where it is the same one. One of another id has
-    /// ended, and nobody said so.
+    /// The place of this flow, with its known version. A stored flow with another id has ended
+    /// without an event, and is removed.
     fn known(&mut self, flow: &Flow) -> Spot {
         let mut spot = self.index.spot(Key::orig(flow));
         let known = spot.known.as_ref();
@@ -264,8 +265,8 @@ impl State {
         }
     }
 
-    /// The flow is now as this says. `touched` is the round of the last event that was about it; that of
-    /// the present one means that what this says goes before what older messages say.
+    /// Stores the new version of a flow. `touched` is the round of the flow's last event. If it is
+    /// the current round, this version wins over lists and lookups that began earlier.
     fn becomes(
         &mut self,
         mut spot: Spot,
@@ -298,7 +299,7 @@ impl State {
             self.tombs.remove(&spot.key);
         }
         let now = secs(now);
-        // A list under way may say it; one that is not in sync has time.
+        // During the first list, or a list after a loss, wait for the list instead.
         if is_lacking && (self.status.is_synced() || !self.sync.is_listing()) {
             self.asks.push(spot.key, &flow);
         }
@@ -322,7 +323,7 @@ impl State {
         self.index.put(&spot, entry);
     }
 
-    /// Remembers that a flow is not here, for as long as something older may come that tells of it.
+    /// Adds a tombstone, if an older list or lookup could still add the flow again.
     fn bury(&mut self, key: Key) {
         if !self.sync.is_listing() && !self.asks.are_under_way() {
             return;
@@ -335,12 +336,12 @@ impl State {
         self.tombs.insert(key, self.round);
     }
 
-    /// Did an event say since that round began that the flow is not here?
+    /// Does the flow have a tombstone since that round began?
     fn is_buried(&self, key: &Key, since: u32) -> bool {
         self.tombs.get(key).is_some_and(|round| *round >= since)
     }
 
-    fn exhume(&mut self) {
+    fn clear_tombs(&mut self) {
         if !self.sync.is_listing() && !self.asks.are_under_way() {
             self.tombs = HashMap::default();
         }
@@ -370,12 +371,12 @@ fn tell(deltas: &mut Option<VecDeque<Delta>>, delta: impl FnOnce() -> Delta) {
     }
 }
 
-/// Are the two known, and not the same?
+/// Are both ids known, and different?
 fn differ(one: Option<FlowId>, other: Option<FlowId>) -> bool {
     one.is_some() && other.is_some() && one != other
 }
 
-/// The mirror's clock in seconds.
+/// A time of the mirror's clock in whole seconds.
 pub(super) fn secs(now: Duration) -> u32 {
     u32::try_from(now.as_secs()).unwrap_or(u32::MAX)
 }

@@ -1,37 +1,36 @@
-//! What a mirror has been through.
+//! The statistics of a mirror.
 
-/// What happened to a [`Mirror`](crate::Mirror) so far.
+/// What has happened to a [`Mirror`](crate::Mirror) so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct MirrorStats {
-    /// Events of flows, and gaps, that came.
+    /// Events of flows, and gaps, that were received.
     pub events: u64,
-    /// Of them, beginnings of flows.
+    /// How many of the events were new flows.
     pub new: u64,
-    /// Of them, changes of flows.
+    /// How many of the events were changes of flows.
     pub updates: u64,
-    /// Of them, ends of flows.
+    /// How many of the events were ends of flows.
     pub destroys: u64,
     /// Events that are known to be lost.
     pub lost: u64,
-    /// How many gaps there were.
+    /// The number of gaps.
     pub overruns: u64,
-    /// Lists of the table that were begun; the first is one of them.
+    /// Lists of the table that were begun, including the first.
     pub syncs: u64,
-    /// Lists that failed, or were not whole.
+    /// Lists that failed, or were not complete.
     pub sync_failures: u64,
-    /// Losses that nobody told of, found by what came later: a flow with another id than the one
-    /// that was known, an update of a flow that was not known, a flow that was asked for and not
-    /// there.
+    /// Losses that the kernel did not report, and that were found later: a flow with another id
+    /// than the known one, an update of an unknown flow, or a lookup that did not find the flow.
     pub unreported: u64,
-    /// Flows that were removed because a list no longer had them.
+    /// Flows that were removed because a list did not contain them any more.
     pub swept: u64,
-    /// Flows that were asked for one by one: those whose time had passed, and those of which an
-    /// event had left something in doubt.
+    /// Flows that were looked up one by one, because their timeout had passed or an event left
+    /// something in doubt.
     pub asked: u64,
-    /// Times that a flow was left out for want of room: see
+    /// How often a flow was left out because the mirror was full: see
     /// [`limit`](crate::MirrorBuilder::limit).
     pub left_out: u64,
     /// Events and listed flows that did not decode.

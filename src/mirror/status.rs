@@ -1,31 +1,31 @@
-//! Is the mirror whole?
+//! Is the mirror complete?
 
 use std::time::{Duration, Instant};
 
-/// Whether a mirror is known to hold what the table does.
+/// Whether a mirror is known to hold the same flows as the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MirrorState {
-    /// It has yet to list the table for the first time.
+    /// It has not completed its first list yet.
     Syncing,
-    /// It listed the table, and has lost nothing since.
+    /// It has listed the table, and no event was lost since then.
     Synced {
-        /// The number of the sync, from 1 on.
+        /// The number of the sync, starting at 1.
         generation: u64,
-        /// When it was done.
+        /// When the sync was completed.
         since: Instant,
     },
-    /// It was in sync once. It has lost events since, or left flows out for want of
-    /// room, and lists the table again as soon as that helps; or it was dropped.
+    /// It was in sync before. Since then it has lost events, or left flows out because it was full,
+    /// and it will list the table again as soon as that helps. Or it was dropped.
     Stale {
-        /// When that began.
+        /// When it became stale.
         since: Instant,
-        /// How many events are known to be lost since it was in sync.
+        /// The number of events that are known to be lost since it was in sync.
         lost: u64,
     },
 }
 
-/// The same, in times of the mirror's clock.
+/// The same as [`MirrorState`], with times of the mirror's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Status {
     Syncing,
@@ -38,7 +38,7 @@ impl Status {
         matches!(self, Self::Synced { .. })
     }
 
-    /// After so many more events were lost.
+    /// The status after more events were lost.
     pub(super) fn with_lost(self, more: u64, now: Duration) -> Self {
         match self {
             Self::Syncing => Self::Syncing,

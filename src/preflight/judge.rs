@@ -1,15 +1,16 @@
-//! What follows from the facts.
+//! Derives the findings from the facts.
 
 use super::{Check, Facts, Finding, Severity};
 use crate::filter::KernelFilter;
 
-/// Entries against the limit, in percent, from which on a program should know.
+/// The percentage of the limit from which on the number of flows is a finding.
 const NEAR: u64 = 90;
 
-/// Flows a bucket: the kernel's own default is one, and each more lengthens every look-up.
+/// Flows per bucket. The kernel's own default is one, and each additional flow makes every lookup
+/// longer.
 const CROWDED: u64 = 4;
 
-/// The receive queue that events ask for.
+/// The default receive queue of events.
 const EVENTS_WANT: u64 = 8 * 1024 * 1024;
 
 type Verdict = (Severity, String, Option<String>);

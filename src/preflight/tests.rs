@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::stats::TableStats;
 
-/// A machine on which nothing is amiss.
+/// A machine without a problem.
 fn fine() -> Facts {
     Facts {
         release: (6, 18),

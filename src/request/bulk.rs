@@ -38,15 +38,15 @@ pub struct Bulk {
 /// What is to be changed.
 pub(super) enum Changes {
     These(Source<Change>),
-    /// What a list finds, which begins with the request.
+    /// The flows that a list finds. The list starts with the request.
     Listed(Box<dyn FnOnce(Arc<Lanes>) -> Listing + Send>),
 }
 
-/// The changes of a list, and what of its filter the kernel compares.
+/// The changes of a list, and the conditions of its filter that the kernel compares.
 pub(super) type Listing =
     Pin<Box<dyn Future<Output = Result<(Source<Change>, KernelFilter)>> + Send>>;
 
-/// Who watches.
+/// The caller's closures.
 struct Watch {
     progress: Box<OnProgress>,
     item: Option<Box<OnItem>>,
@@ -83,12 +83,12 @@ impl Bulk {
     /// Calls `watch` with each change and its result, in their order, for example to learn which flows
     /// were deleted.
     ///
-    /// The key of a flow that a list found is that of the flow. `watch` runs on the thread of the bulk
-    /// request, which waits for it, and in the caller's runtime.
+    /// For a flow that a list found, the key is the key of that flow. `watch` runs on the thread of
+    /// the bulk request, which waits for it, in the context of the caller's runtime.
     ///
     /// # Panics
     ///
-    /// The future of the bulk request, where `watch` does.
+    /// The future of the bulk request panics if `watch` does.
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));
@@ -115,12 +115,13 @@ impl Bulk {
     /// Calls `watch` with the report so far, after each send and after each change that is refused as
     /// invalid. If it returns `Break`, nothing more is sent, and that report is the result.
     ///
-    /// `watch` runs on the thread of the bulk request, which waits for it, and in the caller's runtime.
-    /// It is not called while a list finds nothing that matches, or while a stream waits.
+    /// `watch` runs on the thread of the bulk request, which waits for it, in the context of the
+    /// caller's runtime. It is not called while a list finds no flow that matches, or while a
+    /// stream waits.
     ///
     /// # Panics
     ///
-    /// The future of the bulk request, where `watch` does.
+    /// The future of the bulk request panics if `watch` does.
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doctest.rs"));

@@ -1,12 +1,12 @@
-//! One change of many.
+//! A single change of a bulk request.
 
 use std::fmt;
 
 use crate::flow::{FlowKey, NewFlow, Patch};
 
-/// One change of many: see [`ConntrackHandle::bulk`](crate::ConntrackHandle::bulk).
+/// One change of a bulk request: see [`ConntrackHandle::bulk`](crate::ConntrackHandle::bulk).
 ///
-/// `Display` is what it does, and to which flow.
+/// `Display` prints what it does, and the tuple of its flow.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]

@@ -58,19 +58,19 @@ pub(super) fn request(flow: &NewFlow) -> Request {
 }
 
 pub(super) fn write(flow: &NewFlow, bytes: &mut Vec<u8>) {
-    // EXCL: without it, a create of a flow's mirror image would change that flow.
+    // EXCL: without it, a create with the inverse tuple of a flow would change that flow.
     let flags = NLM_F_CREATE | NLM_F_EXCL;
     let family = flow.orig().family().number();
     Request::write(bytes, IPCTNL_MSG_CT_NEW, flags, family, |w| flow.encode(w));
 }
 
-/// Has [`explain`] to know the flow of this key that is in the table?
+/// Does [`explain`] need the flow that is in the table?
 pub(super) fn explained_by_flow(error: &Error) -> bool {
     error.kind() == ErrorKind::AlreadyExists
 }
 
-/// What the errno means for this flow. `found` is the one of its key that is in the table, where it
-/// was looked for.
+/// Explains what the errno means for this flow. `found` is the flow with its key in the table, if
+/// it was looked up.
 pub(super) fn explain(flow: &NewFlow, found: Option<Result<Option<Flow>>>, error: Error) -> Error {
     match error.kind() {
         _ if error.errno() == Some(ENOMEM) => error.meaning(

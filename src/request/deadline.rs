@@ -1,9 +1,9 @@
-//! A request's deadline.
+//! The deadline of a request.
 //!
-//! It is a time that passes, and not one that a clock jumps to: where tokio's clock is paused it jumps
-//! while a thread works, and the request has not become late by that. From the first jump on the clock
-//! is followed in small steps: it never goes unwatched, for whoever is at work need not be so for this
-//! request, and may wake nobody.
+//! It measures real time, even if tokio's clock is paused. A paused clock jumps forward while a
+//! thread of ours works, and that alone must not time out the request. After the first jump, the
+//! deadline follows the clock in small steps. It always keeps a timer set, because the busy thread
+//! may be working for another request, and then does not wake this one.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -16,15 +16,17 @@ use tokio::time::{Sleep, sleep};
 use crate::error::{Error, Result};
 use crate::transport::Lanes;
 
-/// Jumps of a clock that is paused, so far apart, before it counts as having passed.
+/// The number of jumps of a paused clock, and the real time between them, before the request times
+/// out.
 const JUMPS: usize = 50;
 const APART: Duration = Duration::from_micros(100);
 
-/// How far it jumps: no timer of tokio's is shorter.
+/// The length of a step: tokio has no shorter timer.
 const STEP: Duration = Duration::from_millis(1);
 
-/// Work that fails when it takes longer than a request may. `began` says since when the time counts;
-/// `None` for as long as it does not. `is_watched`, that somebody else wakes this task in time.
+/// Runs work that fails when it exceeds the timeout of a request. `began` returns when the time
+/// began to count, or `None` if it does not count yet. `is_watched` returns whether another timer
+/// wakes this task in time.
 pub(super) async fn in_time<T>(
     lanes: &Lanes,
     began: impl Fn() -> Option<Instant>,
@@ -32,7 +34,7 @@ pub(super) async fn in_time<T>(
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     let mut work = pin!(work);
-    let mut alarm = pin!(None);
+    let mut timer = pin!(None);
     let mut is_first = true;
     let mut deadline = Deadline {
         lanes,
@@ -46,12 +48,12 @@ pub(super) async fn in_time<T>(
         if let Poll::Ready(result) = work.as_mut().poll(cx) {
             return Poll::Ready(result);
         }
-        // Who is woken and has no answer sees to it by itself.
+        // A task that was woken without an answer sets its own timer.
         let is_left_to_others = mem::take(&mut is_first) && is_watched();
-        if is_left_to_others || !deadline.is_over(alarm.as_mut(), cx) {
+        if is_left_to_others || !deadline.is_over(timer.as_mut(), cx) {
             return Poll::Pending;
         }
-        // It may be done by now.
+        // The work may have completed meanwhile.
         if let Poll::Ready(result) = work.as_mut().poll(cx) {
             return Poll::Ready(result);
         }
@@ -66,40 +68,41 @@ pub(super) async fn in_time<T>(
 struct Deadline<'a, B> {
     lanes: &'a Lanes,
     began: B,
-    /// When the alarm was set.
+    /// When the timer was set.
     set: Option<Instant>,
-    /// For how long.
+    /// The duration of the timer.
     rest: Duration,
-    /// The longest that it is to be set for.
+    /// The maximum duration of the timer.
     most: Duration,
-    /// How often the clock jumped to it, and nobody was at work.
+    /// How often the clock jumped to the timer while no thread was busy.
     jumps: usize,
 }
 
 impl<B: Fn() -> Option<Instant>> Deadline<'_, B> {
-    /// Is it too late? If not, the alarm is set.
-    fn is_over(&mut self, mut alarm: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> bool {
+    /// Has the time passed? If not, this sets the timer.
+    fn is_over(&mut self, mut timer: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> bool {
         let timeout = self.lanes.timeout;
         loop {
-            if alarm.is_none() {
+            if timer.is_none() {
                 let began = (self.began)();
                 let passed = began.map_or(Duration::ZERO, |began| began.elapsed());
                 self.rest = timeout.saturating_sub(passed).min(self.most);
-                alarm.set(Some(sleep(self.rest)));
+                timer.set(Some(sleep(self.rest)));
                 self.set = Some(Instant::now());
             }
-            let rings = alarm.as_mut().as_pin_mut();
-            if rings.is_some_and(|alarm| alarm.poll(cx).is_pending()) {
+            let running = timer.as_mut().as_pin_mut();
+            if running.is_some_and(|timer| timer.poll(cx).is_pending()) {
                 return false;
             }
-            alarm.set(None);
+            timer.set(None);
             let is_early = self.set.is_some_and(|set| set.elapsed() < self.rest);
             let is_busy = self.lanes.are_busy();
             match (self.began)() {
                 Some(began) if began.elapsed() >= timeout => return true,
                 _ if !is_early => self.most = timeout,
                 _ if !is_busy && self.jumps == JUMPS => return true,
-                // Whoever has just ended may be about to wake another task that goes on.
+                // A thread that has just finished may be about to wake the task that continues the
+                // work.
                 _ => {
                     self.jumps = if is_busy { 0 } else { self.jumps + 1 };
                     self.most = STEP;

@@ -43,7 +43,8 @@ impl IntoFuture for Delete {
             let key = self.key;
             let work = match key.has_id() {
                 true => request(&key).into(),
-                // By the tuple alone the kernel also takes a flow whose other direction it is.
+                // With the tuple alone, the kernel would also delete a flow that has it in the
+                // other direction.
                 false => after_look(get::request(&key, IPCTNL_MSG_CT_GET), move |reply| {
                     Error::check(reply.verdict.clone())?;
                     let flow = found(reply)?.ok_or_else(Error::unanswered)?;
@@ -57,7 +58,7 @@ impl IntoFuture for Delete {
     }
 }
 
-/// What the errno means for a delete.
+/// Explains what the errno means for a delete.
 pub(super) fn explain(error: Error) -> Error {
     match error.errno() {
         Some(EBUSY) => error.meaning(
@@ -69,7 +70,7 @@ pub(super) fn explain(error: Error) -> Error {
     }
 }
 
-/// The key's tuple is always whole, and always there: without one the kernel would flush.
+/// The request always has a whole tuple: without one, the kernel would flush the table.
 pub(super) fn request(key: &FlowKey) -> Request {
     Request::written(|bytes| write(key, bytes))
 }

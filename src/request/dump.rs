@@ -1,5 +1,4 @@
-//! A dump of a few objects, all at once: those of which there are as many as CPUs, or as an
-//! administrator has made.
+//! Collects a small dump into a vector, for objects of which there are only a few.
 
 use std::future::poll_fn;
 
@@ -9,7 +8,8 @@ use crate::transport::walk::{SEQ, is_deferral};
 use crate::wire::attr::DecodeError;
 use crate::wire::message::{Frame, Request};
 
-/// The answers are known by the number of their request: their type may be another subsystem's.
+/// Answers are matched by their sequence number, because their type may belong to another
+/// subsystem.
 pub(super) async fn dump<T>(
     task: &Task,
     request: Request,

@@ -1,4 +1,4 @@
-//! Events: a socket that listens, as a stream.
+//! Events: a stream over a listening socket.
 
 use std::future::IntoFuture;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const EVENTS: Verb = Verb {
     doing: "listening to events",
 };
 
-/// Asked for where nothing is: room for 13 107 events.
+/// The default size of the queue: room for 13 107 events.
 const RECEIVE_BUFFER: usize = 8 * 1024 * 1024;
 
 /// Awaiting it gives an [`EventStream`]. `.into_future()`
@@ -55,50 +55,53 @@ impl Events {
         self
     }
 
-    /// Only the events of flows that match: `-p`, `-s`, `-m` and the others. A second filter
-    /// replaces the first.
+    /// Receives only the events of flows that match: `-p`, `-s`, `-m` and the others. A second call
+    /// replaces the filter.
     ///
-    /// The kernel drops other events before they take room in the queue, by a socket filter (classic
-    /// BPF, on every kernel). It compares family, protocol, addresses with their prefixes, ports and
-    /// ranges, ICMP fields, zone, mark and status under their masks, and
-    /// [`any_of`](crate::FilterBuilder::any_of) and [`not`](crate::FilterBuilder::not) of these, as far
-    /// as they fit into the kernel's limits: 4096 instructions, and `net.core.optmem_max`, which is
-    /// enough for some 1000 before Linux 6.8. [`EventStream::kernel_filtered`] returns what it
-    /// compares. Every event that comes is compared with the whole filter again.
+    /// A socket filter (classic BPF, on every kernel) drops the other events before they take room
+    /// in the queue. It compares family, protocol, addresses with their prefixes, ports and ranges,
+    /// ICMP fields, zone, mark and status under their masks, and
+    /// [`any_of`](crate::FilterBuilder::any_of) and [`not`](crate::FilterBuilder::not) of these, as
+    /// far as they fit into the kernel's limits: 4096 instructions, and `net.core.optmem_max`,
+    /// which is enough for some 1000 before Linux 6.8. [`EventStream::kernel_filtered`] returns
+    /// what it compares. Every event that arrives is compared with the whole filter again.
     ///
-    /// A filter compares what the event contains: without a mark it is 0, without a zone it is 0. An
-    /// [`UPDATE`](EventKinds::UPDATE) contains the state of the protocol only if it changed. Without it,
-    /// an event matches no [`tcp_state`](crate::FilterBuilder::tcp_state) (`sctp_state`, `dccp_state`),
-    /// and every [`not`](crate::FilterBuilder::not) of one. So a filter on a state passes the changes
-    /// into that state, and no other changes of a flow that is in it. Conditions on what events of a kind
-    /// never contain are refused: labels and a master of [`UPDATE`](EventKinds::UPDATE) and [`DESTROY`](EventKinds::DESTROY), a
-    /// helper of `DESTROY`, and before Linux 5.11 the state of `DESTROY`.
+    /// A filter compares what the event contains. An event without a mark counts as mark 0, and one
+    /// without a zone as zone 0. An [`UPDATE`](EventKinds::UPDATE) contains the state of the
+    /// protocol only if it changed. Without it, an event matches no
+    /// [`tcp_state`](crate::FilterBuilder::tcp_state) (`sctp_state`, `dccp_state`), and every
+    /// [`not`](crate::FilterBuilder::not) of one. So a filter on a state passes the changes into
+    /// that state, and no other changes of a flow in that state. Conditions on fields that events
+    /// of a kind never contain are refused: labels and a master of [`UPDATE`](EventKinds::UPDATE)
+    /// and [`DESTROY`](EventKinds::DESTROY), a helper of `DESTROY`, and before Linux 5.11 the state
+    /// of `DESTROY`.
     pub fn filter(mut self, filter: Filter) -> Self {
         self.filter = filter;
         self
     }
 
-    /// Asks for this many bytes of queue, `-b`; the kernel doubles the number. The default is 8 MiB:
-    /// 13 107 events of 1280 bytes each as the kernel counts them, 65 ms at 200 000 a second.
+    /// Asks for this many bytes of queue, `-b`; the kernel doubles the number. The default is 8
+    /// MiB. This is room for 13 107 events of 1280 bytes each, as the kernel counts them: 65 ms at
+    /// 200 000 events a second.
     ///
-    /// Beyond `net.core.rmem_max` it takes `CAP_NET_ADMIN` in the initial user namespace (it is
-    /// `SO_RCVBUFFORCE`); without that right, the limit is what is granted:
-    /// [`EventStream::receive_buffer`]. The kernel takes memory for what waits, not for what may.
+    /// More than `net.core.rmem_max` needs `CAP_NET_ADMIN` in the initial user namespace
+    /// (`SO_RCVBUFFORCE`). Without that right, the size is limited: [`EventStream::receive_buffer`]
+    /// returns it. The kernel uses memory only for the events that wait, not for the whole size.
     pub fn receive_buffer(mut self, bytes: usize) -> Self {
         self.receive_buffer = bytes;
         self
     }
 
-    /// Has the kernel repeat what this stream had no room for.
+    /// Makes the kernel repeat the events that this stream had no room for.
     ///
     /// `NETLINK_BROADCAST_ERROR` and `NETLINK_NO_ENOBUFS`. The end of each flow arrives sooner or
     /// later. Until then the kernel keeps the flow in the dying table, which counts towards
     /// `nf_conntrack_max`: a reader that has stopped can fill the table. New flows and changes are
-    /// merged: one that had no room comes with the next event of its flow, as an event of that kind
-    /// or as `New`. All other listeners on the host get the repeated events too.
+    /// merged: an event that had no room comes with the next event of its flow, as an event of that
+    /// kind or as `New`. All other listeners on the host get the repeated events too.
     ///
-    /// Losses are still reported and counted: an [`Overrun`](crate::Event::Overrun) comes where the
-    /// queue is next empty, or has been read once through.
+    /// Losses are still reported and counted. The [`Overrun`](crate::Event::Overrun) comes when the
+    /// queue is next empty, or when all events that were queued when the loss was noticed are read.
     ///
     /// For accounting, listen to [`DESTROY`](EventKinds::DESTROY) alone, reliably, and to the other
     /// kinds with another stream.
@@ -107,11 +110,11 @@ impl Events {
         self
     }
 
-    /// Also hears other network namespaces: all to which the connection's namespace has given an id
-    /// (`ip netns set NAME ID`, `RTM_NEWNSID`).
+    /// Also receives the events of other network namespaces: all to which the connection's
+    /// namespace has given an id (`ip netns set NAME ID`, `RTM_NEWNSID`).
     ///
     /// `NETLINK_LISTEN_ALL_NSID`. [`Event::nsid`](crate::Event::nsid) is that id; events of the
-    /// connection's own namespace have none. Namespaces without an id are not heard: give them one.
+    /// connection's own namespace have none. Namespaces without an id are left out: give them one.
     /// This needs `CAP_NET_BROADCAST` in the user namespaces that own the connection's namespace
     /// and each of the others. Requests still go to the connection's own namespace.
     pub fn all_namespaces(mut self) -> Self {
@@ -130,7 +133,7 @@ impl IntoFuture for Events {
             let Self { kinds, filter, .. } = self;
             if !EventKinds::all().contains(kinds) {
                 return Err(Error::invalid_input(format!(
-                    "kinds: {kinds:?} has bits of no kind"
+                    "kinds: {kinds} has bits of no kind"
                 )));
             }
             if kinds.groups().next().is_none() {
@@ -157,8 +160,8 @@ impl IntoFuture for Events {
     }
 }
 
-/// Listens with as much of the filter as the kernel takes: the room for a program is
-/// `net.core.optmem_max`, and the program in the kernel is longer than ours.
+/// Listens with as much of the filter as the kernel accepts. `net.core.optmem_max` limits the size
+/// of a program, and the kernel's form of the program is larger than ours.
 fn listener(
     lanes: &Lanes,
     mut listen: Listen,

@@ -1,4 +1,4 @@
-//! Expectations: the verbs that name one, and the flush.
+//! Expectations: the verbs that name one expectation, and the flush.
 
 mod create;
 mod list;
@@ -34,7 +34,7 @@ pub(crate) fn get(lanes: Arc<Lanes>, key: ExpectationKey) -> RequestFuture<Optio
     })
 }
 
-/// Sets the timeout, all that the kernel changes.
+/// Sets the timeout, which is the only thing that the kernel changes.
 pub(crate) fn update(
     lanes: Arc<Lanes>,
     key: ExpectationKey,
@@ -43,7 +43,7 @@ pub(crate) fn update(
     let family = key.tuple().family();
     UPDATE.run(lanes, Some(family), move |task| async move {
         check_seconds("timeout", timeout)?;
-        // An update does not look at the id, and finds by the mask.
+        // The kernel ignores the id in an update, and finds the expectation by its mask.
         find(&task, &key).await?.ok_or_else(not_found)?;
         let updated = task.call(update_request(&key, timeout)).await;
         updated.map(drop).map_err(gone)
@@ -55,7 +55,8 @@ pub(crate) fn delete(lanes: Arc<Lanes>, key: ExpectationKey) -> RequestFuture<()
     DELETE.run(lanes, Some(family), move |task| async move {
         let key = match key.has_id() {
             true => key,
-            // By the tuple alone the kernel also takes one whose mask lets it pass.
+            // With the tuple alone, the kernel would also delete another expectation whose mask
+            // matches it.
             false => {
                 let found = find(&task, &key).await?.ok_or_else(not_found)?;
                 key.with_id_of(&found)
@@ -70,9 +71,9 @@ pub(crate) fn delete(lanes: Arc<Lanes>, key: ExpectationKey) -> RequestFuture<()
     })
 }
 
-/// Kernels before 6.15 compare the id in a delete with another number than they show, where their
-/// stable series has not mended it: nothing has that id. What is there nevertheless is looked up,
-/// and deleted by its tuple alone.
+/// Kernels before 6.15 compare the id in a delete with another number than the one that they
+/// report, unless their stable series has the fix. Then no expectation has that id. So the
+/// expectation is looked up, and deleted by its tuple alone.
 async fn delete_by_tuple(task: &Task, key: &ExpectationKey, error: Error) -> Result<()> {
     let tuple = key.without_id();
     match find(task, &tuple).await? {
@@ -103,7 +104,7 @@ impl FlushExpectations {
         }
     }
 
-    /// Those of masters that have this helper alone. `CTA_EXPECT_HELP_NAME`.
+    /// Removes only the expectations whose master has this helper. `CTA_EXPECT_HELP_NAME`.
     pub fn helper(mut self, name: impl Into<Box<str>>) -> Self {
         self.helper = Some(name.into());
         self
@@ -125,7 +126,7 @@ impl IntoFuture for FlushExpectations {
     }
 }
 
-/// The expectation that the key names, as it is now.
+/// Reads the expectation that the key names.
 async fn find(task: &Task, key: &ExpectationKey) -> Result<Option<Expectation>> {
     let found = task.find(get_request(key), Expectation::decode).await?;
     Ok(found
@@ -137,7 +138,7 @@ fn not_found() -> Error {
     gone(Error::not_found())
 }
 
-/// What the errno means where an expectation is named.
+/// Explains what the errno means for a request that names an expectation.
 fn gone(error: Error) -> Error {
     match error.errno() {
         Some(ENOENT) => error.meaning(
@@ -153,13 +154,13 @@ fn get_request(key: &ExpectationKey) -> Request {
     Request::new(IPCTNL_MSG_EXP_GET, 0, key.tuple().family().number()).with(|w| key.encode(w))
 }
 
-/// The tuple is always whole, and always there: without one the kernel would flush.
+/// The request always has a whole tuple: without one, the kernel would flush.
 fn delete_request(key: &ExpectationKey) -> Request {
     Request::new(IPCTNL_MSG_EXP_DELETE, 0, key.tuple().family().number()).with(|w| key.encode(w))
 }
 
-/// Neither CREATE, which would create, nor EXCL, which would refuse. The kernel wants a mask and a
-/// master, and looks at neither.
+/// No flags: CREATE would create, and EXCL would refuse. The kernel requires a mask and a master,
+/// and ignores both.
 fn update_request(key: &ExpectationKey, timeout: Duration) -> Request {
     let cx = Context::default();
     Request::new(IPCTNL_MSG_EXP_NEW, 0, key.tuple().family().number()).with(|w| {

@@ -20,7 +20,7 @@ const FLUSH: Verb = Verb {
     doing: "flushing the table",
 };
 
-/// The first release whose flush looks at the family (ctnetlink_flush_conntrack).
+/// The first release whose flush compares the family (ctnetlink_flush_conntrack).
 pub(super) const HONOURS_FAMILY: Release = Release(5, 3);
 
 /// Awaiting it gives `()` once the flows are gone. `.into_future()`
@@ -48,8 +48,8 @@ impl Flush {
 
     /// Removes only this family, `-f`. Without it, both are removed.
     ///
-    /// Before Linux 5.3 the kernel would remove both: there the flows are listed, and deleted one by
-    /// one.
+    /// Before Linux 5.3 the kernel would remove both. There the flows are listed, and deleted one
+    /// by one.
     pub fn family(mut self, family: Family) -> Self {
         self.family = Some(family);
         self
@@ -82,7 +82,7 @@ impl Flush {
         self
     }
 
-    /// What of it goes to the kernel as a flush, and what becomes deletes.
+    /// Decides whether the kernel can flush, or the flows must be deleted one by one.
     fn plan(&self, release: Release) -> Result<Plan> {
         if self.table != Table::Conntrack {
             return Err(Error::invalid_input(format!(
@@ -116,23 +116,23 @@ impl Flush {
 enum Plan {
     /// By one request.
     Flush(Request),
-    /// By one request, if the kernel compares marks where that is needed, and takes it.
+    /// By one request, if the kernel accepts it, and, with `marks`, if it compares marks.
     Try { request: Request, marks: bool },
-    /// By a list, and deletes.
+    /// By a list, and a delete for each flow.
     OneByOne,
 }
 
-/// Family 0 is both, beside a `CTA_FILTER` too: that asks for one of them for tuples alone
+/// Family 0 means both, also with a `CTA_FILTER`, which needs a family only for tuples
 /// (ctnetlink_alloc_filter).
 fn request(family: Option<Family>) -> Request {
     let family = family.map_or(AF_UNSPEC, Family::number);
-    // In version 0 the kernel would not look at the family, and remove all flows.
+    // With version 0 the kernel would ignore the family, and remove all flows.
     Request::new(IPCTNL_MSG_CT_DELETE, 0, family).version(NFNETLINK_V1)
 }
 
-/// A list with the mask of a mark, and no mark. A kernel that compares marks refuses it before it
-/// walks (ctnetlink_filter_parse_mark); one built without them ignores the mask, as it would the
-/// mark of a flush.
+/// A list request with the mask of a mark, and no mark. A kernel that compares marks refuses it
+/// before it walks (ctnetlink_filter_parse_mark). A kernel that was built without marks ignores the
+/// mask, as it would ignore the mark of a flush.
 fn probe_of_marks() -> Request {
     Request::new(IPCTNL_MSG_CT_GET, NLM_F_DUMP, AF_INET).with(|w| w.put(CTA_MARK_MASK, &u32::MAX))
 }
@@ -144,7 +144,7 @@ async fn compares_marks(task: &Task) -> Result<bool> {
     Ok(verdict.is_some_and(|verdict| verdict.errno == EINVAL))
 }
 
-/// Flushes by the filter. `false`, and nothing is removed, where this kernel does not compare it.
+/// Flushes by the filter. Returns `false`, and removes nothing, if this kernel does not compare it.
 async fn try_flush(task: &Task, request: Request, marks: bool) -> Result<bool> {
     if marks && !compares_marks(task).await? {
         return Ok(false);

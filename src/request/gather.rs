@@ -1,4 +1,4 @@
-//! Gather: all of a list at once.
+//! Gather: collects a whole list.
 
 use futures_util::TryStreamExt;
 
@@ -7,12 +7,13 @@ use crate::flow::Flow;
 use crate::stream::FlowStream;
 
 impl FlowStream {
-    /// The rest of the flows, in a vector: 232 bytes a flow, a table of a million 232 MB.
+    /// Collects the rest of the flows into a vector. It takes 232 bytes per flow: 232 MB for a
+    /// table of a million.
     ///
     /// # Errors
     ///
-    /// The first error of the stream, also of a message that does not decode. To pass over it and
-    /// keep the others, read the stream.
+    /// The first error of the stream, also of a message that does not decode. To skip such a
+    /// message and keep the others, read the stream.
     ///
     /// # Cancellation
     ///
@@ -31,10 +32,10 @@ impl FlowStream {
         RequestFuture(Box::pin(self.try_collect()))
     }
 
-    /// How many flows are left, counted without keeping them.
+    /// Counts the rest of the flows without keeping them.
     ///
-    /// For a table without a filter, [`stats`](crate::ConntrackHandle::stats) tells it without a
-    /// walk.
+    /// To count all flows of the table, use [`stats`](crate::ConntrackHandle::stats), which needs
+    /// no walk.
     ///
     /// # Errors
     ///

@@ -60,8 +60,8 @@ impl IntoFuture for Get {
     }
 }
 
-/// The kernel takes a flow of this tuple for it that the key does not name: its counters are not ours
-/// to lose, so it is looked at first.
+/// The kernel also finds a flow by this tuple that the key does not name. To keep that flow's
+/// counters, the flow is read first.
 fn zero(key: FlowKey) -> Work {
     let look = request(&key, IPCTNL_MSG_CT_GET);
     after_look(look, move |reply| {
@@ -71,8 +71,8 @@ fn zero(key: FlowKey) -> Work {
     })
 }
 
-/// A look at a flow, and, as it shows, a request on it. Where that is `None` the look's answer is all
-/// there is.
+/// Reads a flow first, and then sends the request that `then` returns. If `then` returns `None`,
+/// the answer to the read is the result.
 pub(super) fn after_look(
     look: Request,
     then: impl FnOnce(&Reply) -> Result<Option<Request>> + Send + 'static,
@@ -96,7 +96,7 @@ pub(super) fn after_look(
     }
 }
 
-/// The flow that an answer has.
+/// The flow in an answer.
 pub(super) fn found(reply: &Reply) -> Result<Option<Flow>> {
     match &reply.data {
         Some(data) if reply.verdict.errno == 0 => Flow::from_message(data).map(Some),
@@ -104,7 +104,7 @@ pub(super) fn found(reply: &Reply) -> Result<Option<Flow>> {
     }
 }
 
-/// The flow that the key names, as it is now.
+/// Reads the flow that the key names.
 pub(super) async fn find(task: &Task, key: &FlowKey) -> Result<Option<Flow>> {
     read(task, key, request(key, IPCTNL_MSG_CT_GET).into()).await
 }
@@ -118,7 +118,7 @@ async fn read(task: &Task, key: &FlowKey, work: Work) -> Result<Option<Flow>> {
     Ok(named(key, Flow::from_message(&data)?))
 }
 
-/// The flow, where it is the one that the key names.
+/// The flow, if it is the one that the key names.
 pub(super) fn named(key: &FlowKey, flow: Flow) -> Option<Flow> {
     key.names(&flow).then_some(flow)
 }
@@ -128,7 +128,7 @@ pub(super) fn request(key: &FlowKey, kind: u16) -> Request {
 }
 
 pub(super) fn write(key: &FlowKey, kind: u16, bytes: &mut Vec<u8>) {
-    // No flag of a create: they have the numbers of NLM_F_DUMP, and would make it a list.
+    // No create flags: they have the same values as NLM_F_DUMP, and would make it a list.
     let family = key.tuple().family().number();
     Request::write(bytes, kind, 0, family, |w| key.encode(w));
 }

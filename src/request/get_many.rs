@@ -1,4 +1,4 @@
-//! Get many: flows by their keys, in few sends.
+//! Get many: flows by their keys, many in one send.
 
 use std::fmt;
 use std::future::IntoFuture;
@@ -44,7 +44,8 @@ impl IntoFuture for GetMany {
             let (sender, batches) = FoundStream::channel();
             let mut source = self.keys;
             let work = move |lane: &mut Lane, caller: &mut Caller| {
-                // It says that the thread has begun: the first key may be long in coming.
+                // Tell the caller that the thread has begun, because the first key may take a long
+                // time.
                 let _ = sender.blocking_send(Window::new());
                 let mut keys = Vec::with_capacity(WINDOW);
                 loop {

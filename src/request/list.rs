@@ -1,4 +1,4 @@
-//! List: a walk of the table, as a stream of flows.
+//! List: walks the table, and streams its flows.
 
 use std::future::IntoFuture;
 use std::sync::Arc;
@@ -65,15 +65,16 @@ impl List {
 
     /// Lists only flows that match. A second call replaces the filter.
     ///
-    /// The request contains the conditions that the kernel compares correctly:
-    /// [`FlowStream::kernel_filtered`] returns them. Every flow that comes is compared again.
+    /// The request contains the conditions that the kernel compares correctly.
+    /// [`FlowStream::kernel_filtered`] returns them. Every flow that arrives is compared with the
+    /// whole filter again.
     pub fn filter(mut self, filter: Filter) -> Self {
         self.filter = filter;
         self
     }
 }
 
-/// The family of the flows asked for, where it is one.
+/// The family of the requested flows, if it is only one.
 pub(super) fn one_family(family: Option<Family>, filter: &Filter) -> Result<Option<Family>> {
     match (family, filter.family()) {
         (Some(listed), Some(filtered)) if listed != filtered => Err(Error::invalid_input(format!(
@@ -83,7 +84,7 @@ pub(super) fn one_family(family: Option<Family>, filter: &Filter) -> Result<Opti
     }
 }
 
-/// What of the filter goes into the request.
+/// The part of the filter that goes into the request.
 fn pushed(
     table: Table,
     family: Option<Family>,
@@ -95,7 +96,7 @@ fn pushed(
             let can = Capabilities::of((release.0, release.1));
             RequestFilter::new(filter, family, can)
         }
-        // Dumps of the tables beside it know no filter, and those of some kernels no family.
+        // Dumps of the other tables have no filter, and on some kernels they ignore the family.
         Table::Dying | Table::Unconfirmed => RequestFilter::default(),
     }
 }
@@ -165,7 +166,7 @@ mod tests {
         filter.build().unwrap()
     }
 
-    /// The request of this list on a kernel of this release.
+    /// The request for this list on a kernel of this release.
     fn filtered(table: Table, filter: &Filter, release: Release) -> Vec<u8> {
         let family = one_family(None, filter).unwrap();
         let pushed = pushed(table, family, filter, release);
@@ -182,7 +183,7 @@ mod tests {
             0c00 1980  0800 0100 28000000
             1800 0180  1400 0280  0500 0100 06000000  0600 0300 01bb 0000";
         assert_bytes(&filtered(Table::Conntrack, &filter, NEW), golden);
-        // A kernel that would ignore it is not asked, nor is a table without filters.
+        // A filter is not sent to a kernel that would ignore it, or for a table without filters.
         let plain = "14000000 0101 0503 01000000 00000000  02 00 0000";
         assert_bytes(&filtered(Table::Conntrack, &filter, Release(5, 7)), plain);
         let plain = "14000000 0601 0503 01000000 00000000  02 00 0000";

@@ -1,4 +1,4 @@
-//! Matching: what a list finds is changed, flow by flow.
+//! Matching: changes the flows that a list finds, one by one.
 
 use std::future::ready;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ const CHANGE_MATCHING: Verb = Verb {
     doing: "changing the flows that match",
 };
 
-/// The changes of the flows that match, as a list finds them.
+/// A bulk request for the flows that a list finds.
 fn listed(
     lanes: Arc<Lanes>,
     verb: Verb,
@@ -35,7 +35,7 @@ fn listed(
         Box::pin(async move {
             let flows = list(lanes)?.await?;
             let by_kernel = flows.kernel_filtered();
-            // An error of the list is one of the changes: the report tells it.
+            // An error of the list goes into the stream of changes, and from there into the report.
             let changes = flows.filter_map(move |flow| {
                 ready(match flow {
                     Ok(flow) => decide(&flow).map(|change| Ok(sharpen(change, &flow))),
@@ -48,7 +48,7 @@ fn listed(
     Bulk::of(lanes, verb, Changes::Listed(Box::new(list)))
 }
 
-/// A delete of the flow that was found is one of that flow alone.
+/// Makes sure that a delete of a listed flow deletes only that flow.
 fn sharpen(change: Change, flow: &Flow) -> Change {
     match change {
         Change::Delete(key) if key == FlowKey::from(flow) => Change::Delete(exact(flow)),
@@ -56,15 +56,16 @@ fn sharpen(change: Change, flow: &Flow) -> Change {
     }
 }
 
-/// The flow by its reply tuple and id. The id is made of the flow's place in memory and its original
-/// tuple (nf_ct_get_id), and who follows a flow at once most often gets its place: the original tuple
-/// would add nothing, and the same client, now translated to another server, would pass for it.
+/// The key of a flow by its reply tuple and id. The kernel computes the id from the flow's address
+/// in memory and its original tuple (nf_ct_get_id), and the next flow often gets the same address.
+/// So the original tuple would add nothing: a new flow of the same client, now translated to
+/// another server, would have the same key.
 fn exact(flow: &Flow) -> FlowKey {
     let key = FlowKey::reply(flow.reply).zone(flow.zone);
     flow.id.map_or(key, |id| key.id(id))
 }
 
-/// An empty filter where flows would be removed by it.
+/// The error for an empty filter in a request that removes flows.
 pub(super) fn empty() -> Error {
     Error::invalid_input(
         "filter: it is empty, and every flow would go; to remove all flows say so, with \

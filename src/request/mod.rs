@@ -1,7 +1,7 @@
-//! Verbs, one a file: the builder, the message that it makes, and what the kernel's answers mean
-//! for it.
+//! The verbs, one per file: the builder, the message that it sends, and the meaning of the kernel's
+//! answers.
 
-/// Declares verbs: of each, the name and the words of [`Verb`].
+/// Declares verbs: a [`Verb`] constant for each, with its name and its words.
 macro_rules! verbs {
     ($($verb:ident = $name:literal, $doing:literal;)+) => {
         $(const $verb: $crate::request::Verb = $crate::request::Verb {
@@ -68,7 +68,7 @@ use crate::transport::walk::{SEQ, Walk};
 use crate::wire::attr::DecodeError;
 use crate::wire::message::{Frame, Request};
 
-/// A request on its way to its result.
+/// The future of a request.
 ///
 /// Nothing is sent before the first poll.
 ///
@@ -93,25 +93,25 @@ impl<T> fmt::Debug for RequestFuture<T> {
     }
 }
 
-/// What a request is called: in its span, and in the text of its errors.
+/// The name of a request in its span, and in the text of its errors.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Verb {
     pub(crate) name: &'static str,
-    /// Opens the text of an error: "marking a flow".
+    /// Begins the text of an error: "marking a flow".
     pub(crate) doing: &'static str,
 }
 
-/// A request under way: the lanes that it may take, and the span that tells of it.
+/// A request in flight: the lanes that it can use, and its span.
 pub(crate) struct Task {
     lanes: Arc<Lanes>,
     span: Span,
-    /// Since when the time of the whole request counts; `None` where it may take long, and the time
-    /// of each part of it counts.
+    /// When the request began, for the timeout of the whole request. `None` for requests that may
+    /// take long: then the timeout is for each part.
     began: Option<Instant>,
 }
 
 impl Verb {
-    /// The future of a request: in a span, with a deadline, its errors telling what was asked.
+    /// The future of a request, with a span, a deadline, and errors that say what was asked.
     pub(crate) fn run<T, F>(
         self,
         lanes: Arc<Lanes>,
@@ -124,7 +124,8 @@ impl Verb {
         self.start(lanes, family, Some(Instant::now), work)
     }
 
-    /// [`run`](Self::run), without a deadline: what it takes depends on how much there is to do.
+    /// [`run`](Self::run) without a deadline, for requests whose time depends on the number of
+    /// flows.
     pub(crate) fn run_for_long<T, F>(
         self,
         lanes: Arc<Lanes>,
@@ -167,7 +168,7 @@ impl Verb {
                 span: span.clone(),
                 began: began.map(|now| now()),
             };
-            // Pinned where it is made: it is large, and to move it costs more than all that it does.
+            // Pin it in place: it is large, and moving it would cost more than polling it.
             let mut work = pin!(work(task));
             let result = poll_fn(|cx| {
                 let _entered = span.enter();
@@ -186,10 +187,10 @@ impl Verb {
     }
 }
 
-/// Tells of the end of a request, also of one that is dropped under way.
+/// Logs the end of a request, also if it is dropped in flight.
 struct End {
     span: Span,
-    /// `None` where nobody hears of it.
+    /// `None` if the log line is disabled.
     began: Option<Instant>,
     has_come: bool,
 }
@@ -218,19 +219,20 @@ impl Drop for End {
 }
 
 impl Task {
-    /// Shows in the span what the request is about, or what became of it.
+    /// Records a field of the span.
     fn show(&self, field: &str, value: &dyn fmt::Display) {
         if !self.span.is_disabled() {
             self.span.record(field, field::display(value));
         }
     }
 
-    /// Sends a request that names one object; its data is what came before the kernel's consent.
+    /// Sends a request that names one object, and returns the data that the kernel sent before its
+    /// ACK.
     async fn call(&self, request: Request) -> Result<Option<Bytes>> {
         self.reply(request.into(), None).await
     }
 
-    /// Asks for one object, which `read` decodes; `None` where the kernel says that there is none.
+    /// Asks for one object, which `read` decodes. `None` if the kernel says that it does not exist.
     async fn find<T>(
         &self,
         request: Request,
@@ -243,8 +245,8 @@ impl Task {
         }
     }
 
-    /// [`call`](Self::call), for a request about the flow of this tuple: those about the same one are
-    /// sent in the order of their first polls.
+    /// [`call`](Self::call) for a request about the flow of this tuple. Requests about the same
+    /// flow are sent in the order of their first polls.
     async fn call_about(&self, tuple: &Tuple, work: impl Into<Work>) -> Result<Option<Bytes>> {
         self.show("key", tuple);
         self.reply(work.into(), Some(subject(tuple))).await
@@ -252,7 +254,7 @@ impl Task {
 
     async fn reply(&self, work: Work, about: Option<Subject>) -> Result<Option<Bytes>> {
         let control = &self.lanes.control;
-        // One of many steps waits elsewhere, too.
+        // A request with steps also waits outside of the queue.
         let is_one = work.steps.is_none();
         let is_watched = || is_one && control.is_watched(self.lanes.timeout);
         let began = self.began.unwrap_or_else(Instant::now);
@@ -263,8 +265,8 @@ impl Task {
         Ok(reply.data)
     }
 
-    /// Starts a walk, and waits for its first datagram: an error that the kernel gives at once is the
-    /// caller's, and no item.
+    /// Starts a walk, and waits for its first datagram. So an error that the kernel reports at once
+    /// fails the request, and is not an item of the stream.
     async fn walk(&self, request: Request) -> Result<(Walk, BytesMut)> {
         self.span.record("seq", SEQ);
         let mut walk = self.lanes.walk(request)?;
@@ -276,13 +278,14 @@ impl Task {
         Ok((walk, first))
     }
 
-    /// Work that takes no longer than the request may.
+    /// Runs work under the deadline of the request.
     async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let began = self.began.unwrap_or_else(Instant::now);
         in_time(&self.lanes, || Some(began), || false, work).await
     }
 
-    /// Flushes.
+    /// Sends a request that makes the kernel walk the table inside our send, and waits for the
+    /// verdict.
     async fn flush(&self, request: Request) -> Result<()> {
         self.span.record("seq", SEQ);
         let mut flush = self.lanes.flush(request)?;
@@ -292,8 +295,8 @@ impl Task {
     }
 }
 
-/// The same for both directions. The order of requests is all that hangs on it: it is cheap, and
-/// two flows between the same ends may share one.
+/// The subject is the same for both directions. It only decides the order of requests, so a cheap
+/// hash is enough, and two flows between the same ends may share one.
 fn subject(tuple: &Tuple) -> Subject {
     let end = |address: IpAddr, port: Option<u16>| {
         let address = match address {

@@ -1,4 +1,4 @@
-//! Preflight: asks the kernel, and reads settings; changes nothing.
+//! Preflight: asks the kernel and reads settings, and changes nothing.
 
 mod hooks;
 mod labels;
@@ -56,12 +56,12 @@ pub(crate) fn preflight(lanes: Arc<Lanes>) -> RequestFuture<Preflight> {
     })
 }
 
-/// What of a filter a kernel compares in a list, where it always does the family and the mark.
+/// The conditions that a kernel compares in a list. It always compares the family and the mark.
 fn in_list(can: Capabilities) -> KernelFilter {
     compared(can.status, can.zone, can.tuples)
 }
 
-/// In a flush.
+/// The conditions that a kernel compares in a flush.
 fn in_flush(can: Capabilities, has_family: bool) -> KernelFilter {
     let mut filter = compared(can.flush, can.flush, false);
     filter.set(KernelFilter::FAMILY, has_family);
@@ -74,14 +74,14 @@ fn compared(status: bool, zone: bool, tuples: bool) -> KernelFilter {
     filter.set(KernelFilter::STATUS, status);
     filter.set(KernelFilter::ZONE, zone);
     if tuples {
-        // No list compares filters in filters.
+        // No kernel compares nested filters in a list.
         let nested = KernelFilter::ANY_OF | KernelFilter::NOT;
         filter |= KernelFilter::all() - KernelFilter::STATUS - KernelFilter::ZONE - nested;
     }
     filter
 }
 
-/// Has the kernel the subsystem? It is asked for an object that is not there.
+/// Does the kernel have the subsystem? To find out, this asks for an object that does not exist.
 async fn has(task: &Task, kind: u16, name: u16) -> Result<Option<bool>> {
     let request = Request::new(kind, 0, AF_UNSPEC);
     let name = |w: &mut crate::wire::attr::Writer<'_>| w.put(name, &Box::<str>::from(NO_SUCH_NAME));
@@ -96,8 +96,8 @@ fn is_allowed<T>(answer: &Result<T>) -> Option<bool> {
     }
 }
 
-/// The errno of an unknown subsystem is EINVAL. What is no answer of the kernel's is the caller's
-/// error; an answer that cannot be read leaves it unknown.
+/// The errno of an unknown subsystem is EINVAL. An answer that cannot be decoded means that it is
+/// unknown. An error that is not the kernel's answer is returned.
 fn is_there<T>(answer: Result<T>) -> Result<Option<bool>> {
     match answer {
         Ok(_) => Ok(Some(true)),

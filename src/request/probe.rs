@@ -1,4 +1,4 @@
-//! Probe: is ctnetlink there?
+//! Probe: does the kernel have ctnetlink?
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What became of many changes.
+//! The results of a bulk request.
 
 use std::fmt;
 
@@ -8,25 +8,26 @@ use crate::flow::FlowKey;
 
 /// The result of a bulk request.
 ///
-/// Changes are made in their order. The report of a request that was stopped is about the first
-/// [`done`](Self::done) of them.
+/// Changes are made in order. The report of a request that was stopped covers the first
+/// [`done`](Self::done) changes.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 #[must_use = "a change that failed is told here alone"]
 pub struct Report {
-    /// Changes that were made. A list can contain a flow twice: its second delete counts as gone.
+    /// Changes that were made. A list can contain a flow twice; the second delete then counts as
+    /// gone.
     pub applied: u64,
     /// Updates and deletes of flows that are not in the table.
     pub gone: u64,
-    /// Creates of flows that are already in the table, with the same settings or others. A create
-    /// whose tuple another flow uses is a failure.
+    /// Creates of flows that are already in the table, with the same settings or with others. A
+    /// create fails if another flow uses its tuple.
     pub exists: u64,
-    /// The first [`KEPT`](Self::KEPT) changes that failed, in their order, with the reason. The key is
-    /// that of the change; for a delete of a flow that matched, it is its reply tuple.
+    /// The first [`KEPT`](Self::KEPT) changes that failed, in order, with the reason. The key is
+    /// the key of the change. For the delete of a flow that matched, it is the flow's reply tuple.
     pub failed: Vec<(FlowKey, Error)>,
     /// The number of all changes that failed.
     pub failed_total: u64,
-    /// The updates among them of which a part was made: see [`Error::is_partial`].
+    /// The number of failed updates that were made in part: see [`Error::is_partial`].
     pub partial: u64,
     /// The conditions that the kernel compared in the list of
     /// [`delete_matching`](crate::ConntrackHandle::delete_matching) and its like; `None` for requests
@@ -46,8 +47,8 @@ impl Report {
         self.applied + self.gone + self.exists + self.failed_total
     }
 
-    /// `Ok` if nothing failed. A flow that is gone, and one to create that is there already, are no
-    /// failures.
+    /// Returns `Ok` if nothing failed. A flow that is gone, or that exists already, is not a
+    /// failure.
     ///
     /// # Errors
     ///

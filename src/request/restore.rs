@@ -1,11 +1,11 @@
-//! Restore: flows in an order in which the kernel takes them.
+//! Restore: puts flows into an order that the kernel accepts.
 
 use std::collections::HashMap;
 
 use crate::flow::{FlowKey, NewFlow};
 
-/// Gives flows without a master as they come, and keeps those with one for the end, each after its
-/// own master: the kernel wants that to be there.
+/// Returns flows without a master as they come. Flows with a master come at the end, each after its
+/// own master, because the kernel requires that the master exists.
 pub(crate) struct MastersFirst<I> {
     flows: Option<I>,
     kept: Vec<NewFlow>,
@@ -31,7 +31,7 @@ impl<I: Iterator<Item = NewFlow>> Iterator for MastersFirst<I> {
                 None => {
                     self.flows = None;
                     self.kept = in_order(std::mem::take(&mut self.kept));
-                    // The next to go is the last.
+                    // Flows are taken from the end.
                     self.kept.reverse();
                 }
             }
@@ -40,7 +40,7 @@ impl<I: Iterator<Item = NewFlow>> Iterator for MastersFirst<I> {
     }
 }
 
-/// Each after its master, where that is one of them.
+/// Sorts flows so that each comes after its master, if the master is one of them.
 fn in_order(flows: Vec<NewFlow>) -> Vec<NewFlow> {
     let keys = flows.iter().map(FlowKey::from);
     let by_key: HashMap<FlowKey, usize> = keys.zip(0..).collect();
@@ -48,11 +48,11 @@ fn in_order(flows: Vec<NewFlow>) -> Vec<NewFlow> {
     let mut is_placed = vec![false; flows.len()];
     let mut order = Vec::with_capacity(flows.len());
     for index in 0..flows.len() {
-        // From the flow up to the first master that is placed, or not among them.
+        // Follow the masters up to the first that is placed already, or is not in the list.
         let mut line = Vec::new();
         let mut next = Some(index);
         while let Some(index) = next.filter(|index| !is_placed[*index]) {
-            // Marked at once, so that masters in a circle have an end.
+            // Mark it at once, so that a cycle of masters ends.
             is_placed[index] = true;
             line.push(index);
             next = master_of(index);
@@ -78,7 +78,7 @@ mod tests {
         Tuple::tcp(([10, 0, 0, 1], n).into(), server).expect("a tuple")
     }
 
-    /// Flows of these numbers, each with the number of its master, or 0.
+    /// Flows with these numbers, each with the number of its master, or 0.
     fn restored(flows: &[(u16, u16)]) -> Vec<u16> {
         let flows: Vec<_> = flows
             .iter()
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn a_master_comes_first() {
         assert_eq!(restored(&[(2, 1), (1, 0), (3, 0)]), [1, 3, 2]);
-        // A master that has one itself; one that is elsewhere; and none is lost in a circle.
+        // A master that has a master itself, a master that is not in the list, and a cycle.
         assert_eq!(restored(&[(3, 2), (2, 1), (1, 0)]), [1, 2, 3]);
         assert_eq!(restored(&[(2, 9), (1, 0)]), [1, 2]);
         let mut circle = restored(&[(1, 2), (2, 3), (3, 1)]);

@@ -34,7 +34,7 @@ pub(crate) fn expectation_cpu_stats(
     of_cpus(lanes, EXPECTATION_CPU_STATS, IPCTNL_MSG_EXP_GET_STATS_CPU)
 }
 
-/// A dump, or the kernel sends an ACK alone.
+/// The request must be a dump: otherwise the kernel sends only an ACK.
 fn of_cpus<C: CpuCounters + Send + 'static>(
     lanes: Arc<Lanes>,
     verb: Verb,

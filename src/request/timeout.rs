@@ -1,4 +1,4 @@
-//! Timeout policies: their verbs.
+//! The verbs for timeout policies.
 
 use std::sync::Arc;
 
@@ -49,7 +49,8 @@ pub(crate) fn create(lanes: Arc<Lanes>, policy: TimeoutPolicy) -> RequestFuture<
     })
 }
 
-/// The kernel gives to what is not named the namespace's defaults: all is named.
+/// The kernel sets every timeout that is not in the request to the namespace's default. So the
+/// request contains all of them.
 pub(crate) fn update(lanes: Arc<Lanes>, name: Box<str>, timeouts: Timeouts) -> RequestFuture<()> {
     UPDATE.run(lanes, None, move |task| async move {
         check_policy_name(&name)?;
@@ -63,7 +64,7 @@ pub(crate) fn update(lanes: Arc<Lanes>, name: Box<str>, timeouts: Timeouts) -> R
             )));
         }
         policy.timeouts = timeouts.or(&policy.timeouts);
-        // Not CREATE; but the kernel would create also without.
+        // The kernel would create a missing policy even without CREATE.
         let updated = task.call(new(NLM_F_REPLACE, &policy)).await;
         updated.map(drop).map_err(explain)
     })
@@ -111,8 +112,8 @@ fn not_found() -> Error {
     explain(Error::not_found())
 }
 
-/// What the errno means for a policy. Requests are whole: EINVAL is that of a subsystem that is
-/// not there.
+/// Explains what the errno means for a policy. Our requests are complete, so EINVAL means that the
+/// subsystem is missing.
 fn explain(error: Error) -> Error {
     let (kind, words) = match error.errno() {
         Some(ENOENT) => (
@@ -142,7 +143,7 @@ fn explain(error: Error) -> Error {
     error.meaning(kind, words)
 }
 
-/// The name is always there: without one a delete is a flush.
+/// The request always has the name: without it, a delete is a flush.
 fn named(kind: u16, name: &str) -> Request {
     Request::new(kind, 0, AF_UNSPEC).with(|w| w.put(CTA_TIMEOUT_NAME, &Box::<str>::from(name)))
 }
@@ -161,7 +162,7 @@ fn set_defaults_request(timeouts: &Timeouts) -> Request {
         .with(|w| encode_timeouts(family_of(timeouts.protocol()), timeouts, w))
 }
 
-/// The defaults are those of both families.
+/// The defaults are shared by both families.
 fn family_of(protocol: Protocol) -> Option<Family> {
     (protocol == Protocol::ICMPV6).then_some(Family::Ipv6)
 }

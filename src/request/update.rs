@@ -1,4 +1,4 @@
-//! Update: changes a flow that is in the table; never creates one.
+//! Update: changes a flow that is in the table, and never creates one.
 
 mod status;
 
@@ -30,8 +30,8 @@ const SET_LABELS: Verb = Verb {
     doing: "labelling a flow",
 };
 
-/// Awaiting it gives `()` once it is made. `.into_future()`
-/// gives the future itself, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// Awaiting it gives `()` once the change is made. `.into_future()` gives the future itself, for
+/// `tokio::spawn`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::update`](crate::ConntrackHandle::update).
 #[derive(Debug, Clone)]
@@ -46,7 +46,8 @@ pub struct Update {
 settings! {
     setters! {
         Update;
-        /// Sets the state of a TCP flow, `--state`; its flags and scales stay.
+        /// Sets the state of a TCP flow, `--state`, and leaves its flags and window scales
+        /// unchanged.
         tcp_state = ProtoInfo::from;
     }
 }
@@ -79,7 +80,7 @@ impl Update {
         }
     }
 
-    /// Sets the changes to those of a patch; earlier ones are dropped.
+    /// Replaces all changes with the changes of a patch.
     pub fn patch(mut self, patch: Patch) -> Self {
         self.patch = patch;
         self
@@ -136,13 +137,13 @@ pub(super) fn write(key: &FlowKey, patch: &Patch, status: Option<Status>, bytes:
     });
 }
 
-/// Has [`explain`] to know the flow?
+/// Does [`explain`] need the flow?
 pub(super) fn explained_by_flow(patch: &Patch, error: &Error) -> bool {
     error.errno() == Some(EPERM) && patch.sets_timeout()
 }
 
-/// What the errno means for these changes. `found` is the flow as it is in the table, where it was
-/// looked for.
+/// Explains what the errno means for these changes. `found` is the flow in the table, if it was
+/// looked up.
 pub(super) fn explain(patch: &Patch, found: Option<Result<Option<Flow>>>, error: Error) -> Error {
     match error.errno() {
         Some(ENOSPC) if patch.sets_labels() => error
@@ -218,7 +219,7 @@ mod tests {
     #[test]
     fn mark() {
         assert_request(&Patch::new().mark(7), None, 0x50, "0800 0800 00000007");
-        // A bit outside the mask would be toggled.
+        // The kernel would toggle a bit outside the mask.
         assert_request(
             &Patch::new().mark(Masked::new(0x1_0011, 0xff)),
             None,

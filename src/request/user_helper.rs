@@ -1,4 +1,4 @@
-//! Helpers in user space: their verbs.
+//! The verbs for helpers in user space.
 
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ pub(crate) fn create(lanes: Arc<Lanes>, helper: UserHelper) -> RequestFuture<()>
 pub(crate) fn update(lanes: Arc<Lanes>, helper: UserHelper) -> RequestFuture<()> {
     UPDATE.run(lanes, helper.key.family, move |task| async move {
         helper.check()?;
-        // The kernel would create one that is not there.
+        // An update of a helper that does not exist would create it.
         find(&task, &helper.key).await?.ok_or_else(not_found)?;
         let updated = task.call(new(0, &helper)).await;
         updated.map(drop).map_err(|error| match error.errno() {
@@ -70,7 +70,7 @@ pub(crate) fn update(lanes: Arc<Lanes>, helper: UserHelper) -> RequestFuture<()>
 pub(crate) fn delete(lanes: Arc<Lanes>, key: UserHelperKey) -> RequestFuture<()> {
     DELETE.run(lanes, key.family, move |task| async move {
         key.check()?;
-        // Where the kernel has none at all, it says that it has deleted this one.
+        // If there are no helpers at all, the kernel reports a delete as done.
         find(&task, &key).await?.ok_or_else(not_found)?;
         // The kernel walks its table for flows that have the helper.
         let request = named(NFNL_MSG_CTHELPER_DEL, &key);
@@ -87,7 +87,7 @@ pub(crate) fn flush(lanes: Arc<Lanes>) -> RequestFuture<()> {
 
 async fn find(task: &Task, key: &UserHelperKey) -> Result<Option<UserHelper>> {
     let found = match task.call(named(NFNL_MSG_CTHELPER_GET, key)).await {
-        // Where the kernel finds none, it may answer with success and nothing else.
+        // If the kernel finds no helper, it may answer with only an ACK.
         Ok(None) => return Ok(None),
         Ok(Some(data)) => Error::reading(&data, UserHelper::decode),
         Err(error) if error.is_not_found() => return Ok(None),
@@ -100,8 +100,8 @@ fn not_found() -> Error {
     explain(Error::not_found())
 }
 
-/// What the errno means for a helper. Requests are whole: EINVAL is that of a subsystem that is
-/// not there.
+/// Explains what the errno means for a helper. Our requests are complete, so EINVAL means that the
+/// subsystem is missing.
 fn explain(error: Error) -> Error {
     let (kind, words) = match error.errno() {
         Some(ENOENT) => (
@@ -131,7 +131,7 @@ fn explain(error: Error) -> Error {
     error.meaning(kind, words)
 }
 
-/// Name and protocols are always there: without them a delete is a flush.
+/// The request always has the name and the protocols: without them, a delete is a flush.
 fn named(kind: u16, key: &UserHelperKey) -> Request {
     Request::new(kind, 0, AF_UNSPEC).with(|w| key.encode(w))
 }

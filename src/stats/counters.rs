@@ -1,4 +1,4 @@
-//! The counters of one CPU, and their sums.
+//! The counters of a CPU, and their sums.
 
 use crate::wire::attr::{Attributes, DecodeError};
 use crate::wire::table::Context;
@@ -12,25 +12,25 @@ pub trait CpuCounters: Copy + sealed::Sealed {
 pub(crate) mod sealed {
     use super::{Attributes, CpuCounters, DecodeError};
 
-    /// What the crate does with counters of either kind.
+    /// Internal functions for counters of either kind.
     pub trait Sealed: Sized {
         #[doc(hidden)]
         #[allow(private_interfaces)]
         fn read_all(attributes: Attributes<'_>) -> Result<Self, DecodeError>;
 
-        /// Adds what was counted since the `last` sample; all of it where there is none.
+        /// Adds the counts since the `last` sample, or all counts if there is none.
         #[doc(hidden)]
         fn add_since(&self, last: Option<&Self>, totals: &mut Self::Totals)
         where
             Self: CpuCounters;
 
-        /// The counters that are there, by the names that conntrack(8) prints.
+        /// The counters that are present, by the names that conntrack(8) prints.
         #[doc(hidden)]
         fn named(&self) -> impl Iterator<Item = (&'static str, u32)>;
     }
 }
 
-/// Declares counters: of each, doc, attribute, field and the name that conntrack(8) prints.
+/// Declares counters, each with its doc, attribute, field and the name that conntrack(8) prints.
 macro_rules! counters {
     (
         $(#[$meta:meta])*
@@ -80,7 +80,7 @@ macro_rules! counters {
     };
 }
 
-/// The kernel's number wraps: the difference is right as long as it did so once at the most.
+/// The kernel's number wraps. The difference is right if it has wrapped at most once.
 fn add(now: Option<u32>, last: Option<u32>, total: &mut Option<u64>) {
     if let Some(now) = now {
         let counted = now.wrapping_sub(last.unwrap_or(0));
@@ -101,13 +101,13 @@ counters! {
     /// Look-ups that found a flow. Since Linux 4.9 only look-ups of NAT for a free tuple are
     /// counted. `CTA_STATS_FOUND`.
     CTA_STATS_FOUND => found as "found",
-    /// Flows begun. `CTA_STATS_NEW`. Not counted since Linux 4.9.
+    /// New flows. `CTA_STATS_NEW`. Not counted since Linux 4.9.
     CTA_STATS_NEW => new as "new",
     /// Packets that could not be tracked. `CTA_STATS_INVALID`.
     CTA_STATS_INVALID => invalid as "invalid",
     /// Packets that rules exempted from tracking. `CTA_STATS_IGNORE`. Not sent since Linux 5.10.
     CTA_STATS_IGNORE => ignore as "ignore",
-    /// Flows ended. `CTA_STATS_DELETE`. Not counted since Linux 4.9.
+    /// Flows that ended. `CTA_STATS_DELETE`. Not counted since Linux 4.9.
     CTA_STATS_DELETE => delete as "delete",
     /// Flows put on the dying list. `CTA_STATS_DELETE_LIST`. Not counted since Linux 4.9.
     CTA_STATS_DELETE_LIST => delete_list as "delete_list",
@@ -125,10 +125,10 @@ counters! {
     CTA_STATS_ERROR => error as "error",
     /// Look-ups that started again because the table was being resized. `CTA_STATS_SEARCH_RESTART`.
     CTA_STATS_SEARCH_RESTART => search_restart as "search_restart",
-    /// Times that two packets began the same flow, and both passed. `CTA_STATS_CLASH_RESOLVE`
-    /// (Linux 5.10).
+    /// How often two packets began the same flow, and both passed. `CTA_STATS_CLASH_RESOLVE` (Linux
+    /// 5.10).
     CTA_STATS_CLASH_RESOLVE => clash_resolve as "clash_resolve",
-    /// Flows that were not created, because their hash bucket had too many.
+    /// Flows that were not created, because their hash bucket had too many entries.
     /// `CTA_STATS_CHAIN_TOOLONG` (Linux 5.15).
     CTA_STATS_CHAIN_TOOLONG => chain_toolong as "chaintoolong",
 }
@@ -143,7 +143,7 @@ counters! {
     pub struct ExpectationTotals;
     /// Flows that matched an expectation. `CTA_STATS_EXP_NEW`.
     CTA_STATS_EXP_NEW => new as "expect_new",
-    /// Expectations made. `CTA_STATS_EXP_CREATE`.
+    /// Expectations that were created. `CTA_STATS_EXP_CREATE`.
     CTA_STATS_EXP_CREATE => create as "expect_create",
     /// Expectations that ended, for any reason. `CTA_STATS_EXP_DELETE`.
     CTA_STATS_EXP_DELETE => delete as "expect_delete",

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::{CpuCounters, CpuStats};
 
-/// Turns the kernel's counters, which wrap at 2³², into counts of 64 bits that only grow.
+/// Turns the kernel's counters, which wrap at 2³², into 64-bit counts that only grow.
 ///
-/// Give it every sample: between two samples a counter may wrap only once. The first sample counts
-/// as a whole.
+/// Pass it every sample. Between two samples, a counter may wrap only once. The first sample is
+/// counted in full.
 ///
 /// ```
 /// # async fn count(handle: ctnetlink::ConntrackHandle) -> ctnetlink::Result<()> {
@@ -28,7 +28,7 @@ pub struct StatsMeter<C: CpuCounters> {
 }
 
 impl<C: CpuCounters> StatsMeter<C> {
-    /// A meter that has seen no sample.
+    /// Creates a meter without a sample.
     pub fn new() -> Self {
         Self {
             last: BTreeMap::new(),
@@ -36,7 +36,7 @@ impl<C: CpuCounters> StatsMeter<C> {
         }
     }
 
-    /// Takes a sample, and returns the counts up to it.
+    /// Adds a sample, and returns the counts up to it.
     pub fn update(&mut self, sample: &[CpuStats<C>]) -> C::Totals {
         for CpuStats { cpu, counters } in sample {
             let last = self.last.insert(*cpu, *counters);

@@ -33,7 +33,7 @@ fn a_meter_goes_on_where_a_counter_wraps() {
         meter.update(&drops([4, 6])).drop,
         Some(first + 5 + u64::from(u32::MAX))
     );
-    // A CPU that a sample lacks, and comes again.
+    // A CPU that is missing in one sample, and comes back.
     assert_eq!(
         meter.update(&drops([5, 6])[..1]).drop,
         Some(first + 6 + u64::from(u32::MAX))
@@ -53,7 +53,7 @@ mod golden {
     use crate::wire::message::Request;
     use crate::wire::uapi::*;
 
-    // Of Linux 6.18, the second CPU of two.
+    // From Linux 6.18, the second CPU of two.
     const CPU: &str = "64000000 0401 0200 14000000 564e0000  00 00 0001
         0800 0200 00000000  0800 0400 00000000  0800 0800 00000008  0800 0900 00000000
         0800 0a00 00000000  0800 0b00 00000000  0800 0c00 00000000  0800 0d00 00000000
@@ -92,7 +92,7 @@ mod golden {
         assert_eq!(again[20..], bytes(CPU)[20..]);
     }
 
-    /// The kernel gives them the type of another subsystem's message.
+    /// The kernel sends them with the message type of another subsystem.
     #[test]
     fn of_expectations() {
         let stats: CpuStats<ExpectationCounters> = decoded(EXPECTATIONS);

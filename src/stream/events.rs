@@ -16,10 +16,10 @@ use crate::transport::listen::{Heard, Listener};
 use crate::transport::throttle::{Throttle, Told};
 use crate::wire::message::Frame;
 
-/// The events of a table in the order in which the kernel sent them, with each gap in its place.
+/// The events of a table in the order in which the kernel sent them, with every gap in its place.
 ///
-/// Polling the stream reads the socket; no task runs in between. A stream that is not polled costs
-/// the socket's queue and nothing more. Events that the queue has no room for are lost:
+/// Polling the stream reads the socket directly, without a task in between. A stream that is not
+/// polled costs only the socket's queue. Events that the queue has no room for are lost:
 /// [`Event::Overrun`] says how many, and the stream goes on. The events received and the events
 /// lost add up to the events sent ([`stats`](Self::stats)).
 ///
@@ -27,11 +27,11 @@ use crate::wire::message::Frame;
 /// with its bytes; the stream goes on. Only a failed socket or the shutdown of the runtime ends it,
 /// and that error is the last item.
 ///
-/// It takes part in tokio's cooperative budget: however many events are waiting, other tasks get
-/// their turn.
+/// It takes part in tokio's cooperative budget, so other tasks get their turn however many events
+/// are waiting.
 ///
-/// It has its own socket. It outlives the [`Connection`](crate::Connection), and has to be polled
-/// in the runtime in which it was opened.
+/// It has its own socket. It outlives the [`Connection`](crate::Connection), and must be polled in
+/// the runtime in which it was opened.
 ///
 /// # Cancellation
 ///
@@ -41,7 +41,7 @@ use crate::wire::message::Frame;
 #[must_use = "streams do nothing unless polled"]
 pub struct EventStream {
     listener: Listener,
-    /// `None` for all: a stream without a filter shall not pay for one.
+    /// `None` for all events, so that a stream without a filter does not pay for one.
     filter: Option<Filter>,
     by_kernel: KernelFilter,
     stats: EventStats,
@@ -61,9 +61,9 @@ pub struct EventStats {
     /// Events that were lost, as the kernel counts them: the sum of all
     /// [`Overrun`](Event::Overrun)s.
     pub lost: u64,
-    /// How many gaps there were.
+    /// The number of gaps.
     pub overruns: u64,
-    /// How many messages did not decode.
+    /// The number of messages that did not decode.
     pub decode_errors: u64,
 }
 
@@ -80,7 +80,7 @@ pub struct Backlog {
 }
 
 impl Backlog {
-    /// A queue of which so much is used, for tests of programs that watch one.
+    /// Creates a `Backlog`, for tests of programs that watch a queue.
     pub const fn new(used: usize, room: usize) -> Self {
         Self { used, room }
     }
@@ -107,46 +107,46 @@ impl EventStream {
     ///
     /// # Errors
     ///
-    /// [`Io`](crate::ErrorKind::Io) where the socket failed.
+    /// [`Io`](crate::ErrorKind::Io) if the socket failed.
     pub fn backlog(&self) -> Result<Backlog> {
         let queue = self.listener.queue();
         let queue = queue.map_err(|cause| Error::io("reading the state of a socket", cause))?;
         Ok(Backlog::new(queue.used, queue.room))
     }
 
-    /// The size of the socket's queue in bytes, as granted: twice what was asked for, unless the
+    /// The size of the socket's queue in bytes, as granted: twice the requested number, unless the
     /// system's limit is lower.
     ///
     /// # Errors
     ///
-    /// [`Io`](crate::ErrorKind::Io) where the socket failed.
+    /// [`Io`](crate::ErrorKind::Io) if the socket failed.
     pub fn receive_buffer(&self) -> Result<usize> {
         self.backlog().map(|backlog| backlog.room)
     }
 
     /// The conditions that the kernel compares before it queues an event.
     ///
-    /// It depends on the filter alone: see [`Events::filter`](crate::Events::filter).
+    /// They depend only on the filter: see [`Events::filter`](crate::Events::filter).
     pub fn kernel_filtered(&self) -> KernelFilter {
         self.by_kernel
     }
 
-    /// Shows the socket's queue to others.
+    /// A view of the socket's queue, for other tasks.
     pub(crate) fn gauge(&self) -> Gauge {
         self.listener.gauge()
     }
 
-    /// The losses that it has told of, as the socket counts them.
+    /// The number of drops that the stream has reported, as the socket counts them.
     pub(crate) fn told(&self) -> u32 {
         self.listener.told()
     }
 
-    /// Has it handed over all that was sent until now?
+    /// Has it returned everything that was sent so far?
     pub(crate) fn is_drained(&self) -> bool {
         self.listener.is_drained()
     }
 
-    /// Has the next poll look at the socket, whether there is news or not.
+    /// Makes the next poll read the socket, without waiting for readiness.
     pub(crate) fn look(&mut self) {
         self.listener.look();
     }
@@ -196,7 +196,7 @@ impl Stream for EventStream {
                     return this.failed(Error::io("receiving", cause));
                 }
             };
-            // The kernel sends each event as a datagram.
+            // The kernel sends each event in its own datagram.
             let event = match Frame::first(datagram) {
                 Some(Ok(frame)) if frame.is_control() => continue,
                 Some(Ok(frame)) => Event::decode(&frame, nsid),

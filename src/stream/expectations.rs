@@ -14,8 +14,8 @@ use crate::wire::message::Frame;
 
 /// The expectations of a list, in the order in which the kernel walks its table.
 ///
-/// There is no snapshot: one that comes or goes during the walk may be seen or not, and one may be
-/// seen twice. The kernel waits for the reader.
+/// It is not a snapshot: an expectation that begins or ends during the walk may be returned or not,
+/// and one may be returned twice. The kernel waits for the reader.
 ///
 /// A message that does not decode is one `Err` item of kind
 /// [`Decode`](crate::ErrorKind::Decode), with its bytes; the stream goes on. An error that ends
@@ -30,7 +30,7 @@ use crate::wire::message::Frame;
 pub struct ExpectationStream {
     items: Items<Expectation>,
     family: Option<Family>,
-    /// Of the master that was asked for; the kernel does not say it.
+    /// The zone of the requested master, which the kernel does not report.
     zone: Option<u16>,
 }
 

@@ -13,10 +13,10 @@ use crate::flow::{Flow, FlowKey};
 use crate::transport::Lanes;
 use crate::transport::bulk::Job;
 
-/// Windows that wait for the reader; the thread has one more in its hands.
+/// The number of windows that wait for the reader. The thread holds one more.
 const AHEAD: usize = 1;
 
-/// What one send brought.
+/// The answers to one send.
 pub(crate) type Window = VecDeque<Result<(FlowKey, Option<Flow>)>>;
 
 /// Keys with their flows, in the order of the keys: `None` for a flow that is not in the table.
@@ -27,11 +27,11 @@ pub(crate) type Window = VecDeque<Result<(FlowKey, Option<Flow>)>>;
 ///
 /// # Cancellation
 ///
-/// `next()` is cancel-safe. Dropping the stream ends the thread after the send that is under way.
+/// `next()` is cancel-safe. Dropping the stream ends the thread after the send in flight.
 ///
 /// # Panics
 ///
-/// Panics where the iterator or stream of the keys panics: it runs on the thread, and its panic is
+/// Panics if the iterator or stream of the keys panics. It runs on the thread, and its panic is
 /// passed on.
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
@@ -48,8 +48,8 @@ impl FoundStream {
         mpsc::channel(AHEAD)
     }
 
-    /// Waits for the first window, an empty one, so that a thread that cannot begin is the caller's
-    /// error and not an item.
+    /// Waits for the first window, which is empty. So a thread that cannot begin fails the request,
+    /// and is not an item.
     pub(crate) async fn open(
         lanes: Arc<Lanes>,
         job: Job<()>,

@@ -12,20 +12,20 @@ use crate::transport::walk::{SEQ, Walk, is_deferral};
 use crate::wire::attr::DecodeError;
 use crate::wire::message::Frame;
 
-/// What a dump is of.
+/// A type that a dump can contain.
 pub(crate) trait Item: Sized {
     fn decode(frame: &Frame<'_>) -> Result<Self, DecodeError>;
 }
 
-/// The items of a dump, as the kernel comes to them.
+/// The items of a dump, in the order of the kernel's walk.
 #[derive(Debug)]
 pub(crate) struct Items<T> {
     walk: Walk,
     datagram: BytesMut,
-    /// Where in the datagram the next message begins.
+    /// The offset of the next message in the datagram.
     at: usize,
     is_done: bool,
-    /// Opens the text of an error.
+    /// Begins the text of an error.
     doing: &'static str,
     /// Keeps the connection open.
     _lanes: Arc<Lanes>,
@@ -33,7 +33,7 @@ pub(crate) struct Items<T> {
 }
 
 impl<T: Item> Items<T> {
-    /// `first` is the first datagram: a refusal of the dump is in that.
+    /// `first` is the first datagram. If the kernel refuses the dump, it contains the error.
     pub(crate) fn open(
         lanes: Arc<Lanes>,
         walk: Walk,
@@ -56,15 +56,15 @@ impl<T: Item> Items<T> {
         })
     }
 
-    /// Is there no more to come?
+    /// Has the dump ended?
     pub(crate) fn are_done(&self) -> bool {
         self.is_done
     }
 
-    /// The next item that is wanted.
+    /// Returns the next item for which `is_wanted` is `true`.
     ///
-    /// In one piece, so that an item is written where the caller wants it, and not passed on and on:
-    /// each copy of a flow's 232 bytes takes a tenth of what decoding it does.
+    /// It is one function, so that an item is written directly to its destination. Each copy of a
+    /// flow's 232 bytes takes a tenth of the time of decoding it.
     #[inline]
     pub(crate) fn poll_next(
         &mut self,
@@ -118,7 +118,7 @@ impl<T: Item> Items<T> {
         Poll::Ready(None)
     }
 
-    /// An error as an item.
+    /// Turns an error into an item.
     #[cold]
     fn failed(&self, error: Error) -> Poll<Option<Result<T>>> {
         Poll::Ready(Some(Err(error.context(self.doing))))

@@ -1,29 +1,29 @@
-//! Attributes of a request, as `nla_parse` takes them: the last of a type counts, unknown types and
-//! what is left at the end are skipped.
+//! Parses the attributes of a request as `nla_parse` does: the last attribute of a type counts, and
+//! unknown types and leftover bytes are skipped.
 
 use super::words::{Refusal, Words};
 use crate::wire::attr::align4;
 use crate::wire::uapi::*;
 
-/// More than any nest of ctnetlink has.
+/// More types than any nest of ctnetlink has.
 const SLOTS: usize = 28;
 
-/// What the payload of an attribute has to be.
+/// The rule for the payload of an attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rule {
     Any,
-    /// At least so many bytes.
+    /// At least this many bytes.
     Min(usize),
     /// A byte of at most this value.
     UpTo(u8),
     /// Attributes, or nothing.
     Nest,
-    /// At most so many bytes.
+    /// At most this many bytes.
     Binary(usize),
-    /// A string of at most so many bytes, and a NUL.
+    /// A string of at most this many bytes, and a NUL.
     String(usize),
     Refused,
-    /// A number of no bits but these.
+    /// A number with no other bits than these.
     Bits(u32),
 }
 
@@ -31,9 +31,13 @@ use Rule::*;
 
 /// The attributes of one nest, by type.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Attrs<'a>([Option<(&'a [u8], u16)>; SLOTS]);
+pub(super) struct Attrs<'a> {
+    found: [Option<(&'a [u8], u16)>; SLOTS],
+    /// Do policies tell of the values of numbers?
+    ranges: bool,
+}
 
-/// The policy of a nest: a rule a type, from 0 on. It is as long as the nest has types.
+/// The policy of a nest: one rule for each type, starting at 0.
 pub(super) type Policy = [Rule];
 
 pub(super) const FLOW: &Policy = &[
@@ -86,6 +90,7 @@ pub(super) const HELP: &Policy = &[Any, String(15), Any];
 pub(super) const PROTOINFO: &Policy = &[Any, Nest, Nest, Nest];
 pub(super) const TCP: &Policy = &[Any, UpTo(9), UpTo(14), UpTo(14), Min(2), Min(2)];
 pub(super) const SCTP: &Policy = &[Any, UpTo(8), Min(4), Min(4)];
+pub(super) const DCCP: &Policy = &[Any, Min(1), Min(1), Min(8), Any];
 pub(super) const NUMBERS: &Policy = &[Any, Min(4), Min(4), Min(4)];
 pub(super) const EXPECT: &Policy = &[
     Any,
@@ -110,19 +115,24 @@ pub(super) const HELPER_POLICY: &Policy = &[Any, String(15), Min(4), Min(4)];
 pub(super) const EXPECT_NAT: &Policy = &[Any, Min(4), Nest];
 
 impl<'a> Attrs<'a> {
-    /// Parses `bytes`; types beyond `last` are as unknown as those beyond the policy.
+    /// Parses `bytes`. Types beyond `last` are unknown, like those beyond the policy.
     pub(super) fn parse(bytes: &'a [u8], policy: &Policy, last: u16) -> Result<Self, i32> {
-        match Self::parse_with_words(bytes, policy, last) {
+        Self::parse_nest(bytes, policy, last, true)
+    }
+
+    fn parse_nest(bytes: &'a [u8], policy: &Policy, last: u16, ranges: bool) -> Result<Self, i32> {
+        match Self::parse_with_words(bytes, policy, last, ranges) {
             Ok((attrs, _)) => Ok(attrs),
             Err(refusal) => Err(refusal.errno),
         }
     }
 
-    /// As [`parse`](Self::parse), with what the kernel says to it.
+    /// Like [`parse`](Self::parse), with the kernel's message for a refusal.
     pub(super) fn parse_with_words(
         mut bytes: &'a [u8],
         policy: &Policy,
         last: u16,
+        ranges: bool,
     ) -> Result<(Self, Option<Words>), Refusal> {
         let whole = bytes.len();
         let mut found = [None; SLOTS];
@@ -134,6 +144,7 @@ impl<'a> Attrs<'a> {
             let kind = u16::from_ne_bytes([k0, k1]);
             let number = usize::from(kind & NLA_TYPE_MASK);
             if let Some(rule) = policy.get(number).filter(|_| number <= usize::from(last)) {
+                let rule = &rule.with_ranges(ranges);
                 if number > 0 {
                     rule.check(payload).map_err(|errno| Refusal {
                         errno,
@@ -144,18 +155,19 @@ impl<'a> Attrs<'a> {
             }
             bytes = &bytes[align4(len).min(bytes.len())..];
         }
-        Ok((Self(found), (!bytes.is_empty()).then_some(Words::LEFTOVER)))
+        let attrs = Self { found, ranges };
+        Ok((attrs, (!bytes.is_empty()).then_some(Words::LEFTOVER)))
     }
 
     /// The attributes inside the one of this type.
     pub(super) fn nest(&self, kind: u16, policy: &Policy) -> Result<Option<Attrs<'a>>, i32> {
         self.get(kind)
-            .map(|payload| Attrs::parse(payload, policy, u16::MAX))
+            .map(|payload| Attrs::parse_nest(payload, policy, u16::MAX, self.ranges))
             .transpose()
     }
 
     pub(super) fn get(&self, kind: u16) -> Option<&'a [u8]> {
-        self.0[usize::from(kind)].map(|(payload, _)| payload)
+        self.found[usize::from(kind)].map(|(payload, _)| payload)
     }
 
     pub(super) fn has(&self, kind: u16) -> bool {
@@ -164,7 +176,7 @@ impl<'a> Attrs<'a> {
 
     /// Was it sent with `NLA_F_NESTED`?
     pub(super) fn is_marked_nested(&self, kind: u16) -> bool {
-        self.0[usize::from(kind)].is_some_and(|(_, kind)| kind & NLA_F_NESTED != 0)
+        self.found[usize::from(kind)].is_some_and(|(_, kind)| kind & NLA_F_NESTED != 0)
     }
 
     pub(super) fn array<const N: usize>(&self, kind: u16) -> Option<[u8; N]> {
@@ -190,7 +202,7 @@ impl<'a> Attrs<'a> {
             .map(|bytes| bytes.split(|byte| *byte == 0).next().unwrap_or_default())
     }
 
-    /// Three numbers, all of which have to be there.
+    /// Three numbers, which must all be there.
     pub(super) fn numbers(&self) -> Result<[u32; 3], i32> {
         let number = |kind| self.u32(kind).ok_or(EINVAL);
         Ok([number(1)?, number(2)?, number(3)?])
@@ -198,6 +210,15 @@ impl<'a> Attrs<'a> {
 }
 
 impl Rule {
+    /// Without them the length of a number is all that counts.
+    fn with_ranges(self, ranges: bool) -> Self {
+        match self {
+            UpTo(_) if !ranges => Min(1),
+            Bits(_) if !ranges => Min(4),
+            rule => rule,
+        }
+    }
+
     fn check(self, payload: &[u8]) -> Result<(), i32> {
         let len = payload.len();
         match self {

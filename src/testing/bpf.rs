@@ -1,4 +1,4 @@
-//! Socket filters: classic BPF, as far as filters of messages go.
+//! Runs socket filters: the part of classic BPF that message filters use.
 
 use crate::wire::attr::align4;
 use crate::wire::bpf::Instruction;
@@ -8,15 +8,15 @@ const BPF_SIZE: u16 = 0x18;
 const BPF_MODE: u16 = 0xe0;
 const HEAD: usize = 4;
 
-/// Does the program let the message pass? One that is no program lets nothing pass.
+/// Does the program accept the message? An invalid program accepts nothing.
 pub(super) fn passes(program: &[Instruction], message: &[u8]) -> bool {
     run(program, message).is_some_and(|length| length > 0)
 }
 
-/// What the program gives; `None` where it loads what is not there, or never ends.
+/// The result of the program; `None` if it loads beyond the message, or does not return.
 fn run(program: &[Instruction], message: &[u8]) -> Option<u32> {
     let (mut a, mut x, mut at) = (0_u32, 0_u32, 0);
-    // It jumps forward alone: each instruction is met once at the most.
+    // Jumps only go forward, so each instruction runs at most once.
     while let Some(Instruction { code, jt, jf, k }) = program.get(at) {
         at += 1;
         match code & 0x07 {
@@ -56,14 +56,14 @@ fn load(message: &[u8], at: u32, size: u16) -> Option<u32> {
     })
 }
 
-/// Where the payload is of the attribute that begins here.
+/// The range of the payload of the attribute at this offset.
 fn nested(message: &[u8], at: usize) -> Option<std::ops::Range<usize>> {
     let len = message.get(at..)?.first_chunk::<2>()?;
     let end = at + usize::from(u16::from_ne_bytes(*len));
     (at + HEAD <= end && end <= message.len()).then_some(at + HEAD..end)
 }
 
-/// Where the attribute of this type begins; 0 where there is none (`nla_find`).
+/// The offset of the attribute of this type; 0 if there is none (`nla_find`).
 fn find(message: &[u8], place: std::ops::Range<usize>, kind: u32) -> u32 {
     let mut at = place.start;
     while let Some(attr) = nested(message, at).filter(|attr| attr.end <= place.end) {

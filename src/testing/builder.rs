@@ -1,4 +1,4 @@
-//! A fake kernel in the making: its release, and what an administrator sets.
+//! Builds a fake kernel: its release, and the settings of an administrator.
 
 use super::kernel::Kernel;
 use super::machine::Machine;
@@ -52,20 +52,20 @@ impl KernelBuilder {
         self
     }
 
-    /// `nf_conntrack_max`: how many flows there may be. The default is 262 144.
+    /// `nf_conntrack_max`: the maximum number of flows. The default is 262 144.
     pub fn max_flows(mut self, flows: u32) -> Self {
         self.0.settings.max_flows = flows;
         self
     }
 
-    /// How many CPUs count what happens in the table: at least one, which is the default. They take
-    /// turns at the datagrams of requests.
+    /// The number of CPUs that have counters: at least one, which is the default. They take turns
+    /// with the datagrams of requests.
     pub fn cpus(mut self, cpus: u16) -> Self {
         self.0.cpus = Cpus::new(cpus);
         self
     }
 
-    /// `nf_conntrack_expect_max`: how many expectations there may be. The default is 4096.
+    /// `nf_conntrack_expect_max`: the maximum number of expectations. The default is 4096.
     pub fn max_expectations(mut self, expectations: u32) -> Self {
         self.0.settings.max_expectations = expectations;
         self
@@ -95,7 +95,7 @@ impl KernelBuilder {
         self
     }
 
-    /// The kernel.
+    /// Builds the kernel.
     pub fn build(self) -> Kernel {
         Kernel::of(self.0)
     }

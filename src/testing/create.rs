@@ -1,4 +1,4 @@
-//! `IPCTNL_MSG_CT_NEW`: a flow is made, or the one that is there changed.
+//! `IPCTNL_MSG_CT_NEW`: creates a flow, or changes an existing one.
 
 use super::attrs;
 use super::entry::*;
@@ -7,7 +7,7 @@ use super::machine::{Machine, Message, Outcome};
 use super::tuple::{Tuple, WHOLE, Zone};
 use crate::wire::uapi::*;
 
-/// `INT_MAX` jiffies, at 250 a second.
+/// `INT_MAX` jiffies, at 250 per second.
 const LONGEST: std::time::Duration = std::time::Duration::from_millis(i32::MAX as u64 * 4);
 
 pub(super) fn timeout(seconds: u32) -> std::time::Duration {
@@ -59,7 +59,7 @@ impl Machine {
                 return Err(EOPNOTSUPP);
             }
             let name = Some(name.to_vec());
-            // Of helpers in user space alone it is theirs.
+            // Only helpers in user space have their own data.
             let info = help.get(CTA_HELP_INFO).unwrap_or_default().to_vec();
             flow.help = Some(Help { name, info });
             flow.status |= HELPER;
@@ -85,7 +85,7 @@ impl Machine {
         }
         let taken = |tuple| self.table.find(tuple, zone).is_some();
         if flow.tuples.iter().any(taken) {
-            // It is not counted: that is of packets.
+            // Not counted: `insert_failed` counts only packets.
             return Err(EEXIST);
         }
         self.cpus.count().insert += 1;
@@ -93,7 +93,7 @@ impl Machine {
             true => Kind::Related,
             false => Kind::New,
         };
-        // Labels that cannot be set are not set, and nobody is told.
+        // The kernel ignores an error from setting the labels.
         let labels = given.has(CTA_LABELS) && flow.change_labels(given).is_ok();
         let changed = Changed {
             labels,
@@ -104,7 +104,7 @@ impl Machine {
         Ok(Outcome::Done)
     }
 
-    /// A flow with the extensions that the settings give it.
+    /// A new flow with the extensions that the settings give it.
     pub(super) fn blank(&mut self, tuples: [Tuple; 2], zone: Zone) -> Entry {
         let proto = match tuples[0].protocol {
             IPPROTO_TCP => Proto::Tcp {
@@ -115,6 +115,11 @@ impl Machine {
             IPPROTO_SCTP => Proto::Sctp {
                 state: 0,
                 tags: [0; 2],
+            },
+            IPPROTO_DCCP if self.release.dccp => Proto::Dccp {
+                state: 0,
+                role: 0,
+                handshake: 0,
             },
             _ => Proto::None,
         };
@@ -149,7 +154,7 @@ impl Machine {
         self.helper(name, flow).is_some() || users.any(|helper| helper.is(name, flow))
     }
 
-    /// The helper of this name for flows like this.
+    /// The helper with this name for flows like this one.
     pub(super) fn helper(&self, name: &[u8], flow: &Entry) -> Option<Helper> {
         let mut helpers = self.settings.helpers.iter();
         helpers.find(|helper| helper.is(name, flow)).copied()

@@ -1,4 +1,4 @@
-//! `IPCTNL_MSG_CT_DELETE`: one flow, or all that a flush looks at.
+//! `IPCTNL_MSG_CT_DELETE`: deletes one flow, or flushes.
 
 use super::machine::{Machine, Message, Outcome};
 use super::release::FilteredFlush;

@@ -1,4 +1,4 @@
-//! Dumps: datagram by datagram, as the reader reads.
+//! Dumps, which make one datagram for each read.
 
 use super::filter::Filter;
 use super::machine::{Machine, Message, Outcome, frame, netfilter};
@@ -7,18 +7,18 @@ use super::redelivery::Dying;
 use crate::wire::uapi::*;
 
 const NLM_F_DUMP_FILTERED: u16 = 0x20;
-/// What the first datagram has room for, and what any has.
+/// The room of the first datagram, and the maximum room of any.
 const FIRST: usize = 3776;
 const LARGEST: usize = 32_448;
-/// What a datagram takes of the receive queue beside its room.
+/// The bytes of the receive queue that a datagram takes in addition to its room.
 const OVERHEAD: usize = 576;
 
-/// A dump under way.
+/// A dump in progress.
 #[derive(Debug, Clone)]
 pub(super) struct Dump {
     seq: u32,
     what: What,
-    /// The number of the first entry that is not yet told.
+    /// The number of the next entry to send.
     next: u64,
 }
 
@@ -30,7 +30,7 @@ pub(super) enum What {
     },
     CpuStats,
     ExpectationStats,
-    /// Of a family, of a master.
+    /// The family, and the id of the master.
     Expectations(u8, Option<u32>),
     Dying(u8),
     Timeouts,
@@ -52,7 +52,7 @@ impl Machine {
         )
     }
 
-    /// The dying and the unconfirmed: of the latter there are none.
+    /// Lists the dying table or the unconfirmed table, which is always empty.
     pub(super) fn get_others(&mut self, message: &Message<'_>) -> Result<Outcome, i32> {
         let what = match message.kind {
             IPCTNL_MSG_CT_GET_DYING => What::Dying(message.family),
@@ -64,7 +64,7 @@ impl Machine {
         }
     }
 
-    /// A socket has one dump at a time.
+    /// A socket can have only one dump at a time.
     fn check_no_dump(&self, message: &Message<'_>) -> Result<(), i32> {
         let port = self.ports.get(&message.port);
         match port.is_some_and(|port| port.dump.is_some()) {
@@ -79,7 +79,7 @@ impl Machine {
         if let Some(port) = self.ports.get_mut(&message.port) {
             port.dump = Some(Dump { seq, what, next: 0 });
         }
-        // Where it has no room it goes on all the same, from the next receive on.
+        // If there is no room, the dump still goes on with the next receive.
         self.step_dump(message.port)?;
         Ok(Outcome::Dumping)
     }
@@ -114,7 +114,7 @@ impl Machine {
                 port.dump = Some(dump);
             }
             self.answer_dump(number, datagram, truesize);
-            // What comes behind the next needs a next, which nobody would ask for.
+            // A datagram that was delayed behind the next one needs a next one.
             let held = self.ports.get(&number).is_some_and(Port::holds_back);
             if held {
                 return self.step_dump(number);
@@ -123,10 +123,10 @@ impl Machine {
         Ok(())
     }
 
-    /// Fills a datagram with what fits; leaves it empty where all has been told.
+    /// Fills a datagram with the entries that fit, and leaves it empty at the end.
     fn fill(&mut self, port: u32, dump: &mut Dump, room: usize, datagram: &mut Vec<u8>) {
         let ids = (dump.seq, port);
-        // Takes in a message where it fits.
+        // Appends a message if it fits.
         let mut put = |message: Vec<u8>| {
             let fits = datagram.len() + message.len() <= room;
             if fits {
@@ -179,7 +179,7 @@ impl Machine {
                         let message = netfilter(head, ids, (flow.family(), 0), |w| {
                             flow.write(&release, now, false, w)
                         });
-                        // What does not fit has lost its counters for the next time.
+                        // A flow that does not fit is sent later, with its counters already zeroed.
                         if *zero_counters {
                             flow.zero_counters();
                         }

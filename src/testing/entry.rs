@@ -1,4 +1,4 @@
-//! One flow of the fake's table, and the messages that show it.
+//! One flow in the fake's table, and its messages.
 
 use std::time::{Duration, SystemTime};
 
@@ -36,30 +36,36 @@ pub(super) enum Proto {
         state: u8,
         tags: [u32; 2],
     },
+    Dccp {
+        state: u8,
+        /// That of the original direction.
+        role: u8,
+        handshake: u64,
+    },
 }
 
-/// The helper extension. A flow whose helper was taken away keeps it, empty.
+/// The helper extension. A flow keeps it, empty, when its helper is removed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Help {
     pub(super) name: Option<Vec<u8>>,
     pub(super) info: Vec<u8>,
 }
 
-/// `nf_conn`. An extension that is absent was not asked for when the flow was made.
+/// `nf_conn`. An absent extension was not requested when the flow was created.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) id: u32,
     pub(super) tuples: [Tuple; 2],
     pub(super) zone: Zone,
     pub(super) status: u32,
-    /// On the kernel's clock.
+    /// In time of the kernel's clock.
     pub(super) expires: Duration,
     pub(super) mark: u32,
     pub(super) proto: Proto,
     pub(super) help: Option<Help>,
     /// The id and the original tuple of the flow that expected it, which may be gone.
     pub(super) master: Option<(u32, Tuple)>,
-    /// How many flows have it for their master.
+    /// The number of flows that have it as their master.
     pub(super) children: u32,
     /// Packets and bytes of each direction.
     pub(super) counters: Option<[[u64; 2]; 2]>,
@@ -70,11 +76,11 @@ pub(super) struct Entry {
     pub(super) synproxy: Option<[u32; 3]>,
     /// Does it make events?
     pub(super) audible: bool,
-    /// What could not be told of it.
+    /// Its events that could not be delivered.
     pub(super) missed: Option<(Kind, Changed)>,
 }
 
-/// `IPCT_` bits of what an event is about.
+/// The `IPCT_` bits of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     New,
@@ -83,8 +89,8 @@ pub(super) enum Kind {
     Destroy,
 }
 
-/// What an event has, beside what all have: `ctnetlink`'s own events have everything, those of
-/// packets what changed.
+/// The optional parts of an event. Events of requests have all of them, and events of packets the
+/// parts that changed.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Changed {
     pub(super) protoinfo: bool,
@@ -98,7 +104,7 @@ pub(super) const EVERYTHING: Changed = Changed {
     rest: true,
 };
 
-/// The clock, and what it says of an entry.
+/// The clock, and the times of an entry that depend on it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Now {
     pub(super) clock: Duration,
@@ -242,6 +248,19 @@ impl Entry {
                     if !at_end {
                         w.put(CTA_PROTOINFO_SCTP_VTAG_ORIGINAL, &tags[0]);
                         w.put(CTA_PROTOINFO_SCTP_VTAG_REPLY, &tags[1]);
+                    }
+                });
+            }),
+            Proto::Dccp {
+                state,
+                role,
+                handshake,
+            } => w.nest(CTA_PROTOINFO, |w| {
+                w.nest(CTA_PROTOINFO_DCCP, |w| {
+                    w.put(CTA_PROTOINFO_DCCP_STATE, &state);
+                    if !at_end {
+                        w.put(CTA_PROTOINFO_DCCP_ROLE, &role);
+                        w.put(CTA_PROTOINFO_DCCP_HANDSHAKE_SEQ, &handshake);
                     }
                 });
             }),

@@ -1,4 +1,4 @@
-//! Events: to the listeners of a group, and to the one who asked for an echo.
+//! Sends events to the listeners of a group, and to a sender that asked for an echo.
 
 use super::entry::{Changed, Entry, Kind};
 use super::faults::EventFault;
@@ -14,7 +14,8 @@ pub(super) const EXPECT_DESTROY: u32 = 6;
 pub(super) const IS_NEW: u16 = NLM_F_CREATE | NLM_F_EXCL;
 
 impl Machine {
-    /// Tells what has become of a flow; `cause` is the port of who did it, 0 for packets and time.
+    /// Sends an event of a flow. `cause` is the port of the program that caused it, 0 for packets
+    /// and timeouts.
     pub(super) fn event(
         &mut self,
         flow: &Entry,
@@ -25,7 +26,7 @@ impl Machine {
         if !flow.audible {
             return;
         }
-        // What could not be told before comes with it.
+        // It also contains the earlier events that could not be delivered.
         let (kind, changed) = match flow.missed {
             Some(missed) => (kind.with(missed.0), changed.or(missed.1)),
             None => (kind, changed),
@@ -43,7 +44,7 @@ impl Machine {
         self.note(flow, failed.then_some((kind, changed)), cause);
     }
 
-    /// Is there one that has no room, and wants it told again?
+    /// Returns whether a reliable listener had no room, so that the event must be repeated.
     pub(super) fn multicast(
         &mut self,
         group: u32,

@@ -1,4 +1,4 @@
-//! Expectations: of flows that a helper, or a request, has announced.
+//! Expectations: flows that a helper or a request has announced.
 
 use std::time::Duration;
 
@@ -25,11 +25,11 @@ const FN: u16 = 11;
 const NAT_DIR: u16 = 1;
 const NAT_TUPLE: u16 = 2;
 
-/// The port of who did it, and whether it wants to be told.
+/// The port of the program that caused it, and whether it asked for an echo.
 type Cause = (u32, bool);
 
-/// Of time, and of the kernel itself.
-const NOBODY: Cause = (0, false);
+/// For timeouts, and for the kernel itself.
+const NO_PROGRAM: Cause = (0, false);
 
 const USERSPACE: u32 = 4;
 const KNOWN_FLAGS: u32 = 7;
@@ -38,8 +38,8 @@ const FUNCTIONS: [&[u8]; 2] = [b"nat-follow-master", b"sip"];
 #[derive(Debug, Clone)]
 pub(super) struct Expectation {
     pub(super) id: u32,
-    /// The id of the flow that expects, its original tuple and its helper: what is left of it where
-    /// it ends.
+    /// The id of the master, its original tuple and its helper. They are copied, because the master
+    /// may end first.
     pub(super) master: u32,
     of: Tuple,
     helper: Vec<u8>,
@@ -54,12 +54,12 @@ pub(super) struct Expectation {
 }
 
 impl Expectation {
-    /// Is the tuple one that is expected? Of its source the mask's bits count.
+    /// Does it expect this tuple, by the bits of the mask in the source?
     fn expects(&self, tuple: &Tuple) -> bool {
         self.meets(tuple, self.mask)
     }
 
-    /// Are there tuples that both this and an expectation of that tuple and mask expect?
+    /// Could a packet match both this and an expectation with that tuple and mask?
     fn overlaps(&self, tuple: &Tuple, (mask, part): ([u8; 16], u16)) -> bool {
         let mut both = mask;
         for (bits, own) in both.iter_mut().zip(self.mask.0) {
@@ -68,7 +68,7 @@ impl Expectation {
         self.meets(tuple, (both, part & self.mask.1))
     }
 
-    /// Is the tuple this one's, in the bits of its source that count?
+    /// Is the tuple equal to this one's, by the given bits of the source?
     fn meets(&self, tuple: &Tuple, (mask, part): ([u8; 16], u16)) -> bool {
         let address = self.tuple.src.iter().zip(tuple.src).zip(mask);
         let rest = Tuple {
@@ -149,7 +149,7 @@ impl Machine {
             return Err(EINVAL);
         }
         let flags = given.u32(FLAGS).unwrap_or(0);
-        if flags & !KNOWN_FLAGS != 0 {
+        if flags & !KNOWN_FLAGS != 0 && self.release.value_policies {
             return Err(EINVAL);
         }
         let function = given.string(FN);
@@ -165,12 +165,12 @@ impl Machine {
         if others.any(|it| it.overlaps(&tuple, mask)) {
             return Err(EBUSY);
         }
-        // The oldest of those that the helper takes at a time makes room.
+        // If the master has as many expectations as its helper allows, the oldest is removed.
         let same = |it: &Expectation| it.master == master && it.class == class;
         let mut older = self.expectations.iter().filter(|(_, it)| same(it));
         let oldest = older.next().map(|(number, _)| *number);
         if let Some(number) = oldest.filter(|_| older.count() + 1 >= most) {
-            self.remove_expectation(number, NOBODY);
+            self.remove_expectation(number, NO_PROGRAM);
         }
         if self.expectations.len() >= self.settings.max_expectations as usize {
             return Err(EMFILE);
@@ -204,11 +204,12 @@ impl Machine {
         let Some(nat) = message.attrs.nest(NAT, attrs::EXPECT_NAT)? else {
             return Ok(None);
         };
-        let direction = nat.u32(NAT_DIR).ok_or(EINVAL)?;
-        let tuple = nat.get(NAT_TUPLE).ok_or(EINVAL)?;
-        if direction > 1 {
+        let direction = nat.u32(NAT_DIR);
+        if direction.is_some_and(|direction| direction > 1) && self.release.value_policies {
             return Err(ERANGE);
         }
+        let direction = direction.ok_or(EINVAL)?;
+        let tuple = nat.get(NAT_TUPLE).ok_or(EINVAL)?;
         let tuple = Tuple::parse(&self.release, tuple, message.family, WHOLE, None)?;
         Ok(Some((direction, tuple)))
     }
@@ -226,7 +227,7 @@ impl Machine {
             let master = self.table.find(&tuple, zone).ok_or(ENOENT)?;
             let master = self.table.get(master).ok_or(ENOENT)?;
             if master.help.is_none() {
-                // No dump begins, and no end comes.
+                // No dump begins, so there is no DONE message.
                 return Ok(Outcome::Done);
             }
             let what = What::Expectations(message.family, Some(master.id));
@@ -248,7 +249,7 @@ impl Machine {
         if given.has(TUPLE) {
             let number = self.find_expectation(message, TUPLE)?.ok_or(ENOENT)?;
             let found = self.expectations.get(&number).ok_or(ENOENT)?;
-            // Before, it is another number that it is compared with.
+            // Older kernels compare the id with another number.
             if given.has(ID) && !self.release.expectation_ids {
                 return Err(ENOENT);
             }
@@ -273,7 +274,7 @@ impl Machine {
             .filter(|(_, it)| it.master == master);
         let met: Vec<u32> = all.map(|(number, _)| *number).collect();
         for number in met {
-            self.remove_expectation(number, NOBODY);
+            self.remove_expectation(number, NO_PROGRAM);
         }
     }
 
@@ -285,7 +286,7 @@ impl Machine {
             .filter(|(_, it)| it.expires <= clock);
         let met: Vec<u32> = all.map(|(number, _)| *number).collect();
         for number in met {
-            self.remove_expectation(number, NOBODY);
+            self.remove_expectation(number, NO_PROGRAM);
         }
     }
 

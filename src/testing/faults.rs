@@ -1,5 +1,5 @@
-//! Faults that a test can order: what a kernel, a busy machine or an administrator may do to a
-//! program.
+//! Faults that a test can order: things that a kernel, a busy machine or an administrator may do to
+//! a program.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,9 +10,10 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestFault {
-    /// The kernel acts on the requests, and their answers are lost without an error.
+    /// The kernel carries out the requests, and their answers are lost without an error.
     AnswersLost,
-    /// The kernel acts on the requests; their answers find the receive queue full (`ENOBUFS`).
+    /// The kernel carries out the requests, and their answers find the receive queue full
+    /// (`ENOBUFS`).
     Overrun,
     /// `CAP_NET_ADMIN` is gone, from now on.
     Denied,
@@ -30,12 +31,12 @@ pub enum RequestFault {
     Stuck,
 }
 
-/// What happens to a datagram of answers; a part of a dump is one too. Ordered by
+/// What happens to a datagram of answers, or to a datagram of a dump. Ordered by
 /// [`Kernel::on_answer`](super::Kernel::on_answer).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AnswerFault {
-    /// It is lost without a word.
+    /// It is lost without an error.
     Lost,
     /// Only its first bytes come, as many as this.
     CutTo(usize),
@@ -50,21 +51,21 @@ pub enum AnswerFault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventFault {
-    /// It is lost without a word.
+    /// It is lost without an error.
     Lost,
     /// It comes twice.
     Twice,
-    /// There is no memory for it: it is lost to all listeners, and their next receive fails with
-    /// `ENOBUFS`, also where their queues are empty.
+    /// There is no memory for it. It is lost to all listeners, and their next receive fails with
+    /// `ENOBUFS`, even if their queues are empty.
     NoMemory,
-    /// There is no memory to make it: the next receive of all listeners fails with `ENOBUFS`, nothing is
-    /// counted as lost, and those that listen reliably get it with the next event of its flow.
+    /// There is no memory to make it. The next receive of all listeners fails with `ENOBUFS`,
+    /// nothing is counted as lost, and reliable listeners get it with the next event of its flow.
     Unmade,
     /// Only its first bytes come, as many as this.
     CutTo(usize),
 }
 
-/// The faults that are to come, by the number of the datagram.
+/// The ordered faults, by the number of the datagram.
 #[derive(Debug)]
 struct Order<T> {
     seen: u64,
@@ -92,7 +93,7 @@ impl<T> Order<T> {
     }
 }
 
-/// What changes a datagram of the kernel.
+/// A function that changes datagrams of the kernel.
 pub(super) type Tamper = Box<dyn FnMut(&mut Vec<u8>) + Send>;
 
 #[derive(Default)]
@@ -112,7 +113,7 @@ pub(super) struct Faults {
     tampering: Tampering,
     denied: bool,
     stuck: bool,
-    /// Are the answers to the requests under way to be lost?
+    /// Are the answers to the current requests to be lost?
     pub(super) mute: bool,
 }
 
@@ -156,7 +157,7 @@ impl Faults {
         self.tampering.0 = Some(with);
     }
 
-    /// A datagram as it comes out.
+    /// Applies the tampering function to a datagram.
     pub(super) fn tampered(&mut self, mut datagram: Vec<u8>) -> Vec<u8> {
         if let Some(with) = &mut self.tampering.0 {
             with(&mut datagram);

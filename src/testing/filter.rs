@@ -1,4 +1,4 @@
-//! Which flows a dump or a flush looks at.
+//! The filters of dumps and flushes.
 
 use super::attrs::{self, Attrs};
 use super::entry::Entry;
@@ -14,16 +14,18 @@ pub(super) struct Filter {
     mark: (u32, u32),
     status: (u32, u32),
     zone: Option<u16>,
-    /// The fields that are compared of each direction's tuple.
+    /// Does the kernel invert the comparison of addresses?
+    inverts: bool,
+    /// The tuple of each direction, and the fields to compare.
     tuples: [Option<(Tuple, u32)>; 2],
 }
 
-/// Refusals of `CTA_FILTER` had another errno before.
+/// The first release with this errno for a refused `CTA_FILTER`.
 const INVALID: Version = (5, 15);
 const ALL_FIELDS: u32 = 0xfff;
 
 impl Machine {
-    /// The filter of a request; `None` where it has none (`ctnetlink_alloc_filter`).
+    /// The filter of a request; `None` if it has none (`ctnetlink_alloc_filter`).
     pub(super) fn filter(&self, message: &Message<'_>, family: u8) -> Result<Option<Filter>, i32> {
         let given = &message.attrs;
         let release = &self.release;
@@ -37,13 +39,14 @@ impl Machine {
         }
         let mut filter = Filter {
             family,
+            inverts: release.inverts_ipv6 && family == AF_INET6,
             ..Filter::default()
         };
         if release.marks {
             filter.mark = match (given.u32(CTA_MARK), given.u32(CTA_MARK_MASK)) {
                 (Some(mark), Some(mask)) => (mark, mask),
-                (Some(mark), None) if release.status_filter => (mark, u32::MAX),
-                (None, Some(_)) if release.status_filter => return Err(EINVAL),
+                (Some(mark), None) if release.bare_mark => (mark, u32::MAX),
+                (None, Some(_)) if release.bare_mark => return Err(EINVAL),
                 _ => (0, 0),
             };
         }
@@ -73,13 +76,13 @@ impl Machine {
                 filter.tuples[direction] = Some((tuple, fields[direction]));
             }
         }
-        // A zone inside of a tuple counts where one was asked for outside: that of all.
+        // With a zone outside the tuples, a zone inside a tuple counts for the whole filter.
         filter.zone = (release.zone_filter && given.has(CTA_ZONE)).then_some(zone.id);
         Ok(Some(filter))
     }
 }
 
-/// The fields of each direction. This one nest is parsed strictly.
+/// The fields of each direction. Only this nest is parsed strictly.
 fn fields(version: Version, nest: &[u8], marked: bool) -> Result<[u32; 2], i32> {
     let refusal = if version >= INVALID {
         EINVAL
@@ -122,7 +125,7 @@ impl Filter {
             && flow.mark & mark_mask == mark
             && flow.status & status_mask == status
             && tuples.all(|(given, own)| {
-                given.is_none_or(|(given, fields)| own.has_fields_of(&given, fields, self.family))
+                given.is_none_or(|(given, fields)| own.has_fields_of(&given, fields, self.inverts))
             })
     }
 }

@@ -1,26 +1,26 @@
-//! Helpers: which flows may have which, and how many flows each expects.
+//! Helpers: their flows, and how many flows each may expect.
 
 use super::entry::Entry;
 use crate::wire::uapi::*;
 
-/// A helper of the kernel's (`nf_conntrack_helper`).
+/// A helper of the kernel (`nf_conntrack_helper`).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Helper {
     pub(super) name: &'static str,
     protocol: u8,
     families: &'static [u8],
-    /// Of each class: how many expectations a flow has at most, and for how many seconds
+    /// For each class, the maximum number of expectations of a flow, and their timeout in seconds
     /// (`nf_conntrack_expect_policy`).
     pub(super) policies: &'static [(usize, u64)],
 }
 
 const BOTH: &[u8] = &[AF_INET, AF_INET6];
 const ONE: &[(usize, u64)] = &[(1, 300)];
-/// Of signalling, audio, video and images.
+/// The classes are signalling, audio, video and images.
 const SIP: &[(usize, u64)] = &[(1, 180), (4, 180), (4, 180), (4, 180)];
 
 impl Helper {
-    /// Those that a kernel of most distributions has.
+    /// The helpers in the kernels of most distributions.
     pub(super) const KNOWN: [Self; 6] = [
         Self::new("ftp", IPPROTO_TCP, BOTH, ONE),
         Self::new("sip", IPPROTO_UDP, BOTH, SIP),
@@ -44,14 +44,14 @@ impl Helper {
         }
     }
 
-    /// Is it the one of this name, family and protocol?
+    /// Does it have this name, family and protocol?
     pub(super) fn has(&self, name: &[u8], family: u16, protocol: u8) -> bool {
         self.name.as_bytes() == name
             && self.protocol == protocol
             && self.families.iter().any(|own| u16::from(*own) == family)
     }
 
-    /// Is it the one of this name, for flows like this?
+    /// Does it have this name, and is it for flows like this one?
     pub(super) fn is(&self, name: &[u8], flow: &Entry) -> bool {
         self.has(name, flow.family().into(), flow.protocol())
     }

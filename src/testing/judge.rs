@@ -1,5 +1,6 @@
-//! What each kernel makes of one request about one flow, by the fake's rules: for the tests of what
-//! is sent. The request is read by its bytes; nothing is known of how they came about.
+//! What each kernel does with one request and one flow, by the rules of the fake, for tests of the
+//! requests that are sent. It parses the bytes of the request, and knows nothing about how they
+//! were made.
 
 use super::attrs::{self, Attrs};
 use super::entry::Entry;
@@ -21,7 +22,7 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    /// One with all that the release has.
+    /// A kernel with all features of the release.
     pub(crate) fn of(release: (u16, u16)) -> Self {
         Self {
             release,
@@ -30,7 +31,7 @@ impl Kernel {
         }
     }
 
-    /// Each release, whole, without marks and without zones.
+    /// Each release: with all features, without marks, and without zones.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let builds = |release| {
             let whole = Self::of(release);
@@ -47,7 +48,7 @@ impl Kernel {
         RELEASES.into_iter().flat_map(builds)
     }
 
-    /// Does it hand the flow over in a dump? An errno where it refuses the request.
+    /// Does the dump return the flow? An errno if the kernel refuses the request.
     pub(crate) fn hands_over(&self, request: &[u8], flow: &Flow) -> Result<bool, i32> {
         let mut machine = self.machine();
         let message = message(&machine, request, IPCTNL_MSG_CT_GET)?;
@@ -56,8 +57,8 @@ impl Kernel {
         Ok(filter.is_none_or(|filter| filter.matches(&flow)))
     }
 
-    /// Does the request make it remove the flow? An errno where it refuses the request, and where
-    /// it looks for one flow and this is another.
+    /// Does the request remove the flow? An errno if the kernel refuses the request, or if it names
+    /// another flow.
     pub(crate) fn removes(&self, request: &[u8], flow: &Flow) -> Result<bool, i32> {
         let mut machine = self.machine();
         let flow = entry(&mut machine, flow);
@@ -91,7 +92,7 @@ fn message<'a>(machine: &Machine, request: &'a [u8], kind: u16) -> Result<Messag
     })
 }
 
-/// The flow, whatever a kernel would say to it.
+/// The flow as a table entry, without the checks of a create.
 fn entry(machine: &mut Machine, flow: &Flow) -> Entry {
     let tuples = [flow.orig, flow.reply].map(|tuple| raw(&machine.release, &tuple));
     let mut entry = machine.blank(tuples, zone_of(flow.zone));

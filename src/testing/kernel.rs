@@ -1,4 +1,4 @@
-//! The handle of a test to a fake kernel.
+//! A test's handle to a fake kernel.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ pub struct Kernel(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     machine: Mutex<Machine>,
-    /// Something may be there to be received.
+    /// Signals that there may be something to receive.
     news: Condvar,
 }
 
@@ -31,12 +31,12 @@ impl Kernel {
 
     /// A kernel of another release, or with other settings: `Kernel::release("5.10")`.
     ///
-    /// The output of `uname -r` is accepted too. Releases from 4.19 on are known.
+    /// The output of `uname -r` is accepted too. The oldest known release is 4.19.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the text is not a release of Linux,
-    /// or is older than 4.19.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the text is not a release of Linux, or
+    /// is older than 4.19.
     pub fn release(release: &str) -> Result<KernelBuilder> {
         KernelBuilder::of(release)
     }
@@ -50,13 +50,13 @@ impl Kernel {
 
     /// Puts a flow into the table as it is, counters, times and id included, without an event.
     ///
-    /// A flow without a timeout gets 600 s. What a table does not hold (`use_count`,
-    /// `event_timestamp`, `secctx`) is ignored.
+    /// A flow without a timeout gets 600 s. Fields that a table does not store (`use_count`,
+    /// `event_timestamp`, `secctx`) are ignored.
     ///
     /// # Errors
     ///
-    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where the table has a flow of one of its
-    /// tuples, [`NotFound`](crate::ErrorKind::NotFound) where its master is missing.
+    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if the table has a flow of one of its
+    /// tuples, [`NotFound`](crate::ErrorKind::NotFound) if its master is missing.
     pub fn insert(&self, flow: &Flow) -> Result<FlowId> {
         self.with(|machine| machine.restore(flow))
     }
@@ -66,7 +66,7 @@ impl Kernel {
         self.with(|machine| machine.show_all())
     }
 
-    /// Tracks a packet of this tuple and size: it begins a flow, or refreshes the flow that has the
+    /// Tracks a packet with this tuple and size. It begins a flow, or refreshes the flow with this
     /// tuple in either direction, and makes the events for it.
     ///
     /// For TCP, the first packet counts as the SYN, the first reply as the SYN-ACK, and the next
@@ -99,8 +99,8 @@ impl Kernel {
         self.with(|machine| machine.faults.on_answer(nth, fault));
     }
 
-    /// Orders a fault for the `nth` event from now on, of those that have a listener; 0 is the
-    /// next.
+    /// Orders a fault for the `nth` event from now on; 0 is the next. Only events that have a
+    /// listener count.
     pub fn on_event(&self, nth: u64, fault: EventFault) {
         self.with(|machine| machine.faults.on_event(nth, fault));
     }
@@ -113,7 +113,7 @@ impl Kernel {
         self.with(|machine| machine.faults.tamper(Box::new(with)));
     }
 
-    /// Removes all faults: those that are ordered, and those that last.
+    /// Removes all faults, including the lasting ones.
     pub fn recover(&self) {
         self.with(|machine| machine.faults.recover());
     }
@@ -122,13 +122,13 @@ impl Kernel {
         self.with(|machine| machine.release.version)
     }
 
-    /// How many sockets are open.
+    /// The number of open sockets.
     #[cfg(test)]
     pub(crate) fn sockets(&self) -> usize {
         self.with(|machine| machine.ports.len())
     }
 
-    /// Does `work`, and wakes whoever waits for what came of it.
+    /// Does `work`, and wakes the tasks that wait for its result.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut Machine) -> T) -> T {
         let mut machine = self.lock();
         let done = work(&mut machine);
@@ -138,14 +138,14 @@ impl Kernel {
             .collect();
         drop(machine);
         self.0.news.notify_all();
-        // A waker may do anything: not under the lock.
+        // Not under the lock: a waker may do anything.
         for waker in wakers {
             waker.wake();
         }
         done
     }
 
-    /// Waits until it is so, or the deadline has passed. Is it so?
+    /// Waits until the condition is true or the deadline has passed, and returns the condition.
     pub(super) fn wait(&self, deadline: Option<Instant>, is_so: impl Fn(&Machine) -> bool) -> bool {
         let mut machine = self.lock();
         while !is_so(&machine) {

@@ -31,7 +31,7 @@ const CTNETLINK_EXP: u8 = 2;
 const TIMEOUT: u8 = 8;
 const CTHELPER: u8 = 9;
 
-/// What an administrator sets.
+/// The settings of an administrator.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) accounting: bool,
@@ -41,7 +41,7 @@ pub(super) struct Settings {
     pub(super) max_flows: u32,
     pub(super) max_expectations: u32,
     pub(super) helpers: Vec<Helper>,
-    /// Has it timeout policies, and helpers in user space?
+    /// Is it built with timeout policies, and with helpers in user space?
     pub(super) timeouts: bool,
     pub(super) user_helpers: bool,
 }
@@ -58,9 +58,9 @@ pub(super) struct Machine {
     pub(super) cpus: Cpus,
     pub(super) timeouts: Timeouts,
     pub(super) user_helpers: Vec<UserHelper>,
-    /// Flows that have ended, whose end is yet to be told.
+    /// Flows that have ended, but whose end event is not delivered yet.
     pub(super) dying: Vec<Dying>,
-    /// When it is tried again.
+    /// When the delivery is tried again.
     pub(super) redelivery: Option<Duration>,
     pub(super) faults: Faults,
     pub(super) last_port: u32,
@@ -79,7 +79,7 @@ pub(super) struct Message<'a> {
 }
 
 impl Message<'_> {
-    /// Is it a dump? Either bit does.
+    /// Is it a dump? One of the two bits is enough.
     pub(super) fn is_dump(&self) -> bool {
         self.flags & NLM_F_DUMP != 0
     }
@@ -89,10 +89,10 @@ impl Message<'_> {
     }
 }
 
-/// What a request came to.
+/// The outcome of a request.
 pub(super) enum Outcome {
     Done,
-    /// A dump has begun: its end is its answer.
+    /// A dump has begun. Its DONE message is the answer.
     Dumping,
 }
 
@@ -130,14 +130,14 @@ impl Machine {
         Now::at(self.clock, self.start)
     }
 
-    /// Acts on a datagram (`nfnetlink_rcv`, `netlink_rcv_skb`).
+    /// Carries out the requests of a datagram (`nfnetlink_rcv`, `netlink_rcv_skb`).
     pub(super) fn receive(&mut self, port: u32, mut datagram: &[u8]) {
         self.reap();
         self.cpus.next();
         let mut is_first = true;
         while let Some((header, message)) = split(datagram) {
             if std::mem::take(&mut is_first) {
-                // Rights are looked at once: nobody answers the others.
+                // The rights are checked once, and the other requests get no answer.
                 if self.faults.is_denied() {
                     return self.acknowledge(port, message, EPERM, None);
                 }
@@ -179,12 +179,12 @@ impl Machine {
             (CTHELPER, 0..=2) if self.settings.user_helpers => (attrs::HELPER, u16::MAX),
             _ => return Err(EINVAL),
         };
-        // The statistics look at no attribute.
+        // Requests for statistics ignore attributes.
         let attributes = match header.kind {
             0x0104..=0x0107 | 0x0203 => &[],
             _ => &message[HEADERS..],
         };
-        let attrs = Attrs::parse_with_words(attributes, policy, last);
+        let attrs = Attrs::parse_with_words(attributes, policy, last, self.release.value_policies);
         let (attrs, said) = attrs.map_err(|Refusal { errno, words: said }| {
             *words = said;
             errno
@@ -250,7 +250,7 @@ impl Machine {
         self.answer(port, bytes, truesize);
     }
 
-    /// The zone of a request, of both directions.
+    /// The zone of a request, for both directions.
     pub(super) fn zone(&self, message: &Message<'_>) -> Result<Zone, i32> {
         match message.attrs.u16(CTA_ZONE) {
             Some(_) if !self.release.zones => Err(EOPNOTSUPP),
@@ -261,7 +261,7 @@ impl Machine {
         }
     }
 
-    /// Does a filter in a flush stand for itself?
+    /// Does a flush apply its filter?
     pub(super) fn filters_flushes(&self) -> bool {
         self.release.filtered_flush == FilteredFlush::Applied
     }
@@ -274,7 +274,7 @@ struct Header {
     seq: u32,
 }
 
-/// The first message, where its length is that of a message.
+/// The first message, if its length is valid.
 fn split(datagram: &[u8]) -> Option<(Header, &[u8])> {
     let [l0, l1, l2, l3, k0, k1, f0, f1, s0, s1, s2, s3, ..] =
         *datagram.first_chunk::<NLMSG_HEADER>()?;

@@ -1,4 +1,4 @@
-//! Translation of a new flow: the kernel derives it from the inverse of the reply tuple.
+//! NAT for a new flow. The kernel derives it from the inverse of the reply tuple.
 
 use std::ops::RangeInclusive;
 
@@ -15,7 +15,7 @@ enum Side {
     Destination,
 }
 
-/// `nf_nat_range2`: addresses and ports, where they are asked for.
+/// `nf_nat_range2`: the requested addresses and ports.
 #[derive(Debug, Clone, Default)]
 struct Range {
     addresses: Option<RangeInclusive<[u8; 16]>>,
@@ -23,7 +23,7 @@ struct Range {
 }
 
 impl Machine {
-    /// `ctnetlink_setup_nat`: either of the two sets up both.
+    /// `ctnetlink_setup_nat`: one of the two attributes sets up both.
     pub(super) fn set_up_nat(&self, flow: &mut Entry, given: &Attrs<'_>) -> Result<(), i32> {
         if !given.has(CTA_NAT_SRC) && !given.has(CTA_NAT_DST) {
             return Ok(());
@@ -56,7 +56,7 @@ impl Machine {
         flow.status |= done;
     }
 
-    /// `get_unique_tuple`. Where the kernel takes a port by chance, this takes the first.
+    /// `get_unique_tuple`. Where the kernel chooses a random port, this chooses the first.
     fn unique(&self, flow: &Entry, current: Tuple, side: Side, range: &Range) -> Tuple {
         let is_free = |tuple: &Tuple| {
             let taken = self.table.find(&tuple.inverse(), flow.zone).is_some();
@@ -110,7 +110,7 @@ impl Machine {
         tuple
     }
 
-    /// What the same source is translated to already (`find_appropriate_src`).
+    /// The tuple that the same source is already translated to (`find_appropriate_src`).
     fn mapped(&self, flow: &Entry, current: Tuple, range: &Range) -> Option<Tuple> {
         let same = |other: &&Entry| {
             let orig = &other.tuples[0];
@@ -174,7 +174,7 @@ impl Range {
         Ok(range)
     }
 
-    /// The addresses as they are: what the other side leaves may not be taken
+    /// The unchanged addresses, so that the tuple after the other translation is unique too
     /// (`__nf_nat_alloc_null_binding`).
     fn null(flow: &Entry, side: Side) -> Self {
         let reply = &flow.tuples[1];
@@ -188,7 +188,7 @@ impl Range {
         }
     }
 
-    /// `nf_in_range`, of the source.
+    /// `nf_in_range`, for the source.
     fn has(&self, release: &Release, tuple: &Tuple) -> bool {
         let address = self
             .addresses

@@ -1,4 +1,4 @@
-//! Packets: what they do to flows, as far as one can see it from outside.
+//! The visible effects of packets on flows.
 
 use std::time::Duration;
 
@@ -13,11 +13,12 @@ const SYN_SENT: u8 = 1;
 const SYN_RECV: u8 = 2;
 const ESTABLISHED: u8 = 3;
 const COOKIE_WAIT: u8 = 2;
+const DCCP_REQUEST: u8 = 1;
 
 impl Machine {
     pub(super) fn packet(&mut self, key: &FlowKey, bytes: u64) {
         self.reap();
-        // A tuple that no kernel has, has no packets.
+        // There are no packets with an invalid tuple.
         let Ok((tuple, zone)) = key_of(&self.release, key) else {
             return;
         };
@@ -33,11 +34,12 @@ impl Machine {
             None => {
                 let mut flow = self.blank([tuple, tuple.inverse()], zone);
                 flow.status = CONFIRMED;
-                // A rule would have to ask for it.
+                // SYNPROXY needs a rule.
                 flow.synproxy = None;
                 match &mut flow.proto {
                     Proto::Tcp { state, .. } => *state = SYN_SENT,
                     Proto::Sctp { state, .. } => *state = COOKIE_WAIT,
+                    Proto::Dccp { state, .. } => *state = DCCP_REQUEST,
                     Proto::None => {}
                 }
                 flow.pass(self.clock, false, bytes);
@@ -87,7 +89,7 @@ impl Machine {
 }
 
 impl Entry {
-    /// Counts a packet, and gives the flow new time.
+    /// Counts a packet, and refreshes the timeout of the flow.
     fn pass(&mut self, clock: Duration, is_reply: bool, bytes: u64) {
         if let Some(counters) = &mut self.counters {
             let [packets, sum] = &mut counters[usize::from(is_reply)];
@@ -99,7 +101,7 @@ impl Entry {
         }
     }
 
-    /// The kernel's timeouts where nobody has set others.
+    /// The kernel's default timeouts.
     fn default_timeout(&self) -> u32 {
         let answered = self.status & SEEN_REPLY != 0;
         match (&self.proto, self.protocol()) {

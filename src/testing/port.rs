@@ -1,4 +1,4 @@
-//! What the kernel keeps for each socket: a receive queue that is counted in bytes, and overflows.
+//! The kernel's side of a socket: a receive queue that counts bytes, and overflows.
 
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -11,13 +11,13 @@ use super::machine::Machine;
 use crate::wire::bpf::Instruction;
 use crate::wire::uapi::ENOBUFS;
 
-/// What an ACK, and any other small datagram, takes of a receive queue.
+/// The bytes that an ACK or a small datagram takes in a receive queue.
 pub(super) const ACK: usize = 832;
 pub(super) const DATA: usize = 1280;
-/// `SK_RMEM_MAX`, and what `SO_RCVBUF` is at least.
+/// `SK_RMEM_MAX`, and the minimum of `SO_RCVBUF`.
 const QUEUE: usize = 212_992;
 const FLOOR: usize = 2304;
-/// What the kernel keeps of a send queue for itself.
+/// The part of a send queue that the kernel reserves for itself.
 const SEND_OVERHEAD: usize = 32;
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,18 +34,18 @@ pub(super) struct Port {
     /// Bit n - 1 is group n.
     pub(super) groups: u32,
     pub(super) dump: Option<Dump>,
-    /// The largest buffer that was received into.
+    /// The largest buffer that was used to receive.
     pub(super) largest: usize,
     pub(super) timeout: Option<Duration>,
     pub(super) room: usize,
     pub(super) used: usize,
     pub(super) drops: u64,
-    /// Which events it wants.
+    /// The socket filter.
     pub(super) program: Option<Vec<Instruction>>,
     queue: VecDeque<(Vec<u8>, usize)>,
     congested: bool,
     error: Option<i32>,
-    /// A datagram that comes behind the next one.
+    /// A datagram that is delayed behind the next one.
     late: Option<(Vec<u8>, usize)>,
     pub(super) wakers: Vec<Waker>,
 }
@@ -72,7 +72,7 @@ impl Default for Port {
 }
 
 impl Port {
-    /// The kernel doubles what is asked for, within its limits.
+    /// The kernel doubles the requested number, within its limits.
     pub(super) fn set_room(&mut self, bytes: usize) {
         self.room = (bytes.min(QUEUE) * 2).max(FLOOR);
     }
@@ -85,7 +85,7 @@ impl Port {
         self.error.is_some() || !self.queue.is_empty()
     }
 
-    /// Is there a datagram that comes behind the next?
+    /// Is a datagram delayed behind the next one?
     pub(super) fn holds_back(&self) -> bool {
         self.late.is_some()
     }
@@ -94,12 +94,12 @@ impl Port {
         self.error.is_none() && !self.queue.is_empty()
     }
 
-    /// Queues a datagram where there is room for it; else it is lost, and the socket told so.
+    /// Queues a datagram if there is room. Otherwise it is lost, and the socket gets an error.
     fn push(&mut self, bytes: Vec<u8>, truesize: usize) {
         self.try_push(bytes, truesize);
     }
 
-    /// Was there room for it?
+    /// Queues a datagram, and returns whether there was room.
     fn try_push(&mut self, bytes: Vec<u8>, truesize: usize) -> bool {
         let fits = self.used == 0 || self.used + truesize <= self.room;
         if self.congested || !fits {
@@ -110,13 +110,14 @@ impl Port {
         true
     }
 
-    /// One that is not queued, for want of room or of memory.
+    /// Counts a datagram that could not be queued, because there was no room or no memory.
     pub(super) fn lose(&mut self) {
         self.drops += 1;
         self.overrun();
     }
 
-    /// `netlink_set_err`: is the socket told of what was never made? Nothing is counted.
+    /// `netlink_set_err`: reports an event that could not be made. Nothing is counted. Returns
+    /// whether the socket gets the error.
     pub(super) fn fail(&mut self) -> bool {
         let is_told = !self.options.no_enobufs;
         if is_told {
@@ -125,21 +126,21 @@ impl Port {
         is_told
     }
 
-    /// Queues a datagram whose room has been looked at.
+    /// Queues a datagram without a check for room.
     pub(super) fn force(&mut self, bytes: Vec<u8>, truesize: usize) {
         self.used += truesize;
         self.queue.push_back((bytes, truesize));
     }
 
-    /// `netlink_overrun`: from now on all is lost, until the queue has been emptied.
+    /// `netlink_overrun`: from now on everything is lost, until the queue is empty.
     pub(super) fn overrun(&mut self) {
         if !self.options.no_enobufs && !std::mem::replace(&mut self.congested, true) {
             self.error = Some(ENOBUFS);
         }
     }
 
-    /// The next datagram, or an error before those that are older than it. `None` where there is
-    /// nothing.
+    /// The next datagram, or the pending error, which comes before queued datagrams. `None` if
+    /// there is nothing.
     pub(super) fn pop(&mut self) -> Option<Result<Vec<u8>, i32>> {
         let popped = match self.error.take() {
             Some(errno) => Some(Err(errno)),
@@ -156,7 +157,7 @@ impl Port {
 }
 
 impl Machine {
-    /// Hands an answer to the one who asked.
+    /// Queues an answer for the sender.
     pub(super) fn answer(&mut self, port: u32, bytes: Vec<u8>, truesize: usize) {
         let fault = self.faults.of_answer();
         let bytes = self.faults.tampered(bytes);
@@ -165,7 +166,7 @@ impl Machine {
         }
     }
 
-    /// Hands over a datagram of a dump: its room has been looked at.
+    /// Queues a datagram of a dump, whose room was checked before.
     pub(super) fn answer_dump(&mut self, port: u32, bytes: Vec<u8>, truesize: usize) {
         let fault = self.faults.of_answer();
         let bytes = self.faults.tampered(bytes);
@@ -174,7 +175,7 @@ impl Machine {
         }
     }
 
-    /// Hands an event to a listener. Does the kernel have to know that there was no room?
+    /// Queues an event for a listener. Returns whether a reliable listener had no room.
     pub(super) fn tell(&mut self, port: u32, bytes: Vec<u8>) -> bool {
         let bytes = self.faults.tampered(bytes);
         let Some(port) = self.ports.get_mut(&port) else {

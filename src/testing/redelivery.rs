@@ -1,16 +1,16 @@
-//! Events that had no room with a reliable listener: of a flow that lives they come with its next one,
-//! and a flow that ends is kept among the dying until its end could be told.
+//! Repeats events that a reliable listener had no room for. Events of a live flow are merged into
+//! its next event. A flow that ends stays in the dying table until its end is delivered.
 
 use std::time::Duration;
 
 use super::entry::{Changed, Entry, Kind};
 use super::machine::Machine;
 
-/// How long after an end that could not be told it is told again, and how long after that.
+/// The delay before an end event is sent again, and the delay before each later try.
 const FIRST: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_millis(10);
 
-/// A flow that has ended, and who ended it.
+/// A flow that has ended, and the port of the program that ended it.
 #[derive(Debug)]
 pub(super) struct Dying {
     pub(super) flow: Entry,
@@ -18,7 +18,7 @@ pub(super) struct Dying {
 }
 
 impl Kind {
-    /// What an event becomes that has another one's matter too.
+    /// The kind of an event that contains an earlier event too.
     pub(super) fn with(self, missed: Self) -> Self {
         match (self, missed) {
             (Self::Destroy, _) => Self::Destroy,
@@ -40,7 +40,7 @@ impl Changed {
 }
 
 impl Machine {
-    /// Remembers what could not be told of a flow, or that all has been.
+    /// Stores the events of a flow that could not be delivered, or clears them.
     pub(super) fn note(&mut self, flow: &Entry, missed: Option<(Kind, Changed)>, cause: u32) {
         let own = self.table.number_of(flow.id);
         if let Some(own) = own.and_then(|number| self.table.get_mut(number)) {
@@ -53,7 +53,7 @@ impl Machine {
         }
     }
 
-    /// Tells the ends again that are due, until one finds no room.
+    /// Sends the due end events again, until one finds no room.
     pub(super) fn redeliver(&mut self) {
         if self.redelivery.is_none_or(|due| due > self.clock) {
             return;
@@ -69,7 +69,7 @@ impl Machine {
                 false,
             );
             if self.dying.len() > before {
-                // It is the first again.
+                // Move it back to the front.
                 self.dying.rotate_right(1);
                 self.redelivery = Some(self.clock + AGAIN);
                 return;

@@ -1,10 +1,9 @@
-//! Releases of Linux as data: what each one knows, ignores, inverts and refuses.
+//! Releases of Linux as data: what each release supports, ignores, inverts and refuses.
 
 /// A release: major and minor number.
 pub(crate) type Version = (u16, u16);
 
-/// The releases that are played: those in wide use, and those between which a request changes its
-/// meaning.
+/// The tested releases: those in wide use, and those where the meaning of a request changes.
 pub(crate) const RELEASES: [Version; 16] = [
     (4, 19),
     (5, 2),
@@ -24,59 +23,67 @@ pub(crate) const RELEASES: [Version; 16] = [
     (7, 3),
 ];
 
-/// What becomes of a flush with `CTA_FILTER`.
+/// The effect of a flush with `CTA_FILTER`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FilteredFlush {
-    /// It is a flush of everything.
+    /// It removes everything.
     Ignored,
     /// EOPNOTSUPP, and nothing is removed.
     Refused,
-    /// What the filter matches is removed.
+    /// It removes the flows that match the filter.
     Applied,
 }
 
-/// What a kernel does.
+/// The behaviour of a kernel.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Release {
     pub(super) version: Version,
     /// Is it built with marks, and with zones?
     pub(super) marks: bool,
     pub(super) zones: bool,
-    /// `CTA_MAX`: attributes beyond it are skipped unseen.
+    /// `CTA_MAX`: attributes beyond it are skipped.
     pub(super) last_attribute: u16,
-    /// Do filters by status, and a mark without its mask, count?
+    /// Is a mark without a mask compared, and a mask without a mark refused?
+    pub(super) bare_mark: bool,
+    /// Are filters by status applied?
     pub(super) status_filter: bool,
     pub(super) zone_filter: bool,
     pub(super) tuple_filter: bool,
+    /// Does a filter match the flows with other IPv6 addresses? Fixed in 7.x and in some stable series:
+    /// in Debian's 6.12, but not in its 6.1.
+    pub(super) inverts_ipv6: bool,
     pub(super) filtered_flush: FilteredFlush,
-    /// Does a flush of version 1 keep to its family?
+    /// Does a flush of version 1 compare the family?
     pub(super) flush_by_family: bool,
-    /// Is the timeout of a flow with `IPS_FIXED_TIMEOUT` settled for ever?
+    /// Does a request fail to change the timeout of a flow with `IPS_FIXED_TIMEOUT`?
     pub(super) fixed_timeout: bool,
-    /// Can the helper of a flow be taken away?
+    /// Can the helper of a flow be removed?
     pub(super) takes_helpers: bool,
-    /// Does a delete of an expectation compare the id that is shown? Not in Debian's 5.10; stable
-    /// series have it mended since.
+    /// Does a delete of an expectation compare the reported id? Not in Debian's 5.10, but later
+    /// releases of the stable series have the fix.
     pub(super) expectation_ids: bool,
-    /// Do ends tell the timeout that was left and the protocol's state?
+    /// Do the attribute policies check values of numbers? Not in Debian's 5.10, which checks only a few
+    /// itself, but later releases of the stable series do.
+    pub(super) value_policies: bool,
+    /// Do end events contain the remaining timeout and the state of the protocol?
     pub(super) full_destroy: bool,
     /// Do protocols 33 and 136 have ports?
     pub(super) dccp: bool,
     pub(super) udplite: bool,
     /// `CTA_STATS_CLASH_RESOLVE` and `CTA_STATS_CHAIN_TOOLONG`.
     pub(super) last_counter: u16,
-    /// Does a dump begin without a walk where the receive queue has no room for its datagram?
+    /// Does a dump begin without a walk if the receive queue has no room for its datagram?
     pub(super) defers_dumps: bool,
     /// `CTA_TIMESTAMP_EVENT` in events.
     pub(super) event_time: bool,
-    /// `nf_conntrack_events` where nobody has set it.
+    /// The default of `nf_conntrack_events`.
     pub(super) events: u8,
 }
 
 impl Release {
     pub(super) fn of(version: Version) -> Self {
         let since = |major, minor| version >= (major, minor);
-        // Each line has the release that the rule holds from, the newest first.
+        // Each line has the first release with the rule, the newest first.
         Self {
             version,
             marks: true,
@@ -87,9 +94,11 @@ impl Release {
                 _ if since(5, 8) => 25,
                 _ => 24,
             },
+            bare_mark: since(5, 8),
             status_filter: since(5, 15),
             zone_filter: since(6, 8),
             tuple_filter: since(5, 8),
+            inverts_ipv6: !since(7, 0) && version != (6, 12),
             filtered_flush: match () {
                 _ if since(6, 11) => FilteredFlush::Applied,
                 _ if since(5, 8) => FilteredFlush::Refused,
@@ -99,6 +108,7 @@ impl Release {
             fixed_timeout: since(6, 0),
             takes_helpers: !since(7, 3),
             expectation_ids: since(5, 15),
+            value_policies: since(5, 15),
             full_destroy: since(5, 11),
             dccp: !since(6, 17),
             udplite: !since(7, 0),
@@ -120,7 +130,7 @@ impl Release {
         (version >= RELEASES[0]).then_some(version)
     }
 
-    /// Has the protocol two ports, or keys as GRE has?
+    /// Does the protocol have ports, or keys like GRE?
     pub(super) fn has_ports(&self, protocol: u8) -> bool {
         use crate::wire::uapi::*;
         match protocol {
@@ -131,17 +141,17 @@ impl Release {
         }
     }
 
-    /// Does a translation change more than the addresses? Of GRE it does for PPTP alone.
+    /// Does NAT change more than the addresses? For GRE, only PPTP does that.
     pub(super) fn translates_parts(&self, protocol: u8) -> bool {
         protocol != crate::wire::uapi::IPPROTO_GRE && self.has_parts(protocol)
     }
 
-    /// Has it what a range of ports is compared with: ports, a key, an id?
+    /// Does it have a field that a range of ports applies to: ports, a key or an id?
     pub(super) fn has_parts(&self, protocol: u8) -> bool {
         use crate::wire::uapi::*;
         matches!(protocol, IPPROTO_ICMP | IPPROTO_ICMPV6) || self.has_ports(protocol)
     }
 }
 
-/// The release after which the rules of this crate's model are not known.
+/// The newest release whose rules this model knows.
 pub(super) const NEWEST: Version = (6, 18);

@@ -1,4 +1,4 @@
-//! Between the crate's nouns and the table: what a test puts in, and what it sees.
+//! Converts between the crate's types and the table.
 
 use super::attrs::{self, Attrs};
 use super::create::timeout;
@@ -13,11 +13,11 @@ use crate::wire::message::Verdict;
 use crate::wire::table::Context;
 use crate::wire::uapi::*;
 
-/// The timeout of a flow that has none.
+/// The timeout of a restored flow without one.
 const TIMEOUT: u32 = 600;
 
 impl Machine {
-    /// Takes in a flow as it is.
+    /// Stores a flow as it is.
     pub(super) fn restore(&mut self, flow: &Flow) -> Result<FlowId> {
         self.reap();
         self.try_restore(flow)
@@ -91,7 +91,7 @@ impl Machine {
         Ok(id)
     }
 
-    /// The flows as a list shows them.
+    /// The flows as a list returns them.
     pub(super) fn show_all(&mut self) -> Vec<Flow> {
         self.reap();
         let now = self.now();
@@ -101,7 +101,7 @@ impl Machine {
                 entry.write(&self.release, now, false, w)
             })
         });
-        // The crate reads what its own writer wrote.
+        // The crate can decode its own messages.
         flows
             .filter_map(|bytes| Flow::from_message(&bytes).ok())
             .collect()
@@ -109,7 +109,7 @@ impl Machine {
 }
 
 impl Entry {
-    /// A flow that is shown has its flags whole, and its scales whatever they say.
+    /// A listed flow has complete flags, and its window scales apply whatever the flags are.
     fn restore_scales(&mut self, given: &Attrs<'_>) -> std::result::Result<(), i32> {
         let Some(given) = given.nest(CTA_PROTOINFO, attrs::PROTOINFO)? else {
             return Ok(());
@@ -132,7 +132,7 @@ impl Entry {
     }
 }
 
-/// A tuple of the crate's, by its bytes.
+/// Converts one of the crate's tuples, by its bytes.
 fn raw(release: &Release, tuple: &flow::Tuple) -> std::result::Result<Tuple, i32> {
     key_of(release, &FlowKey::orig(*tuple)).map(|(tuple, _)| tuple)
 }
@@ -149,7 +149,7 @@ pub(super) fn zone_of(zone: flow::Zone) -> Zone {
     }
 }
 
-/// What a key names, by its bytes.
+/// Converts one of the crate's keys, by its bytes.
 pub(super) fn key_of(release: &Release, key: &FlowKey) -> std::result::Result<(Tuple, Zone), i32> {
     let mut bytes = Vec::new();
     key.encode(&mut Writer(&mut bytes));

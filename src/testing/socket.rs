@@ -11,7 +11,7 @@ use super::port::Port;
 use crate::wire::bpf::Instruction;
 use crate::wire::uapi::*;
 
-/// The size of the buffers that programs receive into: a datagram of a dump is no longer.
+/// The usual size of receive buffers, which limits the datagrams of a dump.
 const BUFFER: usize = 32 * 1024;
 
 /// A socket of a [`Kernel`], as `NETLINK_NETFILTER` gives it: [`Kernel::socket`]. Dropping it closes
@@ -28,7 +28,7 @@ pub struct FakeSocket {
 impl FakeSocket {
     pub(crate) fn open(kernel: &Kernel) -> Self {
         let port = kernel.with(|machine| {
-            // As the kernel's: no number is given twice, nor is 0.
+            // Like the kernel, never assign a number twice, and never 0.
             machine.last_port += 1;
             let mut port = Port::default();
             port.options.cap_ack = true;
@@ -42,19 +42,19 @@ impl FakeSocket {
         }
     }
 
-    /// Does `work` with the kernel's side of the socket.
+    /// Calls `work` with the kernel's side of the socket.
     fn with<T>(&self, work: impl FnOnce(&mut Port) -> T) -> T {
         self.kernel.with(|machine| {
-            // It is there for as long as the socket.
+            // It exists as long as the socket.
             work(machine.ports.entry(self.port).or_default())
         })
     }
 
-    /// Sends a datagram of requests. The kernel has acted on them when this returns.
+    /// Sends a datagram of requests. The kernel has carried them out when this returns.
     ///
     /// # Errors
     ///
-    /// `EMSGSIZE` where it is longer than the send queue, and the faults of [`Kernel::on_request`].
+    /// `EMSGSIZE` if it is longer than the send queue, and the faults of [`Kernel::on_request`].
     pub fn send(&self, datagram: &[u8]) -> io::Result<()> {
         let failed = |errno| Err(io::Error::from_raw_os_error(errno));
         if datagram.len() > self.with(|port| port.send_room()) {
@@ -108,7 +108,7 @@ impl FakeSocket {
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) where there is none, and `ENOBUFS` once after
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is none, and `ENOBUFS` once after
     /// datagrams were lost because the queue was full.
     pub fn receive_now(&self) -> io::Result<Vec<u8>> {
         self.kernel.with(|machine| {
@@ -122,14 +122,14 @@ impl FakeSocket {
             let goes_on = port.dump.is_some() && port.used <= port.room / 2;
             let received = received.map_err(io::Error::from_raw_os_error)?;
             if goes_on {
-                // Where there is no room the dump waits for the next receive.
+                // If there is no room, the dump waits for the next receive.
                 let _ = machine.step_dump(self.port);
             }
             Ok(received)
         })
     }
 
-    /// Ready where a receive would not have to wait.
+    /// Ready if a receive would not have to wait.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.with(|port| {
             if port.is_readable() {
@@ -150,12 +150,12 @@ impl FakeSocket {
         self.with(|port| port.set_room(bytes));
     }
 
-    /// Beyond the limit of the system.
+    /// Sets the size without the limit of the system.
     pub(crate) fn force_receive_queue(&self, bytes: usize) {
         self.with(|port| port.room = bytes.saturating_mul(2));
     }
 
-    /// Is a datagram the next that is received, and no error?
+    /// Is the next receive a datagram, and not an error?
     pub(crate) fn has_datagram(&self) -> bool {
         self.with(|port| port.has_datagram())
     }
@@ -183,7 +183,7 @@ impl FakeSocket {
     ///
     /// # Errors
     ///
-    /// `EPERM` where the right has been taken away.
+    /// `EPERM` if the right has been taken away.
     pub fn join_group(&self, group: u32) -> io::Result<()> {
         self.check_right()?;
         self.with(|port| port.groups |= bit(group));
@@ -201,12 +201,12 @@ impl FakeSocket {
         self.with(|port| port.program = Some(program.to_vec()));
     }
 
-    /// `NETLINK_BROADCAST_ERROR`: the kernel repeats events that found no room.
+    /// `NETLINK_BROADCAST_ERROR`: the kernel repeats events that had no room.
     pub(crate) fn set_broadcast_error(&self, on: bool) {
         self.with(|port| port.options.broadcast_error = on);
     }
 
-    /// `NETLINK_NO_ENOBUFS`: no error is reported for events that found no room.
+    /// `NETLINK_NO_ENOBUFS`: no error is reported for events that had no room.
     pub(crate) fn set_no_enobufs(&self, on: bool) {
         self.with(|port| port.options.no_enobufs = on);
     }
@@ -217,7 +217,7 @@ impl FakeSocket {
         self.with(|port| port.options.cap_ack = on);
     }
 
-    /// Fails with `EPERM` where the right has been taken away.
+    /// Fails with `EPERM` if the right has been taken away.
     pub(crate) fn check_right(&self) -> io::Result<()> {
         match self.kernel.with(|machine| machine.faults.is_denied()) {
             true => Err(io::Error::from_raw_os_error(EPERM)),

@@ -9,7 +9,7 @@ use crate::wire::uapi::*;
 /// The counters of a CPU.
 #[derive(Debug, Default)]
 pub(super) struct CpuStats {
-    /// How often a translation found a tuple taken.
+    /// How often NAT found a tuple that was in use.
     pub(super) found: Cell<u32>,
     pub(super) insert: u32,
     pub(super) expect_new: u32,
@@ -17,7 +17,7 @@ pub(super) struct CpuStats {
     pub(super) expect_delete: u32,
 }
 
-/// The CPUs, one of which works.
+/// The CPUs, one of which is current.
 #[derive(Debug)]
 pub(super) struct Cpus {
     all: Vec<CpuStats>,
@@ -34,12 +34,12 @@ impl Cpus {
         }
     }
 
-    /// The next one works from here on.
+    /// Makes the next CPU current.
     pub(super) fn next(&mut self) {
         self.works = (self.works + 1) % self.all.len();
     }
 
-    /// The counters of the one that works.
+    /// The counters of the current CPU.
     pub(super) fn counting(&self) -> &CpuStats {
         &self.all[self.works]
     }
@@ -48,25 +48,25 @@ impl Cpus {
         &mut self.all[self.works]
     }
 
-    /// From this one on, with their numbers.
+    /// The CPUs from this number on, with their numbers.
     pub(super) fn from(&self, number: u64) -> impl Iterator<Item = (u16, &CpuStats)> {
         let numbered = (0..).zip(&self.all);
         numbered.filter(move |(own, _)| u64::from(*own) >= number)
     }
 }
 
-/// `CTA_STATS_`: those that are sent.
+/// The `CTA_STATS_` attributes that are sent.
 const FOUND: u16 = 2;
 const INVALID: u16 = 4;
 const INSERT: u16 = 8;
 
 impl Machine {
-    /// `nf_conntrack_count`: with those whose end is yet to be told.
+    /// `nf_conntrack_count`: it includes the dying flows.
     pub(super) fn count(&self) -> u64 {
         (self.table.len() + self.dying.len()) as u64
     }
 
-    /// One message, without an end.
+    /// A single message, without a DONE message.
     pub(super) fn get_stats(&mut self, message: &Message<'_>) -> Result<Outcome, i32> {
         let entries = self.count() as u32;
         let bytes = netfilter(
@@ -111,7 +111,7 @@ impl Machine {
         })
     }
 
-    /// The type of the answer is of the other subsystem.
+    /// The kernel uses a message type of the other subsystem.
     pub(super) fn expectation_stats(
         &self,
         ids: (u32, u32),

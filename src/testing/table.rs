@@ -1,4 +1,4 @@
-//! The table: flows by either tuple, in the order in which they came.
+//! The table: flows by either tuple, in the order in which they began.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::port::DATA;
 use super::tuple::{Tuple, WHOLE, Zone};
 use crate::wire::uapi::*;
 
-/// The key of a tuple: with the direction that it has, and the zone that counts there.
+/// The key of a tuple: the tuple, its direction, and the zone of that direction.
 type Key = (Tuple, usize, u16);
 
 #[derive(Debug, Default)]
@@ -56,10 +56,10 @@ impl Table {
         self.by_id.get(&id).copied()
     }
 
-    /// An id that no flow has or had.
+    /// An id that was never used.
     pub(super) fn next_id(&mut self) -> u32 {
         self.made += 1;
-        // Odd, so that different numbers stay different.
+        // The factor is odd, so that different numbers stay different.
         (self.made as u32).wrapping_mul(0x9e37_79b1)
     }
 
@@ -100,7 +100,7 @@ fn keys(flow: &Entry) -> [Key; 2] {
 }
 
 impl Machine {
-    /// The tuple that a request names its flow by, and the zone.
+    /// The tuple and zone by which a request names its flow.
     pub(super) fn key(&self, message: &Message<'_>) -> Result<Option<(Tuple, Zone)>, i32> {
         let mut zone = self.zone(message)?;
         for (direction, kind) in [CTA_TUPLE_ORIG, CTA_TUPLE_REPLY].into_iter().enumerate() {
@@ -152,7 +152,7 @@ impl Machine {
         self.remove_expectations_of(flow.id);
     }
 
-    /// Removes what has expired.
+    /// Removes expired flows and expectations.
     pub(super) fn reap(&mut self) {
         let clock = self.clock;
         let flows = self.table.flows.iter();
@@ -164,13 +164,13 @@ impl Machine {
         self.reap_expectations();
     }
 
-    /// Moves the clock. What expires ends at its own time.
+    /// Moves the clock. Each flow and expectation expires at its own time.
     pub(super) fn advance(&mut self, by: Duration) {
         let end = self.clock.saturating_add(by);
         let mut tried = false;
         loop {
             let flows = self.table.iter().map(|flow| flow.expires);
-            // Nobody reads meanwhile: that there is no room is found out once.
+            // Nothing is read meanwhile, so one failed delivery is enough.
             let redelivery = self.redelivery.filter(|_| !tried);
             let next = flows
                 .chain(self.expectations.values().map(|it| it.expires))

@@ -9,10 +9,10 @@ use super::release::Release;
 use crate::wire::attr::Writer;
 use crate::wire::uapi::*;
 
-/// Of protocols that the kernel does not know.
+/// The number for all protocols that the kernel does not know.
 const GENERIC: u8 = 255;
 
-/// Seconds, by the number of the attribute less one.
+/// Seconds, by the number of the attribute minus one.
 type Seconds = Vec<u32>;
 
 #[derive(Debug, Clone)]
@@ -24,14 +24,14 @@ pub(super) struct Policy {
 
 #[derive(Debug, Default)]
 pub(super) struct Timeouts {
-    /// By name.
+    /// The policies by name.
     policies: BTreeMap<Vec<u8>, Policy>,
-    /// By protocol, where they are no longer those that the kernel starts with.
+    /// The defaults by protocol, if they were changed.
     defaults: BTreeMap<u8, Seconds>,
 }
 
 impl Timeouts {
-    /// The default timeouts; `None` where the kernel has none for the protocol.
+    /// The default timeouts; `None` if the kernel has none for the protocol.
     fn defaults(&self, release: &Release, protocol: u8) -> Option<Seconds> {
         let given = self.defaults.get(&shared(protocol)).cloned();
         let seconds: &[u32] = match protocol {
@@ -40,7 +40,7 @@ impl Timeouts {
             IPPROTO_UDPLITE if release.udplite => &[30, 120],
             IPPROTO_ICMP | IPPROTO_ICMPV6 => &[30],
             IPPROTO_GRE => &[30, 180],
-            // The ninth is of a state that is gone.
+            // The ninth state does not exist any more.
             IPPROTO_SCTP => &[10, 3, 3, 210, 3, 3, 3, 30, 0],
             IPPROTO_DCCP if release.dccp => &[240, 480, 480, 43_200, 64, 64, 240],
             GENERIC => &[600],
@@ -68,7 +68,7 @@ impl Machine {
                 return Err(EINVAL);
             }
         }
-        // Without CREATE too, and what is not given is the default.
+        // It creates even without CREATE, and missing timeouts become the defaults.
         let defaults = self.timeouts.defaults(&self.release, protocol);
         let policy = Policy {
             family,
@@ -90,7 +90,7 @@ impl Machine {
         Ok(Outcome::Done)
     }
 
-    /// Without a name it is a flush. No rule of the fake's uses a policy.
+    /// Without a name it is a flush. The fake has no rules that use a policy.
     pub(super) fn delete_timeouts(&mut self, message: &Message<'_>) -> Result<Outcome, i32> {
         match message.attrs.string(CTA_TIMEOUT_NAME) {
             None => self.timeouts.policies.clear(),
@@ -108,7 +108,7 @@ impl Machine {
         Ok(Outcome::Done)
     }
 
-    /// The answer is of the type of the request that sets them.
+    /// The answer has the message type of the request that sets the defaults.
     pub(super) fn get_default_timeouts(&mut self, message: &Message<'_>) -> Result<Outcome, i32> {
         let (family, protocol) = protocols(&message.attrs)?;
         let defaults = self.timeouts.defaults(&self.release, protocol);
@@ -123,7 +123,7 @@ impl Machine {
         Ok(Outcome::Done)
     }
 
-    /// Those from this place on, as messages.
+    /// The policies from this position on, as messages.
     pub(super) fn show_timeouts(&self, from: u64, ids: (u32, u32)) -> Vec<Vec<u8>> {
         let policies = self.timeouts.policies.iter().skip(from as usize);
         policies

@@ -1,11 +1,12 @@
-//! A tuple as the kernel keeps it, out of a request and into an answer.
+//! A tuple as the kernel stores it, with its decoder and encoder.
 
 use super::attrs::{self, Attrs};
 use super::release::Release;
 use crate::wire::attr::Writer;
 use crate::wire::uapi::*;
 
-/// `nf_conntrack_tuple`: of ICMP the id is the source's part, type and code the destination's.
+/// `nf_conntrack_tuple`. For ICMP, the id is in the source, and type and code are in the
+/// destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Tuple {
     pub(super) family: u8,
@@ -20,11 +21,11 @@ pub(super) struct Tuple {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(super) struct Zone {
     pub(super) id: u16,
-    /// The direction that it is for: 0 is the original, 1 the reply.
+    /// The only direction that it is for: 0 is the original, 1 the reply.
     pub(super) only: Option<usize>,
 }
 
-/// All fields, the zone's too.
+/// All fields, including the zone.
 pub(super) const WHOLE: u32 = 0xfff;
 
 const ZONE: u32 = 1 << 2;
@@ -40,7 +41,7 @@ impl Zone {
 }
 
 impl Tuple {
-    /// Reads the fields that `fields` names of a tuple attribute (`ctnetlink_parse_tuple_filter`).
+    /// Parses the fields in `fields` from a tuple attribute (`ctnetlink_parse_tuple_filter`).
     pub(super) fn parse(
         release: &Release,
         given: &[u8],
@@ -112,7 +113,7 @@ impl Tuple {
     }
 
     fn parse_proto(&mut self, release: &Release, given: &[u8], fields: u32) -> Result<(), i32> {
-        // Fields of other protocols are not looked at.
+        // Fields of other protocols are ignored.
         let number = Attrs::parse(given, &attrs::PROTO[..2], u16::MAX)?;
         self.protocol = number.u8(CTA_PROTO_NUM).ok_or(EINVAL)?;
         let wants = |field: u32| fields & field != 0;
@@ -146,7 +147,7 @@ impl Tuple {
         Ok(())
     }
 
-    /// The tuple of the answers, where nothing is translated (`nf_ct_invert_tuple`).
+    /// The tuple of the replies without NAT (`nf_ct_invert_tuple`).
     pub(super) fn inverse(self) -> Self {
         let mut inverse = Self {
             src: self.dst,
@@ -163,9 +164,9 @@ impl Tuple {
         inverse
     }
 
-    /// Is it the given one in these fields? IPv6 addresses are compared the wrong way round, ports
-    /// only of TCP and UDP (`ctnetlink_filter_match_tuple`).
-    pub(super) fn has_fields_of(&self, given: &Self, fields: u32, family: u8) -> bool {
+    /// Is it equal to the given tuple in these fields? The kernel may invert the comparison of
+    /// addresses, and compares ports only for TCP and UDP (`ctnetlink_filter_match_tuple`).
+    pub(super) fn has_fields_of(&self, given: &Self, fields: u32, inverts: bool) -> bool {
         let wants = |field: u32| fields & field != 0;
         let mut has = true;
         let addresses = [
@@ -173,7 +174,7 @@ impl Tuple {
             (CTA_FILTER_F_CTA_IP_DST, self.dst == given.dst),
         ];
         for (field, same) in addresses {
-            has &= !wants(field) || (same != (family == AF_INET6));
+            has &= !wants(field) || same != inverts;
         }
         has &= !wants(CTA_FILTER_F_CTA_PROTO_NUM) || self.protocol == given.protocol;
         let [kind, code] = self.dst_part.to_be_bytes();
@@ -250,7 +251,7 @@ pub(super) fn icmp_attributes(protocol: u8) -> Option<(u16, u16, u16)> {
     }
 }
 
-/// The type that answers this one, or is answered by it.
+/// The type of the reply to this type, or of the request for it.
 fn answer_type(protocol: u8, kind: u8) -> Option<u8> {
     Some(match (protocol, kind) {
         (IPPROTO_ICMP, 0) => 8,

@@ -1,5 +1,5 @@
-//! What a request changes of a flow, in the kernel's order: the first error stops, and what came
-//! before it stays.
+//! Applies the changes of a request to a flow, in the kernel's order. It stops at the first error,
+//! and the earlier changes stay.
 
 use super::attrs::{self, Attrs};
 use super::create::timeout;
@@ -7,9 +7,9 @@ use super::entry::*;
 use super::machine::{Machine, Message, Outcome};
 use crate::wire::uapi::*;
 
-/// Bits that a request has to say as they are.
+/// Status bits that a request must send unchanged.
 const SETTLED: u32 = EXPECTED | CONFIRMED | DYING;
-/// Bits that a request cannot set.
+/// Status bits that a request cannot set.
 const UNCHANGEABLE: u32 = SETTLED
     | SRC_NAT
     | DST_NAT
@@ -21,6 +21,9 @@ const UNCHANGEABLE: u32 = SETTLED
     | OFFLOAD
     | HW_OFFLOAD;
 const WINDOW_SCALE: u8 = 1;
+const TCP_SYN_SENT2: u8 = 9;
+const DCCP_TIMEWAIT: u8 = 7;
+const DCCP_SERVER: u8 = 1;
 
 impl Machine {
     /// `ctnetlink_change_conntrack`.
@@ -106,7 +109,7 @@ impl Entry {
     pub(super) fn change_mark(&mut self, given: &Attrs<'_>) {
         if let Some(mark) = given.u32(CTA_MARK) {
             let mask = given.u32(CTA_MARK_MASK).unwrap_or(u32::MAX);
-            // Bits outside the mask are turned over.
+            // Bits outside the mask are toggled.
             self.mark = (self.mark & !mask) ^ mark;
         }
     }
@@ -125,7 +128,11 @@ impl Entry {
                 let Some(given) = given.nest(CTA_PROTOINFO_TCP, attrs::TCP)? else {
                     return Ok(());
                 };
-                *state = given.u8(CTA_PROTOINFO_TCP_STATE).unwrap_or(*state);
+                let new = given.u8(CTA_PROTOINFO_TCP_STATE);
+                if new.is_some_and(|new| new > TCP_SYN_SENT2) {
+                    return Err(EINVAL);
+                }
+                *state = new.unwrap_or(*state);
                 for (own, kind) in flags.iter_mut().zip([
                     CTA_PROTOINFO_TCP_FLAGS_ORIGINAL,
                     CTA_PROTOINFO_TCP_FLAGS_REPLY,
@@ -155,6 +162,21 @@ impl Entry {
                 ];
                 *state = new;
             }
+            Proto::Dccp {
+                state,
+                role,
+                handshake,
+            } => {
+                let Some(given) = given.nest(CTA_PROTOINFO_DCCP, attrs::DCCP)? else {
+                    return Ok(());
+                };
+                let upto = |kind, last| given.u8(kind).filter(|it| *it <= last).ok_or(EINVAL);
+                let new = upto(CTA_PROTOINFO_DCCP_STATE, DCCP_TIMEWAIT)?;
+                *role = upto(CTA_PROTOINFO_DCCP_ROLE, DCCP_SERVER)?;
+                *state = new;
+                let given = given.array(CTA_PROTOINFO_DCCP_HANDSHAKE_SEQ);
+                *handshake = given.map_or(*handshake, u64::from_be_bytes);
+            }
         }
         Ok(())
     }
@@ -166,7 +188,10 @@ impl Entry {
             .zip([CTA_SEQ_ADJ_ORIG, CTA_SEQ_ADJ_REPLY])
         {
             if let Some(given) = given.nest(kind, attrs::NUMBERS)? {
-                *own = given.numbers()?;
+                // What comes before the first that is missing is set.
+                for (own, kind) in own.iter_mut().zip(1..) {
+                    *own = given.u32(kind).ok_or(EINVAL)?;
+                }
                 self.status |= SEQ_ADJUST;
             }
         }
@@ -183,7 +208,7 @@ impl Entry {
         Ok(())
     }
 
-    /// Words that are not given become zero, with or without a mask (`nf_connlabels_replace`).
+    /// Missing words become zero, with or without a mask (`nf_connlabels_replace`).
     pub(super) fn change_labels(&mut self, given: &Attrs<'_>) -> Result<(), i32> {
         let bits = given.get(CTA_LABELS).unwrap_or_default();
         let mask = given.get(CTA_LABELS_MASK);

@@ -1,5 +1,5 @@
-//! Helpers in user space (`nfnetlink_cthelper`). No kernel at hand had them to be held against:
-//! this is what the source says.
+//! Helpers in user space (`nfnetlink_cthelper`). This follows the kernel's source, and was not
+//! compared with a running kernel.
 
 use super::attrs::{self, Attrs};
 use super::dump::What;
@@ -8,7 +8,7 @@ use super::machine::{Machine, Message, Outcome, netfilter};
 use super::timeouts::with_nul;
 use crate::wire::uapi::*;
 
-/// The classes of expectations that a helper may have, and the bytes of its data on a flow.
+/// The maximum number of expectation classes of a helper, and of bytes of its data in a flow.
 const MOST_CLASSES: u32 = 4;
 const MOST_DATA: u32 = 32;
 const EOVERFLOW: i32 = 75;
@@ -19,7 +19,7 @@ pub(super) struct UserHelper {
     family: u16,
     protocol: u8,
     queue: u32,
-    /// Name, the most expectations, seconds.
+    /// Name, maximum number of expectations, and seconds.
     pub(super) policies: Vec<(Vec<u8>, u32, u32)>,
     data: u32,
     status: u32,
@@ -121,8 +121,8 @@ impl Machine {
         Ok(Outcome::Done)
     }
 
-    /// Without a name and a tuple it is a flush. Rules alone keep a helper from it, and there are
-    /// none here: flows lose theirs.
+    /// Without a name and a tuple it is a flush. Only rules protect a helper from a flush, and the
+    /// fake has no rules. Flows lose their helper.
     pub(super) fn delete_user_helper(&mut self, message: &Message<'_>) -> Result<Outcome, i32> {
         let met = asked_for(&message.attrs)?;
         let (gone, left): (Vec<_>, Vec<_>) = std::mem::take(&mut self.user_helpers)
@@ -153,14 +153,14 @@ impl Machine {
         }
     }
 
-    /// Those from this place on, as messages.
+    /// The helpers from this position on, as messages.
     pub(super) fn show_user_helpers(&self, from: u64, ids: (u32, u32)) -> Vec<Vec<u8>> {
         let helpers = self.user_helpers.iter().skip(from as usize);
         helpers.map(|helper| helper.show(ids)).collect()
     }
 }
 
-/// Is it a helper that the request names, by what it says of it?
+/// Matches the helpers that the request names.
 fn asked_for<'a>(given: &Attrs<'a>) -> Result<impl Fn(&UserHelper) -> bool + use<'a>, i32> {
     let name = given.string(NFCTH_NAME);
     let tuple = tuple(given)?;

@@ -1,4 +1,4 @@
-//! What the kernel says behind an acknowledgment (`NETLINK_EXT_ACK`).
+//! The extended ACK: the kernel's message and its attributes (`NETLINK_EXT_ACK`).
 
 use super::attrs::Rule;
 use crate::wire::attr::Writer;
@@ -21,13 +21,13 @@ const NESTED: u32 = 13;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Words {
     pub(super) text: &'static str,
-    /// Where the attribute is that they are about, among the attributes.
+    /// The offset of the attribute that caused the error, in the attributes.
     pub(super) at: Option<usize>,
-    /// The rule that it does not meet.
+    /// The rule that the attribute violates.
     pub(super) rule: Option<Rule>,
 }
 
-/// Why a request is refused: an errno and, of few reasons, the kernel's words.
+/// Why a request is refused: an errno and, for a few reasons, the kernel's message.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Refusal {
     pub(super) errno: i32,
@@ -35,14 +35,14 @@ pub(super) struct Refusal {
 }
 
 impl Words {
-    /// Of bytes behind the last attribute, which are skipped.
+    /// The message for leftover bytes after the last attribute, which are skipped.
     pub(super) const LEFTOVER: Self = Self {
         text: "bytes leftover after parsing attributes",
         at: None,
         rule: None,
     };
 
-    /// Of an attribute that does not meet its rule.
+    /// The refusal of an attribute that violates its rule.
     pub(super) fn refusing(rule: Rule, payload: &[u8], at: usize) -> Self {
         match rule {
             Rule::Bits(_) if payload.len() >= 4 => Self {
@@ -58,7 +58,7 @@ impl Words {
         }
     }
 
-    /// The attributes behind the acknowledgment of a request with headers of this length.
+    /// Writes the attributes after the ACK of a request with headers of this length.
     pub(super) fn write(self, headers: usize, w: &mut Writer<'_>) {
         let text: Vec<u8> = self.text.bytes().chain([0]).collect();
         w.put(NLMSGERR_ATTR_MSG, &text.into_boxed_slice());
@@ -66,7 +66,7 @@ impl Words {
             let offset = (headers + at) as u32;
             w.put(NLMSGERR_ATTR_OFFS, &offset.to_ne_bytes());
         }
-        // Of what is refused whatever it is, there is nothing to say.
+        // There is no policy for an attribute that is always refused.
         if let Some(rule) = self.rule.filter(|rule| *rule != Rule::Refused) {
             w.nest(NLMSGERR_ATTR_POLICY, |w| rule.write(w));
         }

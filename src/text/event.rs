@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::UNIX_EPOCH;
 
-use crate::event::Event;
+use super::nouns::words;
+use crate::event::{Event, EventKinds};
 
 /// `{}` is the line of `conntrack -E` (1.4.7), `{:#}` that of
 /// `conntrack -E -o extended,id,timestamp,userspace`, both without `progname=`. conntrack(8) does
@@ -32,5 +33,12 @@ impl fmt::Display for Event {
             Some(port) => write!(f, " [USERSPACE] portid={port}"),
             None => Ok(()),
         }
+    }
+}
+
+/// Their names, `NEW,UPDATE`; bits of no kind as one number, and no kind as nothing.
+impl fmt::Display for EventKinds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        words(f, self.iter_names(), |rest: Self| rest.bits())
     }
 }

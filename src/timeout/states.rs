@@ -6,16 +6,16 @@ use crate::error::{Error, Result};
 use crate::flow::Protocol;
 use crate::wire::uapi::*;
 
-/// A row of a protocol: attribute, the word that nfct(8) has for the state, and its timeout.
+/// A state of a protocol: its attribute, nfct(8)'s word for it, and its timeout.
 pub(crate) type Row = (u16, &'static str, Option<Duration>);
 
-/// What the timeouts of every protocol can do.
+/// Functions for the timeouts of every protocol.
 trait States {
     fn rows(&self) -> Vec<Row>;
     fn slot(&mut self, kind: u16) -> Option<&mut Option<Duration>>;
 }
 
-/// Declares the timeouts of a protocol: of each, doc, attribute, field and nfct(8)'s word.
+/// Declares the timeouts of a protocol, each with its doc, attribute, field and nfct(8)'s word.
 macro_rules! timeouts {
     (
         $(#[$meta:meta])*
@@ -37,7 +37,7 @@ macro_rules! timeouts {
         }
 
         impl $name {
-            /// No state has a timeout.
+            /// Is no timeout set?
             pub fn new() -> Self {
                 Self::default()
             }
@@ -68,7 +68,7 @@ macro_rules! timeouts {
 }
 
 timeouts! {
-    /// The timeouts of TCP; in whole seconds, rounded up.
+    /// The timeouts of TCP, in whole seconds, rounded up.
     pub struct TcpTimeouts;
     /// The first SYN was seen. `CTA_TIMEOUT_TCP_SYN_SENT`.
     CTA_TIMEOUT_TCP_SYN_SENT => syn_sent as "SYN_SENT",
@@ -95,7 +95,7 @@ timeouts! {
 }
 
 timeouts! {
-    /// The timeouts of UDP, UDP-Lite and GRE; in whole seconds, rounded up.
+    /// The timeouts of UDP, UDP-Lite and GRE, in whole seconds, rounded up.
     pub struct TwoWayTimeouts;
     /// No reply was seen. `CTA_TIMEOUT_UDP_UNREPLIED`, `CTA_TIMEOUT_GRE_UNREPLIED`.
     CTA_TIMEOUT_UDP_UNREPLIED => unreplied as "UNREPLIED",
@@ -104,16 +104,16 @@ timeouts! {
 }
 
 timeouts! {
-    /// The timeout of ICMP, of ICMPv6, and of protocols that the kernel has no tracker for; in
+    /// The timeout of ICMP, of ICMPv6, and of protocols that the kernel has no tracker for, in
     /// whole seconds, rounded up.
     pub struct SingleTimeout;
-    /// In any state. `CTA_TIMEOUT_ICMP_TIMEOUT`, `CTA_TIMEOUT_ICMPV6_TIMEOUT`,
+    /// The timeout in any state. `CTA_TIMEOUT_ICMP_TIMEOUT`, `CTA_TIMEOUT_ICMPV6_TIMEOUT`,
     /// `CTA_TIMEOUT_GENERIC_TIMEOUT`.
     CTA_TIMEOUT_GENERIC_TIMEOUT => timeout as "TIMEOUT",
 }
 
 timeouts! {
-    /// The timeouts of SCTP; in whole seconds, rounded up.
+    /// The timeouts of SCTP, in whole seconds, rounded up.
     pub struct SctpTimeouts;
     /// `CTA_TIMEOUT_SCTP_CLOSED`.
     CTA_TIMEOUT_SCTP_CLOSED => closed as "CLOSED",
@@ -131,13 +131,13 @@ timeouts! {
     CTA_TIMEOUT_SCTP_SHUTDOWN_ACK_SENT => shutdown_ack_sent as "SHUTDOWN_ACK_SENT",
     /// `CTA_TIMEOUT_SCTP_HEARTBEAT_SENT` (Linux 4.3).
     CTA_TIMEOUT_SCTP_HEARTBEAT_SENT => heartbeat_sent as "HEARTBEAT_SENT",
-    /// `CTA_TIMEOUT_SCTP_HEARTBEAT_ACKED` (Linux 4.3). Newer kernels keep the number, and no flow
-    /// comes into the state.
+    /// `CTA_TIMEOUT_SCTP_HEARTBEAT_ACKED` (Linux 4.3). Newer kernels keep the number, but no flow
+    /// enters the state.
     CTA_TIMEOUT_SCTP_HEARTBEAT_ACKED => heartbeat_acked as "HEARTBEAT_ACKED",
 }
 
 timeouts! {
-    /// The timeouts of DCCP, which the kernel has until Linux 6.16; in whole seconds, rounded up.
+    /// The timeouts of DCCP, which the kernel has until Linux 6.16, in whole seconds, rounded up.
     pub struct DccpTimeouts;
     /// `CTA_TIMEOUT_DCCP_REQUEST`.
     CTA_TIMEOUT_DCCP_REQUEST => request as "REQUEST",
@@ -155,9 +155,9 @@ timeouts! {
     CTA_TIMEOUT_DCCP_TIMEWAIT => time_wait as "TIMEWAIT",
 }
 
-/// Timeouts, by the protocol that they are for. A state without one is `None`.
+/// The timeouts of a protocol. A state without a timeout is `None`.
 ///
-/// `Display` has the states and seconds in the words that `nfct add timeout` takes.
+/// `Display` prints the states and seconds in the words of `nfct add timeout`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
@@ -181,14 +181,14 @@ pub enum Timeouts {
     Icmpv6(SingleTimeout),
     /// All protocols that the kernel has no tracker for: number 255.
     Generic(SingleTimeout),
-    /// A protocol whose states this version does not know.
+    /// A protocol whose states are unknown to this version.
     Other(Protocol),
 }
 
 /// The number under which the kernel has the timeout of all other protocols.
 const GENERIC: u8 = 255;
 
-/// Dispatches to what a variant holds.
+/// Dispatches to the value of a variant.
 macro_rules! held {
     ($timeouts:expr, $states:ident => $do:expr, $else:expr) => {
         match $timeouts {
@@ -203,7 +203,7 @@ macro_rules! held {
 }
 
 impl Timeouts {
-    /// Those of a protocol, none of them set. Number 255 is [`Generic`](Self::Generic).
+    /// The timeouts of a protocol, with none of them set. Number 255 is [`Generic`](Self::Generic).
     pub fn unset(protocol: Protocol) -> Self {
         match protocol.number() {
             IPPROTO_TCP => Self::Tcp(TcpTimeouts::new()),
@@ -219,7 +219,7 @@ impl Timeouts {
         }
     }
 
-    /// The protocol that they are for.
+    /// The protocol of these timeouts.
     pub fn protocol(&self) -> Protocol {
         match self {
             Self::Tcp(_) => Protocol::TCP,
@@ -235,7 +235,8 @@ impl Timeouts {
         }
     }
 
-    /// Sets the timeout of a state, which is named by the word that nfct(8) has for it, in any case.
+    /// Sets the timeout of a state, which is named by nfct(8)'s word for it, in upper or lower
+    /// case.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -276,7 +277,7 @@ impl Timeouts {
         held!(self, states => states.slot(kind), None)
     }
 
-    /// These, and where one is not set that of `others`, which are of the same protocol.
+    /// Fills unset timeouts from `others`, which must be for the same protocol.
     pub(crate) fn or(mut self, others: &Self) -> Self {
         for (kind, _, timeout) in others.rows() {
             if let Some(slot) = self.slot(kind) {
@@ -297,5 +298,5 @@ macro_rules! one_protocol {
     };
 }
 
-// The others are of more than one protocol.
+// The other variants are used for more than one protocol.
 one_protocol!(TcpTimeouts => Tcp, SctpTimeouts => Sctp, DccpTimeouts => Dccp);

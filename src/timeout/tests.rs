@@ -82,7 +82,7 @@ mod golden {
     use super::*;
     use crate::wire::golden::bytes;
 
-    // Of Linux 6.18.
+    // From Linux 6.18.
     const TCP: &str = "90000000 0008 0200 09000000 5f3b0000  00 00 0000
         0700 0100 70360000  0600 0200 00020000  0500 0300 06000000  0800 0500 00000001
         5c00 0480  0800 0100 00000078  0800 0200 0000003c  0800 0300 00000064
@@ -114,7 +114,7 @@ mod golden {
             Error::reading(&bytes(TCP), TimeoutPolicy::decode).unwrap(),
             policy
         );
-        // The same out, but for the count, which is the kernel's.
+        // The encoder writes the same, except the count, which the kernel sets.
         let ours = Request::new(IPCTNL_MSG_TIMEOUT_NEW, 0, 0)
             .with(|w| policy.encode(w))
             .finish(1);
@@ -129,7 +129,7 @@ mod golden {
         let frame = Frame::first(&message).unwrap().unwrap();
         let udp = TwoWayTimeouts::new().unreplied(secs(30)).replied(secs(120));
         assert_eq!(decode_timeouts(&frame).unwrap(), Timeouts::Udp(udp));
-        // They have no name.
+        // Defaults have no name.
         assert!(Error::reading(&message, TimeoutPolicy::decode).is_err());
     }
 

@@ -1,27 +1,28 @@
-//! What the kernel's answers to a datagram of requests mean for each of them, and its silence.
+//! What the kernel's answers to a datagram of requests mean for each request, and what a missing
+//! answer means.
 //!
-//! The kernel answers inside our send. When that returns all answers are in the queue; one that is
-//! not there is lost.
+//! The kernel answers inside our send. When the send returns, all answers are in the receive queue.
+//! An answer that is not there is lost.
 
 use crate::error::{Error, Result};
 use crate::wire::message::Verdict;
 use crate::wire::uapi::EPERM;
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// The kernel did it.
+    /// The kernel carried it out.
     Done,
     /// The kernel refused it.
     Refused(Verdict),
-    /// It has not reached the kernel.
+    /// It did not reach the kernel.
     Unsent(i32),
-    /// The answer was lost: the kernel may have done it or not.
+    /// The answer was lost. The kernel may have carried it out or not.
     Lost,
 }
 
 impl Answer {
-    /// Success, or what is known of the failure.
+    /// Success, or the error that describes the failure.
     pub(crate) fn into_result(self) -> Result<()> {
         match self {
             Self::Done => Ok(()),
@@ -32,17 +33,18 @@ impl Answer {
     }
 }
 
-/// Which requests of a datagram were to be acknowledged.
+/// Which requests of a datagram asked for an ACK.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Acks {
-    /// Each.
+    /// Every request.
     All,
-    /// The last: of those before it the kernel tells the failures alone.
+    /// Only the last. For the requests before it, the kernel reports only failures.
     Last,
 }
 
-/// What it means for a request that nothing was said of it. `first` is the verdict on the first of
-/// them; `is_complete` that the last was answered; `overran` that the queue had no room for an answer.
+/// What it means when a request has no answer. `first` is the verdict on the first request of the
+/// datagram, `is_complete` says that the last one was answered, and `overran` that the receive
+/// queue had no room for some answer.
 pub(super) fn silence(
     acks: Acks,
     first: Option<&Verdict>,
@@ -50,11 +52,11 @@ pub(super) fn silence(
     overran: bool,
 ) -> Answer {
     match first {
-        // Where one was lost, the silence of any may be that.
+        // An answer was lost, and it may have been the answer to this request.
         _ if overran => Answer::Lost,
         _ if is_complete && acks == Acks::Last => Answer::Done,
         _ if is_complete => Answer::Lost,
-        // Without the right the kernel answers the first alone, and does none.
+        // Without the right, the kernel answers only the first request, and carries out none.
         Some(verdict) if verdict.errno == EPERM => Answer::Refused(verdict.clone()),
         _ => Answer::Lost,
     }
@@ -84,7 +86,7 @@ mod tests {
         }
     }
 
-    /// EPERM of one flow (its timeout is fixed) is not that of all.
+    /// EPERM for one flow (its timeout is fixed) does not refuse the other requests.
     #[test]
     fn a_refusal_of_the_first_alone_is_one_of_all() {
         let denied = Verdict::of(EPERM);

@@ -1,11 +1,13 @@
-//! The bulk lane: many requests a send, on a socket and a thread of its own.
+//! The bulk lane: many requests in one send, on its own socket and its own thread.
 //!
-//! The kernel acts on a datagram's requests one by one inside our send, is silent about those that
-//! succeed but for the last, which it acknowledges, and answers each that fails, by its number.
-//! When the send returns all answers are in the queue; one that is not there is lost.
+//! The kernel carries out the requests of a datagram one by one inside our send. It answers each
+//! request that fails, with its sequence number, and acknowledges the last one. It sends nothing
+//! for the others. When the send returns, all answers are in the receive queue. An answer that is
+//! not there is lost.
 //!
-//! It takes no turn among walks and control lanes: the kernel's lock is held for one request at a
-//! time, a microsecond, and where a walk holds it, it is a thread of ours that waits.
+//! It needs no turn among the flushes and the control lanes. It holds the kernel's lock for one
+//! request at a time, about a microsecond. While another request holds the lock, only the bulk
+//! thread waits.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -32,12 +34,12 @@ use crate::wire::message::datagram::Datagram;
 use crate::wire::message::{Frame, Verdict};
 use crate::wire::uapi::{EMSGSIZE, ENOBUFS};
 
-/// A socket for many requests a send.
+/// A socket that sends many requests at once.
 #[derive(Debug)]
 pub(crate) struct Bulk {
     socket: Socket,
     window: Window,
-    /// The number of the last request.
+    /// The sequence number of the last request.
     seq: u32,
     datagram: Datagram,
     received: BytesMut,
@@ -58,14 +60,15 @@ impl Bulk {
         })
     }
 
-    /// Puts a request into the next send; `write` appends it.
+    /// Adds a request to the next send; `write` appends it to the buffer.
     #[inline]
     pub(crate) fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         self.datagram.push(write);
     }
 
-    /// Sends what was put in, as one datagram where both queues have room for that, and tells what
-    /// became of each, in their order. `data` gets what they asked for, by their index.
+    /// Sends all requests that were added, as one datagram if both queues have room for it, and
+    /// returns their answers in order. `data` is called with the index of a request and each
+    /// message of data that answers it.
     pub(crate) fn exchange(&mut self, mut data: impl FnMut(usize, &Frame<'_>)) -> Answers {
         let count = self.datagram.len();
         let mut answers = Vec::with_capacity(count);
@@ -83,7 +86,7 @@ impl Bulk {
         answers.into_iter()
     }
 
-    /// Sends so many requests of the datagram, and appends what became of them.
+    /// Sends `count` requests of the datagram, and appends their answers.
     fn exchange_some(
         &mut self,
         from: usize,
@@ -91,7 +94,7 @@ impl Bulk {
         answers: &mut Vec<Answer>,
         data: &mut impl FnMut(usize, &Frame<'_>),
     ) {
-        // A number is never 0, which events carry.
+        // A sequence number is never 0, because events have 0.
         if self.seq > u32::MAX / 2 {
             self.seq = 0;
         }
@@ -112,12 +115,12 @@ impl Bulk {
         }
     }
 
-    /// [`exchange`](Self::exchange) of the one request that was put in.
+    /// [`exchange`](Self::exchange) for a single request.
     pub(crate) fn exchange_one(&mut self) -> Answer {
         self.exchange(|_, _| {}).next().unwrap_or(Answer::Lost)
     }
 
-    /// Takes up the answers to so many requests from `first` on, and appends what they mean.
+    /// Receives the answers to `count` requests, numbered from `first`, and appends them.
     fn receive(
         &mut self,
         first: u32,
@@ -132,7 +135,7 @@ impl Bulk {
             match self.socket.receive_now(&mut self.received) {
                 Ok(()) => {}
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => break,
-                // Said once; what came before is still in the queue.
+                // The kernel reports this once. The earlier answers are still in the queue.
                 Err(cause) if cause.raw_os_error() == Some(ENOBUFS) => overran = true,
                 Err(cause) if cause.raw_os_error() == Some(EMSGSIZE) => overran = true,
                 Err(_) => {
@@ -154,11 +157,11 @@ impl Bulk {
     }
 }
 
-/// What became of requests, in their order.
+/// The answers to requests, in order.
 pub(crate) type Answers = IntoIter<Answer>;
 
-/// Appends what the verdicts mean, and the silence about the others. `overran` says that an answer was
-/// lost.
+/// Appends the answers: from the verdicts, and from what a missing verdict means. `overran` says
+/// that an answer was lost.
 fn judge(count: usize, verdicts: Vec<(usize, Verdict)>, overran: bool, answers: &mut Vec<Answer>) {
     let is_complete = verdicts.last().is_some_and(|(last, _)| last + 1 == count);
     let first = verdicts.first().filter(|(index, _)| *index == 0);
@@ -174,7 +177,7 @@ fn judge(count: usize, verdicts: Vec<(usize, Verdict)>, overran: bool, answers: 
     }
 }
 
-/// Work on a thread with a [`Bulk`] of its own. Dropped, it tells the work to end.
+/// Work on its own thread, with its own [`Bulk`]. Dropping it tells the work to end.
 #[derive(Debug)]
 pub(crate) struct Job<T> {
     result: oneshot::Receiver<Ended<T>>,
@@ -184,7 +187,7 @@ pub(crate) struct Job<T> {
 /// A result, or the payload of a panic.
 type Ended<T> = Result<Result<T>, Box<dyn Any + Send>>;
 
-/// Whoever waits for a job's result, and may no longer.
+/// The job's view of its caller, which may be dropped.
 #[derive(Debug)]
 pub(crate) struct Caller {
     gone: oneshot::Receiver<()>,
@@ -206,14 +209,14 @@ impl<T: Send + 'static> Job<T> {
         };
         let run = move |thread: Result<()>| {
             thread?;
-            // What the caller gave to be called may use its runtime.
+            // The caller's closures may use its runtime.
             let runtime = caller.runtime.clone();
             let _runtime = runtime.enter();
             let mut bulk = Bulk::open(&namespace, receive_queue)?;
             Ok(work(&mut bulk, &mut caller))
         };
         pool.spawn("ctnetlink-bulk", move |thread| {
-            // The work runs the caller's iterator: its panic is the caller's.
+            // The work runs the caller's iterator. A panic in it is resumed in the caller.
             let ended = catch_unwind(AssertUnwindSafe(|| run(thread)));
             let _ = sender.send(ended);
         })?;
@@ -243,14 +246,15 @@ impl Caller {
         self.gone.try_recv() != Err(TryRecvError::Empty)
     }
 
-    /// Waits for what `poll` gives, in the caller's runtime; `None` where the caller goes first.
+    /// Waits for the result of `poll`, in the caller's runtime. `None` if the caller is dropped
+    /// first.
     pub(crate) fn wait<T>(
         &mut self,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Option<T> {
         let gone = &mut self.gone;
         self.runtime.block_on(poll_fn(|cx| {
-            // First of all: in a runtime that shuts down, what is polled may panic.
+            // Check this first: in a runtime that shuts down, `poll` may panic.
             if Pin::new(&mut *gone).poll(cx).is_ready() {
                 return Poll::Ready(None);
             }
@@ -288,7 +292,7 @@ mod tests {
             [Done, Done, refused(EEXIST)]
         );
         assert_eq!(judged(&[Some(0)], false), [Done]);
-        // The last was heard, and an answer before it was not.
+        // The last answer was received, and an earlier one was lost.
         assert_eq!(
             judged(&[None, Some(ENOENT), Some(0)], true),
             [Answer::Lost, refused(ENOENT), Done]
@@ -305,7 +309,7 @@ mod tests {
         assert_eq!(judged(&[None, None], true), [Lost, Lost]);
     }
 
-    /// EPERM of one flow (its timeout is fixed) is not that of all.
+    /// EPERM for one flow (its timeout is fixed) does not refuse the other requests.
     #[test]
     fn a_refusal_of_the_first_alone_is_one_of_all() {
         use Answer::{Done, Lost};

@@ -1,8 +1,8 @@
-//! The control lane: one socket, on one task, for all requests that name one object.
+//! The control lane: one socket and one task for all requests that name one object.
 //!
-//! Requests that wait when the task comes round leave together in one datagram; the kernel acts on
-//! them inside our `send`, so that the answers are there when it returns. For the same reason a request
-//! that comes alone, again and again, needs no task: see [`sender`].
+//! When the task runs, all waiting requests are sent together in one datagram. The kernel carries
+//! them out inside our `send`, so the answers are there when it returns. For the same reason,
+//! requests that come one at a time do not need the task: see [`sender`].
 
 mod exchange;
 mod proto;
@@ -31,7 +31,7 @@ pub(crate) struct Client {
     sender: Arc<Shared>,
 }
 
-/// A request of a [`Client`]'s.
+/// A request of a [`Client`].
 pub(crate) struct Call<'a> {
     client: &'a Client,
     /// Until the first poll.
@@ -39,14 +39,15 @@ pub(crate) struct Call<'a> {
     place: Option<queue::Place>,
 }
 
-/// The task's end of the lane: completes when the last [`Client`] is gone and all is answered.
+/// The task's end of the lane. It completes when the last [`Client`] is dropped and every request
+/// is answered.
 pub(crate) struct Lane {
     queue: Arc<Queue>,
     sender: Arc<Shared>,
     place: turn::Place,
 }
 
-/// The two ends of a lane on this socket.
+/// Opens a lane on this socket, and returns its two ends.
 pub(crate) fn open(socket: Socket) -> Result<(Lane, Client)> {
     let queue = Arc::new(Queue::default());
     let sender = Arc::new(Shared::new(Sender::over(socket)?));
@@ -59,8 +60,8 @@ pub(crate) fn open(socket: Socket) -> Result<(Lane, Client)> {
 }
 
 impl Client {
-    /// Sends a request and waits for the kernel's verdict. Requests about
-    /// the same flow are sent in the order of their first polls, and none between the steps of another.
+    /// Sends a request and waits for the kernel's verdict. Requests about the same flow are sent in
+    /// the order of their first polls, and never between the steps of another request.
     pub(crate) fn call(&self, work: Work, about: Option<Subject>) -> Call<'_> {
         Call {
             client: self,
@@ -73,13 +74,13 @@ impl Client {
         self.queue.check_open()
     }
 
-    /// Will every request that waits by now, and is no more than one, be woken before this time has
+    /// Will every caller that waits now for a request without steps be woken before this time has
     /// passed?
     pub(crate) fn is_watched(&self, timeout: Duration) -> bool {
         self.queue.is_watched(timeout)
     }
 
-    /// Does something wait to be sent? Where nothing holds the lane up, nobody polls it.
+    /// Do requests wait to be sent? If nothing blocks the lane, this means that it is not polled.
     pub(crate) fn has_unsent(&self) -> bool {
         self.queue.has_unsent()
     }
@@ -115,7 +116,7 @@ impl Drop for Client {
 impl Drop for Lane {
     fn drop(&mut self) {
         self.queue.close();
-        // With the lane its socket goes.
+        // This closes the socket.
         self.sender.close();
     }
 }

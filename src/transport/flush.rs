@@ -1,5 +1,5 @@
-//! A flush: one request that holds the kernel's lock for as long as it walks. It has a socket and a
-//! thread of its own.
+//! A flush is one request that holds the kernel's lock while the kernel walks the table. It has its
+//! own socket and its own thread.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use super::walk::{Begun, SEQ};
 use crate::error::{Error, Result};
 use crate::wire::message::{Frame, Request};
 
-/// A flush under way. Dropped before its turn comes, it does nothing.
+/// A flush in flight. If it is dropped before its turn comes, nothing is sent.
 #[derive(Debug)]
 pub(crate) struct Flush {
     result: oneshot::Receiver<Result<()>>,
@@ -39,7 +39,7 @@ impl Flush {
                 let _ = sender.send(Err(error));
                 return;
             }
-            let Some(turn) = turn::of_flush(|| sender.is_closed()) else {
+            let Some(turn) = turn::begin_flush(|| sender.is_closed()) else {
                 return;
             };
             begins.set();
@@ -50,7 +50,7 @@ impl Flush {
         Ok(Self { result, begun })
     }
 
-    /// Tells since when the kernel is at it.
+    /// Tells when the kernel began to work on it.
     pub(crate) fn begun(&self) -> Begun {
         self.begun.clone()
     }

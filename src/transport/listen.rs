@@ -1,11 +1,11 @@
-//! The listen lane: events, on a socket that one reader owns.
+//! The listen lane: events, on a socket that belongs to one reader.
 //!
-//! Nothing stands between the socket and its reader: what is not read stays in the socket's queue,
-//! and what the queue has no room for is lost, and counted.
+//! There is no buffer between the socket and its reader. Events that are not read stay in the
+//! socket's receive queue. When the queue is full, further events are lost, and counted.
 //!
-//! Where the queue overflows, the kernel says so once (`ENOBUFS`), before what is in the queue, and
-//! queues nothing more until all of that is read. So the gap is behind the datagrams that are there
-//! when the error comes, and before those that come later.
+//! When the queue overflows, the kernel reports one error (`ENOBUFS`) ahead of the queued
+//! datagrams, and queues nothing more until all of them are read. So the gap is behind the
+//! datagrams that are in the queue when the error is reported, and before all later ones.
 
 use std::fmt;
 use std::future::Future;
@@ -21,10 +21,10 @@ use crate::error::Result;
 use crate::wire::bpf::Instruction;
 use crate::wire::uapi::ENOBUFS;
 
-/// More than the kernel counts for a datagram: so many bytes are one at the least.
+/// An upper bound for the bytes that the kernel counts for one datagram.
 const LARGE: usize = 8192;
 
-/// Less than the kernel counts for a datagram: so many bytes are one at the most.
+/// A lower bound for the bytes that the kernel counts for one datagram.
 const SMALL: usize = 512;
 
 /// What to listen to, and how.
@@ -37,57 +37,57 @@ pub(crate) struct Listen {
     pub(crate) all_namespaces: bool,
 }
 
-/// A socket that hears events.
+/// A socket that receives events.
 pub(crate) struct Listener {
     socket: Arc<Watched>,
-    /// Until there is news.
+    /// The wait for readiness; `None` when the socket is to be read at once.
     waiting: Option<Waiting>,
     batch: Batch,
-    /// The next of the batch.
+    /// The index of the next datagram in the batch.
     at: usize,
     gap: Gap,
-    /// The socket's drops of which the reader knows.
+    /// The number of drops that the reader has been told about.
     told: u32,
-    /// Does the kernel go on queueing after a loss, and not tell of it?
+    /// With the reliable option, the kernel reports no error for a loss and continues to queue.
     is_silent: bool,
 }
 
 type Waiting = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 
-/// The queue of a listener, for others to look at.
+/// A view of a listener's queue, for other tasks.
 #[derive(Debug, Clone)]
 pub(crate) struct Gauge(Weak<Watched>);
 
 impl Gauge {
-    /// The queue; `None` where the listener is gone, or its socket failed.
+    /// The state of the queue; `None` if the listener was dropped, or its socket failed.
     pub(crate) fn queue(&self) -> Option<Queue> {
         self.0.upgrade()?.socket().queue().ok()
     }
 }
 
-/// What the reader is yet to be told of a loss.
+/// A loss that the reader has not been told about yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Gap {
     None,
-    /// Behind what is in the queue: so many bytes.
+    /// The gap is behind this many queued bytes.
     BehindBytes(usize),
-    /// Behind so many datagrams, or where the queue is empty.
+    /// The gap is behind this many datagrams, or at the point where the queue is empty.
     Behind(usize),
-    /// Here, behind what is left of the batch.
+    /// The gap is behind the rest of the batch, and this many datagrams were lost.
     Here(u32),
 }
 
-/// What a listener hears.
+/// What a listener receives.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Heard<'a> {
-    /// A datagram, and the id of the namespace that it is from.
+    /// A datagram, and the id of its network namespace.
     Datagram(&'a [u8], Option<u32>),
-    /// So many were lost here.
+    /// This many datagrams were lost here.
     Lost(u32),
 }
 
 impl Listener {
-    /// Opens the lane on a socket of the right namespace.
+    /// Opens the lane on a socket that is in the right namespace.
     pub(crate) fn new(socket: Socket, listen: &Listen) -> Result<Self> {
         if let Some(program) = &listen.program {
             socket.attach(program)?;
@@ -99,7 +99,7 @@ impl Listener {
         if listen.all_namespaces {
             socket.set_all_namespaces()?;
         }
-        // Last, so that nothing comes that should not.
+        // Join last, so that no unwanted event is queued before the filter is attached.
         for group in &listen.groups {
             socket.join(*group)?;
         }
@@ -117,22 +117,22 @@ impl Listener {
         Ok(listener)
     }
 
-    /// The socket's queue, and its losses.
+    /// The state of the socket's queue, and the number of losses.
     pub(crate) fn queue(&self) -> io::Result<Queue> {
         self.socket.socket().queue()
     }
 
-    /// Shows the queue to others, for as long as the listener is there.
+    /// A view of the queue that works until the listener is dropped.
     pub(crate) fn gauge(&self) -> Gauge {
         Gauge(Arc::downgrade(&self.socket))
     }
 
-    /// The socket's drops of which the reader knows.
+    /// The number of drops that the reader has been told about.
     pub(crate) fn told(&self) -> u32 {
         self.told
     }
 
-    /// Has the reader all that was sent until now?
+    /// Has the reader received everything that was sent so far?
     pub(crate) fn is_drained(&self) -> bool {
         let has_all = self.at == self.batch.len() && self.gap == Gap::None;
         has_all
@@ -142,13 +142,13 @@ impl Listener {
                 .is_ok_and(|queue| queue.used == 0 && queue.drops == self.told)
     }
 
-    /// Looks at the socket in the next poll, whether there is news or not: what is counted late as
-    /// lost is not told.
+    /// Reads the socket in the next poll, without waiting for readiness. A loss that is counted
+    /// late does not wake the reader.
     pub(crate) fn look(&mut self) {
         self.waiting = None;
     }
 
-    /// The next datagram or gap. An error is the socket's end.
+    /// The next datagram or gap. After an error the socket is unusable.
     #[inline]
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Heard<'_>>> {
         while self.at == self.batch.len() {
@@ -163,7 +163,7 @@ impl Listener {
         Poll::Ready(Ok(Heard::Datagram(datagram, nsid)))
     }
 
-    /// Receives, or comes to a gap, or waits.
+    /// Receives a batch, reaches a gap, or waits.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(waiting) = &mut self.waiting {
             let news = ready!(waiting.as_mut().poll(cx));
@@ -171,7 +171,8 @@ impl Listener {
             news?;
         }
         let many = match self.gap {
-            // No more than are there, so that what comes behind the gap stays behind it.
+            // Receive no more datagrams than are in front of the gap, so that the later ones stay
+            // behind it.
             Gap::BehindBytes(bytes) => (bytes / LARGE).clamp(1, MANY),
             _ => MANY,
         };
@@ -193,14 +194,14 @@ impl Listener {
         Poll::Ready(Ok(()))
     }
 
-    /// Behind a batch: is this where the gap is?
+    /// Called after a batch: finds out whether the gap is here.
     fn received(&mut self) -> io::Result<()> {
         match self.gap {
             Gap::None if !self.is_silent => {}
             Gap::None => {
                 let queue = self.queue()?;
                 if queue.drops != self.told {
-                    // What is in the queue may be older than the loss.
+                    // The datagrams in the queue may be older than the loss.
                     match queue.used / SMALL {
                         0 => self.comes_to_gap(queue),
                         datagrams => self.gap = Gap::Behind(datagrams),
@@ -209,7 +210,7 @@ impl Listener {
             }
             Gap::BehindBytes(before) => {
                 let queue = self.queue()?;
-                // What is there may be of later ones already.
+                // Some of the queued bytes may already belong to later datagrams.
                 let left = before.saturating_sub(self.taken()).min(queue.used);
                 match left < taken_by(0) {
                     true => self.comes_to_gap(queue),
@@ -225,8 +226,8 @@ impl Listener {
         Ok(())
     }
 
-    /// What is in a queue that takes no more. What the kernel counts is for moments more than that: it
-    /// adds a datagram before it finds that there is no room. The least of several looks is right.
+    /// The bytes in a queue that is full. The kernel's count is too high for short moments, because
+    /// it adds a datagram before it checks for room. The minimum of several reads is right.
     fn queued(&self) -> io::Result<usize> {
         const LOOKS: usize = 8;
         let looks = (0..LOOKS).map(|_| self.queue().map(|queue| queue.used));
@@ -235,16 +236,17 @@ impl Listener {
             .unwrap_or(Ok(0))
     }
 
-    /// What the batch took of the queue.
+    /// The bytes of the queue that the batch occupied.
     fn taken(&self) -> usize {
         let read = (0..self.batch.len()).map(|at| taken_by(self.batch.get(at).0.len()));
         read.sum()
     }
 
-    /// The queue was empty a moment ago.
+    /// Called when a receive found the queue empty.
     fn emptied(&mut self) -> io::Result<()> {
         let queue = self.queue()?;
-        // The last of a loss is counted after the queue has room again, and not told.
+        // The last drops of a loss can be counted after the queue has room again, and are not
+        // reported.
         let late = queue.used == 0 && queue.drops != self.told;
         match self.gap {
             Gap::None if !late => self.wait(),
@@ -264,8 +266,8 @@ impl Listener {
     }
 }
 
-/// What the kernel counts for a datagram of this length: the memory that it has of the allocator, and
-/// its `sk_buff` (Linux 6.18: 1280 bytes for an event).
+/// The bytes that the kernel counts for a datagram of this length: the memory that it allocated,
+/// and the `sk_buff` (1280 bytes for an event on Linux 6.18).
 fn taken_by(len: usize) -> usize {
     const SHARED_INFO: usize = 320;
     const SK_BUFF: usize = 256;

@@ -1,4 +1,4 @@
-//! Lanes: they move datagrams between the wire and the kernel.
+//! The lanes move datagrams between the wire code and the kernel.
 //!
 //! | lane | carries | because |
 //! |---|---|---|
@@ -8,8 +8,8 @@
 //! | [`flush`](mod@flush) | flush | the kernel walks inside our `send`, and holds its lock: a thread of its own, in [`turn`] with the control lanes |
 //! | [`listen`] | events | they do not wait for us: a socket of its own for each reader, who alone reads it |
 //!
-//! A socket belongs for ever to the network namespace of the thread that opened it; [`netns`]
-//! opens each in the namespace that the connection was made for.
+//! A socket belongs for ever to the network namespace of the thread that opened it. [`netns`] opens
+//! each socket in the namespace that the connection was made for.
 
 pub(crate) mod answers;
 pub(crate) mod bulk;
@@ -40,7 +40,8 @@ pub(crate) use pool::Pool;
 use release::Release;
 use walk::Walk;
 
-/// What a handle holds: the way to each lane. The control connection ends when the last is gone.
+/// The lanes of a connection, which its handles share. The control connection ends when the last
+/// handle is dropped.
 #[derive(Debug)]
 pub(crate) struct Lanes {
     pub(crate) control: Client,
@@ -48,7 +49,7 @@ pub(crate) struct Lanes {
     pub(crate) namespace: Namespace,
     pub(crate) release: Release,
     pub(crate) timeout: Duration,
-    /// The size of receive queue that was asked for.
+    /// The size of the receive queue that the caller asked for.
     pub(crate) receive_buffer: Option<usize>,
 }
 
@@ -65,23 +66,23 @@ impl Lanes {
         Flush::start(&self.pool, self.namespace.clone(), request, self.timeout)
     }
 
-    /// Is a thread at work that requests wait for?
+    /// Is a thread busy with work that requests may be waiting for?
     pub(crate) fn are_busy(&self) -> bool {
         turn::is_flushing() || self.pool.is_busy()
     }
 
-    /// Does a request wait for a connection that nobody polls?
+    /// Does a request wait to be sent because the connection is not polled?
     pub(crate) fn are_unattended(&self) -> bool {
         self.control.has_unsent() && !turn::is_flushing()
     }
 
-    /// Starts to listen.
+    /// Starts to listen to events.
     pub(crate) fn listen(&self, listen: &Listen) -> Result<Listener> {
         self.control.check_open()?;
         Listener::new(self.namespace.socket()?, listen)
     }
 
-    /// Starts work on a thread and a socket of its own.
+    /// Starts bulk work on its own thread and its own socket.
     pub(crate) fn bulk<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Bulk, &mut Caller) -> T + Send + 'static,
@@ -98,7 +99,7 @@ impl Lanes {
 
 #[cfg(test)]
 impl Lanes {
-    /// Lanes that nobody polls.
+    /// Lanes whose connection is never polled.
     pub(crate) fn unconnected() -> Self {
         let (namespace, socket) = Namespace::current().expect("this thread's namespace");
         let (lane, control) = control::open(socket).expect("a lane");

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 /// The current thread's namespace, as a file.
 const CURRENT: &str = "/proc/thread-self/ns/net";
 
-/// Where `ip netns` keeps namespaces by name.
+/// The directory where `ip netns` keeps named namespaces.
 const NAMED: &str = "/run/netns";
 
 /// A network namespace: the path of its file (`/run/netns/blue`, `/proc/PID/ns/net`), its name
@@ -76,20 +76,20 @@ enum Place {
 #[derive(Debug)]
 struct Inner {
     identity: Identity,
-    /// How to get there from a thread that is elsewhere.
+    /// How a thread in another namespace can enter it.
     entry: Option<Entry>,
 }
 
-/// What tells one namespace from all others.
+/// Identifies a namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Identity {
     /// Its number (Linux 5.14).
     Cookie(u64),
-    /// Device and inode of its file: of what runs before that.
+    /// Device and inode of its file, for older kernels.
     File(u64, u64),
 }
 
-/// A file of the namespace, and what it is called in errors.
+/// A file of the namespace, and its name in errors.
 #[derive(Debug)]
 struct Entry {
     file: File,
@@ -97,7 +97,8 @@ struct Entry {
 }
 
 impl Namespace {
-    /// A number for it, as logs tell: the kernel's, or that of its file; 0 in the process.
+    /// A number for logs: the kernel's number of the namespace, or the inode of its file; 0 for a
+    /// fake kernel.
     pub(crate) fn number(&self) -> u64 {
         match &self.0 {
             Place::Kernel(inner) => match inner.identity {
@@ -116,7 +117,7 @@ impl Namespace {
                 file,
                 name: CURRENT.into(),
             }),
-            // Without /proc sockets are opened here alone.
+            // Without /proc, sockets can only be opened from this namespace.
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
             Err(cause) => return Err(Error::io(format!("opening {CURRENT}"), cause)),
         };
@@ -135,7 +136,7 @@ impl Namespace {
         let file = file
             .map_err(|cause| Error::io(format!("opening the network namespace {name}"), cause))?;
         let entry = Entry { file, name };
-        // Entering needs a capability, even where the thread is there already.
+        // Entering a namespace needs a capability, even if the thread is in it already.
         let (identity, socket) = match entry.is_current() {
             true => Identity::of_new_socket()?,
             false => entry.enter_and(Identity::of_new_socket)?,
@@ -148,14 +149,14 @@ impl Namespace {
         Self(Place::Kernel(Arc::new(Inner { identity, entry })))
     }
 
-    /// The only namespace of a kernel in the process.
+    /// The only namespace of a fake kernel.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn fake(kernel: &crate::testing::Kernel) -> Self {
         Self(Place::Fake(kernel.clone()))
     }
 
-    /// Opens a socket in the namespace: here where the current thread is there, else on a thread
-    /// of its own, so that no other ever changes its namespace.
+    /// Opens a socket in the namespace. If the current thread is in another namespace, a new thread
+    /// enters it, so that no existing thread ever changes its namespace.
     pub(crate) fn socket(&self) -> Result<Socket> {
         let Inner { identity, entry } = match &self.0 {
             Place::Kernel(inner) => &**inner,
@@ -172,11 +173,11 @@ impl Namespace {
                 io::ErrorKind::NotFound.into(),
             ));
         };
-        // On the thread that is there: the file of this one is another.
+        // Compare on the thread that has entered: `thread-self` of this thread is a different file.
         let (there, socket) = entry.enter_and(Identity::of_new_socket)?;
         match there == *identity {
             true => Ok(socket),
-            // A process may move to another one.
+            // The process whose file this is may have moved to another namespace.
             false => Err(Error::io(
                 format!("entering the network namespace {}", entry.name),
                 io::Error::other("it is another one than at first"),
@@ -184,8 +185,8 @@ impl Namespace {
         }
     }
 
-    /// Does work that depends on the namespace of the thread: here where the current thread is
-    /// there, else on a thread of its own.
+    /// Runs work that depends on the namespace of the thread. If the current thread is in another
+    /// namespace, a new thread runs it.
     pub(crate) fn within<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
         let Inner { identity, entry } = match &self.0 {
             Place::Kernel(inner) => &**inner,
@@ -202,7 +203,7 @@ impl Namespace {
 }
 
 impl Identity {
-    /// Opens a socket in the namespace of this thread, and says which that is.
+    /// Opens a socket in the namespace of this thread, and identifies the namespace.
     fn of_new_socket() -> Result<(Self, Socket)> {
         let socket = Socket::open()?;
         if let Some(cookie) = socket.namespace_cookie() {
@@ -215,7 +216,7 @@ impl Identity {
 }
 
 impl Entry {
-    /// Runs `open` in the namespace, on a thread of its own.
+    /// Runs `open` in the namespace, on a new thread.
     fn enter_and<T: Send>(&self, open: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         std::thread::scope(|scope| {
             std::thread::Builder::new()
@@ -230,7 +231,7 @@ impl Entry {
         })
     }
 
-    /// Whether it is the namespace that the current thread is in.
+    /// Is the current thread in this namespace?
     fn is_current(&self) -> bool {
         let inode = |file: &File| file.metadata().map(|at| (at.dev(), at.ino()));
         let current = File::open(CURRENT).and_then(|file| inode(&file));
@@ -273,7 +274,7 @@ mod tests {
     fn what_is_no_namespace_is_told_by_its_name() {
         const OTHER: &str = "/proc/self/ns/uts";
         let error = Namespace::open(OTHER.into()).unwrap_err();
-        // Container engines forbid the call itself to who lacks the right.
+        // Without the right, container engines forbid the call itself.
         let file = File::open(OTHER).unwrap();
         let words = match setns(file, CloneFlags::CLONE_NEWNET) {
             Err(Errno::EPERM) => format!("entering the network namespace {OTHER}: CAP_SYS_ADMIN"),

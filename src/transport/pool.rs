@@ -1,4 +1,4 @@
-//! Threads for work that would hold a reactor thread: a few, begun as they are needed.
+//! A few threads for work that would block a reactor thread. They are started on demand.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -8,24 +8,24 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-/// Where there are more processors than this, more walks at a time gain nothing: the kernel's hash
-/// table is one.
+/// The maximum number of threads. More walks at a time gain nothing, because they all walk the same
+/// hash table.
 const MOST: usize = 8;
 
-/// How long a thread without work stays: from one walk to the next that a program makes.
+/// How long an idle thread stays, so that a program's next walk can use it.
 const IDLE: Duration = Duration::from_millis(20);
 
-/// The kernel walks, and decoding is the reader's.
+/// A small stack is enough: the kernel walks, and the reader decodes.
 const STACK: usize = 128 * 1024;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// The threads of a connection. Each job is short: what waits for its reader, or for the caller's
-/// code, gives its thread back, or has one of its own ([`Pool::spawn`]).
+/// The threads of a connection. Each job is short. Work that waits for its reader gives its thread
+/// back, and work that runs the caller's code has its own thread ([`Pool::spawn`]).
 #[derive(Clone, Debug)]
 pub(crate) struct Pool(Arc<Owner>);
 
-/// A pool, while it lasts.
+/// A reference to a pool that does not keep it alive.
 pub(super) struct WeakPool(Weak<Owner>);
 
 impl WeakPool {
@@ -34,7 +34,7 @@ impl WeakPool {
     }
 }
 
-/// Ends the threads when the last clone is gone; they do not keep it.
+/// Ends the threads when the last clone of the pool is dropped. The threads hold only [`Shared`].
 #[derive(Debug)]
 struct Owner(Arc<Shared>);
 
@@ -50,7 +50,7 @@ struct State {
     jobs: VecDeque<Job>,
     threads: usize,
     idle: usize,
-    /// Jobs under way, on these threads and on those of their own.
+    /// The number of running jobs, on the pool's threads and on threads of their own.
     busy: usize,
     closed: bool,
 }
@@ -65,13 +65,13 @@ impl Pool {
         }))))
     }
 
-    /// Runs a job on one of the threads, after those that wait already.
+    /// Queues a job for one of the threads.
     pub(super) fn run(&self, job: impl FnOnce() + Send + 'static) -> Result<()> {
         let shared = &self.0.0;
         let mut state = shared.lock();
         state.jobs.push_back(Box::new(job));
         shared.work.notify_one();
-        // A thread that was woken for another job is idle until it runs.
+        // A thread that was woken for another job still counts as idle until it runs.
         if state.idle >= state.jobs.len() {
             return Ok(());
         }
@@ -85,7 +85,7 @@ impl Pool {
             .spawn(move || theirs.work());
         match begun {
             Ok(_) => state.threads += 1,
-            // Those that are there come to it.
+            // The existing threads will take the job.
             Err(_) if state.threads > 0 => {}
             Err(cause) => {
                 state.jobs.pop_back();
@@ -95,8 +95,9 @@ impl Pool {
         Ok(())
     }
 
-    /// Runs a job on a thread of its own, which another begins: to begin one takes longer than a
-    /// reactor thread should be held for many. Where that fails the job is told, on the other.
+    /// Runs a job on a new thread. A thread of the pool starts it, because starting many threads
+    /// would block a reactor thread for too long. If it cannot be started, the job gets the error
+    /// on the pool's thread.
     pub(super) fn spawn(
         &self,
         name: &'static str,
@@ -121,12 +122,12 @@ impl Pool {
         })
     }
 
-    /// For a job that is to be followed by another, and must not keep the threads.
+    /// For a job that starts another one, and must not keep the pool alive.
     pub(super) fn downgrade(&self) -> WeakPool {
         WeakPool(Arc::downgrade(&self.0))
     }
 
-    /// Is a thread at work, or about to be?
+    /// Is a job running or queued?
     pub(super) fn is_busy(&self) -> bool {
         let state = self.0.0.lock();
         state.busy > 0 || !state.jobs.is_empty()
@@ -141,12 +142,12 @@ impl Drop for Owner {
 }
 
 impl Shared {
-    /// Nothing here is left half done by a panic.
+    /// A panic leaves nothing half done here.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a thread does, from its beginning to its end.
+    /// The main loop of a thread.
     fn work(self: Arc<Self>) {
         let mut state = self.lock();
         loop {
@@ -178,7 +179,7 @@ fn take<T>(place: &Mutex<Option<T>>) -> Option<T> {
     place.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// Counts a job for as long as it is under way.
+/// Counts a job while it runs.
 struct Busy(Arc<Shared>);
 
 impl Busy {

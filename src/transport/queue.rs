@@ -1,7 +1,9 @@
-//! The control lane's queue: what waits to be sent, and the answers that wait for their callers.
+//! The control lane's queue: requests that wait to be sent, and answers that wait for their
+//! callers.
 //!
-//! An entry belongs to a future: it comes with the first poll, and goes when the future does. So the
-//! queue is as long as there are futures, and none of them waits for another to be polled.
+//! Each entry belongs to one future. It is added by the first poll, and removed when the future is
+//! dropped. So the queue is never longer than the number of futures, and no future waits for
+//! another to be polled.
 
 mod watch;
 
@@ -20,19 +22,19 @@ use watch::Watch;
 /// The kernel's answer to a request.
 #[derive(Debug)]
 pub(crate) struct Reply {
-    /// The sequence number that the request had.
+    /// The sequence number of the request.
     pub(crate) seq: u32,
     /// The message that came before the verdict, if any.
     pub(crate) data: Option<Bytes>,
     pub(crate) verdict: Verdict,
 }
 
-/// What a request is about: equal for requests that may be about the same flow, in either direction,
-/// and seldom for others.
+/// A hash of the flow that a request is about. It is equal for requests about the same flow, in
+/// either direction, and seldom equal for others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Subject(pub(crate) u64);
 
-/// What is to be done: a request, and others that depend on its answer.
+/// A request, and the requests that depend on its answer.
 pub(crate) struct Work {
     pub(crate) request: Request,
     pub(crate) steps: Option<Box<dyn Steps>>,
@@ -47,21 +49,21 @@ impl From<Request> for Work {
     }
 }
 
-/// What follows on an answer.
+/// The requests that follow an answer.
 ///
-/// The steps are taken by the connection, one right after the other: no request on the same flow gets
-/// in between.
+/// The connection sends the steps one right after the other. No other request about the same flow
+/// is sent between them.
 pub(crate) trait Steps: Send {
     fn next(&mut self, reply: Reply) -> Step;
 }
 
-/// What follows.
+/// The next step.
 pub(crate) enum Step {
     Send(Request),
     Done(Result<Reply>),
 }
 
-/// Requests that wait at a time: the room for them is kept.
+/// The queue keeps the capacity for this many waiting requests.
 const USUAL: usize = 32;
 
 #[derive(Default)]
@@ -72,22 +74,23 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct State {
-    /// In the order of their first polls.
+    /// The waiting requests, in the order of their first polls.
     waiting: VecDeque<Arc<Call>>,
-    /// How many of these have no caller any more.
+    /// How many of these were dropped by their callers.
     given_up: usize,
-    /// Whom to wake when there is more.
+    /// Wakes the lane when a request is added.
     lane: Option<Waker>,
-    /// Is the last handle gone?
+    /// Has the last handle been dropped?
     is_abandoned: bool,
-    /// Is the lane gone?
+    /// Has the lane been dropped?
     is_closed: bool,
 }
 
-/// A request, from its first poll to its answer: its caller has it, and first the queue, then the lane.
+/// A request, from its first poll to its answer. Its caller shares it with the queue first, and
+/// with the lane after that.
 struct Call {
     about: Option<Subject>,
-    /// Taken under the queue's lock or alone, and never held while that is waited for.
+    /// This lock may be taken while the queue's lock is held, never the other way round.
     state: Mutex<CallState>,
 }
 
@@ -100,17 +103,17 @@ enum Progress {
     Waits(Work),
     Sent,
     Ended(Result<Reply>),
-    /// The caller has its answer, or wants none.
+    /// The caller has its answer, or was dropped.
     Over,
 }
 
 impl Call {
-    /// Nothing here is left half done by a panic.
+    /// A panic leaves nothing half done here.
     fn lock(&self) -> MutexGuard<'_, CallState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives the caller its answer. One that is gone needs none, and one that has it no other.
+    /// Gives the caller its answer, unless it was dropped or has its answer already.
     fn end(&self, answer: Result<Reply>) {
         let mut state = self.lock();
         if let Progress::Waits(_) | Progress::Sent = state.progress {
@@ -123,10 +126,11 @@ impl Call {
     }
 }
 
-/// What the lane takes. Dropped without an answer, its caller learns that the lane is gone.
+/// A request that the lane took from the queue. If it is dropped without an answer, its caller gets
+/// the error that the connection is closed.
 pub(super) struct Taken {
     call: Arc<Call>,
-    /// What follows on the answer.
+    /// The requests that follow the answer.
     pub(super) steps: Option<Box<dyn Steps>>,
 }
 
@@ -135,7 +139,7 @@ impl Taken {
         self.call.about
     }
 
-    /// Does somebody still wait for it?
+    /// Does the caller still wait for it?
     pub(super) fn is_wanted(&self) -> bool {
         !matches!(self.call.lock().progress, Progress::Over)
     }
@@ -156,17 +160,17 @@ impl Drop for Taken {
 }
 
 impl Queue {
-    /// Nothing here is left half done by a panic.
+    /// A panic leaves nothing half done here.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Will all that wait by now be woken before this time has passed?
+    /// Will all callers that wait now be woken before this time has passed?
     pub(super) fn is_watched(self: &Arc<Self>, timeout: Duration) -> bool {
         self.watch.is_set(self, timeout)
     }
 
-    /// Wakes the callers of all that waits.
+    /// Wakes the callers of all waiting requests.
     fn wake_waiting(&self) {
         let state = self.lock();
         let callers = state.waiting.iter().map(|call| call.lock().caller.clone());
@@ -182,7 +186,7 @@ impl Queue {
         }
     }
 
-    /// No more will come.
+    /// The last handle is gone: no more requests will come.
     pub(super) fn abandon(&self) {
         let mut state = self.lock();
         state.is_abandoned = true;
@@ -193,7 +197,7 @@ impl Queue {
         }
     }
 
-    /// Does something wait to be sent? `None` where nothing ever will.
+    /// Waits for a request to send; `None` when the queue is empty and all handles are gone.
     pub(super) fn poll_waiting(&self, cx: &mut Context<'_>) -> Poll<Option<()>> {
         let mut state = self.lock();
         if state.has_unsent() {
@@ -210,18 +214,18 @@ impl Queue {
         self.lock().has_unsent()
     }
 
-    /// Is there a lane, and nothing that waits for it?
+    /// Is the lane alive, and the queue empty?
     pub(super) fn is_idle(&self) -> bool {
         let state = self.lock();
         !state.is_closed && !state.has_unsent()
     }
 
-    /// Whom to wake when there is more.
+    /// Sets the waker of the lane.
     pub(super) fn set_lane(&self, lane: &Waker) {
         self.lock().lane = Some(lane.clone());
     }
 
-    /// Wakes the lane where there is work for it.
+    /// Wakes the lane if there is work for it.
     pub(super) fn wake_lane(&self) {
         let mut state = self.lock();
         if state.has_unsent() || state.is_abandoned || state.is_closed {
@@ -233,8 +237,8 @@ impl Queue {
         }
     }
 
-    /// Takes what waits, in its order, for as long as `admits` says so of a request, of what it is
-    /// about, and of whether others may follow on it.
+    /// Takes waiting requests in their order, for as long as `admits` returns `true`. Its arguments
+    /// are the request, its subject, and whether steps may follow it.
     pub(super) fn take(
         &self,
         mut admits: impl FnMut(&Request, Option<Subject>, bool) -> bool,
@@ -265,8 +269,8 @@ impl Queue {
         }
     }
 
-    /// Its caller is gone: what it holds. It leaves the line at once or, so that this costs little,
-    /// with others.
+    /// Marks a request as dropped by its caller, and returns what it held. The queue removes
+    /// dropped requests in batches, so that this stays cheap.
     fn give_up(&self, call: &Call) -> (Progress, Waker) {
         let mut state = self.lock();
         let mut shared = call.lock();
@@ -286,7 +290,7 @@ impl Queue {
         (progress, caller)
     }
 
-    /// The lane is gone: whoever waits, and whoever comes, is to know.
+    /// The lane is gone: all waiting and all later callers get an error.
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.is_closed = true;
@@ -312,7 +316,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Takes a place; `caller` is told of the answer.
+    /// Adds a request to the queue; `caller` is woken by its answer.
     pub(super) fn new(
         queue: &Arc<Queue>,
         work: Work,
@@ -345,7 +349,7 @@ impl Place {
         let mut state = self.call.lock();
         match state.progress {
             Progress::Waits(_) | Progress::Sent => {
-                // What it drops is the caller's, and may do anything: not under the lock.
+                // Do not drop the old waker under the lock: a waker may do anything.
                 let before = mem::replace(&mut state.caller, cx.waker().clone());
                 drop(state);
                 drop(before);
@@ -363,7 +367,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // It may have been answered in this moment; the usual place was.
+        // Usually the caller has its answer, and the queue's lock is not needed.
         if !matches!(self.call.lock().progress, Progress::Over) {
             drop(self.queue.give_up(&self.call));
         }

@@ -1,17 +1,17 @@
-//! The running kernel's release, for what no request can find out.
+//! The release of the running kernel, for facts that no request can find out.
 
 use nix::sys::utsname::uname;
 
 use crate::error::{Error, Result};
 
-/// A release of Linux: 6.18.
+/// A release of Linux, for example 6.18.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Release(pub(crate) u16, pub(crate) u16);
 
 impl Release {
     pub(crate) fn running() -> Result<Self> {
         let uname = uname().map_err(|errno| Error::io("asking for the release", errno.into()))?;
-        // What cannot be read counts as the oldest: it can do the least.
+        // A release that cannot be parsed counts as the oldest, which supports the least.
         Ok(uname
             .release()
             .to_str()

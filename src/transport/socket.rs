@@ -1,4 +1,4 @@
-//! A socket of `NETLINK_NETFILTER`: options, send, receive. Every lane has one, and no other kind.
+//! A `NETLINK_NETFILTER` socket: options, send, receive. All lanes use this type.
 
 pub(crate) mod listen;
 mod option;
@@ -22,10 +22,10 @@ use crate::wire::uapi::*;
 /// at most 32 448 bytes; a smaller buffer later would truncate one.
 pub(crate) const RECEIVE: usize = 32 * 1024;
 
-/// What the kernel keeps of a send queue for itself (netlink_sendmsg).
+/// The part of a send queue that the kernel reserves for itself (netlink_sendmsg).
 const SEND_OVERHEAD: usize = 32;
 
-/// A socket, bound, connected to the kernel, and blocking.
+/// A blocking socket, bound and connected to the kernel.
 #[derive(Debug)]
 pub(crate) struct Socket(Inner);
 
@@ -37,20 +37,20 @@ enum Inner {
 }
 
 impl Socket {
-    /// Opens a socket in the current thread's namespace. Most want
-    /// [`Namespace::socket`](super::netns::Namespace::socket).
+    /// Opens a socket in the current thread's namespace. Most callers need
+    /// [`Namespace::socket`](super::netns::Namespace::socket) instead.
     pub(super) fn open() -> Result<Self> {
         let socket = try_open().map_err(unopened)?;
         Ok(Self(Inner::Kernel(socket)))
     }
 
-    /// Opens a socket on a kernel in the process.
+    /// Opens a socket on a fake kernel.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn fake(kernel: &crate::testing::Kernel) -> Self {
         Self(Inner::Fake(crate::testing::FakeSocket::open(kernel)))
     }
 
-    /// The fake's socket, where this is one.
+    /// The fake socket, if this is one.
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn as_fake(&self) -> Option<&crate::testing::FakeSocket> {
         match &self.0 {
@@ -68,10 +68,10 @@ impl Socket {
         }
     }
 
-    /// Fails with `EPERM` where the opener lacks `CAP_NET_ADMIN` over the namespace.
+    /// Fails with `EPERM` if the process lacks `CAP_NET_ADMIN` over the namespace.
     ///
-    /// It joins a group that has nothing to do with connection tracking, and leaves it: that asks for
-    /// the same right as a request does, and does not wait for the kernel's lock as a request would.
+    /// It joins a group that has nothing to do with connection tracking, and leaves it again. That
+    /// needs the same right as a request, and does not wait for the kernel's lock.
     pub(crate) fn check_right(&self) -> Result<()> {
         let joined = match &self.0 {
             Inner::Kernel(socket) => socket
@@ -86,9 +86,9 @@ impl Socket {
         })
     }
 
-    /// Fails a receive that the kernel leaves without an answer for this long.
+    /// Makes a receive fail when nothing arrives for this long.
     pub(crate) fn set_timeout(&self, timeout: Duration) -> Result<()> {
-        // Zero would mean to wait for ever; so does, to the kernel, a number of no use.
+        // Zero means to wait for ever, and so does a number that is too large for the kernel.
         let micros = i64::try_from(timeout.as_micros()).unwrap_or(i64::MAX);
         let micros = micros.clamp(1, i64::from(i32::MAX) * 1_000_000);
         match &self.0 {
@@ -108,7 +108,7 @@ impl Socket {
 
     /// Asks for this many bytes of receive queue; the kernel doubles the number, up to its limit.
     pub(crate) fn set_receive_queue(&self, bytes: usize) -> Result<()> {
-        // The kernel reads an int: what does not fit would become a small number, or none.
+        // The kernel reads an int: a number that does not fit would become a small one, or zero.
         let bytes = bytes.min(i32::MAX as usize / 2);
         match &self.0 {
             Inner::Kernel(socket) => setsockopt(socket, sockopt::RcvBuf, &bytes)
@@ -121,7 +121,7 @@ impl Socket {
         }
     }
 
-    /// The room of the receive queue, in bytes as the kernel counts them.
+    /// The size of the receive queue, in bytes as the kernel counts them.
     pub(crate) fn receive_queue(&self) -> Result<usize> {
         match &self.0 {
             Inner::Kernel(socket) => getsockopt(socket, sockopt::RcvBuf)
@@ -131,7 +131,7 @@ impl Socket {
         }
     }
 
-    /// The bytes that one datagram may have.
+    /// The maximum size of a datagram in bytes.
     pub(crate) fn send_queue(&self) -> Result<usize> {
         match &self.0 {
             Inner::Kernel(socket) => getsockopt(socket, sockopt::SndBuf)
@@ -142,12 +142,12 @@ impl Socket {
         }
     }
 
-    /// Sends requests as one datagram. The kernel acts on them before this returns; after an error
-    /// nothing has reached it.
+    /// Sends requests as one datagram. The kernel carries them out before this returns. After an
+    /// error, nothing has reached the kernel.
     pub(crate) fn send(&self, datagram: &[u8]) -> io::Result<()> {
         match &self.0 {
-            // To an address: then the kernel asks for the right of the sender alone, and not also
-            // for that of the thread which opened the socket.
+            // With an address, the kernel checks only the rights of the sender, and not also those
+            // of the thread that opened the socket.
             Inner::Kernel(socket) => {
                 retry(|| socket.send_to(datagram, &SocketAddr::new(0, 0), 0)).map(drop)
             }
@@ -156,7 +156,7 @@ impl Socket {
         }
     }
 
-    /// Receives a datagram into the free room of `buffer`, [`RECEIVE`] bytes of it.
+    /// Appends a datagram of up to [`RECEIVE`] bytes to `buffer`.
     pub(crate) fn receive(&self, buffer: &mut BytesMut) -> io::Result<()> {
         match &self.0 {
             Inner::Kernel(socket) => receive_with(socket, 0, buffer),
@@ -167,7 +167,7 @@ impl Socket {
         }
     }
 
-    /// [`receive`](Self::receive) of what is there already: `WouldBlock` where nothing is.
+    /// [`receive`](Self::receive) without waiting: `WouldBlock` if nothing is there.
     pub(crate) fn receive_now(&self, buffer: &mut BytesMut) -> io::Result<()> {
         match &self.0 {
             Inner::Kernel(socket) => receive_with(socket, MSG_DONTWAIT, buffer),
@@ -193,7 +193,8 @@ fn receive_with(socket: &Netlink, flags: i32, buffer: &mut BytesMut) -> io::Resu
         if from.port_number() == 0 {
             return Ok(());
         }
-        // A connected socket hears the kernel alone, but for what was in its queue before.
+        // A connected socket receives only from the kernel, except for what was queued before the
+        // connect.
         buffer.truncate(before);
     }
 }
@@ -202,7 +203,7 @@ impl AsRawFd for Socket {
     fn as_raw_fd(&self) -> RawFd {
         match &self.0 {
             Inner::Kernel(socket) => socket.as_raw_fd(),
-            // It has none, and is watched without.
+            // A fake socket has no descriptor, and is watched without one.
             #[cfg(any(test, feature = "testing"))]
             Inner::Fake(_) => -1,
         }
@@ -212,9 +213,9 @@ impl AsRawFd for Socket {
 fn try_open() -> io::Result<Netlink> {
     let mut socket = Netlink::new(NETLINK_NETFILTER)?;
     socket.bind_auto()?;
-    // The kernel then refuses what other programs send to this port.
+    // The kernel then refuses messages from other programs to this port.
     socket.connect(&SocketAddr::new(0, 0))?;
-    // Short ACKs (Linux 4.2) and the kernel's words (4.12): good to have, and not needed.
+    // Short ACKs (Linux 4.2) and extended ACKs with the kernel's message (4.12) are optional.
     let _ = socket.set_cap_ack(true);
     let _ = socket.set_ext_ack(true);
     Ok(socket)
@@ -244,7 +245,7 @@ pub(crate) fn unreceived(cause: io::Error) -> Error {
     }
 }
 
-/// Again, where a signal came in between.
+/// Repeats a call that a signal interrupted.
 fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {

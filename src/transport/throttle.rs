@@ -1,27 +1,28 @@
-//! Warnings, one a second at the most.
+//! Limits warnings to one per second.
 
 use std::time::{Duration, Instant};
 
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Holds back warnings that come too soon, and counts them and what they would have told.
+/// Holds back warnings that come too soon, and adds up what they would have said.
 #[derive(Debug, Default)]
 pub(crate) struct Throttle {
     last: Option<Instant>,
     held: Told,
 }
 
-/// What a line tells.
+/// The numbers in a line of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Told {
-    /// The sum of all that it stands for.
+    /// The sum of the counts of all warnings in it.
     pub(crate) count: u64,
-    /// For how many it stands: itself, and those that were held back before.
+    /// The number of warnings in it: this one, and those that were held back before.
     pub(crate) times: u64,
 }
 
 impl Throttle {
-    /// What has to be told now, with all that was held back before; `None` where it is too soon.
+    /// Returns what to log now, together with everything that was held back. `None` if it is too
+    /// soon.
     pub(crate) fn add(&mut self, count: u64, now: Instant) -> Option<Told> {
         self.held.count = self.held.count.saturating_add(count);
         self.held.times += 1;
@@ -33,7 +34,7 @@ impl Throttle {
         self.rest()
     }
 
-    /// What was held back, for the last warning.
+    /// Takes everything that was held back, for the last warning.
     pub(crate) fn rest(&mut self) -> Option<Told> {
         Some(std::mem::take(&mut self.held)).filter(|held| held.times > 0)
     }
@@ -58,7 +59,7 @@ mod tests {
         assert_eq!(throttle.rest(), told(1, 1));
         assert_eq!(throttle.rest(), None);
         assert_eq!(throttle.add(u64::MAX, at(2000)), told(u64::MAX, 1));
-        // What was never made has no number, and is told of all the same.
+        // A warning with a count of zero is logged too.
         assert_eq!(throttle.add(0, at(3000)), told(0, 1));
     }
 }

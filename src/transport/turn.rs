@@ -1,12 +1,12 @@
-//! Flushes, and the control lanes that they would hold up.
+//! Keeps flushes from blocking the control lanes.
 //!
-//! The kernel takes one ctnetlink request of the host at a time (`nfnl_lock`), and a flush holds the
-//! lock for as long as it walks: any other request waits *inside* its `send`. A control lane sends
-//! on a reactor thread, which must not sit there: while a flush of this program is under way it waits
-//! as a task. Of other programs it cannot know.
+//! The kernel handles one ctnetlink request at a time for the whole host (`nfnl_lock`). A flush
+//! holds that lock while it walks the table, and every other request waits *inside* its `send`. A
+//! control lane sends on a reactor thread, which must not block. So while a flush of this program
+//! is in flight, the lane waits as a task. It cannot know about the flushes of other programs.
 //!
-//! All of this is a courtesy. In a child of `fork` the thread that held the lock may not exist: nobody
-//! waits for it there, and the kernel's own lock decides.
+//! Nothing depends on this for correctness. In a child of `fork`, the thread that held our lock may
+//! not exist. The child does not wait for it, and relies on the kernel's own lock.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -14,21 +14,22 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use std::{process, thread};
 
-/// How long a flush lets those go first that waited for the one before, and those that are sending.
-/// They take microseconds, but their reactor may be busy with other tasks; one that nobody polls
-/// must not hold up the flushes of the program.
+/// How long a flush waits for the lanes that are sending, or that waited for the flush before it.
+/// They need microseconds, but their reactor may be busy with other tasks. A lane that is never
+/// polled must not hold up the flushes of the program.
 const COURTESY: Duration = Duration::from_millis(20);
 
-/// How often a child of `fork` tries for the lock. It is held for a few instructions at a time.
+/// How often a child of `fork` tries to take the lock, which is only ever held for a few
+/// instructions.
 const TRIES: usize = 1000;
 
-/// Is a flush under way? A lane that finds none has no lock to take.
+/// Is a flush in flight? If not, a lane takes no lock.
 static FLUSHING: AtomicBool = AtomicBool::new(false);
 
-/// Lanes that are sending.
+/// The number of lanes that are sending.
 static SENDING: AtomicUsize = AtomicUsize::new(0);
 
-/// The process whose line it is: a child of `fork` inherits what its parent had under way.
+/// The process that owns this state. A child of `fork` inherits the state of its parent.
 static OWNER: AtomicU32 = AtomicU32::new(0);
 static LINE: Mutex<Line> = Mutex::new(Line {
     waiting: Vec::new(),
@@ -36,15 +37,15 @@ static LINE: Mutex<Line> = Mutex::new(Line {
 static CHANGED: Condvar = Condvar::new();
 
 struct Line {
-    /// The lanes that have something to send and may not, each once.
+    /// The lanes that wait for a flush before they can send, each once.
     waiting: Vec<(u64, Waker)>,
 }
 
-/// A flush's right to walk, until dropped.
+/// Permission to flush, until dropped.
 pub(super) struct Flushing(());
 
-/// Waits until this thread may flush; `None` if by then nobody wants it any more.
-pub(super) fn of_flush(is_unwanted: impl Fn() -> bool) -> Option<Flushing> {
+/// Waits until this thread may flush. `None` if the caller has dropped the flush by then.
+pub(super) fn begin_flush(is_unwanted: impl Fn() -> bool) -> Option<Flushing> {
     let Some(mut line) = lock() else {
         return Some(Flushing(()));
     };
@@ -80,7 +81,7 @@ impl Drop for Flushing {
         let wakers = line.as_ref().map(|line| line.waiting.clone());
         drop(line);
         CHANGED.notify_all();
-        // A waker may do anything, a lane's end among it: not under the lock.
+        // Not under the lock: a waker may do anything, for example drop a lane.
         for (_, waker) in wakers.into_iter().flatten() {
             waker.wake();
         }
@@ -99,7 +100,7 @@ pub(super) struct Place {
     waits: bool,
 }
 
-/// A lane's right to send, until dropped.
+/// Permission to send, until dropped.
 pub(super) struct Sending(());
 
 impl Place {
@@ -122,7 +123,7 @@ impl Place {
                 SENDING.fetch_add(1, Ordering::SeqCst);
                 return Poll::Ready(Sending(()));
             };
-            // It may have ended before the lock was there.
+            // The flush may have ended before we got the lock.
             if !FLUSHING.load(Ordering::SeqCst) {
                 continue;
             }
@@ -157,8 +158,8 @@ impl Drop for Place {
     }
 }
 
-/// Says that it sends before it looks, as a flush says that it flushes before it looks: one of the
-/// two sees the other.
+/// Counts itself as sending, and then checks for a flush. A flush sets its flag first, and then
+/// checks for senders. So at least one of the two sees the other.
 pub(super) fn try_send() -> Option<Sending> {
     SENDING.fetch_add(1, Ordering::SeqCst);
     let sending = Sending(());
@@ -171,12 +172,13 @@ impl Drop for Sending {
     }
 }
 
-/// The line; `None` where the lock is not to be had. In a child of `fork` it begins anew.
+/// The lanes that wait; `None` if the lock cannot be taken. In a child of `fork` the list starts
+/// empty.
 fn lock() -> Option<MutexGuard<'static, Line>> {
     let process = process::id();
     if OWNER.load(Ordering::SeqCst) == process {
-        // Whoever has it is a thread of this process, which may be kept from running for a while: those
-        // that wait in the line must be woken all the same. Nothing here is left half done by a panic.
+        // The lock is held by a thread of this process, which may not run for a while. Wait for it,
+        // so that the waiting lanes are always woken. A panic leaves nothing half done here.
         return Some(LINE.lock().unwrap_or_else(PoisonError::into_inner));
     }
     for _ in 0..TRIES {
@@ -218,14 +220,14 @@ mod tests {
         lock().unwrap().waiting.len()
     }
 
-    /// One test, for what it looks at is the process's.
+    /// One test for everything, because the state belongs to the process.
     #[test]
     fn lanes_wait_for_a_flush_as_tasks() {
         let mut place = Place::new();
         let mut noop = Context::from_waker(Waker::noop());
         assert!(place.poll(&mut noop).is_ready());
 
-        let flush = of_flush(|| false).expect("it is wanted");
+        let flush = begin_flush(|| false).expect("it is wanted");
         let all: Vec<_> = (0..10_000).map(|_| Arc::new(Wakes::default())).collect();
         for wakes in &all {
             let waker = Waker::from(Arc::clone(wakes));
@@ -240,25 +242,25 @@ mod tests {
         assert!(place.poll(&mut noop).is_ready());
         assert_eq!(waiting(), 0);
 
-        // One that gives up, or is gone, is not waited for.
-        let flush = of_flush(|| false).expect("it is wanted");
+        // A lane that was dropped is not waited for.
+        let flush = begin_flush(|| false).expect("it is wanted");
         assert!(place.poll(&mut noop).is_pending());
         drop(place);
         assert_eq!(waiting(), 0);
         drop(flush);
 
-        // A child of fork has what its parent had under way, and nobody to end it.
+        // A child of fork inherits the flush of its parent, and has no thread that ends it.
         let mut place = Place::new();
-        let flush = of_flush(|| false).expect("it is wanted");
+        let flush = begin_flush(|| false).expect("it is wanted");
         assert!(place.poll(&mut noop).is_pending());
         OWNER.store(process::id() ^ 1, Ordering::SeqCst);
         assert!(place.poll(&mut noop).is_ready());
         assert_eq!(waiting(), 0);
         drop((flush, place));
 
-        // Whoever waits is woken, also where the lock is not to be had at once.
+        // Waiting lanes are woken even if the lock is held for a while.
         let mut place = Place::new();
-        let flush = of_flush(|| false).expect("it is wanted");
+        let flush = begin_flush(|| false).expect("it is wanted");
         let wakes = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&wakes));
         assert!(place.poll(&mut Context::from_waker(&waker)).is_pending());
@@ -270,13 +272,13 @@ mod tests {
         assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
         assert!(place.poll(&mut noop).is_ready());
 
-        // A flush that is given up wakes those who waited for it.
+        // A flush that is given up wakes the lanes that waited for it.
         let mut place = Place::new();
-        let flush = of_flush(|| false).expect("it is wanted");
+        let flush = begin_flush(|| false).expect("it is wanted");
         let wakes = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&wakes));
         assert!(place.poll(&mut Context::from_waker(&waker)).is_pending());
-        let next = thread::spawn(|| of_flush(|| true).is_none());
+        let next = thread::spawn(|| begin_flush(|| true).is_none());
         drop(flush);
         assert!(wakes.0.load(Ordering::SeqCst) > 0);
         assert!(next.join().unwrap());

@@ -1,8 +1,9 @@
 //! The walk lane: a dump, on a socket of its own and a thread of the [`Pool`].
 //!
-//! The kernel walks the table inside our `recv`. A thread does that for as long as the reader keeps
-//! up; when enough waits for the reader, the socket is put aside, and the thread is free. A dump that
-//! nobody reads costs its socket and what waits, and holds up no other.
+//! The kernel walks the table inside our `recv`. A thread receives for as long as the reader keeps
+//! up. When enough datagrams wait for the reader, the walk is parked and the thread is free for
+//! another walk. So a dump that is not read costs only its socket and the datagrams that wait, and
+//! does not hold up other dumps.
 
 use std::collections::VecDeque;
 use std::io;
@@ -19,35 +20,36 @@ use crate::error::{Error, Result};
 use crate::wire::message::{Frame, Request};
 use crate::wire::uapi::*;
 
-/// The sequence number of the dump, or the flush. Not 0, which events carry.
+/// The sequence number of a dump or a flush. It is not 0, because events have 0.
 pub(crate) const SEQ: u32 = 1;
 
-/// The sequence number of what goes before the dump.
-const BEFORE: u32 = 2;
+/// The sequence number of the message that is sent in front of the dump.
+const NOOP_SEQ: u32 = 2;
 
-/// Datagrams that wait for the reader, at the most. It has as many in its own hands.
+/// The maximum number of datagrams that wait for the reader. The reader itself may hold as many.
 const AHEAD: usize = 6;
 
-/// The reader is woken for so many at once: a wake-up takes as long as decoding ten flows.
+/// The reader is woken when this many datagrams wait. A wake-up takes as long as decoding ten
+/// flows.
 const TOGETHER: usize = 3;
 
-/// Datagrams in a row before the walks that wait get their turn.
+/// Datagrams in a row before the waiting walks get their turn.
 const IN_A_ROW: usize = 16;
 
-/// A walk under way. Dropping it closes the socket: when the kernel hands over the datagram that it
-/// is filling, or, where the walk has yet to begin, at once.
+/// A walk in flight. Dropping it closes the socket: at once if the walk has not begun, else when
+/// the kernel returns the datagram that it is filling.
 #[derive(Debug)]
 pub(crate) struct Walk {
     shared: Arc<Shared>,
     pool: Pool,
-    /// Taken from what waited.
+    /// Datagrams that were taken from the shared state and not read yet.
     ready: VecDeque<BytesMut>,
-    /// Read, and free to be filled again.
-    spent: Vec<BytesMut>,
+    /// Buffers that were read, to be filled again.
+    free: Vec<BytesMut>,
     begun: Begun,
 }
 
-/// When work began; `None` for as long as it waits for its turn.
+/// The time when the work began; `None` while it waits for its turn.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Begun(Arc<OnceLock<Instant>>);
 
@@ -57,7 +59,7 @@ impl Begun {
     }
 
     pub(super) fn set(&self) {
-        // It begins once.
+        // It is set only once.
         let _ = self.0.set(Instant::now());
     }
 }
@@ -72,15 +74,15 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     ready: VecDeque<BytesMut>,
-    spent: Vec<BytesMut>,
+    free: Vec<BytesMut>,
     reader: Option<Waker>,
-    /// Waits for the reader to make room.
+    /// The walk that waits for the reader to make room.
     parked: Option<Walker>,
     end: Option<Result<()>>,
-    is_unwanted: bool,
+    is_dropped: bool,
 }
 
-/// The kernel's side of it.
+/// The state of the kernel's walk.
 #[derive(Debug)]
 enum Walker {
     ToBegin(Namespace, Request),
@@ -99,7 +101,7 @@ impl Walk {
             timeout,
             begun: Begun::default(),
         });
-        go_on(pool, &shared, Walker::ToBegin(namespace, request))?;
+        enqueue(pool, &shared, Walker::ToBegin(namespace, request))?;
         Ok(Self::reader(pool, shared))
     }
 
@@ -109,12 +111,12 @@ impl Walk {
             shared,
             pool: pool.clone(),
             ready: VecDeque::new(),
-            spent: Vec::new(),
+            free: Vec::new(),
         }
     }
 
-    /// Exchanges a datagram that was read for the next; `None` after the one that has the kernel's
-    /// verdict.
+    /// Replaces a datagram that was read with the next one. `None` after the datagram with the
+    /// kernel's verdict.
     #[inline]
     pub(crate) fn poll_next(
         &mut self,
@@ -127,18 +129,18 @@ impl Walk {
             }
         }
         if let Some(next) = self.ready.pop_front() {
-            let mut spent = std::mem::replace(datagram, next);
-            spent.clear();
-            self.spent.push(spent);
+            let mut free = std::mem::replace(datagram, next);
+            free.clear();
+            self.free.push(free);
         }
         Poll::Ready(Some(Ok(())))
     }
 
-    /// Waits for datagrams, or for the end.
+    /// Waits for datagrams, or for the end of the walk.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<()>>> {
         let mut state = self.shared.lock();
         std::mem::swap(&mut self.ready, &mut state.ready);
-        state.spent.append(&mut self.spent);
+        state.free.append(&mut self.free);
         if self.ready.is_empty() {
             if let Some(end) = state.end.take() {
                 state.end = Some(Ok(()));
@@ -149,7 +151,7 @@ impl Walk {
         let parked = state.parked.take();
         drop(state);
         if let Some(walker) = parked {
-            if let Err(error) = go_on(&self.pool, &self.shared, walker) {
+            if let Err(error) = enqueue(&self.pool, &self.shared, walker) {
                 return Poll::Ready(Some(Err(error)));
             }
         }
@@ -159,7 +161,7 @@ impl Walk {
         }
     }
 
-    /// Tells since when the kernel is at it.
+    /// Tells when the kernel began to work on it.
     pub(crate) fn begun(&self) -> Begun {
         self.begun.clone()
     }
@@ -168,7 +170,7 @@ impl Walk {
 impl Drop for Walk {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        state.is_unwanted = true;
+        state.is_dropped = true;
         let parked = state.parked.take();
         drop(state);
         drop(parked);
@@ -177,7 +179,7 @@ impl Drop for Walk {
 
 #[cfg(test)]
 impl Walk {
-    /// A walk that hands over these datagrams and is gone.
+    /// A walk that returns these datagrams and ends.
     pub(crate) fn of(datagrams: Vec<Result<Vec<u8>>>) -> Self {
         let mut state = State {
             end: Some(Ok(())),
@@ -198,16 +200,16 @@ impl Walk {
     }
 }
 
-/// Puts the walk in line for a thread.
-fn go_on(pool: &Pool, shared: &Arc<Shared>, walker: Walker) -> Result<()> {
+/// Queues the walk for a thread of the pool.
+fn enqueue(pool: &Pool, shared: &Arc<Shared>, walker: Walker) -> Result<()> {
     let (theirs, again) = (Arc::clone(shared), pool.downgrade());
     pool.run(move || {
         let Some(walker) = theirs.walk(walker) else {
             return;
         };
-        // Behind those that wait. Without the connection nobody is left to read.
+        // Queue it behind the waiting walks. If the pool is gone, so is the reader.
         if let Some(pool) = again.upgrade() {
-            if let Err(error) = go_on(&pool, &theirs, walker) {
+            if let Err(error) = enqueue(&pool, &theirs, walker) {
                 theirs.end(Err(error));
             }
         }
@@ -215,18 +217,18 @@ fn go_on(pool: &Pool, shared: &Arc<Shared>, walker: Walker) -> Result<()> {
 }
 
 impl Shared {
-    /// Nothing here is left half done by a panic.
+    /// A panic leaves nothing half done here.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Walks on: to the end, until enough waits for the reader, or until others should have their
-    /// turn; then this gives back what goes on.
+    /// Continues the walk until it ends, until enough datagrams wait for the reader, or until other
+    /// walks should get their turn. In the last case it returns the walk, to be queued again.
     fn walk(&self, walker: Walker) -> Option<Walker> {
         let (socket, mut is_first) = match walker {
             Walker::Begun(socket) => (socket, false),
             Walker::ToBegin(namespace, request) => {
-                if self.lock().is_unwanted {
+                if self.lock().is_dropped {
                     return None;
                 }
                 self.begun.set();
@@ -238,10 +240,10 @@ impl Shared {
         };
         for _ in 0..IN_A_ROW {
             let mut state = self.lock();
-            if state.is_unwanted {
+            if state.is_dropped {
                 return None;
             }
-            let mut datagram = state.spent.pop().unwrap_or_default();
+            let mut datagram = state.free.pop().unwrap_or_default();
             drop(state);
             let is_last = match receive(&socket, &mut datagram) {
                 Ok(None) => continue,
@@ -282,51 +284,52 @@ impl Shared {
     }
 }
 
-/// Not under the lock: a waker may do anything.
+/// Called without the lock, because a waker may do anything.
 fn wake(reader: Option<Waker>) {
     if let Some(reader) = reader {
         reader.wake();
     }
 }
 
-/// Begins a dump without a walk inside our `send`, where the kernel would hold its lock on behalf of
-/// every ctnetlink request of the host.
+/// Begins a dump in such a way that the kernel does not walk inside our `send`. There it would hold
+/// the lock that every ctnetlink request of the host needs.
 ///
-/// The receive queue is as small as can be, and has an answer in it already: the kernel finds no room
-/// for the first datagram, says so, and walks when it is asked to by `recv`. Older kernels walk
-/// in `send` all the same; nothing is lost there.
+/// For that, the receive queue is as small as possible, and already contains an answer. The kernel
+/// finds no room for the first datagram, reports that, and walks later, inside `recv`. Older
+/// kernels walk inside `send` anyway, and nothing is lost.
 fn begin(namespace: &Namespace, request: Request, timeout: Duration) -> Result<Socket> {
     let socket = namespace.socket()?;
     socket.set_timeout(timeout)?;
     let queue = socket.receive_queue()?;
     socket.set_receive_queue(0)?;
-    let mut datagram = nothing();
+    let mut datagram = noop_request();
     datagram.extend(request.finish(SEQ));
     let sent = socket.send(&datagram);
-    // The kernel doubles what it is asked for.
+    // The kernel doubles the number that it is given.
     socket.set_receive_queue(queue / 2)?;
     sent.map_err(Error::sending)?;
     Ok(socket)
 }
 
-/// A request for nothing, to be acknowledged: a header alone.
-fn nothing() -> Vec<u8> {
+/// A request that asks for nothing but an ACK: only a header.
+fn noop_request() -> Vec<u8> {
     const LEN: u32 = 16;
     let mut message = Vec::with_capacity(LEN as usize + 64);
     message.extend(LEN.to_ne_bytes());
     message.extend(IPCTNL_MSG_CT_GET.to_ne_bytes());
     message.extend((NLM_F_REQUEST | NLM_F_ACK).to_ne_bytes());
-    message.extend(BEFORE.to_ne_bytes());
+    message.extend(NOOP_SEQ.to_ne_bytes());
     message.extend([0; 4]);
     message
 }
 
-/// Receives a datagram: `None` for one that tells the reader nothing, else whether it has the last
-/// message of the dump. That comes in a datagram of its own, but nothing promises it.
+/// Receives a datagram. The result is `None` if it contains nothing for the reader, else whether it
+/// has the last message of the dump. The kernel sends that message in its own datagram, but does
+/// not promise to.
 fn receive(socket: &Socket, datagram: &mut BytesMut) -> Result<Option<bool>> {
     match socket.receive(datagram) {
         Ok(()) => {}
-        // The kernel's word that there was no room was itself without room.
+        // The queue had no room even for the kernel's report that there was no room.
         Err(cause) if cause.raw_os_error() == Some(ENOBUFS) => return Ok(None),
         Err(cause) if cause.kind() == io::ErrorKind::Interrupted => return Ok(None),
         Err(cause) => return Err(unreceived(cause)),
@@ -334,14 +337,14 @@ fn receive(socket: &Socket, datagram: &mut BytesMut) -> Result<Option<bool>> {
     let (mut tells, mut is_last) = (false, false);
     for frame in Frame::all(datagram) {
         match frame.verdict() {
-            // Without the right the kernel answers the first message alone.
-            Some(verdict) if frame.seq == BEFORE => Error::check(verdict)?,
+            // Without the right, the kernel answers only the first message.
+            Some(verdict) if frame.seq == NOOP_SEQ => Error::check(verdict)?,
             Some(_) if frame.seq == SEQ && !is_deferral(&frame) => (tells, is_last) = (true, true),
             Some(_) => {}
             None => tells = true,
         }
     }
-    // A length that makes no sense is the reader's to tell.
+    // A datagram with a bad length goes to the reader, which reports the error.
     let is_damaged = Frame::all(datagram)
         .map(|frame| frame.stride())
         .sum::<usize>()
@@ -349,7 +352,7 @@ fn receive(socket: &Socket, datagram: &mut BytesMut) -> Result<Option<bool>> {
     Ok((tells || is_damaged).then_some(is_last))
 }
 
-/// Does the kernel say that it will walk later?
+/// Is this the kernel's report that it will walk later?
 pub(crate) fn is_deferral(frame: &Frame<'_>) -> bool {
     frame.kind == NLMSG_ERROR
         && frame

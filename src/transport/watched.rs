@@ -1,4 +1,5 @@
-//! A socket that wakes its reader: by the reactor, or, the fake's, by itself.
+//! A socket that wakes its reader. The reactor does that for a real socket; a fake socket does it
+//! itself.
 
 use std::io;
 
@@ -8,7 +9,7 @@ use tokio::io::unix::AsyncFd;
 use super::socket::Socket;
 use crate::error::{Error, Result};
 
-/// An error can come without a datagram.
+/// The kernel can report an error without a datagram.
 const NEWS: Interest = Interest::READABLE.add(Interest::ERROR);
 
 #[derive(Debug)]
@@ -24,8 +25,8 @@ impl Watched {
         if socket.as_fake().is_some() {
             return Ok(Self::Fake(socket));
         }
-        // What takes its place is unsafe: it asks for a descriptor that stays the same, as a socket's
-        // does, which it owns.
+        // The replacement is unsafe: it requires that the descriptor never changes. That holds
+        // here, because the socket owns it.
         #[allow(deprecated)]
         let socket = AsyncFd::with_interest(socket, NEWS)
             .map_err(|cause| Error::io("registering a socket with the runtime", cause))?;
@@ -54,8 +55,8 @@ impl Watched {
         }
     }
 
-    /// Receives. Where there is nothing, the readiness is taken back, unless there is news meanwhile:
-    /// each kind on its own, for tokio knows of no `try_io` with two.
+    /// Receives. If nothing is there, this clears the readiness, unless more has arrived meanwhile.
+    /// It does so for each interest separately, because tokio's `try_io` takes only one.
     pub(super) fn try_io(
         &self,
         mut receive: impl FnMut(&Socket) -> io::Result<()>,

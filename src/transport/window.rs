@@ -1,18 +1,19 @@
-//! How many requests one datagram may carry: as many as both queues of its socket have room for.
+//! How many requests fit into one datagram: both queues of the socket must have room.
 
 use super::socket::Socket;
 use crate::error::Result;
 
-/// Requests in a datagram, at the most: with more the kernel is no faster.
+/// The maximum number of requests in a datagram. More do not make the kernel faster.
 pub(crate) const MOST: usize = 64;
 
-/// What a verdict takes of the receive queue: 832 bytes, seen on Linux 6.18.
+/// The bytes that a verdict takes in the receive queue: 832 were seen on Linux 6.18.
 const VERDICT: usize = 896;
 
-/// What a flow takes of it: 1280 bytes as a rule, and twice that with all attributes.
+/// The bytes that a flow takes in the receive queue: usually 1280, and twice that with all
+/// attributes.
 const DATA: usize = 2304;
 
-/// The room of a socket's queues, and what the requests so far take of it.
+/// The capacity of a socket's queues, and how much of it the requests so far need.
 #[derive(Debug)]
 pub(super) struct Window {
     receive: usize,
@@ -42,8 +43,8 @@ impl Window {
         (self.requests, self.answers, self.bytes) = (0, 0, 0);
     }
 
-    /// Is there room for this one too? The first always goes: the kernel takes one answer into a
-    /// queue that has none, whatever its size.
+    /// Is there room for one more request? The first is always admitted, because the kernel puts
+    /// one answer into an empty queue whatever its size.
     pub(super) fn admits(&mut self, expects_data: bool, len: usize) -> bool {
         let data = if expects_data { DATA } else { 0 };
         let answers = self.answers + VERDICT + data;
@@ -74,14 +75,14 @@ mod tests {
     #[test]
     fn both_queues_have_room_for_it() {
         let (mark, get) = (IPCTNL_MSG_CT_NEW, IPCTNL_MSG_CT_GET);
-        // The usual queues.
+        // The default queue sizes.
         assert_eq!(admitted(mark, 212_992, 212_960), MOST);
         assert_eq!(admitted(get, 212_992, 212_960), MOST);
-        // Small ones.
+        // Small queues.
         assert_eq!(admitted(mark, 4096, 212_960), 4);
         assert_eq!(admitted(get, 4096, 212_960), 1);
         assert_eq!(admitted(mark, 212_992, 300), 10);
-        // One always goes.
+        // The first is always admitted.
         assert_eq!(admitted(get, 0, 0), 1);
     }
 }

@@ -36,7 +36,7 @@ fn what_cannot_be_is_refused() {
     let mut long = helper(1);
     long.policies[0].timeout = LONGEST;
     long.check().unwrap();
-    // The kernel would have it end at once.
+    // With this timeout, expectations would end at once.
     long.policies[0].timeout = LONGEST + Duration::from_secs(1);
     refused(long, "policy: timeout");
     let mut nowhere = helper(1);
@@ -49,7 +49,7 @@ mod golden {
     use super::*;
     use crate::wire::golden::{assert_bytes, bytes};
 
-    // In the kernel's order of attributes, which differs from ours by the policies' place.
+    // The kernel's order of attributes differs from ours in the place of the policies.
     const THEIRS: &str = "74000000 0009 0200 01000000 00000000  00 00 0000
         0800 0100 66747000
         0800 0300 00000003

@@ -1,4 +1,4 @@
-//! Attributes: the walk over them, the codecs of plain values, and the writer.
+//! Attributes: an iterator over them, codecs for plain values, and the writer.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -6,7 +6,7 @@ use super::uapi::{NLA_F_NESTED, NLA_TYPE_MASK};
 
 pub use super::fault::DecodeError;
 
-/// Names the attribute in an error of what reads it.
+/// Adds the name of the attribute to a decoding error.
 macro_rules! within {
     ($name:ident, $read:expr) => {
         $read.map_err(|cause| cause.inside(stringify!($name)))
@@ -58,7 +58,7 @@ impl<'a> Attributes<'a> {
             return Ok(None);
         };
         let len = usize::from(u16::from_ne_bytes([l0, l1]));
-        // Below the length of the header there is no such range.
+        // `get` returns `None` if the length is less than the header's.
         let Some(payload) = self.0.get(4..len) else {
             return Err(DecodeError::Truncated);
         };
@@ -74,8 +74,8 @@ pub(crate) const fn align4(len: usize) -> usize {
     (len + 3) & !3
 }
 
-/// A value of fixed size; a longer payload is accepted and its first bytes count, as in the
-/// kernel. Integers are big-endian on the wire.
+/// A value of fixed size. If the payload is longer, its first bytes count, as in the kernel.
+/// Integers are big-endian on the wire.
 pub(crate) trait Value: Sized {
     fn read(payload: &[u8]) -> Option<Self>;
     fn write(&self, out: &mut Vec<u8>);
@@ -97,7 +97,7 @@ macro_rules! integers {
             fn write(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&self.to_be_bytes());
             }
-            /// In one piece.
+            /// In one call, so that the writer grows once.
             #[inline]
             fn put(&self, kind: u16, w: &mut Writer<'_>) {
                 const LEN: usize = 4 + size_of::<$ty>();
@@ -146,11 +146,11 @@ impl Value for Ipv6Addr {
     }
 }
 
-/// The most that a value of no fixed length takes in a message: more than the kernel makes or
-/// takes, and so little that no nest of them overflows its length.
+/// The maximum length of a value without a fixed length. The kernel never sends or accepts more,
+/// and it is small enough that no nest overflows its length field.
 const LONGEST: usize = 4096;
 
-/// Bytes of no fixed length: what a helper in user space keeps with a flow.
+/// Bytes without a fixed length: the data that a helper in user space stores with a flow.
 impl Value for Box<[u8]> {
     fn read(payload: &[u8]) -> Option<Self> {
         Some(payload.into())
@@ -160,7 +160,7 @@ impl Value for Box<[u8]> {
     }
 }
 
-/// A string that ends at the first NUL; names are ASCII, and what is not UTF-8 is replaced.
+/// A string that ends at the first NUL. Names are ASCII; invalid UTF-8 is replaced.
 impl Value for Box<str> {
     fn read(payload: &[u8]) -> Option<Self> {
         let text = payload.split(|byte| *byte == 0).next().unwrap_or_default();
@@ -172,7 +172,7 @@ impl Value for Box<str> {
     }
 }
 
-/// Values of no fixed length.
+/// Values without a fixed length.
 pub(crate) trait Length {
     fn length(&self) -> usize;
 }
@@ -195,7 +195,7 @@ impl<T: Length> Length for Option<T> {
     }
 }
 
-/// Refuses a value that is longer than the kernel makes it.
+/// Refuses a value that is longer than any value of the kernel.
 pub(crate) fn at_most(value: &impl Length, longest: usize) -> Result<(), DecodeError> {
     match value.length() > longest {
         true => Err(DecodeError::TooLong),
@@ -204,7 +204,7 @@ pub(crate) fn at_most(value: &impl Length, longest: usize) -> Result<(), DecodeE
 }
 
 impl Attribute<'_> {
-    /// The value, of so many bytes at the most.
+    /// The value, of at most this many bytes.
     pub(crate) fn get_at_most<T: Value + Length>(self, longest: usize) -> Result<T, DecodeError> {
         let value = self.get()?;
         at_most(&value, longest)?;
@@ -250,7 +250,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Appends bytes that are attributes already.
+    /// Appends encoded attributes.
     pub(crate) fn raw(&mut self, attributes: &[u8]) {
         self.0.extend_from_slice(attributes);
     }

@@ -1,18 +1,18 @@
-//! An assembler of classic BPF: tests of a message's bytes, and the program that makes them.
+//! An assembler for classic BPF: tests on the bytes of a message, and the program for them.
 //!
-//! All that is compared is loaded as the big-endian number that the kernel sends, so that a program
-//! is the same on every machine.
+//! All values are compared as the big-endian numbers that the kernel sends, so that a program is
+//! the same on every machine.
 
 use super::uapi::*;
 
-/// Where the attributes of a message begin.
+/// The offset of the attributes in a message.
 const ATTRIBUTES: u32 = 20;
-/// Where the family stands in a message.
+/// The offset of the family in a message.
 const FAMILY: u32 = 16;
-/// What a program says of a message that is wanted: all of it.
+/// The return value of a program that accepts a message: the whole message.
 const WHOLE: u32 = u32::MAX;
 
-/// One instruction, as the kernel takes it.
+/// One instruction, in the kernel's form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Instruction {
     pub(crate) code: u16,
@@ -21,7 +21,7 @@ pub(crate) struct Instruction {
     pub(crate) k: u32,
 }
 
-/// What is asked of a message.
+/// A test on a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Test {
     Always,
@@ -37,12 +37,12 @@ pub(crate) enum Test {
 /// A value inside the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Value {
-    /// Where it may be: the attributes that lead to it. The first that is there counts.
+    /// Its possible paths of nested attributes. The first one that exists counts.
     pub(crate) paths: Vec<Vec<u16>>,
-    /// Does it count as zero where it is nowhere? Else there is nothing to decide by, and the
-    /// message is wanted.
+    /// Does it count as zero if none of the paths exists? Otherwise the test is undecided, and the
+    /// message is accepted.
     pub(crate) or_zero: bool,
-    /// What has to hold of it: all of them.
+    /// The comparisons, all of which must be true.
     pub(crate) parts: Vec<Part>,
 }
 
@@ -53,13 +53,13 @@ pub(crate) struct Part {
     /// `BPF_B`, `BPF_H` or `BPF_W`.
     pub(crate) size: u16,
     pub(crate) mask: u32,
-    /// The lowest that it may be under the mask, and the highest.
+    /// The lowest and the highest allowed number, after the mask.
     pub(crate) first: u32,
     pub(crate) last: u32,
 }
 
 impl Test {
-    /// Both, with what is certain left out.
+    /// All of these tests, simplified.
     pub(crate) fn all(tests: impl IntoIterator<Item = Test>) -> Self {
         let mut left = Vec::new();
         for test in tests {
@@ -76,7 +76,7 @@ impl Test {
         }
     }
 
-    /// One at least, with what is certain left out.
+    /// At least one of these tests, simplified.
     pub(crate) fn any(tests: impl IntoIterator<Item = Test>) -> Self {
         let mut left = Vec::new();
         for test in tests {
@@ -93,7 +93,7 @@ impl Test {
         }
     }
 
-    /// The contrary.
+    /// The opposite test.
     pub(crate) fn contrary(self) -> Self {
         match self {
             Self::Always => Self::Never,
@@ -102,8 +102,8 @@ impl Test {
         }
     }
 
-    /// The program that lets pass what meets the test; `None` where it has more instructions than
-    /// `most`.
+    /// The program that accepts messages which pass the test; `None` if it has more instructions
+    /// than `most`.
     pub(crate) fn program(&self, most: usize) -> Option<Vec<Instruction>> {
         let mut assembler = Assembler {
             most,
@@ -120,7 +120,7 @@ impl Test {
     }
 }
 
-/// A place in the program that is yet to be known.
+/// A place in the program, which may not be known yet.
 #[derive(Debug, Clone, Copy, Default)]
 struct Label(usize);
 
@@ -130,7 +130,7 @@ enum Step {
         code: u16,
         k: u32,
     },
-    /// A comparison that skips the next instruction or not.
+    /// A comparison that may skip the next instruction.
     Skip {
         code: u16,
         k: u32,
@@ -139,16 +139,16 @@ enum Step {
     Jump(Label),
 }
 
-/// Jumps of a comparison reach 255 instructions, those without one as far as need be: each
-/// comparison skips one of the latter, or does not.
+/// A conditional jump reaches 255 instructions, and an unconditional jump any distance. So each
+/// comparison only decides whether to skip an unconditional jump.
 #[derive(Debug, Default)]
 struct Assembler {
     steps: Vec<Step>,
-    /// Where each label is bound.
+    /// The position of each label.
     labels: Vec<usize>,
-    /// Where to go where there is nothing to decide by.
+    /// The target if the test is undecided.
     unknown: Label,
-    /// The most steps that are wanted. No more than one beyond is kept: tests can be long.
+    /// The maximum number of steps. At most one more is stored, because tests can be very long.
     most: usize,
 }
 
@@ -180,7 +180,7 @@ impl Assembler {
         self.push(Step::Jump(label));
     }
 
-    /// Goes to `label` where comparing gives `when`, else on.
+    /// Jumps to `label` if the comparison returns `when`; otherwise continues.
     fn branch(&mut self, comparison: u16, k: u32, when: bool, label: Label) {
         let code = BPF_JMP | comparison;
         let if_true = !when;
@@ -188,7 +188,7 @@ impl Assembler {
         self.jump(label);
     }
 
-    /// Goes to `yes` or `no`, and never on.
+    /// Jumps to `yes` or `no`, and never continues.
     fn test(&mut self, test: &Test, yes: Label, no: Label) {
         if self.is_too_long() {
             return;
@@ -243,7 +243,7 @@ impl Assembler {
         self.jump(yes);
     }
 
-    /// Finds an attribute; its offset is then in A.
+    /// Finds an attribute, and leaves its offset in A.
     fn find(&mut self, path: &[u16], absent: Label) {
         self.op(BPF_LD | BPF_IMM, ATTRIBUTES);
         for (depth, kind) in path.iter().enumerate() {
@@ -257,7 +257,7 @@ impl Assembler {
         }
     }
 
-    /// Compares a number of the attribute whose offset is in X; goes on where it is allowed.
+    /// Compares a number in the attribute whose offset is in X, and continues if it is allowed.
     fn part(&mut self, part: Part, no: Label) {
         const HEADER: u32 = 4;
         self.op(BPF_LD | part.size | BPF_IND, part.at + HEADER);
@@ -282,7 +282,7 @@ impl Assembler {
             let (code, jt, jf, k) = match *step {
                 Step::Op { code, k } => (code, 0, 0, k),
                 Step::Skip { code, k, if_true } => (code, u8::from(if_true), u8::from(!if_true), k),
-                // Labels are bound behind what jumps to them, and programs are short.
+                // A label comes after all jumps to it, and programs are short.
                 Step::Jump(label) => (BPF_JMP | BPF_JA, 0, 0, (labels[label.0] - at - 1) as u32),
             };
             Instruction { code, jt, jf, k }
@@ -292,12 +292,12 @@ impl Assembler {
 }
 
 impl Part {
-    /// A whole number that has to be this one.
+    /// A number that must be equal to this one.
     pub(crate) fn exactly(at: u32, size: u16, value: u32) -> Self {
         Self::masked(at, size, value, u32::MAX)
     }
 
-    /// A number that has to be this one under the mask.
+    /// A number that must be equal to this one in the bits of the mask.
     pub(crate) fn masked(at: u32, size: u16, value: u32, mask: u32) -> Self {
         Self {
             at,

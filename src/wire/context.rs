@@ -1,4 +1,4 @@
-//! What the rows of a message tell one another.
+//! Data that the rows of a message share.
 
 /// The direction of a flow that a row is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -7,19 +7,19 @@ pub(crate) enum Way {
     Reply,
 }
 
-/// What one attribute of a message says about others: the zones, which stand at the top level or
-/// inside the tuple of the one direction that they are for.
+/// What the rows of a message must know of each other: the zones, which are at the top level, or
+/// inside the tuple of the only direction that they are for.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Context {
     pub(crate) zone: Option<u16>,
     pub(crate) zone_orig: Option<u16>,
     pub(crate) zone_reply: Option<u16>,
-    /// The direction that the row at hand is of, where it is a flow's.
+    /// The direction of the current row, if it has one.
     pub(crate) direction: Option<Way>,
 }
 
 impl Context {
-    /// The zone inside the tuple of the row at hand.
+    /// The zone inside the tuple of the current row.
     pub(crate) fn zone_of_direction(&mut self) -> Option<&mut Option<u16>> {
         match self.direction? {
             Way::Orig => Some(&mut self.zone_orig),

@@ -1,21 +1,21 @@
-//! Why bytes do not decode, and where.
+//! The reason why bytes do not decode, and the place.
 
 use std::fmt;
 
-/// Why bytes from the kernel could not be read as what they should be.
+/// Why bytes from the kernel could not be decoded.
 ///
-/// `Display` says where: `CTA_TUPLE_ORIG > CTA_TUPLE_IP > CTA_IP_V4_SRC is missing`.
+/// `Display` includes the place: `CTA_TUPLE_ORIG > CTA_TUPLE_IP > CTA_IP_V4_SRC is missing`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// A message or attribute says that it is longer than the bytes around it, or shorter than
-    /// its own header.
+    /// The length of a message or attribute is more than the bytes around it, or less than its own
+    /// header.
     Truncated,
     /// An attribute is too short for its type.
     TooShort,
-    /// An attribute is longer than the kernel makes it.
+    /// An attribute is longer than any that the kernel sends.
     TooLong,
-    /// An attribute that must be there is not.
+    /// A required attribute is missing.
     Missing,
     /// The two addresses of a tuple are not of one family.
     MixedFamilies,
@@ -29,22 +29,22 @@ pub enum DecodeError {
         /// The netlink type of the message.
         kind: u16,
     },
-    /// The message is no event.
+    /// The message is not an event.
     NoEvent {
         /// The netlink type of the message.
         kind: u16,
     },
-    /// What is wrong is this attribute, or something inside it.
+    /// The fault is in this attribute, or in an attribute inside it.
     Attribute {
         /// The kernel's name of the attribute.
         name: &'static str,
-        /// What is wrong with it.
+        /// The fault in it.
         cause: Box<Self>,
     },
 }
 
 impl DecodeError {
-    /// What is wrong, without where.
+    /// The fault without the place.
     pub fn cause(&self) -> &Self {
         match self {
             Self::Attribute { cause, .. } => cause.cause(),
@@ -52,7 +52,7 @@ impl DecodeError {
         }
     }
 
-    /// The attributes on the way to what is wrong, the outermost first, by the kernel's names.
+    /// The kernel's names of the attributes around the fault, the outermost first.
     pub fn path(&self) -> impl Iterator<Item = &'static str> + '_ {
         let mut rest = self;
         std::iter::from_fn(move || match rest {
@@ -64,7 +64,7 @@ impl DecodeError {
         })
     }
 
-    /// The error as one of the attribute around it.
+    /// Adds the attribute around the fault.
     #[cold]
     pub(crate) fn inside(self, name: &'static str) -> Self {
         Self::Attribute {
@@ -94,7 +94,7 @@ impl fmt::Display for DecodeError {
                 write!(f, "a message of type {kind:#06x} has no expectation")
             }
             (Self::NoEvent { kind }, _) => write!(f, "a message of type {kind:#06x} is no event"),
-            // The cause is what is inside of all of these.
+            // The cause is the innermost fault.
             (Self::Attribute { .. }, _) => Ok(()),
         }
     }

@@ -1,8 +1,8 @@
-//! Golden bytes for the tests of every layer. They are a little-endian machine's.
+//! Golden bytes for the tests of every layer, from a little-endian machine.
 
 const REPLIES: &str = include_str!("../../tests/golden/replies.txt");
 
-/// The bytes of a hexadecimal text; spaces and what follows a `#` in a line do not count.
+/// The bytes of a hexadecimal text. Spaces, and the rest of a line after a `#`, are ignored.
 pub(crate) fn bytes(text: &str) -> Vec<u8> {
     let digits: Vec<u32> = text
         .lines()

@@ -1,4 +1,4 @@
-//! Whole messages: requests out, frames in, and what the kernel's verdict on a request says.
+//! Whole messages: requests, received frames, and the kernel's verdict on a request.
 
 pub(crate) mod datagram;
 
@@ -7,29 +7,29 @@ use super::uapi::*;
 
 const NLMSGHDR: usize = 16;
 const NFGENMSG: usize = 4;
-/// The room for one keyed request: an IPv6 create with labels, NAT and protoinfo fits.
+/// The initial capacity for a request: an IPv6 create with labels, NAT and protoinfo fits.
 const USUAL_REQUEST: usize = 320;
 
-/// A request under construction and, once [`finish`](Self::finish)ed, its bytes.
+/// A request under construction; [`finish`](Self::finish) returns its bytes.
 #[derive(Debug)]
 pub(crate) struct Request(Vec<u8>);
 
 impl Request {
-    /// A message of `kind` for `family`. `NLM_F_REQUEST` and `NLM_F_ACK` are always set: without
-    /// the first nothing is done, without the second success is silent.
+    /// A message of `kind` for `family`. `NLM_F_REQUEST` and `NLM_F_ACK` are always set. Without
+    /// the first, the kernel does nothing; without the second, it does not report success.
     pub(crate) fn new(kind: u16, flags: u16, family: u8) -> Self {
         Self::written(|bytes| Self::write(bytes, kind, flags, family, |_| {}))
     }
 
-    /// The one that `write` makes, which is one that [`write`](Self::write) appends.
+    /// The request that `write` appends with [`write`](Self::write).
     pub(crate) fn written(write: impl FnOnce(&mut Vec<u8>)) -> Self {
         let mut bytes = Vec::with_capacity(USUAL_REQUEST);
         write(&mut bytes);
         Self(bytes)
     }
 
-    /// Appends a message to those of a datagram: as [`new`](Self::new) and [`with`](Self::with) make
-    /// it, its length told and its number yet to come.
+    /// Appends a message to a datagram, as [`new`](Self::new) and [`with`](Self::with) make it. It
+    /// has its length, but no sequence number yet.
     #[inline]
     pub(crate) fn write(
         bytes: &mut Vec<u8>,
@@ -48,7 +48,8 @@ impl Request {
         set_length_and_seq(&mut bytes[start..], 0);
     }
 
-    /// Makes a flush keep to the family of the message; the kernel ignores it in version 0.
+    /// Sets the version. In version 1 a flush compares the family; in version 0 the kernel ignores
+    /// it.
     pub(crate) fn version(mut self, version: u8) -> Self {
         self.0[NLMSGHDR + 1] = version;
         self
@@ -60,13 +61,13 @@ impl Request {
         self
     }
 
-    /// Sets length and sequence number: the bytes to send.
+    /// Sets the length and the sequence number, and returns the bytes to send.
     pub(crate) fn finish(mut self, seq: u32) -> Vec<u8> {
         set_length_and_seq(&mut self.0, seq);
         self.0
     }
 
-    /// Appends the bytes to send to others, whose number is yet to come.
+    /// Appends the message to a datagram, without a sequence number.
     pub(crate) fn append_to(self, datagram: &mut Vec<u8>) {
         let bytes = self.finish(0);
         match datagram.is_empty() {
@@ -75,8 +76,8 @@ impl Request {
         }
     }
 
-    /// Numbers the requests of a datagram, by their index and whether they are the last. Those before the
-    /// last are not acknowledged, but where the kernel answers with data.
+    /// Numbers the requests of a datagram, by their index and whether they are the last. Requests
+    /// before the last one do not ask for an ACK, unless the kernel answers them with data.
     pub(crate) fn number(mut datagram: &mut [u8], number: impl Fn(usize, bool) -> u32) {
         let mut index = 0;
         while let Some(Ok(frame)) = Frame::first(datagram) {
@@ -98,7 +99,7 @@ impl Request {
         self.0.len()
     }
 
-    /// Does the kernel answer with an object before its verdict?
+    /// Does the kernel send an object before its verdict?
     pub(crate) fn expects_data(&self) -> bool {
         expects_data(self.kind())
     }
@@ -116,7 +117,7 @@ fn set_length_and_seq(request: &mut [u8], seq: u32) {
     request[8..12].copy_from_slice(&seq.to_ne_bytes());
 }
 
-/// Does the kernel answer a request of this type with an object? To create, update and delete has the
+/// Does the kernel answer a request of this type with an object? Create, update and delete have the
 /// same numbers in every subsystem.
 fn expects_data(kind: u16) -> bool {
     !matches!(kind & 0xff, MSG_NEW | MSG_DELETE)
@@ -133,9 +134,9 @@ pub(crate) struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// The first message of a datagram; `None` when nothing is left.
+    /// The first message of a datagram; `None` if the datagram is empty.
     ///
-    /// After a length that runs past the end there is nothing to go on with.
+    /// After a length beyond the end, the rest of the datagram cannot be split.
     #[inline]
     pub(crate) fn first(datagram: &'a [u8]) -> Option<Result<Self, DecodeError>> {
         if datagram.is_empty() {
@@ -161,7 +162,7 @@ impl<'a> Frame<'a> {
         }))
     }
 
-    /// The messages of a datagram, up to one whose length makes no sense.
+    /// The messages of a datagram, up to the first with an invalid length.
     pub(crate) fn all(mut datagram: &'a [u8]) -> impl Iterator<Item = Self> {
         std::iter::from_fn(move || {
             let frame = Self::first(datagram)?.ok()?;
@@ -170,37 +171,37 @@ impl<'a> Frame<'a> {
         })
     }
 
-    /// Of a request: does the kernel answer with an object before its verdict?
+    /// Does the kernel answer this request with an object before its verdict?
     pub(crate) fn expects_data(&self) -> bool {
         expects_data(self.kind)
     }
 
-    /// Where the next message of the datagram begins, counted from this one.
+    /// The offset from this message to the next.
     #[inline]
     pub(crate) fn stride(&self) -> usize {
         align4(self.bytes.len())
     }
 
-    /// The port of the program whose request an event comes from; `None` for the kernel itself.
+    /// The port of the program whose request caused an event; `None` for the kernel itself.
     #[inline]
     pub(crate) fn port_id(&self) -> Option<u32> {
         let bytes = self.bytes.get(12..)?.first_chunk()?;
         Some(u32::from_ne_bytes(*bytes)).filter(|port| *port != 0)
     }
 
-    /// Does it end the answer to the request of this number?
+    /// Is it the last answer to the request with this number?
     #[inline]
     pub(crate) fn is_verdict_of(&self, seq: u32) -> bool {
         matches!(self.kind, NLMSG_ERROR | NLMSG_DONE) && self.seq == seq
     }
 
-    /// Is it one of netlink's own messages, not one of a subsystem?
+    /// Is it one of netlink's own messages, and not one of a subsystem?
     #[inline]
     pub(crate) fn is_control(&self) -> bool {
         self.kind < NLMSG_MIN_TYPE
     }
 
-    /// The attributes behind the netfilter header.
+    /// The attributes after the netfilter header.
     #[inline]
     pub(crate) fn attributes(&self) -> Result<Attributes<'a>, DecodeError> {
         let body = self
@@ -210,13 +211,13 @@ impl<'a> Frame<'a> {
         Ok(Attributes(body))
     }
 
-    /// The number in the netfilter header: of a CPU, in statistics.
+    /// The number in the netfilter header: in statistics, the number of the CPU.
     pub(crate) fn resource(&self) -> Result<u16, DecodeError> {
         let number = self.bytes.get(NLMSGHDR + 2..).and_then(u16::read);
         number.ok_or_else(|| DecodeError::Truncated)
     }
 
-    /// What the message says about the fate of a request; `None` if it is not about that.
+    /// The verdict in this message; `None` if it has none.
     #[inline]
     pub(crate) fn verdict(&self) -> Option<Verdict> {
         match self.kind {
@@ -230,7 +231,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// The kernel's last word on a request: an ACK, an error or the end of a dump.
+/// The kernel's final answer to a request: an ACK, an error or the end of a dump.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Verdict {
     /// Zero for success, else a positive errno.
@@ -238,14 +239,14 @@ pub(crate) struct Verdict {
     pub(crate) ext_ack: Option<ExtAck>,
 }
 
-/// What the kernel says beside the errno.
+/// The kernel's message for the errno.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ExtAck {
     pub(crate) message: Option<Box<str>>,
 }
 
 impl Verdict {
-    /// As if the kernel had said this errno.
+    /// A verdict with this errno.
     pub(crate) fn of(errno: i32) -> Self {
         Self {
             errno,
@@ -263,8 +264,8 @@ impl Verdict {
     fn of_error(frame: &Frame<'_>) -> Self {
         let body = &frame.bytes[NLMSGHDR..];
         let code = ne_i32(body).unwrap_or(0);
-        // The TLVs stand behind the copy of the request: its header alone in a capped answer and
-        // in a successful one, else all of it.
+        // The TLVs come after the copy of the request. That is only its header in an ACK or a
+        // capped error, and otherwise the whole request.
         let ext_ack = (frame.flags & NLM_F_ACK_TLVS != 0)
             .then(|| {
                 let echoed = if frame.flags & NLM_F_CAPPED != 0 {

@@ -1,4 +1,4 @@
-//! Bytes: what goes over a netlink socket, without socket, task or runtime.
+//! The bytes on a netlink socket, without a socket, task or runtime.
 
 #![allow(
     clippy::unnecessary_lazy_evaluations,

@@ -1,4 +1,5 @@
-//! `attributes!`: each attribute stands in one row that feeds struct, decoder and encoder.
+//! `attributes!`: each attribute is declared in one row, which generates the struct field, the
+//! decoder and the encoder.
 
 use std::marker::PhantomData;
 
@@ -12,7 +13,7 @@ mod keys;
 #[cfg(feature = "serde")]
 pub(crate) use keys::Absent;
 
-/// What an attribute's payload holds: a plain value or a nest.
+/// The payload of an attribute: a plain value or a nest.
 pub(crate) trait Codec: Sized {
     fn decode(attr: Attribute<'_>, cx: &mut Context) -> Result<Self, DecodeError>;
     fn encode(&self, kind: u16, cx: &Context, w: &mut Writer<'_>);
@@ -28,7 +29,7 @@ impl<T: Value> Codec for T {
     }
 }
 
-/// How a field takes part: `Option` may be absent, a [`plain!`] type must be there.
+/// How a field is decoded: an `Option` may be absent, a [`plain!`] type is required.
 pub(crate) trait Row: Sized {
     type Inner: Codec;
     type Slot: Default;
@@ -60,8 +61,8 @@ impl<T: Codec> Row for Option<T> {
     }
 }
 
-/// Types that stand in a row as themselves: without the attribute, the message does not decode.
-/// `= is_empty` names what tells a value that has no key in text.
+/// Types of required attributes: without the attribute, the message does not decode. `= is_empty`
+/// names the method that tells whether a value is left out in text formats.
 macro_rules! plain {
     ($($ty:ty $(= $is_empty:ident)?),+ $(,)?) => {
         $(impl $crate::wire::table::Row for $ty {
@@ -104,12 +105,12 @@ macro_rules! plain {
 
 plain!(u8, u32, u64, i32);
 
-/// What a row says of its attribute, with the type that it carries: lets a request write one
-/// attribute of a table without naming its number again.
+/// The attribute of a row and its type. With it, a request can write a single attribute without
+/// repeating its number.
 pub(crate) struct Kind<T> {
     pub(crate) number: u16,
     pub(crate) direction: Option<Way>,
-    /// The number of the attribute's mask; 0 where it has none.
+    /// The number of the attribute's mask; 0 if it has none.
     pub(crate) mask: u16,
     pub(crate) carries: PhantomData<fn() -> T>,
 }
@@ -125,7 +126,7 @@ impl<T: Codec> Kind<T> {
         }
     }
 
-    /// Writes the value and, where its row names one, the mask.
+    /// Writes the value and, if its row has one, the mask.
     pub(crate) fn put_masked(self, value: &T, mask: &T, w: &mut Writer<'_>) {
         let cx = Context::default();
         value.encode(self.number, &cx, w);
@@ -135,10 +136,10 @@ impl<T: Codec> Kind<T> {
     }
 }
 
-/// What a row says in brackets behind its attribute: `[of Orig]`, the direction that it is of;
-/// `[of Reply, inverse orig]`, that it has no key in text where it is the inverse of another; `[with
-/// counters_reply]` and `[in counters_orig]`, that the two are a list of one key;
-/// `[mask CTA_MARK_MASK]`, the attribute of its mask; `[max 15]`, the bytes that it has at most.
+/// The options of a row, in brackets after its attribute. `[of Orig]` is its direction. `[of Reply,
+/// inverse orig]` leaves it out in text formats if it is the inverse of another field. `[with
+/// counters_reply]` and `[in counters_orig]` make the two a list under one key. `[mask
+/// CTA_MARK_MASK]` is the attribute of its mask. `[max 15]` is its maximum length in bytes.
 macro_rules! row {
     (direction) => {
         None
@@ -177,7 +178,7 @@ macro_rules! row {
 /// }
 /// ```
 ///
-/// `= [default]` behind a type is for serde, as in `#[serde(default)]`.
+/// `= [default]` after a type is for serde, as in `#[serde(default)]`.
 macro_rules! attributes {
     ($($rows:tt)+) => {
         attribute_rows! { $($rows)+ }
@@ -205,7 +206,7 @@ macro_rules! attribute_rows {
             )?
         }
 
-        // `Flow::mark.put(..)`: the kind of a row, for requests that write one attribute.
+        // For requests that write a single attribute: `Flow::mark.put(..)`.
         #[allow(non_upper_case_globals, dead_code)]
         impl $name {
             $(pub(crate) const $field:
@@ -270,7 +271,7 @@ macro_rules! attribute_rows {
                 pub fn $rare_set(&mut self, value: impl Into<Option<$rare_field_ty>>) {
                     let mut rare = self.$rare.take().unwrap_or_default();
                     rare.$rare_field = value.into();
-                    // Without any of them there is no box: equal flows are equal.
+                    // An empty box would make equal flows differ.
                     self.$rare = (*rare != $rare_ty::default()).then_some(rare);
                 }
             )+)?
@@ -312,8 +313,7 @@ macro_rules! attribute_rows {
             }
 
             impl $rare_ty {
-                /// Takes an attribute of its rows in; any other is one that this version does
-                /// not know, and is passed over.
+                /// Decodes an attribute of its rows. Any other attribute is unknown, and skipped.
                 fn accept(
                     slot: &mut Option<Box<Self>>,
                     attr: $crate::wire::attr::Attribute<'_>,

@@ -1,9 +1,10 @@
 //! The kernel's numbers under the kernel's names.
 //!
 //! From `linux/netlink.h`, `linux/netfilter/nfnetlink.h`, `nfnetlink_conntrack.h` and
-//! `nf_conntrack_common.h`. Defined here because installed headers lag behind the running kernel.
+//! `nf_conntrack_common.h`. They are defined here because installed headers may be older than the
+//! running kernel.
 
-/// Declares numbers of one type, a line each.
+/// Declares numbers of one type, one per line.
 macro_rules! numbers {
     ($ty:ty: $($name:ident = $value:expr),+ $(,)?) => {
         $(pub(crate) const $name: $ty = $value;)+
@@ -24,7 +25,7 @@ numbers! { u16:
     NLM_F_CAPPED = 0x100, NLM_F_ACK_TLVS = 0x200,
 }
 
-// TLVs behind an ACK or an error.
+// TLVs after an ACK or an error.
 numbers! { u16: NLMSGERR_ATTR_MSG = 1 }
 #[cfg(any(test, feature = "testing"))]
 numbers! { u16: NLMSGERR_ATTR_OFFS = 2, NLMSGERR_ATTR_POLICY = 4 }
@@ -65,7 +66,8 @@ numbers! { u16:
 
 numbers! { u16: CTA_FILTER_ORIG_FLAGS = 1, CTA_FILTER_REPLY_FLAGS = 2 }
 
-// The fields of a tuple that a filter compares: from nf_internals.h, for no header exports them.
+// The fields of a tuple that a filter compares: from nf_internals.h, because no header exports
+// them.
 numbers! { u32:
     CTA_FILTER_F_CTA_IP_SRC = 1 << 0, CTA_FILTER_F_CTA_IP_DST = 1 << 1,
     CTA_FILTER_F_CTA_PROTO_NUM = 1 << 3,
@@ -161,12 +163,12 @@ numbers! { u16:
 }
 numbers! { u32: NFCT_HELPER_STATUS_DISABLED = 0, NFCT_HELPER_STATUS_ENABLED = 1 }
 
-// Of NFNL_SUBSYS_HOOK, from nfnetlink_hook.h, and the first place where packets pass.
+// Messages of NFNL_SUBSYS_HOOK, from nfnetlink_hook.h, and the first hook for incoming packets.
 numbers! { u16: NFNL_MSG_HOOK_GET = 0x0c00 }
 numbers! { u16: NFNLA_HOOK_HOOKNUM = 1, NFNLA_HOOK_FUNCTION_NAME = 4 }
 numbers! { u32: NF_INET_PRE_ROUTING = 0 }
 
-// Of NFNL_SUBSYS_NFTABLES, from nf_tables.h and nf_tables_compat.h.
+// Messages of NFNL_SUBSYS_NFTABLES, from nf_tables.h and nf_tables_compat.h.
 numbers! { u16: NFT_MSG_GETRULE = 0x0a07 }
 numbers! { u16: NFTA_RULE_EXPRESSIONS = 4, NFTA_LIST_ELEM = 1, NFTA_EXPR_NAME = 1, NFTA_EXPR_DATA = 2 }
 numbers! { u16: NFTA_CT_KEY = 2, NFTA_CT_SREG = 4, NFTA_MATCH_NAME = 1 }
@@ -189,7 +191,7 @@ numbers! { u8:
     IPPROTO_ICMPV6 = 58, IPPROTO_SCTP = 132, IPPROTO_UDPLITE = 136,
 }
 
-// Socket options and groups beside those that netlink-sys and nix name.
+// Socket options and groups that netlink-sys and nix do not define.
 numbers! { i32: SO_NETNS_COOKIE = 71 }
 numbers! { u32: NFNLGRP_ACCT_QUOTA = 8 }
 numbers! { i32: SO_MEMINFO = 55, NETLINK_LISTEN_ALL_NSID = 8 }
@@ -207,7 +209,7 @@ numbers! { u16:
     BPF_IMM = 0x00, BPF_ABS = 0x20, BPF_IND = 0x40,
     BPF_AND = 0x50, BPF_JA = 0x00, BPF_JEQ = 0x10, BPF_JGT = 0x20, BPF_JGE = 0x30,
 }
-// As offsets of a load: the kernel's search for an attribute, and for one inside of another.
+// Load offsets for the kernel's search for an attribute, and for a nested attribute.
 numbers! { u32:
     SKF_AD_NLATTR = 0xffff_f00c, SKF_AD_NLATTR_NEST = 0xffff_f010,
 }

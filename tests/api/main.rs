@@ -195,6 +195,33 @@ fn what_was_set_can_be_read() {
     let both = Masked::new(label(3), label(3) | label(4));
     assert_eq!(patch.get_labels(), Some(&both));
 
+    let second = std::time::Duration::from_secs(1);
+    let mask = TupleMask::exact(&tuple);
+    let nat = ctnetlink::ExpectationNat::new(ctnetlink::Direction::Reply, tuple);
+    let expected = NewExpectation::new(FlowKey::orig(tuple).zone(7), tuple)
+        .mask(mask)
+        .timeout(second)
+        .flags(ExpectationFlags::PERMANENT)
+        .class(1)
+        .nat(nat.clone())
+        .helper("sip")
+        .function("nat-follow-master");
+    assert_eq!(
+        (expected.get_mask(), expected.get_nat()),
+        (&mask, Some(&nat))
+    );
+    assert_eq!(expected.get_timeout(), Some(second));
+    assert_eq!(expected.get_flags(), Some(ExpectationFlags::PERMANENT));
+    assert_eq!(
+        (expected.get_class(), expected.get_helper()),
+        (Some(1), Some("sip"))
+    );
+    assert_eq!(expected.get_function(), Some("nat-follow-master"));
+    let key = ExpectationKey::from(&expected).id(9.into());
+    assert_eq!((key.get_zone(), key.get_id()), (7, Some(9.into())));
+    let bare = NewExpectation::new(tuple, tuple);
+    assert_eq!((bare.get_timeout(), bare.get_nat()), (None, None));
+
     let key = FlowKey::reply(tuple).zone(7);
     assert_eq!((key.get_zone().id(), key.get_id()), (7, None));
     assert!(FlowKey::orig(tuple) < key);

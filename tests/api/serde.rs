@@ -288,6 +288,13 @@ fn requests_are_pleasant() {
         .add_labels(Labels::bit(3).unwrap())
         .remove_labels(Labels::bit(4).unwrap());
     assert_eq!(serde_json::from_str::<NewFlow>(text).unwrap(), flow);
+    let nat: Nat = serde_json::from_str(r#"{"min":"::ffff:10.0.0.2"}"#).unwrap();
+    assert_eq!(nat, Nat::to(std::net::Ipv4Addr::new(10, 0, 0, 2)));
+    let filter = |text: &str| serde_json::from_str::<Filter>(text).unwrap();
+    assert_eq!(
+        filter(r#"{"orig_src":"::ffff:10.0.0.0/104","orig_dst":["::ffff:10.0.0.2"]}"#),
+        filter(r#"{"orig_src":"10.0.0.0/8","orig_dst":"10.0.0.2"}"#)
+    );
     let patch = Patch::new().mark(1).timeout(Duration::from_secs(9));
     let text = serde_json::to_string(&patch).unwrap();
     assert_eq!(text, r#"{"timeout":9,"mark":1}"#);

@@ -67,6 +67,10 @@ fn nouns_are_shown() -> Any {
         (Masked::new(0x10u32, 0xf0).to_string(), "0x10/0xf0".into()),
         (Ports::from(..1024).to_string(), "0-1023".into()),
         (
+            (EventKinds::NEW | EventKinds::DESTROY).to_string(),
+            "NEW,DESTROY".into(),
+        ),
+        (
             filter.build()?.to_string(),
             "protocol=tcp orig_dst_port=443-444".into(),
         ),
@@ -117,6 +121,36 @@ fn addresses_where_a_prefix_is_taken() -> Any {
         assert_eq!(filter.orig_src(), Some(&set));
     }
     Filter::builder().orig_src(four).reply_dst(four).build()?;
+    Ok(())
+}
+
+/// A dual-stack socket's `peer_addr()` gives such ones.
+#[test]
+fn mapped_addresses_are_of_ipv4_everywhere() -> Any {
+    let (plain, mapped) = (
+        Ipv4Addr::new(10, 0, 0, 1),
+        Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped(),
+    );
+    let at = |address: IpAddr| SocketAddr::new(address, 7);
+    let tuple = Tuple::tcp(at(plain.into()), at(plain.into()))?;
+    assert_eq!(Tuple::tcp(at(mapped.into()), at(mapped.into()))?, tuple);
+    assert_eq!(Tuple::tcp(at(plain.into()), at(mapped.into()))?, tuple);
+    let text = format!("tcp src={mapped} dst={plain} sport=7 dport=7");
+    assert_eq!(text.parse::<Tuple>()?, tuple);
+    let generic = Tuple::generic(plain.into(), plain.into(), 50)?;
+    assert_eq!(Tuple::generic(mapped.into(), mapped.into(), 50)?, generic);
+    let gre = Tuple::gre(plain.into(), plain.into(), 1, 2)?;
+    assert_eq!(Tuple::gre(mapped.into(), mapped.into(), 1, 2)?, gre);
+    assert_eq!(Nat::to(mapped), Nat::to(plain));
+    let any = |address: IpAddr| Nat::to_any(address..=address);
+    assert_eq!(any(mapped.into()), any(plain.into()));
+    assert_eq!(PrefixSet::from(mapped), PrefixSet::from(plain));
+    assert_eq!(mapped.to_string().parse::<PrefixSet>()?, plain.into());
+    let net = |text: &str| text.parse::<IpNet>().map(PrefixSet::from);
+    assert_eq!(net("::ffff:10.0.0.0/104")?, net("10.0.0.0/8")?);
+    assert_eq!(net("::ffff:0.0.0.0/96")?, net("0.0.0.0/0")?);
+    // Shorter ones have more in them than IPv4.
+    assert_ne!(net("::/95")?, net("0.0.0.0/0")?);
     Ok(())
 }
 

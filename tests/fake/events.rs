@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use ctnetlink::testing::{EventFault, Kernel};
 use ctnetlink::{ErrorKind, Event, EventKinds, EventStats};
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use tracing_core::dispatcher::{Dispatch, set_default};
 use tracing_core::field::{Field, Visit};
 use tracing_core::span::{Attributes, Id, Record};
@@ -112,6 +112,29 @@ fn an_overrun_is_told_with_its_number() {
         assert_eq!((heard, lost), (100, 200));
         kernel.packet(udp(900), 60);
         assert!(matches!(events.next().await, Some(Ok(Event::New { .. }))));
+    });
+}
+
+/// The error comes where nothing is queued: the gap is told at once, and not twice.
+#[test]
+fn a_loss_beside_an_empty_queue() {
+    run(async {
+        let kernel = Kernel::new();
+        let handle = kernel.connect();
+        let mut events = handle.events().await.unwrap();
+        for (fault, number) in [(EventFault::NoMemory, 1), (EventFault::Unmade, 0)] {
+            kernel.on_event(0, fault);
+            assert!(events.next().now_or_never().is_none());
+            kernel.packet(udp(1), 60);
+            assert_eq!(events.backlog().unwrap().used, 0);
+            let gap = events.next().now_or_never().expect("the gap");
+            let is_told = matches!(&gap, Some(Ok(Event::Overrun { lost })) if *lost == number);
+            assert!(is_told, "{gap:?}");
+            assert!(events.next().now_or_never().is_none());
+            kernel.advance(Duration::from_secs(3600));
+            let end = events.next().await;
+            assert!(matches!(end, Some(Ok(Event::Destroy { .. }))), "{end:?}");
+        }
     });
 }
 

@@ -228,7 +228,6 @@ fn a_busy_kernel_is_waited_for() {
     });
 }
 
-/// What came is there, and that it was not all is the last that is told.
 /// A flush is under way, of another connection: its end wakes nobody here, and the request of a
 /// connection that nobody polls comes to its own end all the same, whenever it began.
 #[test]
@@ -260,6 +259,7 @@ fn a_flush_elsewhere_keeps_nobody_waiting() {
         .expect("an end of the request");
 }
 
+/// What came is there, and that it was not all is the last that is told.
 #[test]
 fn a_dump_without_its_end_is_no_whole_one() {
     run(async {

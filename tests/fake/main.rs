@@ -35,7 +35,7 @@ fn run<F: Future<Output = ()>>(test: F) {
 /// A handle whose walks give up soon.
 async fn hasty(kernel: &Kernel) -> ConntrackHandle {
     let options = Options::new().kernel(kernel);
-    let options = options.request_timeout(Duration::from_millis(200));
+    let options = options.request_timeout(Duration::from_secs(1));
     options.connect().await.expect("a connection")
 }
 

@@ -234,19 +234,30 @@ fn what_is_read_is_checked_too() {
         read(r#"{"mark":{"value":1,"mask":1}}"#).unwrap(),
         on(|b| b.mark(Masked::new(1, 1)))
     );
-    for bad in [
-        r#"{"mark":{"value":1,"mask":0}}"#,
-        r#"{"orig":{"dst_port":{"first":1,"last":1}}}"#,
-        r#"{"protocol":6,"orig":{"dst_port":{"first":2,"last":1}}}"#,
-        r#"{"mark":{"value":16,"mask":1}}"#,
-        r#"{"status":{"value":4,"mask":2}}"#,
-        r#"{"orig":{"src":"10.0.0.7/24"}}"#,
-        r#"{"orig":{"src":[]}}"#,
-        r#"{"helper":""}"#,
-        r#"{"markk":{"value":1,"mask":1}}"#,
-        r#"{"any_of":[[{}]]}"#,
+    for (bad, why) in [
+        (r#"{"mark":{"value":0,"mask":0}}"#, "mask has no bit"),
+        (r#"{"orig_dst_port":1}"#, "name the protocol"),
+        (r#"{"protocol":6,"orig_dst_port":"2-1"}"#, "2-1"),
+        (r#"{"mark":{"value":16,"mask":1}}"#, "outside the mask"),
+        (
+            r#"{"status":{"value":["ASSURED"],"mask":["SEEN_REPLY"]}}"#,
+            "outside the mask",
+        ),
+        (r#"{"orig_src":"10.0.0.7/24"}"#, "behind its length"),
+        (r#"{"orig_src":[]}"#, "set of addresses is empty"),
+        (r#"{"helper":""}"#, "the name is empty"),
+        (r#"{"markk":{"value":1,"mask":1}}"#, "unknown field"),
+        (r#"{"any_of":[[{}]]}"#, "matches every flow"),
+        (r#"{"any_of":[[]]}"#, "nothing would match"),
+        // Meant for a condition, and none.
+        (r#"{"protocol":6,"orig_src":null}"#, "leave the key out"),
+        (r#"{"protocol":6,"has_helper":false}"#, "leave the key out"),
+        (r#"{"protocol":6,"any_nat":false}"#, "leave the key out"),
+        (r#"{"protocol":6,"any_of":[]}"#, "leave the key out"),
+        (r#"{"protocol":6,"not":[]}"#, "leave the key out"),
     ] {
-        assert!(read(bad).is_err(), "{bad}");
+        let error = read(bad).unwrap_err().to_string();
+        assert!(error.contains(why), "{bad}: {error}");
     }
 }
 

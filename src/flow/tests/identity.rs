@@ -11,7 +11,9 @@ use crate::wire::uapi::*;
 proptest! {
     #[test]
     fn every_flow_survives(flow in flow()) {
-        prop_assert_eq!(Flow::from_message(&message(&flow)).unwrap(), flow);
+        prop_assert_eq!(&Flow::from_message(&message(&flow)).unwrap(), &flow);
+        #[cfg(feature = "serde")]
+        reads_back(flow)?;
     }
 
     #[test]
@@ -47,6 +49,8 @@ proptest! {
             let _ = (flow.to_string(), format!("{flow:#} {flow:?}"), message(&flow));
             let _ = FlowKey::from(&flow).names(&flow);
             let _ = NewFlow::from(&flow).check();
+            #[cfg(feature = "serde")]
+            reads_back(flow)?;
         }
     }
 
@@ -72,6 +76,22 @@ proptest! {
         prop_assert_eq!(flow.orig.inverse().family(), flow.orig.family());
         prop_assert_eq!(flow.orig.inverse().src(), flow.orig.dst());
     }
+}
+
+/// Whatever was decoded, in JSON and without keys, and its request too.
+#[cfg(feature = "serde")]
+fn reads_back(flow: Flow) -> Result<(), TestCaseError> {
+    let text = serde_json::to_string(&flow).unwrap();
+    let read = serde_json::from_str::<Flow>(&text).ok();
+    prop_assert_eq!(read.as_ref(), Some(&flow), "{}", text);
+    let bytes = postcard::to_allocvec(&flow).unwrap();
+    let read = postcard::from_bytes::<Flow>(&bytes).ok();
+    prop_assert_eq!(read.as_ref(), Some(&flow), "{}", text);
+    let new = NewFlow::from(&flow);
+    let text = serde_json::to_string(&new).unwrap();
+    let read = serde_json::from_str::<NewFlow>(&text).ok();
+    prop_assert_eq!(read, Some(new), "{}", text);
+    Ok(())
 }
 
 /// The error of a message whose attribute at `path` has got another number.

@@ -30,9 +30,9 @@ impl Expectations {
     ///
     /// # Errors
     ///
-    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, where the master is
-    ///   of another family than the list;
-    /// - [`NotFound`](crate::ErrorKind::NotFound) where the master is not in the table. A master
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, if the master is of
+    ///   another family than the list;
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if the master is not in the table. A master
     ///   without a helper has no expectations, which is not an error.
     ///
     /// # Cancellation
@@ -54,7 +54,7 @@ impl Expectations {
         ListExpectations::new(self.lanes.clone())
     }
 
-    /// Gets one expectation; `None` where there is none with that tuple.
+    /// Gets one expectation; `None` if there is none with that tuple.
     ///
     /// `conntrack -G expect`; `IPCTNL_MSG_EXP_GET`.
     ///
@@ -79,23 +79,23 @@ impl Expectations {
         expectation::get(self.lanes.clone(), key.into())
     }
 
-    /// Creates an expectation; never changes one that is there.
+    /// Creates an expectation, and never changes an existing one.
     ///
     /// `conntrack -I expect`; `IPCTNL_MSG_EXP_NEW`, and once more for the
-    /// [timeout](NewExpectation::timeout), which the kernel ignores in the first. Where the master
-    /// has as many expectations as its helper allows, the kernel removes the oldest.
+    /// [timeout](NewExpectation::timeout), which the kernel ignores in the first. If the master has
+    /// as many expectations as its helper allows, the kernel removes the oldest.
     ///
     /// # Errors
     ///
-    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, where the parts
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, if the parts
     ///   contradict each other;
-    /// - [`NotFound`](crate::ErrorKind::NotFound) where the master is not in the table;
-    /// - [`Unsupported`](crate::ErrorKind::Unsupported) where the master has no helper, the helper
-    ///   has no such class, or the kernel has no such function;
-    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where an expectation already covers the
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if the master is not in the table;
+    /// - [`Unsupported`](crate::ErrorKind::Unsupported) if the master has no helper, the helper has
+    ///   no such class, or the kernel has no such function;
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if an expectation already covers the
     ///   tuple;
-    /// - [`Busy`](crate::ErrorKind::Busy) where it overlaps with another expectation;
-    /// - [`TableFull`](crate::ErrorKind::TableFull) where there are `nf_conntrack_expect_max`
+    /// - [`Busy`](crate::ErrorKind::Busy) if it overlaps with another expectation;
+    /// - [`TableFull`](crate::ErrorKind::TableFull) if there are `nf_conntrack_expect_max`
     ///   expectations.
     ///
     /// # Cancellation
@@ -125,7 +125,7 @@ impl Expectations {
     }
 
     /// Sets the timeout of an expectation, in whole seconds, rounded up. The kernel can change
-    /// nothing else of it. With zero it ends at once.
+    /// nothing else. With zero, the expectation ends at once.
     ///
     /// `conntrack -U expect`; `IPCTNL_MSG_EXP_GET` and `IPCTNL_MSG_EXP_NEW`.
     ///
@@ -133,7 +133,7 @@ impl Expectations {
     ///
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for more than 4 294
     ///   967 s, which the kernel would truncate;
-    /// - [`NotFound`](crate::ErrorKind::NotFound) where the expectation is gone.
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if the expectation is gone.
     ///
     /// # Cancellation
     ///
@@ -163,7 +163,7 @@ impl Expectations {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](crate::ErrorKind::NotFound) where the expectation is gone.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if the expectation is gone.
     ///
     /// # Cancellation
     ///
@@ -185,7 +185,7 @@ impl Expectations {
         expectation::delete(self.lanes.clone(), key.into())
     }
 
-    /// Removes all expectations, of both families, or those of one
+    /// Removes all expectations of both families, or the expectations of one
     /// [helper](FlushExpectations::helper).
     ///
     /// `conntrack -F expect`; `IPCTNL_MSG_EXP_DELETE`. The flush has its own socket and thread, in
@@ -210,7 +210,7 @@ impl Expectations {
         FlushExpectations::new(self.lanes.clone())
     }
 
-    /// The counters of each CPU for expectations.
+    /// Returns the expectation counters of each CPU.
     ///
     /// `conntrack -S expect`; `IPCTNL_MSG_EXP_GET_STATS_CPU` (Linux 3.6).
     ///

@@ -11,7 +11,7 @@ use crate::transport::Lanes;
 /// [`ConntrackHandle::timeouts`](crate::ConntrackHandle::timeouts).
 ///
 /// The errors of every verb are those of [`ConntrackHandle`](crate::ConntrackHandle), and
-/// [`Unsupported`](crate::ErrorKind::Unsupported) where the kernel has no timeout policies (module
+/// [`Unsupported`](crate::ErrorKind::Unsupported) if the kernel has no timeout policies (module
 /// `nfnetlink_cttimeout`), or none for the protocol.
 #[derive(Debug, Clone)]
 pub struct TimeoutPolicies {
@@ -48,14 +48,14 @@ impl TimeoutPolicies {
         timeout::list(self.lanes.clone())
     }
 
-    /// Gets one timeout policy; `None` where there is none of that name.
+    /// Gets one timeout policy; `None` if there is none of that name.
     ///
     /// `nfct get timeout`; `IPCTNL_MSG_TIMEOUT_GET`.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for a name that none can
-    /// have: an empty one, or one of more than 31 bytes.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for an invalid name:
+    /// an empty one, or one of more than 31 bytes.
     ///
     /// # Cancellation
     ///
@@ -71,16 +71,16 @@ impl TimeoutPolicies {
         timeout::get(self.lanes.clone(), name.into())
     }
 
-    /// Creates a timeout policy; never changes one that is there.
+    /// Creates a timeout policy, and never changes an existing one.
     ///
-    /// `nfct add timeout`; `IPCTNL_MSG_TIMEOUT_NEW`. States that have no timeout take the
-    /// namespace's defaults, as they are now.
+    /// `nfct add timeout`; `IPCTNL_MSG_TIMEOUT_NEW`. States without a timeout get the current
+    /// defaults of the namespace.
     ///
     /// # Errors
     ///
-    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for a name that
-    ///   none can have, and for more than 4 294 967 s, which the kernel would truncate;
-    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where there is one of that name.
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for an invalid
+    ///   name, and for more than 4 294 967 s, which the kernel would truncate;
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if there is one of that name.
     ///
     /// # Cancellation
     ///
@@ -101,7 +101,7 @@ impl TimeoutPolicies {
         timeout::create(self.lanes.clone(), policy)
     }
 
-    /// Sets timeouts of a policy; the others stay as they were.
+    /// Sets timeouts of a policy. The other timeouts stay as they are.
     ///
     /// Not in nfct(8). `IPCTNL_MSG_TIMEOUT_GET` and `IPCTNL_MSG_TIMEOUT_NEW`: the kernel would
     /// reset the others to the namespace's defaults, so the policy is read first. If two programs
@@ -110,9 +110,9 @@ impl TimeoutPolicies {
     ///
     /// # Errors
     ///
-    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is changed, where the policy is
-    ///   for another protocol, and as of [`create`](Self::create);
-    /// - [`NotFound`](crate::ErrorKind::NotFound) where there is none of that name.
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is changed, if the policy is
+    ///   for another protocol, and in the cases of [`create`](Self::create);
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if there is none of that name.
     ///
     /// # Cancellation
     ///
@@ -142,16 +142,16 @@ impl TimeoutPolicies {
 
     /// Deletes one timeout policy.
     ///
-    /// `nfct delete timeout`; `IPCTNL_MSG_TIMEOUT_DELETE`. Since Linux 7.2, and in later releases of
-    /// the stable series (6.12.117 is one), a policy that a rule uses is deleted too: the rule keeps
-    /// what it was, its flows lose it.
+    /// `nfct delete timeout`; `IPCTNL_MSG_TIMEOUT_DELETE`. Since Linux 7.2, and in later releases
+    /// of the stable series (6.12.117 is one), a policy that a rule uses is deleted too: the rule
+    /// stays, and its flows lose the policy.
     ///
     /// # Errors
     ///
-    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for a name that none can
-    ///   have;
-    /// - [`NotFound`](crate::ErrorKind::NotFound) where there is none of that name;
-    /// - [`Busy`](crate::ErrorKind::Busy) where a rule uses it and the kernel keeps it for the rule.
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for an invalid name;
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if there is none of that name;
+    /// - [`Busy`](crate::ErrorKind::Busy) if a rule uses it and this kernel does not delete it
+    ///   then.
     ///
     /// # Cancellation
     ///
@@ -174,7 +174,7 @@ impl TimeoutPolicies {
     /// kernel does not report them.
     ///
     /// `nfct flush timeout`; `IPCTNL_MSG_TIMEOUT_DELETE` without a name. It has its own socket and
-    /// thread, in which the kernel walks its table, once for each policy.
+    /// thread, on which the kernel walks its table once for each policy.
     ///
     /// # Errors
     ///
@@ -194,11 +194,11 @@ impl TimeoutPolicies {
         timeout::flush(self.lanes.clone())
     }
 
-    /// The default timeouts of a protocol in this namespace: what its flows have where no rule gives
-    /// them a policy.
+    /// Returns the default timeouts of a protocol in this namespace, which apply to flows without a
+    /// policy.
     ///
     /// `nfct default-get timeout`; `IPCTNL_MSG_TIMEOUT_DEFAULT_GET` (Linux 3.13). They are the
-    /// settings `net.netfilter.nf_conntrack_*_timeout*`, and hold for both families. Number 255
+    /// settings `net.netfilter.nf_conntrack_*_timeout*`, and apply to both families. Number 255
     /// stands for all protocols that the kernel has no tracker for.
     ///
     /// # Errors
@@ -221,14 +221,14 @@ impl TimeoutPolicies {
         timeout::defaults(self.lanes.clone(), protocol.into())
     }
 
-    /// Sets default timeouts of this namespace; the others stay as they were.
+    /// Sets default timeouts of this namespace. The other timeouts stay as they are.
     ///
     /// `nfct default-set timeout`; `IPCTNL_MSG_TIMEOUT_DEFAULT_SET` (Linux 3.13).
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for more than
-    /// 4 294 967 s, which the kernel would cut short.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for more than 4 294
+    /// 967 s, which the kernel would truncate.
     ///
     /// # Cancellation
     ///

@@ -12,7 +12,7 @@ use crate::user_helper::{UserHelper, UserHelperKey};
 /// They belong to the machine, not to a network namespace. The errors of every verb are those of
 /// [`ConntrackHandle`](crate::ConntrackHandle), and
 ///
-/// - [`Unsupported`](crate::ErrorKind::Unsupported) where the kernel has no helpers in user space
+/// - [`Unsupported`](crate::ErrorKind::Unsupported) if the kernel has no helpers in user space
 ///   (module `nfnetlink_cthelper`);
 /// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied) without `CAP_NET_ADMIN` in the
 ///   *initial* user namespace: root of a container does not have it.
@@ -26,7 +26,7 @@ impl UserHelpers {
         Self { lanes }
     }
 
-    /// Lists the helpers in user space, without those of the kernel.
+    /// Lists the helpers in user space, without the kernel's own helpers.
     ///
     /// `nfct list helper`; `NFNL_MSG_CTHELPER_GET` (Linux 3.6) as a dump. There are few of them, so
     /// they come all at once.
@@ -55,14 +55,14 @@ impl UserHelpers {
         user_helper::list(self.lanes.clone())
     }
 
-    /// Gets one helper; `None` where there is none of that name for those protocols.
+    /// Gets one helper; `None` if there is none of that name for those protocols.
     ///
     /// `nfct get helper`; `NFNL_MSG_CTHELPER_GET`.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for a name that none can
-    /// have: an empty one, or one of more than 15 bytes.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for an invalid name:
+    /// an empty one, or one of more than 15 bytes.
     ///
     /// # Cancellation
     ///
@@ -85,7 +85,7 @@ impl UserHelpers {
         user_helper::get(self.lanes.clone(), key.into())
     }
 
-    /// Creates a helper; never changes one that is there.
+    /// Creates a helper, and never changes an existing one.
     ///
     /// `nfct add helper`; `NFNL_MSG_CTHELPER_NEW`. From then on rules can assign it to flows, and
     /// their packets go to its queue.
@@ -94,9 +94,9 @@ impl UserHelpers {
     ///
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for a value out of
     ///   range: see [`UserHelper`];
-    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) where there is such a helper;
-    /// - [`Busy`](crate::ErrorKind::Busy) where a helper of the kernel has that name; Linux 5.10
-    ///   says `AlreadyExists`.
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if there is such a helper;
+    /// - [`Busy`](crate::ErrorKind::Busy) if a helper of the kernel has that name; on Linux 5.10,
+    ///   it is `AlreadyExists`.
     ///
     /// # Cancellation
     ///
@@ -121,16 +121,17 @@ impl UserHelpers {
         user_helper::create(self.lanes.clone(), helper)
     }
 
-    /// Sets queue, state and the numbers of the policies of a helper.
+    /// Sets the queue, the state and the numbers in the policies of a helper.
     ///
     /// `nfct disable helper`, and more than nfct(8) can. `NFNL_MSG_CTHELPER_GET` and
     /// `NFNL_MSG_CTHELPER_NEW`: the kernel would create a missing helper, so it is looked up first.
     ///
     /// # Errors
     ///
-    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), as of [`create`](Self::create);
-    /// - [`NotFound`](crate::ErrorKind::NotFound) where there is no such helper;
-    /// - [`Busy`](crate::ErrorKind::Busy) where the policies differ in number or names, or the room
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), in the cases of
+    ///   [`create`](Self::create);
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if there is no such helper;
+    /// - [`Busy`](crate::ErrorKind::Busy) if the policies differ in number or names, or the room
     ///   for private data differs: these cannot change.
     ///
     /// # Cancellation
@@ -163,10 +164,10 @@ impl UserHelpers {
     ///
     /// # Errors
     ///
-    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for a name that none can
-    ///   have;
-    /// - [`NotFound`](crate::ErrorKind::NotFound) where there is no such helper;
-    /// - [`Busy`](crate::ErrorKind::Busy) where a rule uses it (before Linux 7.3).
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is sent, for an invalid
+    ///   name;
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if there is no such helper;
+    /// - [`Busy`](crate::ErrorKind::Busy) if a rule uses it (before Linux 7.3).
     ///
     /// # Cancellation
     ///
@@ -192,12 +193,12 @@ impl UserHelpers {
     /// Deletes all helpers in user space that no rule uses.
     ///
     /// `nfct flush helper`; `NFNL_MSG_CTHELPER_DEL` without a name. Helpers that a rule uses stay,
-    /// and the kernel reports that only where nothing was deleted. Linux 7.3 deletes them too. Flows
+    /// and the kernel reports that only if nothing was deleted. Linux 7.3 deletes them too. Flows
     /// lose their helper. It has its own socket and thread, in which the kernel walks its tables.
     ///
     /// # Errors
     ///
-    /// Those of [`delete`](Self::delete), where rules use all of them.
+    /// Those of [`delete`](Self::delete), if rules use all of them.
     ///
     /// # Cancellation
     ///

@@ -1,4 +1,4 @@
-//! Flows of a mirror, some at a time.
+//! An iterator over the flows of a mirror.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use crate::mirror::index::SHARDS;
 
 type Pick = dyn Fn(&Entry, u32) -> Option<Flow> + Send + Sync;
 
-/// Flows of a mirror: from [`MirrorReader::find`](super::MirrorReader::find).
+/// An iterator over flows of a mirror: from [`MirrorReader::find`](super::MirrorReader::find).
 ///
-/// No lock is held between two calls.
+/// It holds no lock between two calls.
 #[must_use = "iterators do nothing unless consumed"]
 pub struct MirrorFlows {
     view: Arc<View>,

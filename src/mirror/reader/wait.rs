@@ -1,4 +1,4 @@
-//! What a reader waits for.
+//! The futures of a reader.
 
 use std::fmt;
 use std::future::Future;

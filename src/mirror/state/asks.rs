@@ -1,4 +1,4 @@
-//! Flows to be asked for: those of which something is in doubt, and those whose time has passed.
+//! Flows to look up: flows that are in doubt, and flows whose timeout has passed.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
@@ -10,30 +10,30 @@ use crate::mirror::hash::Keyed;
 use crate::mirror::index::SHARDS;
 use crate::mirror::slab::CHUNK;
 
-/// So many wait at the most; the others are found again by the hand.
+/// The maximum number of waiting flows. The others are found again by a later [`State::tick`].
 const MOST: usize = 1 << 16;
 
-/// So many are asked for at a time.
+/// The maximum number of flows in one round.
 const AT_ONCE: usize = 1024;
 
-/// Each flow is looked at once in so many ticks.
+/// Each flow is checked once in this many ticks.
 const TICKS: usize = 16;
 
-/// So many chunks are looked at in each.
+/// The minimum number of chunks that are checked in one tick.
 const FEW: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct Asks {
     waiting: VecDeque<FlowKey>,
-    /// The keys of those that wait.
+    /// The keys of the waiting flows.
     keys: HashSet<Key, Keyed>,
-    /// The round under way.
+    /// The round in flight.
     round: Option<Round>,
-    /// The shard and chunk that the hand is at.
-    hand: (usize, usize),
+    /// The shard and chunk to check next.
+    cursor: (usize, usize),
 }
 
-/// A round of questions.
+/// The number of a round of lookups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::mirror) struct Round(u32);
 
@@ -42,7 +42,7 @@ impl Asks {
         self.round.is_some()
     }
 
-    /// Puts a flow down to be asked for.
+    /// Adds a flow to be looked up.
     pub(super) fn push(&mut self, key: Key, flow: &Flow) {
         self.push_key(key, FlowKey::orig(flow.orig).zone(flow.zone));
     }
@@ -60,7 +60,7 @@ impl State {
         self.asks.are_under_way() || !self.asks.waiting.is_empty()
     }
 
-    /// The flows to ask for now, if there are some and none are asked for.
+    /// Begins a round: returns the flows to look up, if there are any and no round is in flight.
     pub(in crate::mirror) fn questions(&mut self) -> Option<(Round, Vec<FlowKey>)> {
         if self.asks.are_under_way() || self.asks.waiting.is_empty() {
             return None;
@@ -77,7 +77,7 @@ impl State {
         Some((round, keys))
     }
 
-    /// An answer. All events that were sent before it have been applied.
+    /// Applies an answer. All events that were sent before it must have been applied.
     pub(in crate::mirror) fn answered(
         &mut self,
         round: Round,
@@ -86,7 +86,7 @@ impl State {
         now: Duration,
     ) {
         if round.0 < self.sync.round() {
-            // A list has begun since it was asked for, and may be the younger.
+            // A list has begun since the lookup, and may be newer. Look it up again.
             self.asks.push_key(Key::named(key), *key);
             return;
         }
@@ -117,29 +117,29 @@ impl State {
             self.stats.unreported += 1;
             self.replaced(&mut spot);
         }
-        // What a list under way has of it may be older than this.
+        // A list in progress may have an older version of the flow.
         self.becomes(spot, flow, self.round, false, now);
     }
 
-    /// There is no answer for this one: it is asked for again.
+    /// There was no answer for this flow: look it up again.
     pub(in crate::mirror) fn unanswered(&mut self, key: FlowKey) {
         self.asks.push_key(Key::named(&key), key);
     }
 
-    /// The round is at its end.
+    /// The round has ended.
     pub(in crate::mirror) fn answers_ended(&mut self) {
         self.asks.round = None;
-        self.exhume();
+        self.clear_tombs();
     }
 
-    /// Looks at a part of the flows, for those that want to be asked for. To be called once a second.
+    /// Checks a part of the flows for those that must be looked up. Called once a second.
     pub(in crate::mirror) fn tick(&mut self, now: Duration) {
         self.look_for_room();
         let now = secs(now);
         let chunks = FEW.max(self.index.len() / CHUNK / TICKS);
         let is_listing = self.sync.is_listing();
         for _ in 0..chunks {
-            let (shard, chunk) = self.asks.hand;
+            let (shard, chunk) = self.asks.cursor;
             let (asks, recheck) = (&mut self.asks, self.recheck);
             let is_there = self.index.chunk(shard, chunk, |entry| {
                 let is_old = recheck.is_some_and(|it| entry.heard.saturating_add(it) <= now);
@@ -147,7 +147,7 @@ impl State {
                     asks.push(entry.key(), entry.bare());
                 }
             });
-            self.asks.hand = match is_there {
+            self.asks.cursor = match is_there {
                 true => (shard, chunk + 1),
                 false => ((shard + 1) % SHARDS, 0),
             };

@@ -1,4 +1,4 @@
-//! Lists of the whole table: mark, and sweep.
+//! Lists the whole table: mark and sweep.
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ use super::{Delta, Flow, Key, RemovalCause, State, Status, differ, merge, secs};
 use crate::mirror::delta::SyncCause;
 use crate::mirror::index::SHARDS;
 
-/// Where the last, or the present, list is at.
+/// The state of the current or last list.
 #[derive(Debug, Default)]
 pub(super) struct Sync {
     phase: Phase,
-    /// How many were begun.
+    /// The number of lists that were begun.
     number: u32,
-    /// The round that it began.
+    /// The round that this list began.
     round: u32,
     /// Were events lost since it began?
     is_spoiled: bool,
-    /// What the next one is for.
+    /// The cause of the next list.
     cause: Option<SyncCause>,
-    /// How many were whole.
+    /// The number of complete lists.
     generation: u64,
     swept: u64,
 }
@@ -33,7 +33,7 @@ enum Phase {
 }
 
 impl Sync {
-    /// Can a flow still come that ended since it began?
+    /// Can the list still contain a flow that ended since the list began?
     pub(super) fn is_listing(&self) -> bool {
         matches!(self.phase, Phase::List)
     }
@@ -76,12 +76,12 @@ impl State {
         self.sync.round = self.round;
         self.sync.is_spoiled = false;
         self.sync.swept = 0;
-        // It has again what was left out.
+        // The list contains again the flows that were left out.
         self.is_full = false;
         self.sync.phase = Phase::List;
         let cause = self.sync.cause.take().unwrap_or(SyncCause::Start);
         self.stats.syncs += 1;
-        // How often it can be, the schedule says.
+        // The schedule limits how often this is logged.
         match cause {
             SyncCause::Start => tracing::debug!(target: "ctnetlink", "the mirror lists the table"),
             _ => tracing::warn!(target: "ctnetlink", ?cause, "the mirror lists the table again"),
@@ -89,14 +89,14 @@ impl State {
         self.tell(|| Delta::SyncStarted { cause });
     }
 
-    /// A flow that the list has.
+    /// Applies a flow of the list.
     pub(in crate::mirror) fn listed(&mut self, flow: Flow, now: Duration) {
         self.learnt.learn(&flow);
         let mut spot = self.index.spot(Key::orig(&flow));
         if self.is_buried(&spot.key, self.sync.round) {
             return;
         }
-        // It is younger than the answers to what was asked for before the list began.
+        // The list is newer than the answers to lookups that began before it.
         let round = self.sync.round;
         let Some(known) = spot.known else {
             return self.becomes(spot, flow, round, false, now);
@@ -108,7 +108,7 @@ impl State {
                     .index
                     .at(&spot, |known| merge::filled(&known.show(secs(now)), flow));
                 if let Some((flow, doubt)) = filled {
-                    // The list may be older than the event that left something out.
+                    // The list may be older than the event that left a field out.
                     let is_lacking = doubt || known.is_lacking;
                     self.becomes(spot, flow, known.touched, is_lacking, now);
                 }
@@ -121,23 +121,23 @@ impl State {
         self.becomes(spot, flow, round, false, now);
     }
 
-    /// The list is broken off.
+    /// The list failed.
     pub(in crate::mirror) fn list_failed(&mut self, now: Duration) {
         self.stats.sync_failures += 1;
         self.schedule.has_failed(now);
         self.sync.phase = Phase::Rest;
         self.sync.cause.get_or_insert(SyncCause::Failed);
-        self.exhume();
+        self.clear_tombs();
     }
 
-    /// The list is at its end, and all events that were sent until then have been applied.
+    /// The list has ended, and all events that were sent before its end have been applied.
     pub(in crate::mirror) fn list_ended(&mut self) {
         self.sync.phase = Phase::Sweep(0, 0);
-        self.exhume();
+        self.clear_tombs();
     }
 
-    /// Removes some of what the list did not have; the last time, the mirror is in sync. Is it to
-    /// be called again?
+    /// Removes some of the flows that the list did not contain. Returns whether it must be called
+    /// again. After the last call, the mirror is in sync.
     pub(in crate::mirror) fn sweep(&mut self, now: Duration) -> bool {
         let Phase::Sweep(shard, chunk) = self.sync.phase else {
             return false;
@@ -154,7 +154,7 @@ impl State {
             if entry.seen != number {
                 old.push(entry.key());
             } else if entry.is_lacking {
-                // The list did not say it.
+                // The list did not contain the missing field.
                 asks.push(entry.key(), entry.bare());
             }
         });

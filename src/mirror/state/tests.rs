@@ -1,5 +1,5 @@
-//! The reducer against a model of the kernel: whatever is lost, late or out of order, a mirror that
-//! says that it is in sync is equal to the table, and its deltas give the same.
+//! Tests the state against a model of the kernel. Whatever is lost, late or out of order: a mirror
+//! that reports to be in sync is equal to the table, and so is the result of its deltas.
 
 mod model;
 
@@ -16,24 +16,25 @@ type Store = HashMap<Key, Flow>;
 
 #[derive(Debug, Clone)]
 enum Op {
-    /// A flow begins, if there is none: its number, its mark, whether it has the id of the last one.
+    /// A flow begins, if there is none with its number: its number, its mark, and whether it has
+    /// the same id as the last one.
     Create(u8, u32, bool),
     Mark(u8, u32),
     Labels(u8, Option<u8>),
     TcpState(u8, u8),
     Destroy(u8),
-    /// So many events that wait are heard.
+    /// This many of the waiting events are received.
     Hear(u8),
     HearTwice,
-    /// All events that wait are lost, and it is told.
+    /// All waiting events are lost, and the loss is reported.
     Overrun,
-    /// A list begins, if none is under way.
+    /// A list begins, if none is in progress.
     List,
-    /// The kernel walks over some flows of it.
+    /// The kernel walks over some flows of the list.
     Walk,
-    /// What was walked over is read.
+    /// The mirror reads the flows that were walked.
     Read,
-    /// The list breaks off.
+    /// The list fails.
     Break,
     /// Flows are asked for, and the kernel answers.
     Ask,
@@ -103,14 +104,14 @@ proptest! {
     }
 }
 
-/// Losses that nobody tells of are found by what comes later.
+/// Losses that are not reported are found by later messages.
 #[test]
 fn losses_without_a_word() {
     let mut model = Model::new(Filter::default(), usize::MAX);
     model.act(Op::Create(1, 1, false));
     model.act(Op::Create(2, 1, false));
     model.settle();
-    // The end of one and the beginning of its successor's end: another id.
+    // The end of one flow and the beginning of the next were lost: another id.
     model.act(Op::Destroy(1));
     model.events.clear();
     model.act(Op::Create(1, 2, false));
@@ -123,13 +124,13 @@ fn losses_without_a_word() {
             ..
         }
     )));
-    // A beginning.
+    // A lost beginning.
     model.act(Op::Create(3, 1, false));
     model.events.clear();
     model.act(Op::Mark(3, 2));
     model.act(Op::Hear(9));
     assert_eq!(model.state.stats.unreported, 2);
-    // An end, found when the flow's time has passed.
+    // A lost end, found when the flow's timeout has passed.
     model.act(Op::Destroy(2));
     model.events.clear();
     model.now += Duration::from_secs(model::TIMEOUT + 2);
@@ -144,7 +145,8 @@ fn losses_without_a_word() {
     assert_eq!(model.state.stats.syncs, 1, "no list was needed");
 }
 
-/// The end of a flow during a list: what the kernel had walked over before does not bring it back.
+/// A flow that ends during a list is not added again by flows that the kernel walked before its
+/// end.
 #[test]
 fn an_end_during_a_list_is_an_end() {
     let mut model = Model::new(Filter::default(), usize::MAX);
@@ -176,7 +178,7 @@ fn labels_that_are_cleared_during_a_list_are_cleared() {
     }
 }
 
-/// Its end was lost, and the answer to what was asked before it comes during the list.
+/// The end of a flow was lost, and the answer to an older lookup arrives during the list.
 #[test]
 fn an_answer_older_than_the_list_brings_nothing_back() {
     let mut model = Model::new(Filter::default(), usize::MAX);
@@ -213,7 +215,8 @@ fn a_list_that_was_spoiled_is_made_again() {
     assert_eq!(events, 2);
 }
 
-/// A connection through SYNPROXY says so some time after it began; the table has it from the start.
+/// The events of a connection through SYNPROXY contain its data only some time after it began. The
+/// table has the data from the start.
 #[test]
 fn where_some_go_through_a_proxy_the_others_are_asked_for() {
     let mut model = Model::new(Filter::default(), usize::MAX);
@@ -235,7 +238,7 @@ fn where_some_go_through_a_proxy_the_others_are_asked_for() {
     assert_eq!(model.state.stats.asked, asked + 1, "TCP alone");
 }
 
-/// Helpers' names are kept once.
+/// The names of helpers are stored once.
 #[test]
 fn words_are_interned() {
     let mut names = Interner::default();
@@ -249,7 +252,7 @@ fn words_are_interned() {
         assert!(entry.bare().rare.is_none(), "no box of its own");
         assert_eq!(entry.show(0).helper(), flow.helper());
     }
-    // Those that no flow has are not kept for ever.
+    // Unused names are removed.
     drop(entries);
     for n in 0..1000 {
         flow.set_helper(crate::flow::Helper::new(format!("h{n}")));
@@ -260,6 +263,6 @@ fn words_are_interned() {
 
 #[test]
 fn a_flow_takes_little() {
-    // One of 320 bytes in all; the index has about 30 for it.
+    // The goal is 320 bytes in total, of which the index takes about 30.
     assert!(size_of::<Entry>() <= 272, "{}", size_of::<Entry>());
 }

@@ -1,4 +1,4 @@
-//! Many reads in few sends.
+//! Many lookups in few sends.
 
 use crate::error::{Error, Result};
 use crate::flow::{Flow, FlowKey};
@@ -10,12 +10,12 @@ use crate::wire::uapi::IPCTNL_MSG_CT_GET;
 pub(in crate::request) struct Reader<'a>(pub(in crate::request) &'a mut Lane);
 
 impl Reader<'_> {
-    /// Reads a window of flows: `None` for one that is not in the table.
+    /// Reads the flows of up to a window of keys: `None` for a flow that is not in the table.
     pub(in crate::request) fn read(&mut self, keys: &[FlowKey]) -> Vec<Result<Option<Flow>>> {
         let (answers, flows) = self.exchange(keys);
         let answers = keys.iter().zip(answers).zip(flows);
         let flows = answers.map(|((key, answer), flow)| match (answer, flow) {
-            // It came before what was lost did.
+            // This answer was received before the loss.
             (Answer::Lost, None) => self.one(key),
             (answer, flow) => judge(key, answer, flow),
         });

@@ -1,4 +1,4 @@
-//! Where the items of a bulk request come from: an iterator or a stream, taken as far as needed.
+//! The source of a bulk request's items: an iterator or a stream, which is read as far as needed.
 
 use std::fmt;
 use std::pin::Pin;
@@ -9,20 +9,20 @@ use futures_core::Stream;
 use crate::error::{Error, Result};
 use crate::transport::bulk::Caller;
 
-/// Items to come.
+/// The items of a bulk request.
 pub(crate) struct Source<T> {
     items: Items<T>,
-    /// Nothing is asked of one that has ended.
+    /// An iterator or stream that has ended is not polled again.
     ended: bool,
     /// The first error that the stream gave in place of an item.
     pub(super) error: Option<Error>,
 }
 
-/// Appends items, up to so many.
+/// Appends up to this many items.
 type Append<T> = dyn FnMut(usize, &mut Vec<T>) + Send;
 
 enum Items<T> {
-    /// The iterator's own code fills the vector: no item passes through a call of ours.
+    /// The iterator's own code fills the vector, so that there is no dynamic call per item.
     Iter(Box<Append<T>>),
     Stream(Pin<Box<dyn Stream<Item = Result<T>> + Send>>),
 }
@@ -46,8 +46,8 @@ impl<T> Source<T> {
         }
     }
 
-    /// Takes up to `room` items, and waits for the first alone: none is held back for those that
-    /// are yet to come. Takes none at the end, and where the caller is gone.
+    /// Takes up to `room` items. It waits only for the first one, so that no item is held back
+    /// until later ones arrive. It takes none at the end, or if the caller was dropped.
     pub(crate) fn fill(&mut self, room: usize, caller: &mut Caller, taken: &mut Vec<T>) {
         taken.clear();
         if self.ended {

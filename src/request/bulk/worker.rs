@@ -12,7 +12,7 @@ use crate::request::{Change, Outcome, Report, create, delete, update};
 use crate::transport::bulk::{Answer, Bulk as Lane, Caller, WINDOW};
 use crate::wire::uapi::{EEXIST, ENOENT};
 
-/// Makes changes, and keeps the report of them.
+/// Makes changes, and keeps their report.
 pub(super) struct Worker<'a> {
     reader: Reader<'a>,
     pub(super) report: Report,
@@ -28,7 +28,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Makes the changes, until their end, until nobody wants the report, or as whoever watches says.
+    /// Makes the changes until the source ends, the caller is dropped, or a closure stops it.
     pub(super) fn work(&mut self, mut source: Source<Change>, caller: &mut Caller) {
         let room = WINDOW;
         let mut changes = Vec::with_capacity(room);
@@ -40,7 +40,7 @@ impl<'a> Worker<'a> {
             if changes.is_empty() {
                 return;
             }
-            // The look that one change takes must not overtake the changes before it.
+            // Some changes need a lookup. It must not overtake the changes before it.
             for mut run in changes.chunk_by(|a, b| looks_first(a) == looks_first(b)) {
                 while !run.is_empty() {
                     if caller.is_gone() {
@@ -55,8 +55,9 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Makes a few changes in one send, and another before it where all of them need a look. Says
-    /// how many: of those that need a look, one of a flow, for the next needs another.
+    /// Makes changes in one send, with a second send before it if they need a lookup. Returns how
+    /// many were made. Of the changes that need a lookup, it makes one per flow, because the next
+    /// change of the flow needs a new lookup.
     fn apply(&mut self, run: &[Change]) -> usize {
         let (run, looks) = match run.first().is_some_and(looks_first) {
             true => self.look(run),
@@ -68,7 +69,7 @@ impl<'a> Worker<'a> {
             prepared.push(prepare(self.reader.0, change, looks.next()));
         }
         let mut answers = self.reader.0.exchange(|_, _| {});
-        // As a rule there is nothing to tell of any.
+        // The usual case: every change was made.
         let is_done = |answer: &Answer| *answer == Answer::Done;
         if self.watch.item.is_none()
             && answers.len() == run.len()
@@ -87,7 +88,7 @@ impl<'a> Worker<'a> {
             let later = &run[index + 1..];
             let result = match answered {
                 Ok((seen, answer)) => {
-                    // The usual failures need no error made for them.
+                    // The usual failures are counted without creating an error.
                     let usual = usual(change, &answer);
                     if let Some(outcome) = usual.filter(|_| !clashes.contains(&index)) {
                         self.count(change, outcome);
@@ -102,8 +103,8 @@ impl<'a> Worker<'a> {
         run.len()
     }
 
-    /// The creates that were refused for another flow, which uses one of their tuples: a look at all
-    /// that were refused, in one send, does not find theirs.
+    /// Finds the creates that were refused because another flow uses one of their tuples. It looks
+    /// up the flows of all refused creates in one send, and does not find the flows of these.
     fn clashes(&mut self, run: &[Change], answered: &[Result<(Seen, Answer)>]) -> HashSet<usize> {
         let refused: Vec<usize> = (0..run.len())
             .filter(|index| {
@@ -126,9 +127,10 @@ impl<'a> Worker<'a> {
             .collect()
     }
 
-    /// The first of these changes, one of a flow, and their flows.
+    /// Looks up the flows of the first changes, one change per flow, and returns those changes with
+    /// their flows.
     fn look<'r>(&mut self, run: &'r [Change]) -> (&'r [Change], Vec<Result<Option<Flow>>>) {
-        // By the keys already, so that many of one flow are not read over and over.
+        // Compare the keys first, so that one flow is not read many times.
         let run = &run[..distinct(run.iter().map(|change| Some(change.key())))];
         let keys: Vec<_> = run.iter().map(Change::key).collect();
         let looks = self.reader.read(&keys);
@@ -139,7 +141,7 @@ impl<'a> Worker<'a> {
         (&run[..distinct(looks.iter().map(flow))], looks)
     }
 
-    /// What the kernel's answer means for the change.
+    /// Turns the kernel's answer into the result of a change.
     fn settle(
         &mut self,
         change: &Change,
@@ -148,7 +150,7 @@ impl<'a> Worker<'a> {
         later: &[Change],
     ) -> Result<()> {
         if answer == Answer::Lost {
-            // What came after it is done: to do it now could undo that.
+            // The later changes are already made. Repeating this one could undo them.
             let any = is_translated(change) && !later.is_empty();
             return match any || is_followed(change, later) {
                 true => Err(Error::overrun()),
@@ -163,7 +165,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Makes one change alone, again for as long as packets set bits of its flow's status.
+    /// Makes a single change, and repeats it while packets set bits of its flow's status.
     fn alone(&mut self, change: &Change, mut before: Option<Status>) -> Result<()> {
         loop {
             let look = looks_first(change).then(|| self.reader.one(&change.key()));
@@ -178,15 +180,15 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Decides a change whose answer was lost. An update is the same twice; the others are decided
-    /// by a look at the flow, which cannot tell who made it so.
+    /// Finds the result of a change whose answer was lost. An update can be repeated. For a create
+    /// or a delete it looks at the flow, which does not show who changed it.
     fn decide(&mut self, change: &Change, seen: Seen) -> Result<()> {
         match change {
             Change::Update(..) => self.alone(change, None),
             Change::Create(new) => match self.reader.one(&change.key())? {
                 None => self.alone(change, None),
                 Some(flow) if new.made(&flow) => Ok(()),
-                // Made and changed since, or another's.
+                // Our flow, changed since, or the flow of another program.
                 Some(_) => Err(Error::overrun()),
             },
             Change::Delete(key) => {
@@ -199,7 +201,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Takes the result into the report. `later` are the changes that were made since.
+    /// Adds a result to the report. `later` are the changes that were made after this one.
     fn note(&mut self, change: &Change, result: Result<()>, later: &[Change]) {
         let is_create = matches!(change, Change::Create(_));
         let error = match result {
@@ -238,8 +240,8 @@ impl<'a> Worker<'a> {
         self.watch.item(change, outcome);
     }
 
-    /// What the errno means for this change, by a look at the flow where it is worth one and as it
-    /// was.
+    /// Explains what the errno means for this change. It looks at the flow if that helps, and if no
+    /// later change has touched it.
     fn explain(&mut self, change: &Change, error: Error, may_look: bool) -> Error {
         let mut look = |wanted: bool| {
             let wanted = wanted && may_look;
@@ -259,9 +261,9 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// Has the flow to be looked at before the request can be made? A status is sent whole, with the
-/// bits that the flow has; by the tuple alone the kernel also deletes a flow whose other direction
-/// it is.
+/// Does the change need a lookup of the flow first? A status must be sent whole, with the bits that
+/// the flow has already. And a delete by tuple alone would also delete a flow that has this tuple
+/// in the other direction.
 fn looks_first(change: &Change) -> bool {
     match change {
         Change::Create(_) => false,
@@ -270,8 +272,8 @@ fn looks_first(change: &Change) -> bool {
     }
 }
 
-/// Does the kernel say that the flow to change or delete is not in the table, or that the one to
-/// create is?
+/// Is this one of the usual failures: the flow to change or delete is not in the table, or the flow
+/// to create is?
 fn usual(change: &Change, answer: &Answer) -> Option<Outcome<'static>> {
     let Answer::Refused(verdict) = answer else {
         return None;
@@ -292,7 +294,7 @@ fn is_deleted(change: &Change, later: &[Change]) -> bool {
         .any(|delete| is_followed(change, delete))
 }
 
-/// Is a later change of the same flow, by the tuple of either direction?
+/// Is a later change about the same flow, by the tuple of either direction?
 fn is_followed(change: &Change, later: &[Change]) -> bool {
     let tuple = *change.key().tuple();
     let mut names = vec![tuple, tuple.inverse()];
@@ -304,13 +306,13 @@ fn is_followed(change: &Change, later: &[Change]) -> bool {
     later.any(|tuple| names.contains(&tuple))
 }
 
-/// Does the kernel choose the reply tuple of a new flow? Any later change may name that.
+/// Does the kernel choose the reply tuple of the new flow? Then any later change may name it.
 fn is_translated(change: &Change) -> bool {
     matches!(change, Change::Create(new)
         if new.get_source_nat().is_some() || new.get_destination_nat().is_some())
 }
 
-/// How many come before the first that is there again.
+/// The number of items before the first repeated one.
 fn distinct<T: Hash + Eq>(items: impl ExactSizeIterator<Item = Option<T>>) -> usize {
     let all = items.len();
     let mut seen = HashSet::with_capacity(all);
@@ -319,16 +321,16 @@ fn distinct<T: Hash + Eq>(items: impl ExactSizeIterator<Item = Option<T>>) -> us
     again.unwrap_or(all)
 }
 
-/// What a look showed that the change needs.
+/// The values that a change needs from its lookup.
 #[derive(Default)]
 struct Seen {
-    /// Of a flow whose status is to be set.
+    /// The current status, for a change of the status.
     status: Option<Status>,
-    /// Of a flow to delete.
+    /// The id, for a delete.
     id: Option<FlowId>,
 }
 
-/// Puts the request into the next send. Gives what the look showed for it.
+/// Adds the request to the next send, and returns the values from the lookup.
 fn prepare(lane: &mut Lane, change: &Change, look: Option<Result<Option<Flow>>>) -> Result<Seen> {
     let flow = || {
         let found = look.transpose()?.flatten();

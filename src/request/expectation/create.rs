@@ -1,4 +1,4 @@
-//! Create: an expectation of a flow that has a helper.
+//! Create: an expectation for a flow that has a helper.
 
 use std::sync::Arc;
 
@@ -20,15 +20,15 @@ pub(crate) fn create(lanes: Arc<Lanes>, expectation: NewExpectation) -> RequestF
     let family = expectation.tuple().family();
     CREATE.run(lanes, Some(family), move |task| async move {
         expectation.check()?;
-        if let Some(timeout) = expectation.wanted_timeout() {
+        if let Some(timeout) = expectation.get_timeout() {
             check_seconds("timeout", timeout)?;
         }
         let created = task.call(request(&expectation)).await;
         created.map_err(|error| explain(&expectation, error))?;
-        let Some(timeout) = expectation.wanted_timeout() else {
+        let Some(timeout) = expectation.get_timeout() else {
             return Ok(());
         };
-        // The kernel passes over the timeout of a create.
+        // The kernel ignores the timeout of a create.
         let set = task.call(update_request(&expectation.key(), timeout)).await;
         after_create(set.map(drop))
     })
@@ -36,12 +36,12 @@ pub(crate) fn create(lanes: Arc<Lanes>, expectation: NewExpectation) -> RequestF
 
 pub(super) fn request(expectation: &NewExpectation) -> Request {
     let family = expectation.tuple().family().number();
-    // EXCL: an expectation that is there is not to be changed.
+    // EXCL: do not change an expectation that exists already.
     Request::new(IPCTNL_MSG_EXP_NEW, NLM_F_CREATE | NLM_F_EXCL, family)
         .with(|w| expectation.encode(w))
 }
 
-/// One that a packet has met already was created all the same.
+/// If a packet has matched the expectation already, it was still created.
 fn after_create(set: Result<()>) -> Result<()> {
     match set {
         Err(error) if matches!(error.errno(), Some(ENOENT | ETIME)) => Ok(()),
@@ -49,7 +49,7 @@ fn after_create(set: Result<()>) -> Result<()> {
     }
 }
 
-/// What the errno means for a create.
+/// Explains what the errno means for a create.
 pub(super) fn explain(expectation: &NewExpectation, error: Error) -> Error {
     let (kind, words) = match error.errno() {
         Some(ENOENT) => (ErrorKind::NotFound, "its master is not in the table"),

@@ -39,14 +39,14 @@ impl ListExpectations {
         }
     }
 
-    /// One family alone, `-f`; without it, both in one walk.
+    /// Lists only this family, `-f`. Without it, one walk lists both.
     pub fn family(mut self, family: Family) -> Self {
         self.family = Some(family);
         self
     }
 
-    /// Those of one flow alone. `CTA_EXPECT_MASTER`. They have its
-    /// [zone](field@Expectation::zone).
+    /// Lists only the expectations of this flow. `CTA_EXPECT_MASTER`. Their
+    /// [zone](field@Expectation::zone) is the zone of the flow.
     pub fn master(mut self, master: impl Into<FlowKey>) -> Self {
         self.master = Some(master.into());
         self
@@ -90,7 +90,7 @@ impl IntoFuture for ListExpectations {
     }
 }
 
-/// A flow without a helper has none: the kernel then answers with the ACK alone, which every
+/// A flow without a helper has no expectations. The kernel then sends only the ACK, which every
 /// request asks for.
 pub(super) fn request(family: Option<Family>, master: Option<&FlowKey>) -> Request {
     let family = family.map_or(AF_UNSPEC, Family::number);

@@ -35,7 +35,7 @@ fn kinds(request: Request) -> (Vec<u16>, Vec<u16>) {
 }
 
 proptest! {
-    /// Whatever the key: the kernel takes it for no flush.
+    /// The kernel never takes a delete as a flush, whatever the key is.
     #[test]
     fn a_delete_has_a_whole_tuple_always(flow in flow(), zone: u16, id: Option<u32>) {
         let mut key = ExpectationKey::new(flow.orig).zone(zone);
@@ -69,7 +69,7 @@ fn an_errno_of_a_create_is_told_with_the_reason() {
         let error = create::explain(&new().class(9), error);
         assert_eq!((error.kind(), error.errno()), (kind, Some(errno)));
         assert!(error.to_string().contains(word), "{error}");
-        // The table of flows has nothing to do with it.
+        // The error must not talk about flows.
         assert!(!error.to_string().contains("flow is"), "{error}");
         assert!(!error.to_string().contains("nf_conntrack_max"), "{error}");
     }
@@ -161,7 +161,7 @@ mod golden {
         );
     }
 
-    /// The zone of the other direction is not that of the tuple.
+    /// The zone of the other direction does not apply to the tuple.
     #[test]
     fn zones() {
         let control = *new().master().tuple();
@@ -193,7 +193,7 @@ mod golden {
         );
     }
 
-    /// An ACK is asked for: where the master has no helper, there is nothing else.
+    /// The request asks for an ACK, because there is no other answer if the master has no helper.
     #[test]
     fn list() {
         let all = list::request(None, None).finish(1);

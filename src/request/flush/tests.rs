@@ -1,4 +1,4 @@
-//! What is sent as a flush, and to which kernel.
+//! Which flush request is sent to which kernel.
 
 mod kernels;
 
@@ -153,7 +153,7 @@ mod golden {
         }
     }
 
-    /// Without any attribute, and in version 1: in version 0 either would remove both families.
+    /// No attributes, and version 1: with version 0 either request would remove both families.
     #[test]
     fn of_both_families_and_of_each() {
         for (flush, golden) in [
@@ -171,7 +171,7 @@ mod golden {
         }
     }
 
-    /// With an empty CTA_FILTER as a guard, whatever is asked for.
+    /// Every filter comes with an empty CTA_FILTER as a guard.
     #[test]
     fn of_what_matches() {
         let zone = filter(Filter::builder().zone(5));

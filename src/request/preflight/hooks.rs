@@ -9,16 +9,17 @@ use crate::wire::attr::{Attributes, DecodeError};
 use crate::wire::message::{Frame, Request};
 use crate::wire::uapi::*;
 
-/// One hook: does it track? `None` where the kernel names no function (CONFIG_KALLSYMS).
+/// Whether one hook is conntrack's. `None` if the kernel does not report function names
+/// (CONFIG_KALLSYMS).
 type Hook = Option<bool>;
 
-/// `None` where the kernel does not tell.
+/// Is conntrack among the hooks? `None` if the kernel does not tell.
 pub(super) async fn tracks(task: &Task, family: Family) -> Result<Option<bool>> {
     let hooks = dump(task, request(family), decode).await;
     Ok(match hooks {
         Ok(hooks) => judge(&hooks),
         Err(error) => {
-            // Only what is no answer of the kernel's is an error.
+            // Fail only if the error is not an answer of the kernel.
             is_there::<()>(Err(error))?;
             None
         }
@@ -33,7 +34,7 @@ fn judge(hooks: &[Hook]) -> Option<bool> {
     }
 }
 
-/// The hooks that packets pass which come in.
+/// A dump of the hooks for incoming packets.
 fn request(family: Family) -> Request {
     Request::new(NFNL_MSG_HOOK_GET, NLM_F_DUMP, family.number())
         .with(|w| w.put(NFNLA_HOOK_HOOKNUM, &NF_INET_PRE_ROUTING))
@@ -47,7 +48,7 @@ fn function(mut attributes: Attributes<'_>) -> Result<Hook, DecodeError> {
     while let Some(attr) = attributes.next()? {
         if attr.kind == NFNLA_HOOK_FUNCTION_NAME {
             let name: Box<str> = attr.get()?;
-            // A compiler may put more behind it: `ipv4_conntrack_in.llvm.123`.
+            // A compiler may add a suffix: `ipv4_conntrack_in.llvm.123`.
             let name = name.split('.').next();
             return Ok(Some(matches!(
                 name,

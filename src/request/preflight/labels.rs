@@ -8,21 +8,22 @@ use crate::wire::attr::{Attribute, Attributes, DecodeError};
 use crate::wire::message::Request;
 use crate::wire::uapi::*;
 
-/// `None` where the kernel has no nftables.
+/// `None` if the kernel has no nftables.
 pub(super) async fn are_set(task: &Task) -> Result<Option<bool>> {
     let request = Request::new(NFT_MSG_GETRULE, NLM_F_DUMP, AF_UNSPEC);
     let rules = dump(task, request, |frame| sets_labels(frame.attributes()?)).await;
     Ok(match rules {
         Ok(rules) => Some(rules.contains(&true)),
         Err(error) => {
-            // Only what is no answer of the kernel's is an error.
+            // Fail only if the error is not an answer of the kernel.
             is_there::<()>(Err(error))?;
             None
         }
     })
 }
 
-/// One rule: has it an expression that makes the kernel give room (nf_connlabels_get)?
+/// Does this rule have an expression that makes the kernel reserve room for labels
+/// (nf_connlabels_get)?
 fn sets_labels(mut rule: Attributes<'_>) -> Result<bool, DecodeError> {
     while let Some(attr) = rule.next()? {
         if attr.kind == NFTA_RULE_EXPRESSIONS {
@@ -54,7 +55,7 @@ fn expression(element: Attribute<'_>) -> Result<bool, DecodeError> {
     }
 }
 
-/// A `ct label set` has a register to take them from.
+/// A `ct label set` has a source register.
 fn writes_labels(mut ct: Attributes<'_>) -> Result<bool, DecodeError> {
     let (mut labels, mut source) = (false, false);
     while let Some(attr) = ct.next()? {
@@ -67,7 +68,7 @@ fn writes_labels(mut ct: Attributes<'_>) -> Result<bool, DecodeError> {
     Ok(labels && source)
 }
 
-/// What iptables-nft makes of `-m connlabel`.
+/// The expression that iptables-nft makes from `-m connlabel`.
 fn is_connlabel(mut matched: Attributes<'_>) -> Result<bool, DecodeError> {
     while let Some(attr) = matched.next()? {
         if attr.kind == NFTA_MATCH_NAME {

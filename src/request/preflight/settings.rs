@@ -12,7 +12,7 @@ use crate::transport::netns::Namespace;
 /// The inode of the initial user namespace (PROC_USER_INIT_INO).
 const INITIAL_USER_NAMESPACE: u64 = 0xefff_fffd;
 
-/// What the files say.
+/// The values in the files.
 #[derive(Debug, Default)]
 struct Settings {
     initial_user_namespace: Option<bool>,
@@ -25,17 +25,17 @@ struct Settings {
     tcp_loose: Option<u64>,
 }
 
-/// On a thread of its own: files may take their time, and /proc shows the namespace of the thread
-/// that reads.
+/// Reads on a new thread, because files may block, and /proc shows the namespace of the thread that
+/// reads.
 pub(super) async fn read(namespace: &Namespace, facts: &mut Facts) -> Result<()> {
     let namespace = namespace.clone();
     let (sender, settings) = oneshot::channel();
     std::thread::Builder::new()
         .name("ctnetlink-preflight".into())
         .spawn(move || {
-            // What cannot be read is not known.
+            // A setting that cannot be read is unknown.
             let settings = namespace.within(Settings::read).unwrap_or_default();
-            // Whoever does not wait any more needs no settings.
+            // If the send fails, the caller was dropped.
             let _ = sender.send(settings);
         })
         .map_err(|cause| Error::io("starting a thread", cause))?;

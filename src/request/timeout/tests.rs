@@ -18,7 +18,7 @@ fn an_errno_is_told_with_the_reason() {
         let error = explain(Error::refused(Verdict::of(errno)));
         assert_eq!((error.kind(), error.errno()), (kind, Some(errno)));
         assert!(error.to_string().contains(word), "{error}");
-        // The table of flows has nothing to do with it.
+        // The error must not talk about flows.
         assert!(!error.to_string().contains("flow is"), "{error}");
         assert!(!error.to_string().contains("nf_conntrack_max"), "{error}");
     }
@@ -36,7 +36,7 @@ mod golden {
         TimeoutPolicy::new("p6", Family::Ipv6, tcp)
     }
 
-    /// With the flags of a create and of an update.
+    /// The flags of a create and of an update.
     #[test]
     fn of_a_policy() {
         for (flags, golden) in [(NLM_F_CREATE | NLM_F_EXCL, "0506"), (NLM_F_REPLACE, "0501")] {

@@ -1,4 +1,4 @@
-//! The status of a flow: set whole, and so read first.
+//! Sets the status of a flow: it must be sent whole, so it is read first.
 
 use super::request;
 use crate::error::{Error, Result};
@@ -8,15 +8,16 @@ use crate::transport::queue::{Reply, Step, Steps};
 use crate::wire::message::Request;
 use crate::wire::uapi::{EBUSY, IPCTNL_MSG_CT_GET};
 
-/// The kernel wants a status whole, with the bits that the flow has already: it is read, and set, and
-/// read again where packets set a bit in between, of which the kernel says EBUSY.
+/// The kernel requires the whole status, with the bits that the flow has already. So the status is
+/// read, and then set. If a packet sets a bit in between, the kernel answers EBUSY, and the status
+/// is read again.
 pub(super) struct SetStatus {
     key: FlowKey,
     patch: Patch,
     wanted: Status,
-    /// As it was read; `None` while it is being read.
+    /// The status that was read; `None` while it is being read.
     seen: Option<Status>,
-    /// As it was read before that.
+    /// The status of the read before that.
     before: Option<Status>,
 }
 
@@ -61,14 +62,15 @@ impl SetStatus {
     }
 }
 
-/// Did a packet set a bit since the status was read? The kernel then says EBUSY; so it does where
-/// the status is at rest and the change is not allowed. Packets only ever set bits: there is an
-/// end to it.
+/// Did a packet set a bit since the status was read? The kernel then answers EBUSY. It also does
+/// that if the change is not allowed, and then the status is the same as in the last read. Packets
+/// only ever set bits, so this ends.
 pub(in crate::request) fn outrun(error: &Error, before: Option<Status>, current: Status) -> bool {
     error.errno() == Some(EBUSY) && before != Some(current)
 }
 
-/// What to send so that `wanted` is set: all that is set, CONFIRMED, and never DYING.
+/// The status to send so that `wanted` is set: all bits that are set already, CONFIRMED, and never
+/// DYING.
 pub(in crate::request) fn whole(current: Status, wanted: Status) -> Status {
     (current | wanted | Status::CONFIRMED) - Status::DYING
 }

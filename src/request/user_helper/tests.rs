@@ -14,7 +14,7 @@ fn an_errno_is_told_with_the_reason() {
         let error = explain(Error::refused(Verdict::of(errno)));
         assert_eq!((error.kind(), error.errno()), (kind, Some(errno)));
         assert!(error.to_string().contains(word), "{error}");
-        // The table of flows has nothing to do with it.
+        // The error must not talk about flows.
         assert!(!error.to_string().contains("flow is"), "{error}");
         assert!(!error.to_string().contains("nf_conntrack_max"), "{error}");
     }

@@ -1,4 +1,4 @@
-//! Requests that this crate does not send, or not alone.
+//! Requests that this crate does not send, or not in this form.
 
 use super::*;
 use crate::testing::RequestFault;
@@ -16,7 +16,7 @@ fn of_flows(kernel: &Kernel, flows: u16) -> FakeSocket {
     socket
 }
 
-/// An error does not stop those behind it, and each has its own answer.
+/// An error does not stop the later requests, and each gets its own answer.
 #[test]
 fn a_batch_is_worked_off_to_its_end() {
     let socket = of_flows(&Kernel::new(), 0);
@@ -42,7 +42,7 @@ fn without_the_right_the_first_alone_is_answered() {
     );
 }
 
-/// A second is refused while the first goes on.
+/// A second dump is refused while the first is in progress.
 #[test]
 fn a_socket_has_one_dump_at_a_time() {
     let socket = of_flows(&Kernel::new(), 300);
@@ -60,7 +60,8 @@ fn a_socket_has_one_dump_at_a_time() {
     assert_eq!(drain(&socket).len(), 301);
 }
 
-/// The first datagram is of a page, the others of the reader's buffer, and the end is alone.
+/// The first datagram has the size of a page, the others of the reader's buffer, and DONE has its
+/// own datagram.
 #[test]
 fn datagrams_of_a_dump() {
     let kernel = Kernel::new();
@@ -77,14 +78,14 @@ fn datagrams_of_a_dump() {
     assert_eq!(sizes.last(), Some(&20));
 }
 
-/// With a full queue a dump begins without a walk, says ENOBUFS, and goes on in the receives.
+/// With a full queue a dump begins without a walk, answers ENOBUFS, and goes on in the receives.
 #[test]
 fn a_deferred_dump() {
     for (release, told) in [("6.18", true), ("6.1", true), ("5.10", false)] {
         let kernel = Kernel::release(release).unwrap().build();
         let socket = of_flows(&kernel, 50);
         socket.set_receive_queue(0);
-        // A bare header is a request that does nothing, and is acknowledged.
+        // A bare header is a request that does nothing, and gets an ACK.
         let mut bytes = 16_u32.to_ne_bytes().to_vec();
         bytes.extend_from_slice(&IPCTNL_MSG_CT_GET.to_ne_bytes());
         bytes.extend_from_slice(&(NLM_F_REQUEST | NLM_F_ACK).to_ne_bytes());
@@ -107,7 +108,7 @@ fn a_deferred_dump() {
     }
 }
 
-/// An error comes with the request, unless the socket wants it short.
+/// An error contains the request, unless the socket asked for short errors.
 #[test]
 fn errors_echo_the_request() {
     let socket = of_flows(&Kernel::new(), 1);
@@ -121,7 +122,7 @@ fn errors_echo_the_request() {
 }
 
 proptest::proptest! {
-    /// Whatever is sent, nothing breaks, and what was there can be read.
+    /// No request breaks anything, and the existing flows can still be read.
     #[test]
     fn any_bytes_can_be_sent(
         kinds in proptest::collection::vec((0_u16..8, 0_u16..0x700, proptest::prelude::any::<u64>()), 1..20),

@@ -1,4 +1,5 @@
-//! The fake kernel by the bytes of requests, where no lane goes: queues, events, batches, bad input.
+//! Tests the fake kernel with raw bytes, for cases that no lane reaches: queues, events, batches,
+//! bad input.
 
 mod bytes;
 mod queues;
@@ -30,7 +31,7 @@ fn acked(request: Request, seq: u32) -> Vec<u8> {
     bytes
 }
 
-/// What is there, to the end: sequence number, type, and the errno of a verdict.
+/// Receives everything that is queued: sequence number, type, and the errno of a verdict.
 fn drain(socket: &FakeSocket) -> Vec<(u32, u16, Option<i32>)> {
     let mut seen = Vec::new();
     while let Ok(datagram) = socket.receive_now() {

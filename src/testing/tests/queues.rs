@@ -25,7 +25,8 @@ fn make(socket: &FakeSocket, flows: std::ops::Range<u16>) {
     }
 }
 
-/// As a real one: 166 events fit, the loss is told before them, and nothing comes until all are read.
+/// Like a real queue: 166 events fit, the loss is reported before them, and nothing is queued until
+/// all are read.
 #[test]
 fn a_listener_that_does_not_read_loses_and_is_told() {
     let (kernel, asker, listener) = pair();
@@ -82,7 +83,7 @@ fn groups_are_heard_that_were_joined() {
     assert_eq!(drain(&listener), []);
 }
 
-/// Flows that began before anybody listened make no events, unless it is asked for.
+/// Flows that began before a program listened make no events, unless the setting says so.
 #[test]
 fn mute_flows() {
     for (events, heard) in [(0, 0), (1, 1), (2, 0)] {
@@ -106,7 +107,7 @@ fn events_lost_without_a_word_and_told_twice() {
     assert_eq!(listener.drops(), 0);
 }
 
-/// The port of who did it is in the event, and 0 is that of packets.
+/// The event contains the port of the program that caused it, or 0 for packets.
 #[test]
 fn an_event_tells_whose_it_is() {
     let (kernel, asker, listener) = pair();
@@ -147,7 +148,7 @@ fn sockets_that_are_dropped_are_closed() {
     assert_eq!(kernel.sockets(), 0);
 }
 
-/// More answers than there is room for are lost, and the requests are done all the same.
+/// Answers that have no room are lost, but their requests are carried out.
 #[test]
 fn answers_beyond_the_queue_are_lost() {
     let (kernel, asker, _) = pair();

@@ -1,4 +1,4 @@
-//! The rules of the releases, by what one request does to one flow.
+//! Tests the rules of the releases with one request and one flow.
 
 use std::net::Ipv6Addr;
 
@@ -33,19 +33,20 @@ fn of_a_dump() {
     assert_eq!(handed((6, 6), &zone), Ok(true));
     assert_eq!(handed((6, 8), &zone), Ok(false));
     let mark = dump(Family::Ipv6, |w| w.put(CTA_MARK, &5_u32));
-    assert_eq!(handed((5, 10), &mark), Ok(true));
-    assert_eq!(handed((5, 15), &mark), Ok(false));
+    assert_eq!(handed((5, 4), &mark), Ok(true));
+    assert_eq!(handed((5, 10), &mark), Ok(false));
     let address = dump(Family::Ipv6, source_is_fd00_1);
     assert_eq!(handed((5, 4), &address), Ok(true));
     assert_eq!(handed((6, 18), &address), Ok(false));
+    assert_eq!(handed((6, 12), &address), Ok(true));
 }
 
-/// Of a kernel that is built without marks.
+/// For a kernel that is built without marks.
 #[test]
 fn of_the_question_for_marks() {
     let mask = dump(Family::Ipv4, |w| w.put(CTA_MARK_MASK, &u32::MAX));
     for kernel in Kernel::all() {
-        let refuses = kernel.marks && kernel.release >= (5, 15);
+        let refuses = kernel.marks && kernel.release >= (5, 8);
         let expected = if refuses { Err(EINVAL) } else { Ok(true) };
         assert_eq!(kernel.hands_over(&mask, &tcp()), expected, "{kernel:?}");
     }
@@ -69,13 +70,13 @@ fn write_tuple(w: &mut Writer<'_>, tuple: &Tuple) {
     Flow::orig.put(tuple, &Default::default(), w);
 }
 
-/// Whether the flow is removed, or an errno.
+/// Whether the flow is removed, or the errno.
 type Outcome = Result<bool, i32>;
 
 const REMOVED: Outcome = Ok(true);
 const LEFT: Outcome = Ok(false);
 
-/// What becomes of the flow on each release that the outcome changes with.
+/// The outcome for the flow, on each release where it changes.
 #[track_caller]
 fn flushed(
     flow: &Flow,
@@ -92,7 +93,7 @@ fn flushed(
     }
 }
 
-/// On a flow of IPv4, with mark 1, in zone 0.
+/// The flow is IPv4, with mark 1, in zone 0.
 #[test]
 fn of_a_flush() {
     let flow = Flow {
@@ -104,32 +105,33 @@ fn of_a_flush() {
         w.put(CTA_MARK, &mark);
         w.put(CTA_MARK_MASK, &u32::MAX);
     };
-    // Nothing: without a version both families go.
+    // No attributes: in version 0, both families are removed.
     flushed(&flow, (AF_INET6, 0), |_| {}, &[(first, REMOVED)]);
     let of_v6 = [(first, REMOVED), ((5, 3), LEFT)];
     flushed(&flow, (AF_INET6, 1), |_| {}, &of_v6);
     flushed(&flow, (AF_INET, 1), |_| {}, &[(first, REMOVED)]);
-    // A mark alone, with its mask, everywhere.
+    // A mark with its mask works everywhere.
     flushed(&flow, (0, 1), |w| mark(w, 1), &[(first, REMOVED)]);
     flushed(&flow, (0, 1), |w| mark(w, 2), &[(first, LEFT)]);
     let without_mask = |w: &mut Writer<'_>| w.put(CTA_MARK, &2_u32);
-    let compared_since_5_15 = [(first, REMOVED), ((5, 15), LEFT)];
-    flushed(&flow, (0, 1), without_mask, &compared_since_5_15);
-    // A mask alone says nothing, and everything goes.
-    for mask in [CTA_MARK_MASK, CTA_STATUS_MASK] {
+    let compared_since_5_8 = [(first, REMOVED), ((5, 8), LEFT)];
+    flushed(&flow, (0, 1), without_mask, &compared_since_5_8);
+    // A mask without a mark is ignored, and everything is removed.
+    for (mask, since) in [(CTA_MARK_MASK, (5, 8)), (CTA_STATUS_MASK, (5, 15))] {
         let mask = |w: &mut Writer<'_>| w.put(mask, &u32::MAX);
         flushed(&flow, (0, 1), mask, &[(first, REMOVED)]);
-        let refused = [(first, REMOVED), ((5, 15), Err(EINVAL))];
+        let refused = [(first, REMOVED), (since, Err(EINVAL))];
         flushed(&flow, (AF_INET, 1), mask, &refused);
     }
     let status = |w: &mut Writer<'_>| w.put(CTA_STATUS, &4_u32);
+    let compared_since_5_15 = [(first, REMOVED), ((5, 15), LEFT)];
     flushed(&flow, (0, 1), status, &compared_since_5_15);
     let no_status = |w: &mut Writer<'_>| w.put(CTA_STATUS, &0_u32);
     let refused = [(first, REMOVED), ((5, 15), Err(EINVAL))];
     flushed(&flow, (0, 1), no_status, &refused);
     let zone = |w: &mut Writer<'_>| w.put(CTA_ZONE, &5_u16);
     flushed(&flow, (0, 1), zone, &[(first, REMOVED), ((6, 8), LEFT)]);
-    // What names a flow, and no tuple.
+    // Attributes that belong to a key, without a tuple.
     let id = |w: &mut Writer<'_>| w.put(CTA_ID, &7_u32);
     flushed(&flow, (0, 1), id, &[(first, REMOVED)]);
 }
@@ -145,16 +147,26 @@ fn of_a_flush_with_a_filter() {
     };
     let outcomes = [(first, REMOVED), since_5_8, ((6, 11), LEFT)];
     flushed(&flow, (0, 1), guarded_zone, &outcomes);
-    // The family counts, whatever the version.
+    // The family is compared, whatever the version is.
     flushed(&flow, (AF_INET6, 0), guard, &outcomes);
     let none = [(first, REMOVED), since_5_8, ((6, 11), REMOVED)];
     flushed(&flow, (0, 1), guard, &none);
-    // An IPv6 address: the flow that has it stays. The part of a tuple is none.
-    let partial = [(first, Err(EINVAL)), ((6, 11), LEFT)];
+    // With an IPv6 address, the flow that has it stays, except in kernels with the fix. A part of a
+    // tuple is not a tuple.
+    let outcomes = |unfixed, fixed| {
+        [
+            (first, Err(EINVAL)),
+            ((6, 11), unfixed),
+            ((6, 12), fixed),
+            ((6, 14), unfixed),
+            ((7, 3), fixed),
+        ]
+    };
+    let partial = outcomes(LEFT, REMOVED);
     flushed(&udp6(), (AF_INET6, 1), source_is_fd00_1, &partial);
     let mut other = udp6();
     other.orig = other.orig.inverse();
-    let partial = [(first, Err(EINVAL)), ((6, 11), REMOVED)];
+    let partial = outcomes(REMOVED, LEFT);
     flushed(&other, (AF_INET6, 1), source_is_fd00_1, &partial);
 }
 
@@ -168,7 +180,7 @@ fn of_a_delete() {
     let first = (0, 0);
     let gone = [(first, Err(ENOENT))];
     let itself = |w: &mut Writer<'_>| write_tuple(w, &flow.orig);
-    // Whatever its mark, and by the tuple of the other direction.
+    // The mark is ignored, and the tuple may be of the other direction.
     let marked = |w: &mut Writer<'_>| {
         itself(w);
         w.put(CTA_MARK, &9_u32);
@@ -189,7 +201,7 @@ fn of_a_delete() {
     flushed(&flow, (AF_INET, 0), zoned, &gone);
     let of_no_family = [(first, Err(EOPNOTSUPP))];
     flushed(&flow, (0, 0), itself, &of_no_family);
-    // With a filter it is a flush of everything.
+    // With a filter, everything is flushed.
     let filtered = |w: &mut Writer<'_>| {
         successor(w);
         guard(w);

@@ -1,7 +1,7 @@
-//! An exchange: requests out in one datagram, and their answers.
+//! An exchange: requests in one datagram, and their answers.
 //!
-//! netlink-proto numbers exchanges and finds which of them each answer is for. It is driven by nobody
-//! but us, and wakes nobody: when it has sent, all answers are there to be read.
+//! netlink-proto numbers the exchanges, and finds the exchange of each answer. Only this code polls
+//! it, and it never needs to wake us: when it has sent, all answers are ready to be read.
 
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
@@ -23,25 +23,25 @@ use crate::transport::throttle::{Throttle, Told};
 use crate::wire::message::{Frame, Request, Verdict};
 use crate::wire::uapi::{EMSGSIZE, ENOBUFS};
 
-/// A netlink-proto connection, and what it counts.
+/// A netlink-proto connection and its counters.
 pub(super) struct Exchange {
     socket: ControlSocket,
     connection: Connection,
     handle: ConnectionHandle<Packet>,
     unsolicited: Pin<Box<dyn Stream<Item = (Message, SocketAddr)> + Send>>,
-    /// The number of the last exchange: netlink-proto counts them from 1.
+    /// The number of the last exchange. netlink-proto counts from 1.
     number: u32,
-    /// Does it wait for answers that will never come?
+    /// Does netlink-proto wait for answers that will never come?
     is_stale: bool,
     overruns: Overruns,
-    /// The room for answers.
+    /// The answers to the current datagram.
     answers: Answers,
-    /// Of requests that are sent alone: the number of the last, and what came for it.
+    /// For single requests: the number of the last one, and the buffer for its answer.
     alone: u32,
     received: BytesMut,
 }
 
-/// How often the receive queue overflowed, beyond what was told.
+/// Overflows of the receive queue that were not logged yet.
 #[derive(Default)]
 struct Overruns(Throttle);
 
@@ -63,24 +63,24 @@ impl Drop for Overruns {
     }
 }
 
-/// The bytes of many requests, as a rule.
+/// The usual size in bytes of many requests.
 const MANY: usize = 8192;
 
-/// Requests that leave together.
+/// Requests that are sent together.
 #[derive(Default)]
 pub(super) struct Requests {
     bytes: Vec<u8>,
     count: usize,
 }
 
-/// The answers to the requests of a datagram, as they come.
+/// The answers to the requests of a datagram, as they arrive.
 #[derive(Default)]
 struct Answers {
     exchange: u32,
     parts: Vec<Part>,
 }
 
-/// What the kernel said of a request.
+/// The kernel's answer to a request.
 #[derive(Default)]
 struct Part {
     expects_data: bool,
@@ -97,7 +97,7 @@ impl Requests {
         self.count += 1;
     }
 
-    /// As two, each with a half of them.
+    /// Splits the requests into two halves.
     fn halves(self) -> [Self; 2] {
         let first = self.count / 2;
         let lens = Frame::all(&self.bytes).map(|frame| frame.bytes.len());
@@ -130,14 +130,15 @@ impl Exchange {
         }
     }
 
-    /// Sends requests as one datagram, and gives all answers, in their order. An error is the socket's.
+    /// Sends requests as one datagram, and passes all answers to `give`, in order. It fails only if
+    /// the socket fails.
     pub(super) fn send(
         &mut self,
         requests: Requests,
         give: &mut dyn FnMut(Result<Reply>),
     ) -> Result<()> {
-        // netlink-proto never forgets what stays without an answer: then it starts anew, on the same
-        // socket.
+        // netlink-proto never forgets a request without an answer. In that case we create a new
+        // connection on the same socket.
         if self.is_stale || self.number == Number::EXCHANGES {
             let overruns = std::mem::take(&mut self.overruns);
             *self = Self {
@@ -159,16 +160,16 @@ impl Exchange {
         self.receive(&mut cx)?;
         self.answers.take_all(replies.as_mut(), &mut cx);
         self.is_stale = !self.answers.are_complete();
-        // What answers nothing is seldom, and does not pile up.
+        // Messages that answer no request are rare, and are removed before they pile up.
         if self.is_stale || self.number % 64 == 0 {
             self.drain(&mut cx);
         }
         self.give(give)
     }
 
-    /// [`send`](Self::send) of one request, while no other is under way. Nobody has to find out then whose
-    /// answers come, which is what netlink-proto is for: its map and its channels would take as long as
-    /// the kernel does.
+    /// [`send`](Self::send) for a single request while no other is in flight. Then no answer has to
+    /// be matched to its exchange, which is the job of netlink-proto. Its map and its channels
+    /// would take as long as the kernel does.
     pub(super) fn send_alone(
         &mut self,
         request: Request,
@@ -195,7 +196,7 @@ impl Exchange {
         self.give(give)
     }
 
-    /// Gives the answers, in the order of the requests.
+    /// Passes on the answers, in the order of the requests.
     fn give(&mut self, give: &mut dyn FnMut(Result<Reply>)) -> Result<()> {
         let count = self.answers.parts.len();
         let overran = self.socket.take_overrun();
@@ -223,7 +224,7 @@ impl Exchange {
         }
     }
 
-    /// What netlink-proto does when it is polled, after it has sent.
+    /// The part of netlink-proto's poll that comes after sending.
     fn receive(&mut self, cx: &mut Context<'_>) -> Result<()> {
         self.connection.poll_read_messages(cx);
         self.connection.forward_unsolicited_messages();
@@ -234,14 +235,14 @@ impl Exchange {
         }
     }
 
-    /// Takes what netlink-proto found to answer nothing.
+    /// Removes the messages that answer no request.
     fn drain(&mut self, cx: &mut Context<'_>) {
         while let Poll::Ready(Some(_)) = self.unsolicited.as_mut().poll_next(cx) {}
     }
 }
 
 impl Answers {
-    /// Waits for the answers to these requests.
+    /// Prepares for the answers to these requests.
     fn begin(&mut self, exchange: u32, requests: &[u8]) {
         self.exchange = exchange;
         self.parts.clear();
@@ -251,7 +252,7 @@ impl Answers {
         }));
     }
 
-    /// Is the verdict on the last there? It comes after all others.
+    /// Has the verdict on the last request arrived? It comes after all others.
     fn are_complete(&self) -> bool {
         self.parts.last().is_none_or(|last| last.verdict.is_some())
     }
@@ -286,12 +287,12 @@ impl Answers {
         }
     }
 
-    /// Gives the answers, also those that were silence.
+    /// Passes on the answers, including those of requests without a verdict.
     fn judge(&mut self, overran: bool, give: &mut dyn FnMut(Result<Reply>)) {
         let is_complete = self.are_complete();
         let first = self.parts.first().and_then(|first| first.verdict.clone());
         let silence = |part: &Part| {
-            // A request that is answered with data is acknowledged as well.
+            // A request that asks for data also asks for an ACK.
             let acks = match part.expects_data {
                 true => Acks::All,
                 false => Acks::Last,
@@ -304,7 +305,7 @@ impl Answers {
         self.end(silence, give);
     }
 
-    /// Gives the answers; `silence` says what the lack of a verdict means.
+    /// Passes on the answers; `silence` says what a missing verdict means.
     fn end(
         &mut self,
         silence: impl Fn(&Part) -> Result<Verdict>,

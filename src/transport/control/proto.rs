@@ -1,8 +1,9 @@
-//! What makes netlink-proto carry our datagrams: a packet that is a whole exchange, and a codec that
+//! Adapts netlink-proto to our datagrams: a packet that is a whole exchange, and a codec that
 //! cannot fail.
 //!
-//! netlink-proto keeps a map, a channel and a list for each of its messages. One of them is for all
-//! requests of a datagram, so that this is done once a datagram and not once a request.
+//! netlink-proto maintains a map entry, a channel and a list entry for each message. Here one of
+//! its messages stands for all requests of a datagram, so that this cost comes once per datagram
+//! and not once per request.
 
 use std::convert::Infallible;
 use std::fmt::Debug;
@@ -22,17 +23,18 @@ use crate::wire::uapi::*;
 pub(super) type Message = NetlinkMessage<Packet>;
 pub(super) type Connection = netlink_proto::Connection<Packet, ControlSocket, Codec>;
 
-/// What netlink-proto carries.
+/// The payload of a netlink-proto message.
 #[derive(Debug)]
 pub(super) enum Packet {
-    /// The requests of a datagram, yet without numbers.
+    /// The requests of a datagram, without sequence numbers.
     Out(Vec<u8>),
-    /// Messages that answer them.
+    /// Messages that answer the requests.
     In(Bytes),
 }
 
-/// The sequence number of a request: the number that netlink-proto gave its exchange, its index among
-/// the requests of that, and whether it is the last of them, whose verdict ends the exchange.
+/// The parts of a request's sequence number: the number that netlink-proto gave the exchange, the
+/// index of the request in the exchange, and whether it is the last one. The verdict on the last
+/// request ends the exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Number {
     pub(super) exchange: u32,
@@ -45,7 +47,8 @@ const LAST: u32 = INDEX;
 const EXCHANGE: u32 = 2 * INDEX;
 
 impl Number {
-    /// The last exchange that has numbers of netlink-proto's: as many are left for others.
+    /// The largest exchange number for netlink-proto. The other half of the numbers is for single
+    /// requests.
     pub(super) const EXCHANGES: u32 = u32::MAX / EXCHANGE / 2;
 
     pub(super) fn new(exchange: u32, index: usize, count: usize) -> Self {
@@ -66,7 +69,7 @@ impl Number {
 
     pub(super) fn seq(self) -> u32 {
         let last = if self.is_last { LAST } else { 0 };
-        // An index is below INDEX: a datagram has no more requests.
+        // The index is below INDEX, because that is the maximum number of requests in a datagram.
         self.exchange * EXCHANGE + last + self.index as u32
     }
 }
@@ -75,15 +78,16 @@ impl Packet {
     /// The message that carries these requests.
     pub(super) fn out(requests: Vec<u8>) -> Message {
         let mut header = NetlinkHeader::default();
-        // It expects an answer. Without the ACK flag netlink-proto takes the first message that is not
-        // MULTI for the last: the codec sees to it that this has the verdict on the last request.
+        // REQUEST makes netlink-proto expect an answer. Without the ACK flag, it takes the first
+        // message without MULTI as the last one. The codec clears MULTI only for the message with
+        // the verdict on the last request.
         header.flags = NLM_F_REQUEST;
         Message::new(header, NetlinkPayload::InnerMessage(Self::Out(requests)))
     }
 }
 
 impl NetlinkSerializable for Packet {
-    /// That of no message: the requests have headers of their own.
+    /// Not used: the requests have their own headers.
     fn message_type(&self) -> u16 {
         NLMSG_NOOP
     }
@@ -111,7 +115,7 @@ impl NetlinkDeserializable for Packet {
     }
 }
 
-/// Puts the requests of a datagram together, and takes apart what is received, an exchange at a time.
+/// Numbers the requests of a datagram, and splits received bytes into exchanges.
 pub(super) struct Codec;
 
 impl NetlinkMessageCodec for Codec {
@@ -134,7 +138,8 @@ impl NetlinkMessageCodec for Codec {
             }
         }
         if len == 0 {
-            // Whom it would have answered cannot be told: the lane ends whoever is left.
+            // It is unknown which request this answers. The lane ends all requests that are left
+            // without an answer.
             src.clear();
             return Ok(None);
         }

@@ -1,13 +1,14 @@
-//! Sending: by the lane's task what waits in the queue, and in place of it, for a request that finds
-//! nobody before it, by whoever makes that.
+//! Sends requests. The lane's task sends the requests that wait in the queue. A request that finds
+//! the queue empty can be sent directly by its caller.
 //!
-//! The task costs a request that comes alone more than the kernel does: two switches of tasks and a
-//! look at what the reactor has. So requests that came alone are answered in the first poll, a few in
-//! a row; then one goes by the task again, which sees whether others have come to wait meanwhile, and
-//! gives other tasks their turn. Where many wait they leave together, which is cheaper still.
+//! For a single request, going through the task costs more than the kernel does: two task switches
+//! and a poll of the reactor. So single requests are sent and answered in their first poll, a few
+//! in a row. Then one request goes through the task again, which checks whether other requests are
+//! waiting, and lets other tasks run. When many requests wait, they are sent together, which is
+//! cheaper still.
 //!
-//! A send can wait for the kernel. Who has the task run in a runtime of its own wants no other runtime
-//! to wait, so only those of the task's runtime send.
+//! A send can block in the kernel. A program may run the task in its own runtime, so that no other
+//! runtime blocks. So only callers in the task's runtime send directly.
 
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
@@ -23,30 +24,31 @@ use crate::transport::turn::{self, Sending};
 use crate::transport::window::Window;
 use crate::wire::message::Request;
 
-/// Requests in a row that need no task, after one that came alone: at 300 000 a second, 0.1 ms.
+/// How many single requests in a row are sent by their callers: at 300 000 per second, 0.1 ms.
 const ALONE: u32 = 32;
 
 /// Sends requests, and gives callers their answers.
 pub(super) struct Sender {
-    /// Steps that an answer has shown, before all that waits.
+    /// The next steps of earlier requests. They are sent before the waiting requests.
     next: Vec<(Taken, Request)>,
-    /// Those that the answers of the datagram at hand show.
+    /// The next steps from the answers to the current datagram.
     steps: Vec<(Taken, Request)>,
-    /// What is in the datagram at hand.
+    /// The requests of the current datagram.
     taken: Vec<Taken>,
     requests: Requests,
     window: Window,
     exchange: Exchange,
-    /// How many requests may yet be sent by those that make them.
+    /// How many more requests their callers may send.
     alone: u32,
-    /// Where the lane's task runs.
+    /// The runtime of the lane's task.
     runtime: Option<Id>,
-    /// Why the socket is of no use any more; the task is to tell.
+    /// Why the socket is unusable. The task returns this error.
     failure: Option<Error>,
 }
 
-/// A [`Sender`], until the lane is gone. It is held while one datagram is sent and answered, and nobody
-/// waits for it: who makes a request leaves it to the task instead, and the task is woken.
+/// A [`Sender`], until the lane is dropped. It is locked while one datagram is sent and answered.
+/// Nothing blocks on this lock: a caller that finds it taken leaves the request to the task, and
+/// the task is woken.
 pub(super) struct Shared(Mutex<Option<Sender>>);
 
 impl Shared {
@@ -54,7 +56,7 @@ impl Shared {
         Self(Mutex::new(Some(sender)))
     }
 
-    /// After a panic in the middle of an exchange, what comes for that one answers no other.
+    /// After a panic in the middle of an exchange, its late answers match no other exchange.
     fn try_lock(&self) -> Option<MutexGuard<'_, Option<Sender>>> {
         match self.0.try_lock() {
             Ok(sender) => Some(sender),
@@ -73,14 +75,15 @@ impl Shared {
             return Poll::Ready(sender);
         }
         queue.set_lane(cx.waker());
-        // Whoever had it may have looked for a lane to wake before there was one.
+        // The holder of the lock may have checked for a waker before it was set.
         match self.try_lock() {
             Some(sender) => Poll::Ready(sender),
             None => Poll::Pending,
         }
     }
 
-    /// Sends a request and takes up its answer at once, where it may: else gives it back.
+    /// Sends a request and returns its answer at once, if that is possible. Otherwise it returns
+    /// the request.
     pub(super) fn send_alone(&self, queue: &Queue, work: Work) -> Result<Result<Reply>, Work> {
         let answer = match self.try_lock() {
             Some(mut sender) => match &mut *sender {
@@ -89,12 +92,12 @@ impl Shared {
             },
             None => return Err(work),
         };
-        // The lane may have found it taken meanwhile.
+        // The lane may have found the lock taken meanwhile.
         queue.wake_lane();
         answer
     }
 
-    /// Drops it.
+    /// Drops the sender.
     pub(super) fn close(&self) {
         drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
@@ -119,7 +122,7 @@ impl Sender {
         self.failure.take()
     }
 
-    /// Does something follow on an answer?
+    /// Is a next step waiting to be sent?
     pub(super) fn has_steps(&self) -> bool {
         !self.next.is_empty()
     }
@@ -145,11 +148,11 @@ impl Sender {
         Ok(answer)
     }
 
-    /// Sends a datagram of what waits.
+    /// Sends waiting requests as one datagram.
     pub(super) fn send(&mut self, queue: &Queue, sending: Sending) -> Result<()> {
         self.gather(queue);
         let is_alone = self.taken.len() == 1;
-        // Whatever is left of these learns that the lane is gone.
+        // Requests that are left here get the error that the connection is closed.
         let mut taken = self.taken.drain(..);
         let next = &mut self.steps;
         let requests = mem::take(&mut self.requests);
@@ -160,7 +163,7 @@ impl Sender {
         });
         drop((taken, sending));
         sent.inspect_err(|_| queue.close())?;
-        // They come before those that have yet to take theirs.
+        // New steps come before the steps that did not fit into the datagram.
         self.steps.append(&mut self.next);
         mem::swap(&mut self.steps, &mut self.next);
         self.runtime = runtime();
@@ -171,8 +174,8 @@ impl Sender {
         Ok(())
     }
 
-    /// What goes into the next datagram: steps first, then what waits. It ends before a request about
-    /// a flow that a request before it takes steps with.
+    /// Collects the next datagram: next steps first, then waiting requests. It stops before a
+    /// request about a flow if an earlier request about that flow may take more steps.
     fn gather(&mut self, queue: &Queue) {
         let Self {
             next,
@@ -182,7 +185,7 @@ impl Sender {
             ..
         } = self;
         window.clear();
-        // Whoever does not wait any more does not want it sent.
+        // A step is not sent if its caller was dropped.
         next.retain(|(taken, _)| taken.is_wanted());
         let mut stepping: Vec<Option<Subject>> =
             next.iter().map(|(taken, _)| taken.about()).collect();
@@ -214,12 +217,12 @@ impl Sender {
     }
 }
 
-/// The runtime that this is polled in.
+/// The runtime that polls this.
 fn runtime() -> Option<Id> {
     Handle::try_current().ok().map(|runtime| runtime.id())
 }
 
-/// Gives a caller its answer, or keeps what follows on it.
+/// Gives a caller its answer, or keeps the next step.
 fn settle(mut taken: Taken, answer: Result<Reply>, next: &mut Vec<(Taken, Request)>) {
     let answer = match (&mut taken.steps, answer) {
         (Some(steps), Ok(reply)) => match steps.next(reply) {

@@ -1,4 +1,4 @@
-//! The control connection's socket, as netlink-proto has it.
+//! The control connection's socket, as netlink-proto uses it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -17,7 +17,7 @@ use crate::wire::uapi::*;
 /// The control connection's socket. Clones are the same socket, so that a new netlink-proto
 /// connection can take over from one that has lost track.
 ///
-/// The kernel answers inside our send: what is to be read is there when that returns, and nobody has
+/// The kernel answers inside our send. The answers are there when the send returns, so nothing has
 /// to wait for the socket.
 #[derive(Clone)]
 pub(super) struct ControlSocket(Arc<Inner>);
@@ -29,16 +29,16 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    /// The number of the last request, while its verdict must be in the receive queue.
+    /// The sequence number of the last request, while its verdict must be in the receive queue.
     last: Option<u32>,
-    /// Are there many datagrams in it, each with a verdict alone?
+    /// Are there many datagrams in the receive queue, each with only a verdict?
     many: bool,
     has_data: bool,
     /// Was there no room for an answer?
     overran: bool,
-    /// The datagram whose send failed, and the errno: no answer will come to what is in it.
+    /// The datagram whose send failed, and the errno. Its requests get no answer.
     unsent: Option<(i32, Vec<u8>)>,
-    /// The errno of the receive that failed for good.
+    /// The errno of a receive that failed for good.
     failure: i32,
     datagram: BytesMut,
     /// Made when many verdicts are to be received.
@@ -51,7 +51,7 @@ impl ControlSocket {
         Self(Arc::new(Inner { socket, state }))
     }
 
-    /// Nothing here is left half done by a panic.
+    /// A panic leaves nothing half done here.
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -61,7 +61,7 @@ impl ControlSocket {
         self.state().unsent.take()
     }
 
-    /// Was an answer lost for want of room, since this was asked last?
+    /// Was an answer lost because the queue was full, since the last call?
     pub(super) fn take_overrun(&self) -> bool {
         mem::take(&mut self.state().overran)
     }
@@ -72,14 +72,14 @@ impl ControlSocket {
         Error::io("the control connection failed", cause)
     }
 
-    /// Sends a datagram, or keeps it with the reason.
+    /// Sends a datagram. If that fails, keeps it together with the errno.
     pub(super) fn send(&self, datagram: &[u8]) {
         let mut state = self.state();
         (state.unsent, state.last) = (None, None);
         match self.0.socket.send(datagram) {
             Ok(()) => state.expect_answers_to(datagram),
-            // To netlink-proto the failure of one send would be the end of the connection. EAGAIN
-            // is one as well: what goes to the kernel never waits in a queue.
+            // A failed send would end the netlink-proto connection. EAGAIN is a failure too: a
+            // message to the kernel never waits in a queue.
             Err(cause) => {
                 let errno = cause.raw_os_error().unwrap_or(EINVAL);
                 state.unsent = Some((errno, datagram.to_vec()));
@@ -87,7 +87,8 @@ impl ControlSocket {
         }
     }
 
-    /// Receives what must be there, to the verdict on the last request: verdicts many at a time.
+    /// Receives the answers, up to the verdict on the last request. Verdicts are received many at a
+    /// time.
     pub(super) fn receive<B: BufMut>(&self, buffer: &mut B) -> Poll<io::Result<()>> {
         let state = &mut *self.state();
         while let Some(last) = state.last {
@@ -98,11 +99,11 @@ impl ControlSocket {
             match received {
                 Ok(()) => return Poll::Ready(Ok(())),
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => state.last = None,
-                // It is lost, and whoever it was for is told that nothing came.
+                // This answer is lost, and its caller is told so.
                 Err(cause) if cause.raw_os_error() == Some(EMSGSIZE) => {}
                 Err(cause) => {
                     match cause.raw_os_error() {
-                        // Said once; what came before is still in the queue.
+                        // The kernel reports this once. The earlier answers are still in the queue.
                         Some(ENOBUFS) => state.overran = true,
                         errno => state.failure = errno.unwrap_or(EINVAL),
                     }
@@ -145,7 +146,7 @@ impl State {
         if received.is_ok() {
             buffer.put_slice(&datagram);
             self.note(&datagram, last);
-            // Of those that were to be silent some have failed.
+            // Some requests that did not ask for an ACK have failed.
             self.many = !self.has_data;
         }
         self.datagram = datagram;
@@ -162,7 +163,7 @@ impl State {
         batch.clear();
         let received = socket.receive_many(&mut batch, MANY);
         for index in 0..batch.len() {
-            // netlink aligns messages, and a datagram of one need not end so.
+            // netlink aligns messages, but the end of a datagram need not be aligned.
             let (datagram, _) = batch.get(index);
             buffer.put_slice(datagram);
             buffer.put_bytes(0, align4(datagram.len()) - datagram.len());
@@ -177,7 +178,7 @@ impl State {
 
 impl AsyncSocket for ControlSocket {
     fn socket_ref(&self) -> &RawSocket {
-        // Part of the trait, called by nobody: netlink-proto itself never does, and neither do we.
+        // Required by the trait, and never called by netlink-proto or by us.
         unreachable!("netlink-proto sends and receives by the methods below")
     }
 

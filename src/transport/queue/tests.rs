@@ -83,7 +83,7 @@ fn they_are_taken_in_their_order_and_answered() {
     assert!(Place::new(&queue, work(), None, Waker::noop()).is_err());
 }
 
-/// What one of them holds may ask for the queue when it is dropped.
+/// A dropped request may contain something that locks the queue in its own drop.
 #[test]
 fn what_is_dropped_may_come_back() {
     struct Comes(#[expect(dead_code, reason = "dropped")] Place);
@@ -116,7 +116,7 @@ impl Wake for Wakes {
 async fn one_alarm_wakes_all_that_wait() {
     let queue = Arc::new(Queue::default());
     let timeout = Duration::from_secs(30);
-    // The second time with an alarm of their own.
+    // The second round sets a new timer.
     for _ in 0..2 {
         let all: Vec<_> = (0..10).map(|_| Arc::new(Wakes::default())).collect();
         let place = |wakes: &Arc<Wakes>| {
@@ -134,7 +134,7 @@ async fn one_alarm_wakes_all_that_wait() {
         assert!(woken().take(9).all(|woken| woken == 1));
         assert_eq!(woken().next_back(), Some(0), "it does not wait any more");
     }
-    // Those of another runtime see to it, and take this one's alarm from nobody.
+    // Callers in another runtime set their own timers, and leave the timer of this one alone.
     let place = Place::new(&queue, work(), None, Waker::noop()).unwrap();
     assert!(queue.is_watched(timeout));
     let elsewhere = Arc::clone(&queue);
@@ -146,7 +146,7 @@ async fn one_alarm_wakes_all_that_wait() {
     assert!(!other.join().unwrap());
     assert!(queue.is_watched(timeout), "it is still set");
     drop(place);
-    // Without a clock everybody has to see to it.
+    // Without a clock each caller has to set its own timer.
     let elsewhere = Arc::clone(&queue);
     let is_watched = std::thread::spawn(move || elsewhere.is_watched(timeout));
     assert!(!is_watched.join().unwrap());

@@ -1,8 +1,9 @@
-//! One alarm for all that wait in the queue, in place of one for each.
+//! One timer for all requests that wait in the queue, instead of one for each.
 //!
-//! A request is answered in microseconds, and may take half a minute: its alarm would be set and taken
-//! back for nothing. So the first that waits sets one for the queue. It rings before any of those that
-//! came later is late, and wakes all that still wait; each then sets its own.
+//! A request is usually answered in microseconds, and its timeout is half a minute. A timer for
+//! each would almost always be set and cancelled for nothing. So the first waiting request sets one
+//! timer for the queue. It fires before any later request times out, and wakes all callers that
+//! still wait. Each of them then sets its own timer.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,37 +18,37 @@ use tokio::time::{Sleep, sleep};
 use super::Queue;
 
 #[derive(Default)]
-pub(super) struct Watch(Mutex<Option<Alarm>>);
+pub(super) struct Watch(Mutex<Option<Timer>>);
 
-struct Alarm {
-    /// Whose clock it goes by: it rings while that lives.
+struct Timer {
+    /// The runtime whose clock drives the timer.
     runtime: Id,
-    bell: Arc<Bell>,
+    wakeup: Arc<Wakeup>,
     _sleep: Pin<Box<Sleep>>,
 }
 
-struct Bell {
+struct Wakeup {
     queue: Weak<Queue>,
-    has_rung: AtomicBool,
+    has_fired: AtomicBool,
 }
 
 impl Watch {
-    /// Will all that wait by now be woken before this time has passed? If not, they are to see to it
-    /// themselves.
+    /// Will all callers that wait now be woken before this time has passed? If not, each must set
+    /// its own timer.
     pub(super) fn is_set(&self, queue: &Arc<Queue>, timeout: Duration) -> bool {
-        let (Ok(mut alarm), Ok(runtime)) = (self.0.try_lock(), Handle::try_current()) else {
+        let (Ok(mut timer), Ok(runtime)) = (self.0.try_lock(), Handle::try_current()) else {
             return false;
         };
         let runtime = runtime.id();
-        // That of another runtime is for those who wait there.
-        if let Some(alarm) = alarm.as_ref().filter(|alarm| !alarm.bell.has_rung()) {
-            return alarm.runtime == runtime;
+        // A timer of another runtime serves only the callers in that runtime.
+        if let Some(timer) = timer.as_ref().filter(|timer| !timer.wakeup.has_fired()) {
+            return timer.runtime == runtime;
         }
-        let bell = Arc::new(Bell {
+        let wakeup = Arc::new(Wakeup {
             queue: Arc::downgrade(queue),
-            has_rung: AtomicBool::new(false),
+            has_fired: AtomicBool::new(false),
         });
-        let waker = Waker::from(Arc::clone(&bell));
+        let waker = Waker::from(Arc::clone(&wakeup));
         let mut sleep = Box::pin(sleep(timeout));
         if sleep
             .as_mut()
@@ -56,28 +57,28 @@ impl Watch {
         {
             return false;
         }
-        *alarm = Some(Alarm {
+        *timer = Some(Timer {
             runtime,
-            bell,
+            wakeup,
             _sleep: sleep,
         });
         true
     }
 }
 
-impl Bell {
-    fn has_rung(&self) -> bool {
-        self.has_rung.load(Ordering::SeqCst)
+impl Wakeup {
+    fn has_fired(&self) -> bool {
+        self.has_fired.load(Ordering::SeqCst)
     }
 }
 
-impl Wake for Bell {
+impl Wake for Wakeup {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.has_rung.store(true, Ordering::SeqCst);
+        self.has_fired.store(true, Ordering::SeqCst);
         if let Some(queue) = self.queue.upgrade() {
             queue.wake_waiting();
         }

@@ -1,5 +1,5 @@
-//! What a socket needs to listen: groups, a filter, a large queue, many datagrams in one call, and
-//! the count of those that were lost.
+//! Socket functions for the listen lane: groups, a filter, a large queue, many datagrams in one
+//! call, and the number of drops.
 
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsRawFd, RawFd};
@@ -15,18 +15,18 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::wire::bpf::Instruction;
 use crate::wire::uapi::*;
 
-/// The datagrams of one call.
+/// The maximum number of datagrams in one call.
 pub(crate) const MANY: usize = 32;
 
-/// Room for an event: the kernel's are of some 300 bytes, and a security context may be long.
+/// The buffer for one event. Events have about 300 bytes, but a security context may be long.
 const EVENT: usize = 4096;
 
-/// Where received datagrams are kept, again and again.
+/// Buffers for received datagrams, which are used again and again.
 #[derive(Debug)]
 pub(crate) struct Batch {
     bytes: Box<[u8]>,
     datagrams: Vec<Datagram>,
-    /// Do datagrams say which namespace they are from?
+    /// Do datagrams carry the id of their namespace?
     with_nsid: bool,
 }
 
@@ -38,14 +38,14 @@ struct Datagram {
     nsid: Option<u32>,
 }
 
-/// The queue of a socket, by `SO_MEMINFO`.
+/// The state of a socket's receive queue, from `SO_MEMINFO`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Queue {
-    /// The bytes in it, as the kernel counts them.
+    /// The bytes in the queue, as the kernel counts them.
     pub(crate) used: usize,
-    /// The bytes that it has room for.
+    /// The size of the queue in bytes.
     pub(crate) room: usize,
-    /// Datagrams that found no room, since the socket was opened; the number starts over at 2³².
+    /// The number of datagrams that found no room since the socket was opened. It wraps at 2³².
     pub(crate) drops: u32,
 }
 
@@ -67,8 +67,7 @@ impl Batch {
         self.datagrams.len()
     }
 
-    /// The datagram of an index below [`len`](Self::len), and the id of the namespace that it is
-    /// from.
+    /// The datagram at an index below [`len`](Self::len), and the id of its namespace.
     #[inline]
     pub(crate) fn get(&self, index: usize) -> (&[u8], Option<u32>) {
         let Datagram { slot, len, nsid } = self.datagrams[index];
@@ -77,7 +76,7 @@ impl Batch {
 }
 
 impl Socket {
-    /// Hears a multicast group from now on.
+    /// Joins a multicast group.
     pub(crate) fn join(&self, group: u32) -> Result<()> {
         let joined = match &self.0 {
             Inner::Kernel(socket) => socket.add_membership(group),
@@ -93,8 +92,8 @@ impl Socket {
         })
     }
 
-    /// Asks for this many bytes of receive queue, beyond the limit of the system where the caller
-    /// has the right; the kernel doubles the number.
+    /// Asks for this many bytes of receive queue, beyond the limit of the system if the caller has
+    /// the right. The kernel doubles the number.
     pub(crate) fn force_receive_queue(&self, bytes: usize) -> Result<()> {
         let socket = match &self.0 {
             Inner::Kernel(socket) => socket,
@@ -111,7 +110,7 @@ impl Socket {
         }
     }
 
-    /// Has the kernel keep an event, and send it again, where this socket has no room for it.
+    /// Makes the kernel keep an event and send it again if this socket has no room for it.
     pub(crate) fn set_reliable(&self) -> Result<()> {
         let asked = match &self.0 {
             Inner::Kernel(socket) => socket
@@ -127,11 +126,11 @@ impl Socket {
         asked.map_err(|cause| Error::io("asking for reliable events", cause))
     }
 
-    /// Hears the namespaces too that this one has an id for.
+    /// Also receives from the namespaces that this one has an id for.
     pub(crate) fn set_all_namespaces(&self) -> Result<()> {
         let socket = match &self.0 {
             Inner::Kernel(socket) => socket,
-            // It has one alone.
+            // A fake kernel has only one namespace.
             #[cfg(any(test, feature = "testing"))]
             Inner::Fake(_) => return Ok(()),
         };
@@ -148,7 +147,7 @@ impl Socket {
             })
     }
 
-    /// Queues from now on what the program lets pass, and nothing else.
+    /// Attaches a program. From now on, only the datagrams that it accepts are queued.
     pub(crate) fn attach(&self, program: &[Instruction]) -> Result<()> {
         let socket = match &self.0 {
             Inner::Kernel(socket) => socket,
@@ -167,7 +166,7 @@ impl Socket {
             .map_err(|cause| Error::io("attaching a socket filter", cause))
     }
 
-    /// What is in the queue, and how many were lost.
+    /// The state of the receive queue, and the number of drops.
     pub(crate) fn queue(&self) -> io::Result<Queue> {
         let socket = match &self.0 {
             Inner::Kernel(socket) => socket,
@@ -188,16 +187,15 @@ impl Socket {
         })
     }
 
-    /// Receives up to `many` datagrams that are there, at least one, into the batch, which is to be
-    /// empty; `WouldBlock` where there is none. An error that comes after the first is the next
-    /// call's.
+    /// Receives up to `many` datagrams into the batch, which must be empty, without waiting.
+    /// `WouldBlock` if there are none. An error after the first datagram is left for the next call.
     pub(crate) fn receive_many(&self, batch: &mut Batch, many: usize) -> io::Result<()> {
         let socket = match &self.0 {
             Inner::Kernel(socket) => socket,
             #[cfg(any(test, feature = "testing"))]
             Inner::Fake(socket) => return batch.receive_fake(socket, many),
         };
-        // A signal can come before the first datagram alone.
+        // A signal can interrupt the call only before the first datagram.
         retry(|| batch.receive(socket.as_raw_fd(), many))
     }
 }
@@ -206,7 +204,7 @@ impl Batch {
     #[cfg(any(test, feature = "testing"))]
     fn receive_fake(&mut self, socket: &crate::testing::FakeSocket, many: usize) -> io::Result<()> {
         for slot in 0..many.min(MANY) {
-            // An error behind the first is left for the next call.
+            // An error after the first datagram is left for the next call.
             if slot > 0 && !socket.has_datagram() {
                 break;
             }
@@ -222,8 +220,8 @@ impl Batch {
         Ok(())
     }
 
-    /// The headers are made anew each time: they hold pointers, which must not go from thread to
-    /// thread; 32 datagrams pay for them.
+    /// The headers are created for each call, because they hold pointers and so are not `Send`. The
+    /// cost is shared by up to 32 datagrams.
     fn receive(&mut self, fd: RawFd, many: usize) -> io::Result<()> {
         let mut slots: Vec<[IoSliceMut<'_>; 1]> = self
             .bytes
@@ -236,7 +234,8 @@ impl Batch {
         let flags = MsgFlags::MSG_DONTWAIT;
         let received = recvmmsg(fd, &mut headers, slots.iter_mut(), flags, None)?;
         for (slot, message) in received.enumerate() {
-            // A connected socket hears the kernel alone, but for what came before it was.
+            // A connected socket receives only from the kernel, except for what was queued before
+            // the connect.
             if message.address.is_none_or(|address| address.pid() == 0) {
                 self.datagrams.push(Datagram {
                     slot,

@@ -17,8 +17,8 @@ nix::getsockopt_impl!(
     GetStruct<u64>
 );
 
-/// The queues of the socket in bytes, with what did not fit: `sk_meminfo` of the kernel, of which
-/// the first two and the last are of use here.
+/// The queues of the socket in bytes, and its drops: the kernel's `sk_meminfo`. Only the first two
+/// numbers and the last are used here.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MemInfo;
 

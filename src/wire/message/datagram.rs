@@ -5,12 +5,12 @@ use std::ops::Range;
 use super::{NLMSGHDR, expects_data};
 use crate::wire::uapi::NLM_F_ACK;
 
-/// Requests that leave together: the kernel takes them one after the other, and an error of one
-/// does not stop those behind it.
+/// Requests that are sent together. The kernel handles them one after the other, and an error of
+/// one does not stop the later ones.
 #[derive(Debug, Default)]
 pub(crate) struct Datagram {
     bytes: Vec<u8>,
-    /// Where each request begins.
+    /// The offset of each request.
     starts: Vec<usize>,
 }
 
@@ -20,8 +20,8 @@ impl Datagram {
         self.starts.clear();
     }
 
-    /// Appends a request, which `write` does as [`Request::write`](super::Request::write). Its length is
-    /// a multiple of 4, as that of all attributes is: the next may follow at once.
+    /// Appends a request with `write`, which must call [`Request::write`](super::Request::write).
+    /// All lengths are multiples of 4, so the next request needs no padding.
     pub(crate) fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         self.starts.push(self.bytes.len());
         write(&mut self.bytes);
@@ -32,7 +32,7 @@ impl Datagram {
         self.starts.len()
     }
 
-    /// The requests from this one on: their lengths, and whether the kernel answers with data.
+    /// The requests from this index on: their lengths, and whether the kernel answers with data.
     pub(crate) fn from(&self, from: usize) -> impl Iterator<Item = (bool, usize)> {
         (from..self.len()).map(|index| {
             let bytes = &self.bytes[self.range(index, 1)];
@@ -41,18 +41,18 @@ impl Datagram {
         })
     }
 
-    /// Where so many requests from this one on stand.
+    /// The bytes of this many requests from this index on.
     fn range(&self, from: usize, count: usize) -> Range<usize> {
         let end = self.starts.get(from + count).copied();
         self.starts[from]..end.unwrap_or(self.bytes.len())
     }
 
-    /// Numbers `count` requests, beginning with the one at `from`, from `first` on: the bytes to send.
-    /// The last alone is to be acknowledged: the others are silent where they succeed.
+    /// Numbers `count` requests from index `from` on, starting with sequence number `first`, and
+    /// returns the bytes to send. Only the last request asks for an ACK.
     pub(crate) fn finish(&mut self, from: usize, count: usize, first: u32) -> &[u8] {
         let starts = &self.starts[from..from + count];
         for (index, (start, seq)) in starts.iter().zip(first..).enumerate() {
-            // Whole headers: a request is never shorter.
+            // A request is never shorter than its headers.
             let header = &mut self.bytes[*start..*start + NLMSGHDR];
             header[8..12].copy_from_slice(&seq.to_ne_bytes());
             let flags = u16::from_ne_bytes([header[6], header[7]]);
@@ -93,7 +93,7 @@ mod tests {
              1c000000 0001 0100 08000000 00000000  02 00 0000  0800 0800 00000001
              1c000000 0001 0500 09000000 00000000  02 00 0000  0800 0800 00000002",
         );
-        // A part of it.
+        // A part of the datagram.
         assert_bytes(
             datagram.finish(1, 1, 9),
             "1c000000 0001 0500 09000000 00000000  02 00 0000  0800 0800 00000001",

@@ -1,8 +1,8 @@
-//! `attribute_keys!`: the form of a table's rows in serde, for [`attributes!`].
+//! `attribute_keys!`: the serde form of a table's rows, for [`attributes!`].
 
-/// A value that may have no key in text.
+/// A value that may be left out in text formats.
 pub(crate) trait Absent {
-    /// Has it none?
+    /// Is it left out?
     fn is_absent(&self) -> bool {
         false
     }
@@ -14,7 +14,7 @@ impl<T> Absent for Option<T> {
     }
 }
 
-/// What a row's brackets say to its key: see `row!`.
+/// The options of a row that concern its key: see `row!`.
 macro_rules! key {
     (form $ty:ty; of $direction:ident, inverse $of:ident) => {
         Option<$ty>
@@ -63,8 +63,8 @@ macro_rules! key {
     (length $field:ident, $value:expr; $($other:tt)*) => {};
 }
 
-/// For serde the boxed rows stand among the others. In text, what is absent has no key; binary
-/// formats have no keys, and each row its place.
+/// In serde, the boxed fields are on the same level as the others. Text formats leave absent fields
+/// out. Binary formats have no keys, and contain every field in order.
 macro_rules! attribute_keys {
     (
         $(#[$meta:meta])*

@@ -106,6 +106,9 @@ async fn live(order: impl FnOnce(&Kernel), kind: Kind, what: &dyn Debug) -> Seen
         check("after it");
     }
     kernel.recover();
+    // With time enough, however busy the machine is.
+    let actor = Options::new().kernel(&kernel).connect().await;
+    let actor = actor.expect("a connection");
     for flow in kernel.flows() {
         actor.set_mark(&flow, 9).await.expect("a mark");
     }

@@ -1,15 +1,19 @@
 //! Events of several namespaces.
 
-use ctnetlink::Event;
+use ctnetlink::{Event, Options, Table};
 use libtest_mimic::Trial;
 
 use super::next;
-use crate::common::{connect, new, udp};
+use crate::common::{connect, namespace, new, udp};
 use crate::support::namespace::block_on;
 use crate::support::peer::Peer;
 
 pub(super) fn tests() -> Vec<Trial> {
-    crate::trials!["events::namespaces": those_with_an_id_are_heard,]
+    crate::trials!["events::namespaces":
+        those_with_an_id_are_heard,
+        one_that_is_deleted_is_heard_to_the_end,
+        the_end_of_another_is_not_that_of_the_stream,
+    ]
 }
 
 /// The ends of a veth pair give their namespaces an id of each other; a third has none.
@@ -41,4 +45,39 @@ async fn those_with_an_id_are_heard() {
     assert_eq!(event.nsid(), None);
     let event = next(&mut own).await;
     assert_eq!(event.flow().expect("a flow").orig, udp(3));
+}
+
+/// Nobody is in it, it has no name, and its file is closed: its sockets keep it.
+async fn one_that_is_deleted_is_heard_to_the_end() {
+    let options = Options::new().network_namespace(namespace());
+    let handle = options.connect().await.expect("a connection");
+    let mut events = handle.events().await.expect("a stream");
+    handle.create(new(1)).await.expect("a flow");
+    handle.flush(Table::Conntrack).await.expect("a flush");
+    // The stream is then all that there is of it.
+    drop(handle);
+    let event = next(&mut events).await;
+    assert!(matches!(&event, Event::New { flow, .. } if flow.orig == udp(1)));
+    let event = next(&mut events).await;
+    assert!(matches!(&event, Event::Destroy { flow, .. } if flow.orig == udp(1)));
+}
+
+/// Of a namespace with an id, which goes with flows in it.
+async fn the_end_of_another_is_not_that_of_the_stream() {
+    let peer = Peer::new().await;
+    let handle = connect();
+    let mut all = handle.events().all_namespaces().await.expect("a stream");
+    peer.run(|| block_on(async { connect().create(new(1)).await.expect("a flow") }));
+    let event = next(&mut all).await;
+    assert!(event.nsid().is_some(), "{event:?}");
+    drop(peer);
+    handle.create(new(2)).await.expect("a flow");
+    // That of the other's flow may come before, or never.
+    loop {
+        let event = next(&mut all).await;
+        if event.nsid().is_none() {
+            assert_eq!(event.flow().expect("a flow").orig, udp(2));
+            break;
+        }
+    }
 }

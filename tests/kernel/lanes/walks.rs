@@ -8,8 +8,8 @@ use futures::{StreamExt, TryStreamExt};
 use libtest_mimic::Trial;
 
 use super::{Held, WALK, alone, connect, fill, list, rest, udp, until};
-use crate::support::count;
 use crate::support::namespace::block_on;
+use crate::support::{count, patience};
 
 /// More than a walk reads ahead of its reader.
 const FLOWS: u16 = 2500;
@@ -96,12 +96,13 @@ async fn a_walk_waits_for_its_reader() {
 /// Requests and walks of several threads, each with a runtime and a connection of its own.
 async fn runtimes_take_turns() {
     fill(&connect(), 8).await;
+    let rounds = patience::rounds(5) as u32;
     let threads: Vec<_> = (0..4_u32)
         .map(|thread| {
             std::thread::spawn(move || {
                 block_on(async {
                     let handle = connect();
-                    for round in 0..5 {
+                    for round in 0..rounds {
                         let marks = (0..200).map(|n| handle.set_mark(udp(n % 8), thread + round));
                         let marks = try_join_all(marks.map(IntoFuture::into_future));
                         let lists =

@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 use crate::common::{connect, fill, namespace, new, udp, until};
 use crate::support::namespace::sysctl;
-use crate::support::nft;
+use crate::support::{nft, patience};
 
 pub(crate) fn tests() -> Vec<Trial> {
     crate::trials!["mirror":
@@ -149,13 +149,13 @@ async fn a_storm_and_then_quiet() {
 
 /// One changes a flow, and looks at it in the mirror as soon as that says that it is in sync.
 async fn decisions_on_views_that_are_in_sync() {
-    const DECISIONS: usize = 10_000;
+    let decisions = patience::rounds(10_000);
     sysctl("nf_conntrack_events", "1").expect("a setting");
     let handle = connect();
     let (reader, told) = mirror(handle.mirror().receive_buffer(SMALL)).await;
     in_sync(&reader).await;
     let (mut decided, mut turn, mut is_there) = (0, 0, [false; 100]);
-    while decided < DECISIONS {
+    while decided < decisions {
         if turn % 2000 == 0 {
             // Nobody reads meanwhile: more than the queue has room for.
             let report = futures::executor::block_on(noise(&handle)).expect("a report");

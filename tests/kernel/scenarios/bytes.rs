@@ -3,6 +3,7 @@
 const NESTED: u16 = 0x8000;
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
+const DUMP_FILTERED: u16 = 0x20;
 
 /// Attributes to be.
 #[derive(Debug, Clone, Default)]
@@ -79,6 +80,12 @@ pub(crate) fn id(datagram: &[u8]) -> Option<[u8; 4]> {
 pub(crate) fn without_own(message: &[u8]) -> Vec<u8> {
     let mut bytes = message.to_vec();
     bytes[12..16].fill(0);
+    if kind(message) == DONE {
+        // Some stable series say at the end too that a dump was filtered; the number of the release
+        // tells nothing of that.
+        let flags = u16::from_ne_bytes([bytes[6], bytes[7]]) & !DUMP_FILTERED;
+        bytes[6..8].copy_from_slice(&flags.to_ne_bytes());
+    }
     if matches!(kind(message), ERROR | DONE) {
         return bytes;
     }

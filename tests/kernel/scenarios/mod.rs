@@ -1,6 +1,7 @@
 //! The fake kernel is held against the running one: sequences of requests by chance are sent to both,
 //! and what both answer, and tell their listeners, is the same byte for byte, but for ids and times.
 
+mod addresses;
 pub(crate) mod bytes;
 mod dice;
 mod requests;
@@ -24,13 +25,20 @@ const LENGTH: usize = 40;
 const BYTES: usize = 48;
 
 pub(crate) fn tests() -> Vec<Trial> {
-    vec![Trial::test(
-        "scenarios::the_fake_answers_as_the_kernel",
-        || {
-            namespace::isolated(answer_alike);
+    let tests: [(&str, fn()); 2] = [
+        ("scenarios::the_fake_answers_as_the_kernel", answer_alike),
+        (
+            "scenarios::addresses_of_ipv6",
+            addresses::are_compared_alike,
+        ),
+    ];
+    let trial = |(name, test): (&str, fn())| {
+        Trial::test(name, move || {
+            namespace::isolated(test);
             Ok(())
-        },
-    )]
+        })
+    };
+    tests.map(trial).into()
 }
 
 fn answer_alike() {

@@ -210,10 +210,18 @@ impl Request {
     }
 
     fn protoinfo(&mut self, dice: &mut Dice<'_>) {
-        let tcp = !dice.once_in(4);
+        const TCP: u16 = 1;
+        const DCCP: u16 = 2;
+        let protocol = dice.one_of(&[TCP, TCP, TCP, TCP, 3, DCCP]);
         self.attrs.nest(4, |w| {
-            w.nest(if tcp { 1 } else { 3 }, |w| {
-                if tcp {
+            w.nest(protocol, |w| {
+                if protocol == DCCP {
+                    w.put(1, &[dice.below(10)]);
+                    w.put(2, &[dice.below(3)]);
+                    if dice.once_in(2) {
+                        w.put(3, &u64::from(dice.u32()).to_be_bytes());
+                    }
+                } else if protocol == TCP {
                     for (kind, limit) in [(1, 11), (2, 16), (3, 16)] {
                         if dice.once_in(2) {
                             w.put(kind, &[dice.below(limit)]);

@@ -148,11 +148,7 @@ fn bad_patches() -> Vec<(Tuple, Patch, &'static str)> {
         (udp(1), patch().timeout(TOO_LONG), "timeout"),
         (udp(1), patch().timeout(Duration::MAX), "timeout"),
         (udp(1), patch().helper("a\0b"), "helper: a NUL"),
-        (
-            udp(1),
-            patch().helper("sixteen-letters-"),
-            "helper: the name",
-        ),
+        (udp(1), patch().helper("sixteen-letters-"), "helper: a name"),
         (
             udp(1),
             patch().tcp_state(TcpState::ESTABLISHED),

@@ -1,4 +1,4 @@
-//! A kernel with a few flows: its table, its events on their way, its walks and its answers.
+//! A model of the kernel with a few flows: its table, its queued events, its walks and its answers.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ pub(super) struct Model {
     heard: Option<Event>,
     walk: Option<Walk>,
     answers: Option<(Round, Answers)>,
-    /// The deltas, and what they give.
+    /// The deltas, and the flows that result from them.
     pub(super) told: Vec<Delta>,
     store: Store,
     filter: Filter,
@@ -34,7 +34,7 @@ struct Walk {
     read: VecDeque<Flow>,
 }
 
-/// One of each kind: TCP and UDP, in zones, with NAT.
+/// One flow of each kind: TCP and UDP, in zones, with NAT.
 pub(super) fn flow(n: u8) -> Flow {
     let end = |net: u8, port: u16| SocketAddr::new([10, net, 0, 1].into(), port);
     let tuple = |src, dst| match n % 2 {
@@ -43,7 +43,7 @@ pub(super) fn flow(n: u8) -> Flow {
     };
     let orig = tuple(end(1, u16::from(n / 2)), end(2, 53)).expect("a tuple");
     let reply = match n % 3 {
-        // Translated.
+        // With NAT.
         0 => tuple(end(3, 53), end(4, 1000 + u16::from(n))).expect("a tuple"),
         _ => orig.inverse(),
     };
@@ -117,7 +117,7 @@ impl Model {
             Op::Hear(many) => self.hear(many.into()),
             Op::HearTwice => {
                 if let Some(event) = self.heard.clone() {
-                    // What is sent again is what is true of the flow: no end of one that lives.
+                    // A repeated event describes the current flow: a live flow has no end event.
                     let is_past = match (&event, event.flow()) {
                         (Event::Destroy { .. }, Some(flow)) => self.lives(flow),
                         (_, Some(flow)) => !self.lives(flow),
@@ -157,7 +157,7 @@ impl Model {
             Op::Ask => {}
             Op::Answers => {
                 if let Some((round, answers)) = self.answers.take() {
-                    // Those that were sent before them, and maybe more.
+                    // The events that were sent before the answers, and maybe more.
                     self.hear(usize::MAX);
                     for (key, flow) in answers {
                         self.state.answered(round, &key, flow, self.now);
@@ -244,7 +244,7 @@ impl Model {
         }
     }
 
-    /// The flow of this key, as it is now.
+    /// The current flow of this key.
     fn find(&self, key: &FlowKey) -> Option<Flow> {
         let key = Key::named(key);
         let found = self.table.values().find(|flow| Key::orig(flow) == key);
@@ -274,7 +274,7 @@ impl Model {
         }
     }
 
-    /// What holds at any time.
+    /// Checks what must be true at any time.
     pub(super) fn check(&self) {
         let held = self.held();
         let store: Store = self
@@ -297,7 +297,7 @@ impl Model {
         }
     }
 
-    /// Everything that is on its way arrives.
+    /// Delivers everything that is in flight.
     pub(super) fn settle(&mut self) {
         for _ in 0..10 * TIMEOUT {
             self.act(Op::Hear(u8::MAX));
@@ -343,7 +343,7 @@ impl Model {
     }
 }
 
-/// What every event says of a flow.
+/// The part of a flow that every event contains.
 fn said(flow: &Flow) -> Flow {
     let mut flow = flow.clone();
     flow.mark = flow.mark.filter(|mark| *mark != 0);
@@ -352,7 +352,7 @@ fn said(flow: &Flow) -> Flow {
     flow
 }
 
-/// Without what changes without an event, and without the difference between no mark and mark 0.
+/// The flow without the fields that change without an event, and with no mark as mark 0.
 fn bare(flow: &Flow) -> Flow {
     let mut flow = flow.clone();
     flow.timeout = None;

@@ -1,4 +1,4 @@
-//! What each kernel makes of what is sent as a flush.
+//! What each kernel does with the flush request that it gets.
 
 use proptest::prelude::*;
 
@@ -7,8 +7,8 @@ use crate::filter::tests::arbitrary::{flow, flushed_by, met_by, neighbours};
 use crate::flow::Flow;
 use crate::testing::judge::{Kernel, RELEASES};
 
-/// What is sent as a flush to a kernel that is believed to be of this release, and whether it has
-/// to compare marks.
+/// The flush request for a kernel that reports this release, and whether the kernel must compare
+/// marks.
 fn sent(flush: &Flush, believed: (u16, u16)) -> Option<(Vec<u8>, bool)> {
     match flush.plan(Release(believed.0, believed.1)).unwrap() {
         Plan::Flush(request) => Some((request.finish(SEQ), false)),
@@ -17,8 +17,8 @@ fn sent(flush: &Flush, believed: (u16, u16)) -> Option<(Vec<u8>, bool)> {
     }
 }
 
-/// Does the kernel remove the flow at once? `None` where it is not sent, or refused: then the flows
-/// go one by one.
+/// Does the kernel's flush remove the flow? `None` if the flush is not sent, or is refused. Then
+/// the flows are deleted one by one.
 fn removed(kernel: Kernel, sent: &(Vec<u8>, bool), flow: &Flow) -> Option<bool> {
     let (request, marks) = sent;
     let probe = probe_of_marks().finish(SEQ);
@@ -32,14 +32,14 @@ fn removed(kernel: Kernel, sent: &(Vec<u8>, bool), flow: &Flow) -> Option<bool> 
     }
 }
 
-/// Kernels that may be the one believed to be of this release: itself, newer ones that understate
-/// theirs, and older ones that overstate it, from 5.8 on.
+/// Kernels that may report this release: the release itself, newer kernels that understate it, and
+/// older kernels, from 5.8 on, that overstate it.
 fn possible(believed: (u16, u16)) -> impl Iterator<Item = Kernel> {
     Kernel::all().filter(move |it| it.release >= believed.min((5, 8)))
 }
 
-/// A flow, another, and a flush by conditions that the first meets: of the kinds that some kernel
-/// compares, of any kind, or of the family alone.
+/// A flow, another flow, and a flush by conditions that the first flow meets: conditions that some
+/// kernel compares, any conditions, or only the family.
 fn case() -> impl Strategy<Value = (Flow, Flow, Flush)> {
     let kind = any::<(u8, u32, u32, bool)>();
     (flow(), flow(), kind).prop_map(|(flow, other, (kind, which, mask, family))| {
@@ -64,7 +64,7 @@ fn case() -> impl Strategy<Value = (Flow, Flow, Flush)> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
 
-    /// It is refused, or removes all flows that match and no other.
+    /// The flush is refused, or removes all flows that match and no others.
     #[test]
     fn what_is_removed_at_once_is_what_matches((flow, other, flush) in case(), bit: u32) {
         let matches = |flow: &Flow| {
@@ -85,7 +85,7 @@ proptest! {
         }
     }
 
-    /// On the kernels that can, it is neither left out nor refused.
+    /// Kernels that can compare the conditions get the flush, and accept it.
     #[test]
     fn what_a_kernel_compares_is_removed_at_once(flow in flow(), which in 1_u32..16, mask: u32) {
         let flush = flush().filter(filter(flushed_by(&flow, which, mask)));
@@ -93,7 +93,7 @@ proptest! {
             let sent = sent(&flush, release).expect("a flush");
             prop_assert_eq!(removed(Kernel::of(release), &sent, &flow), Some(true));
         }
-        // Those that could ignore a condition refuse it.
+        // Kernels that could ignore a condition refuse the request.
         let sent = sent(&flush, (6, 12)).expect("a flush");
         for kernel in Kernel::all().filter(|it| ((5, 8)..(6, 11)).contains(&it.release)) {
             prop_assert_eq!(removed(kernel, &sent, &flow), None, "{:?}", kernel);
@@ -101,7 +101,7 @@ proptest! {
     }
 }
 
-/// One that is built without marks would remove everything.
+/// A kernel that was built without marks would remove everything.
 #[test]
 fn without_marks_a_flush_by_them_is_not_sent() {
     let by_mark = flush().filter(filter(Filter::builder().mark(1)));
