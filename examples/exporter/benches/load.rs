@@ -26,11 +26,12 @@ use std::time::{Duration, Instant};
 use ctnetlink::{Change, NewFlow, TcpState, Tuple};
 use process::{Process, Scratch, connect, eventually, get, nats_server, number, set};
 use serde_json::json;
-use support::namespace::{block_on, isolated};
+use support::namespace::isolated;
 
 const METRICS: &str = "127.0.0.1:9466";
 const NATS: &str = "nats://127.0.0.1:4222";
 const SCRAPES: usize = 100;
+const LONGEST: Duration = Duration::from_secs(600);
 /// Records to the collector.
 const RECORDS: usize = 10_000;
 
@@ -120,6 +121,7 @@ fn to_server(flows: usize, rate: usize) -> Load {
                 number(METRICS, &format!("conntrack_nats_spool_{place}_bytes")).expect("a number")
             });
             spool_bytes = spool_bytes.max(spooled.iter().sum());
+            assert!(began.elapsed() < LONGEST, "not all came");
             thread::sleep(Duration::from_millis(50));
         }
         let took = began.elapsed();
@@ -195,6 +197,14 @@ fn take_all(stream: std::net::TcpStream) -> Option<()> {
             .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             .ok()?;
     }
+}
+
+/// However long it takes: a test has a limit, and a million flows take longer.
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(work)
 }
 
 fn until_synced() {

@@ -27,7 +27,7 @@ pub struct ServeArgs {
     #[arg(long, env = "NODE_NAME")]
     pub node: Option<String>,
     /// Bytes of queue for the kernel's events; the kernel doubles it
-    #[arg(long, default_value_t = 16 << 20)]
+    #[arg(long, default_value_t = 64 << 20)]
     pub receive_buffer: usize,
     /// Holds this many flows at the most [default: as many as the table has]
     #[arg(long)]
