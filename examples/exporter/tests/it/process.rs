@@ -9,6 +9,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::consumer::pull::OrderedConfig;
+use async_nats::jetstream::{ErrorCode, context::GetStreamErrorKind};
 use conntrack_exporter::message::Message;
 use ctnetlink::ConntrackHandle;
 use futures::StreamExt;
@@ -124,12 +125,23 @@ pub fn nats_server(scratch: &Scratch) -> Process {
     Process::start(Command::new("nats-server").args(["-a", "0.0.0.0", "-js", "-sd", &directory]))
 }
 
-/// All messages that the stream has, oldest first.
+/// All messages that the stream has, oldest first: none before the first exporter has made it.
 pub fn stream(url: &str) -> Vec<Message> {
     block_on(async {
         let client = async_nats::connect(url).await.expect("the server");
         let context = async_nats::jetstream::new(client);
-        let stream = context.get_stream("conntrack").await.expect("the stream");
+        let stream = match context
+            .get_stream("conntrack")
+            .await
+            .map_err(|it| it.kind())
+        {
+            Err(GetStreamErrorKind::JetStream(error))
+                if error.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+            {
+                return Vec::new();
+            }
+            stream => stream.expect("the stream"),
+        };
         let consumer = stream.create_consumer(OrderedConfig::default()).await;
         let consumer = consumer.expect("a consumer");
         let mut left = consumer.cached_info().num_pending;
