@@ -14,6 +14,7 @@ use crate::filter::{Filter, KernelFilter};
 pub(crate) use crate::transport::listen::Gauge;
 use crate::transport::listen::{Heard, Listener};
 use crate::transport::throttle::{Throttle, Told};
+use crate::wire::attr::DecodeError;
 use crate::wire::message::Frame;
 
 /// The events of a table in the order in which the kernel sent them, with every gap in its place.
@@ -201,7 +202,8 @@ impl Stream for EventStream {
                 Some(Ok(frame)) if frame.is_control() => continue,
                 Some(Ok(frame)) => Event::decode(&frame, nsid),
                 Some(Err(cause)) => Err(cause),
-                None => continue,
+                // One without a message was one with an event, too.
+                None => Err(DecodeError::Truncated),
             };
             this.stats.received += 1;
             match event {

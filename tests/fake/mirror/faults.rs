@@ -205,8 +205,10 @@ fn of_events() {
     run(async {
         let seen = everywhere(EventFault::NoMemory, Kind::Told, Kernel::on_event).await;
         assert!(seen.overruns >= 15 && seen.syncs >= 10, "{seen:?}");
-        let seen = everywhere(EventFault::CutTo(30), Kind::Told, Kernel::on_event).await;
-        assert!(seen.errors >= 15 && seen.syncs >= 10, "{seen:?}");
+        for len in [0, 30] {
+            let seen = everywhere(EventFault::CutTo(len), Kind::Told, Kernel::on_event).await;
+            assert!(seen.errors >= 15 && seen.syncs >= 10, "{len}: {seen:?}");
+        }
         let seen = everywhere(EventFault::Twice, Kind::Told, Kernel::on_event).await;
         assert_eq!(
             (seen.errors, seen.overruns, seen.syncs),
