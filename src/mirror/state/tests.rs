@@ -261,6 +261,32 @@ fn words_are_interned() {
     assert!(names.len() <= 64, "{}", names.len());
 }
 
+/// An update leaves out what cannot change: the time of the start and the security context.
+#[test]
+fn what_an_update_leaves_out_stays() {
+    for has_secctx in [false, true] {
+        let mut model = Model::new(Filter::default(), usize::MAX);
+        let start = std::time::UNIX_EPOCH + Duration::from_nanos(1_700_000_000_000_000_001);
+        let mut flow = model::flow(1);
+        flow.set_timestamp(crate::flow::Timestamp { start, stop: None });
+        if has_secctx {
+            flow.set_secctx(crate::flow::SecCtx::new("system_u"));
+        }
+        model.state.listed(flow.clone(), Duration::ZERO);
+        let mut said = model::flow(1);
+        said.mark = Some(77);
+        model.state.changed(said, Duration::ZERO);
+        let kept = model
+            .state
+            .index
+            .by_orig(&Key::orig(&flow), |entry| entry.show(0));
+        let kept = kept.expect("the flow");
+        assert_eq!(kept.mark, Some(77));
+        assert_eq!(kept.timestamp(), flow.timestamp());
+        assert_eq!(kept.secctx(), flow.secctx());
+    }
+}
+
 #[test]
 fn a_flow_takes_little() {
     // The goal is 320 bytes in total, of which the index takes about 30.
