@@ -2,7 +2,7 @@
 //!
 //! `cargo run --example tour`, as any user and without set-up. It touches no other namespace.
 
-// A part of what the tests have around the crate.
+// A part of the test support.
 #[allow(dead_code, unreachable_pub, unused_imports)]
 #[path = "../tests/support"]
 mod support {

@@ -48,7 +48,7 @@ impl fmt::Display for Flow {
 }
 
 impl Flow {
-    /// The zone, at the place of its direction.
+    /// The zone, after the tuple of its direction.
     fn zone_of(&self, direction: ZoneDirection, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let zone = self.zone;
         let here = zone.id() != 0 && zone.direction() == direction;
@@ -67,7 +67,7 @@ fn counters(f: &mut fmt::Formatter<'_>, counters: Option<Counters>) -> fmt::Resu
     some(f, "", counters)
 }
 
-/// A state without a name is NONE to conntrack(8).
+/// conntrack(8) prints NONE for a state without a name.
 fn state(info: &ProtoInfo) -> Option<&'static str> {
     let word = match info {
         ProtoInfo::Tcp(info) => info.state.as_str(),
@@ -78,7 +78,7 @@ fn state(info: &ProtoInfo) -> Option<&'static str> {
     Some(word.unwrap_or("NONE"))
 }
 
-/// Of these three, conntrack(8) prints one.
+/// conntrack(8) prints only one of these three.
 fn persistence(status: Status) -> &'static str {
     if status.contains(Status::HW_OFFLOAD) {
         " [HW_OFFLOAD]"
@@ -91,8 +91,8 @@ fn persistence(status: Status) -> &'static str {
     }
 }
 
-/// The age in whole seconds. Wraps where a flow begins after it ends, as conntrack(8)'s does when
-/// the clock was set back.
+/// The age in whole seconds. If the clock was set back and the flow ends before it begins, it wraps
+/// as in conntrack(8).
 fn delta_time(timestamp: &Timestamp) -> u64 {
     let seconds = |time: SystemTime| {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();

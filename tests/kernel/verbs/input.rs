@@ -86,11 +86,11 @@ fn bad_flows() -> Vec<(NewFlow, &'static str)> {
         (NewFlow::new(udp(1), Duration::MAX), "timeout"),
         (
             new(udp(1)).reply(udp6(1)),
-            "reply: not of the original tuple's family",
+            "reply: its family differs from the original tuple's",
         ),
         (
             new(udp(1)).reply(tcp(1)),
-            "reply: not of the original tuple's protocol",
+            "reply: its protocol differs from the original tuple's",
         ),
         (new(udp(1)).master(tcp6(1)), "master"),
         (source(Nat::to(v6(9))), "source NAT"),
