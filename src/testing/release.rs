@@ -62,6 +62,10 @@ pub(super) struct Release {
     /// Does a delete of an expectation compare the reported id? Not in Debian's 5.10, but later
     /// releases of the stable series have the fix.
     pub(super) expectation_ids: bool,
+    /// Is the class of a new expectation one of the master's helper? Older releases use 0 unless the
+    /// request names the helper too. Not in Debian's 5.10, but later releases of the other stable
+    /// series have the fix.
+    pub(super) expectation_classes: bool,
     /// Do the attribute policies check values of numbers? Not in Debian's 5.10, which checks only a few
     /// itself, but later releases of the stable series do.
     pub(super) value_policies: bool,
@@ -108,6 +112,7 @@ impl Release {
             fixed_timeout: since(6, 0),
             takes_helpers: !since(7, 3),
             expectation_ids: since(5, 15),
+            expectation_classes: since(5, 15),
             value_policies: since(5, 15),
             full_destroy: since(5, 11),
             dccp: !since(6, 17),

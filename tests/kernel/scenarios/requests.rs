@@ -129,7 +129,7 @@ impl Request {
             self.helper(dice);
         }
         if dice.once_in(4) {
-            self.translation(dice, tuple);
+            self.translation(dice, tuple, reply);
         }
         if dice.once_in(8) {
             let master = Tuple::by(dice, self.family);
@@ -148,7 +148,8 @@ impl Request {
             self.helper(dice);
         }
         if dice.once_in(20) {
-            self.translation(dice, Tuple::by(&mut Dice::new(&[]), self.family));
+            let tuple = Tuple::by(&mut Dice::new(&[]), self.family);
+            self.translation(dice, tuple, tuple.inverse());
         }
         self.changes(dice);
         self.zone(dice);
@@ -275,13 +276,24 @@ impl Request {
     }
 
     /// To one address and one port: of several the kernel takes one by chance.
-    fn translation(&mut self, dice: &mut Dice<'_>, tuple: Tuple) {
-        for kind in [6, 13] {
-            if dice.once_in(2) {
+    fn translation(&mut self, dice: &mut Dice<'_>, tuple: Tuple, reply: Tuple) {
+        let [source, destination] = [dice.once_in(2), dice.once_in(2)];
+        let mut to = [(); 2].map(|()| {
+            let address = dice.below(3) + 1;
+            (address, dice.one_of(&[1, 5000, 5001_u16]))
+        });
+        if destination && !source {
+            // The kernel keeps the source as it is, or takes a port by chance if the flow would meet
+            // another then. So it meets none.
+            let Some(own) = tuple.place_of_its_own(reply) else {
+                return;
+            };
+            to[1] = own;
+        }
+        for (kind, (address, port), given) in [(6, to[0], source), (13, to[1], destination)] {
+            if !given {
                 continue;
             }
-            let address = dice.below(3) + 1;
-            let port = dice.one_of(&[1, 5000, 5001_u16]);
             self.attrs.nest(kind, |w| {
                 if tuple.family == 2 {
                     w.put(1, &tuple.address(address));
