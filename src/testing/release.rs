@@ -69,6 +69,8 @@ pub(super) struct Release {
     /// Do the attribute policies check values of numbers? Not in Debian's 5.10, which checks only a few
     /// itself, but later releases of the stable series do.
     pub(super) value_policies: bool,
+    /// Does a change of default timeouts fail if it names no family?
+    pub(super) wants_family_of_defaults: bool,
     /// Do end events contain the remaining timeout and the state of the protocol?
     pub(super) full_destroy: bool,
     /// Do protocols 33 and 136 have ports?
@@ -114,6 +116,7 @@ impl Release {
             expectation_ids: since(5, 15),
             expectation_classes: since(5, 15),
             value_policies: since(5, 15),
+            wants_family_of_defaults: !since(6, 6),
             full_destroy: since(5, 11),
             dccp: !since(6, 17),
             udplite: !since(7, 0),
