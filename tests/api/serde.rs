@@ -291,7 +291,10 @@ fn a_translation_to_a_mapped_address_stays_of_ipv6() {
     let address = nat.get_addresses().start().to_string();
     assert_eq!(address, "::ffff:10.0.0.1");
     let text = serde_json::to_string(&nat).unwrap();
-    assert_eq!(text, r#"{"min":"::ffff:10.0.0.1","ports":[1,1],"family":"ipv6"}"#);
+    assert_eq!(
+        text,
+        r#"{"min":"::ffff:10.0.0.1","ports":[1,1],"family":"ipv6"}"#
+    );
     same(nat);
     same(new);
 }
