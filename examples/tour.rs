@@ -2,6 +2,10 @@
 //!
 //! `cargo run --example tour`, as any user and without set-up. It touches no other namespace.
 
+#[macro_use]
+#[path = "common/println.rs"]
+mod println;
+
 // A part of the test support.
 #[allow(dead_code, unreachable_pub, unused_imports)]
 #[path = "../tests/support"]
