@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::wire::attr::{Attribute, DecodeError, Value, Writer};
 use crate::wire::table::{Codec, Context};
 use crate::wire::uapi::*;
+use crate::wire::usual::Usual;
 
 /// The state of a flow's protocol, with its details.
 ///
@@ -102,6 +103,7 @@ bits!(TcpFlags, u8);
 
 /// Flags, then mask. A dump's mask is 0 and means nothing: there all flags count.
 impl Value for Masked<TcpFlags> {
+    const LEN: usize = 2;
     #[inline]
     fn read(payload: &[u8]) -> Option<Self> {
         let [flags, mask] = <[u8; 2]>::read(payload)?;
@@ -260,6 +262,32 @@ impl ProtoInfo {
 impl Codec for ProtoInfo {
     #[inline]
     fn decode(attr: Attribute<'_>, cx: &mut Context) -> Result<Self, DecodeError> {
+        match Self::usual(attr.payload, cx) {
+            Some(info) => Ok(info),
+            None => Self::read(attr, cx),
+        }
+    }
+
+    fn encode(&self, kind: u16, cx: &Context, w: &mut Writer<'_>) {
+        w.nest(kind, |w| match self {
+            Self::Tcp(info) => info.encode(CTA_PROTOINFO_TCP, cx, w),
+            Self::Sctp(info) => info.encode(CTA_PROTOINFO_SCTP, cx, w),
+            Self::Dccp(info) => info.encode(CTA_PROTOINFO_DCCP, cx, w),
+            Self::Other => {}
+        });
+    }
+}
+
+impl ProtoInfo {
+    /// Reads what the kernel knows of a TCP flow.
+    #[inline(always)]
+    fn usual(payload: &[u8], cx: &mut Context) -> Option<Self> {
+        let mut usual = Usual::of(payload, 4 + TcpInfo::USUAL)?;
+        let tcp = usual.next(CTA_PROTOINFO_TCP | NLA_F_NESTED, TcpInfo::USUAL)?;
+        TcpInfo::usual(tcp.payload, cx).map(Self::Tcp)
+    }
+
+    fn read(attr: Attribute<'_>, cx: &mut Context) -> Result<Self, DecodeError> {
         let mut info = Self::Other;
         let mut attributes = attr.nest();
         while let Some(attr) = attributes.next()? {
@@ -277,14 +305,5 @@ impl Codec for ProtoInfo {
             }
         }
         Ok(info)
-    }
-
-    fn encode(&self, kind: u16, cx: &Context, w: &mut Writer<'_>) {
-        w.nest(kind, |w| match self {
-            Self::Tcp(info) => info.encode(CTA_PROTOINFO_TCP, cx, w),
-            Self::Sctp(info) => info.encode(CTA_PROTOINFO_SCTP, cx, w),
-            Self::Dccp(info) => info.encode(CTA_PROTOINFO_DCCP, cx, w),
-            Self::Other => {}
-        });
     }
 }

@@ -74,9 +74,18 @@ pub(crate) const fn align4(len: usize) -> usize {
     (len + 3) & !3
 }
 
+/// The header of an attribute; `len` counts it.
+#[inline]
+pub(crate) const fn header(len: usize, kind: u16) -> [u8; 4] {
+    let ([l0, l1], [k0, k1]) = ((len as u16).to_ne_bytes(), kind.to_ne_bytes());
+    [l0, l1, k0, k1]
+}
+
 /// A value of fixed size. If the payload is longer, its first bytes count, as in the kernel.
 /// Integers are big-endian on the wire.
 pub(crate) trait Value: Sized {
+    /// The length that the kernel writes; 0 if it is not always the same.
+    const LEN: usize = 0;
     fn read(payload: &[u8]) -> Option<Self>;
     fn write(&self, out: &mut Vec<u8>);
     /// Writes the whole attribute.
@@ -89,6 +98,7 @@ pub(crate) trait Value: Sized {
 macro_rules! integers {
     ($($ty:ty),+) => {
         $(impl Value for $ty {
+            const LEN: usize = size_of::<$ty>();
             #[inline]
             fn read(payload: &[u8]) -> Option<Self> {
                 payload.first_chunk().map(|bytes| Self::from_be_bytes(*bytes))
@@ -114,6 +124,7 @@ macro_rules! integers {
 integers!(u8, u16, u32, u64, i32);
 
 impl<const N: usize> Value for [u8; N] {
+    const LEN: usize = N;
     #[inline]
     fn read(payload: &[u8]) -> Option<Self> {
         payload.first_chunk().copied()

@@ -15,11 +15,14 @@ pub(crate) use keys::Absent;
 
 /// The payload of an attribute: a plain value or a nest.
 pub(crate) trait Codec: Sized {
+    /// The length that the kernel writes; 0 if it is not always the same, and for nests.
+    const LEN: usize = 0;
     fn decode(attr: Attribute<'_>, cx: &mut Context) -> Result<Self, DecodeError>;
     fn encode(&self, kind: u16, cx: &Context, w: &mut Writer<'_>);
 }
 
 impl<T: Value> Codec for T {
+    const LEN: usize = T::LEN;
     #[inline]
     fn decode(attr: Attribute<'_>, _: &mut Context) -> Result<Self, DecodeError> {
         attr.get()
@@ -220,7 +223,31 @@ macro_rules! attribute_rows {
         }
 
         impl $name {
-            #[inline]
+            /// The length of a nest that has all the rows, if that is always the same.
+            pub(crate) const USUAL: usize = $crate::wire::usual::length(&[
+                $(<<$ty as $crate::wire::table::Row>::Inner as $crate::wire::table::Codec>::LEN,)+
+            ]);
+
+            /// Reads a nest that has all the rows, in their order, and nothing else.
+            #[inline(always)]
+            pub(crate) fn usual(
+                payload: &[u8],
+                cx: &mut $crate::wire::table::Context,
+            ) -> Option<Self> {
+                use $crate::wire::table::{Codec, Row};
+                let mut usual = $crate::wire::usual::Usual::of(payload, Self::USUAL)?;
+                $(let mut $field = <$ty as Row>::Slot::default();
+                let attr = usual.next(
+                    $crate::wire::uapi::$cta,
+                    <<$ty as Row>::Inner as Codec>::LEN,
+                )?;
+                <$ty as Row>::read(&mut $field, attr, cx).ok()?;)+
+                Some(Self {
+                    $($field: <$ty as Row>::finish($field, cx).ok()?,)+
+                    $($rare: Option::<Box<$rare_ty>>::None,)?
+                })
+            }
+
             pub(crate) fn read(
                 mut attributes: $crate::wire::attr::Attributes<'_>,
                 cx: &mut $crate::wire::table::Context,
@@ -283,7 +310,10 @@ macro_rules! attribute_rows {
                 attr: $crate::wire::attr::Attribute<'_>,
                 cx: &mut $crate::wire::table::Context,
             ) -> Result<Self, $crate::wire::attr::DecodeError> {
-                Self::read(attr.nest(), cx)
+                match Self::usual(attr.payload, cx) {
+                    Some(usual) => Ok(usual),
+                    None => Self::read(attr.nest(), cx),
+                }
             }
             fn encode(
                 &self,

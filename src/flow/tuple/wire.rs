@@ -2,13 +2,94 @@
 
 use super::{Addresses, Detail, Tuple, has_echo};
 use crate::flow::IcmpEcho;
-use crate::wire::attr::{Attribute, DecodeError, Writer};
+use crate::wire::attr::{Attribute, DecodeError, Writer, header};
 use crate::wire::table::{Codec, Context};
 use crate::wire::uapi::*;
+use crate::wire::usual::{Usual, length};
+
+/// The lengths of the nests of two addresses, and of a protocol with two ports.
+const ADDRESSES_V4: usize = 4 + length(&[4, 4]);
+const ADDRESSES_V6: usize = 4 + length(&[16, 16]);
+const PORTS: usize = 4 + length(&[1, 2, 2]);
 
 impl Codec for Tuple {
     #[inline]
     fn decode(attr: Attribute<'_>, cx: &mut Context) -> Result<Self, DecodeError> {
+        match Self::usual(attr.payload) {
+            Some(tuple) => Ok(tuple),
+            None => Self::read(attr, cx),
+        }
+    }
+
+    fn encode(&self, kind: u16, cx: &Context, w: &mut Writer<'_>) {
+        w.nest(kind, |w| {
+            match &self.addresses {
+                Addresses::V4(src, dst) => {
+                    let kinds = [CTA_IP_V4_SRC, CTA_IP_V4_DST];
+                    w.raw(&address_nest::<ADDRESSES_V4, 4>(
+                        kinds,
+                        src.octets(),
+                        dst.octets(),
+                    ));
+                }
+                Addresses::V6(src, dst) => {
+                    let kinds = [CTA_IP_V6_SRC, CTA_IP_V6_DST];
+                    w.raw(&address_nest::<ADDRESSES_V6, 16>(
+                        kinds,
+                        src.octets(),
+                        dst.octets(),
+                    ));
+                }
+            }
+            match &self.detail {
+                Detail::None => w.nest(CTA_TUPLE_PROTO, |w| w.put(CTA_PROTO_NUM, &self.protocol)),
+                Detail::Ports(src, dst) => w.raw(&port_nest(self.protocol, *src, *dst)),
+                Detail::Icmp(echo) => w.nest(CTA_TUPLE_PROTO, |w| {
+                    w.put(CTA_PROTO_NUM, &self.protocol);
+                    let [id, kind, code] = icmp_attributes(self.protocol);
+                    w.put(id, &echo.id);
+                    w.put(kind, &echo.kind);
+                    w.put(code, &echo.code);
+                }),
+            }
+            let zone = cx.clone().zone_of_direction().and_then(|zone| *zone);
+            w.put_some(CTA_TUPLE_ZONE, zone.as_ref());
+        });
+    }
+}
+
+impl Tuple {
+    /// Reads the addresses of either family with ports.
+    #[inline(always)]
+    fn usual(payload: &[u8]) -> Option<Self> {
+        const V4: usize = ADDRESSES_V4 + PORTS;
+        const V6: usize = ADDRESSES_V6 + PORTS;
+        let (addresses, rest) = match payload.len() {
+            V4 => {
+                let mut usual = Usual::of(payload, V4)?;
+                usual.enter(CTA_TUPLE_IP | NLA_F_NESTED, ADDRESSES_V4 - 4)?;
+                let src = usual.next(CTA_IP_V4_SRC, 4)?.get().ok()?;
+                let dst = usual.next(CTA_IP_V4_DST, 4)?.get().ok()?;
+                (Addresses::V4(src, dst), usual)
+            }
+            V6 => {
+                let mut usual = Usual::of(payload, V6)?;
+                usual.enter(CTA_TUPLE_IP | NLA_F_NESTED, ADDRESSES_V6 - 4)?;
+                let src = usual.next(CTA_IP_V6_SRC, 16)?.get().ok()?;
+                let dst = usual.next(CTA_IP_V6_DST, 16)?.get().ok()?;
+                (Addresses::V6(src, dst), usual)
+            }
+            _ => return None,
+        };
+        let (protocol, detail) = usual_ports(rest)?;
+        Some(Self {
+            addresses,
+            protocol,
+            detail,
+        })
+    }
+
+    fn read(attr: Attribute<'_>, cx: &mut Context) -> Result<Self, DecodeError> {
         let (mut addresses, mut proto) = (None, None);
         let mut attributes = attr.nest();
         while let Some(inner) = attributes.next()? {
@@ -32,34 +113,16 @@ impl Codec for Tuple {
             detail,
         })
     }
+}
 
-    fn encode(&self, kind: u16, cx: &Context, w: &mut Writer<'_>) {
-        w.nest(kind, |w| {
-            match &self.addresses {
-                Addresses::V4(src, dst) => {
-                    let kinds = [CTA_IP_V4_SRC, CTA_IP_V4_DST];
-                    w.raw(&address_nest::<20, 4>(kinds, src.octets(), dst.octets()));
-                }
-                Addresses::V6(src, dst) => {
-                    let kinds = [CTA_IP_V6_SRC, CTA_IP_V6_DST];
-                    w.raw(&address_nest::<44, 16>(kinds, src.octets(), dst.octets()));
-                }
-            }
-            match &self.detail {
-                Detail::None => w.nest(CTA_TUPLE_PROTO, |w| w.put(CTA_PROTO_NUM, &self.protocol)),
-                Detail::Ports(src, dst) => w.raw(&port_nest(self.protocol, *src, *dst)),
-                Detail::Icmp(echo) => w.nest(CTA_TUPLE_PROTO, |w| {
-                    w.put(CTA_PROTO_NUM, &self.protocol);
-                    let [id, kind, code] = icmp_attributes(self.protocol);
-                    w.put(id, &echo.id);
-                    w.put(kind, &echo.kind);
-                    w.put(code, &echo.code);
-                }),
-            }
-            let zone = cx.clone().zone_of_direction().and_then(|zone| *zone);
-            w.put_some(CTA_TUPLE_ZONE, zone.as_ref());
-        });
-    }
+/// Reads a protocol with ports.
+#[inline(always)]
+fn usual_ports(mut usual: Usual<'_>) -> Option<(u8, Detail)> {
+    usual.enter(CTA_TUPLE_PROTO | NLA_F_NESTED, PORTS - 4)?;
+    let protocol = usual.next(CTA_PROTO_NUM, 1)?.get().ok()?;
+    let src = usual.next(CTA_PROTO_SRC_PORT, 2)?.get().ok()?;
+    let dst = usual.next(CTA_PROTO_DST_PORT, 2)?.get().ok()?;
+    (!has_echo(protocol)).then_some((protocol, Detail::Ports(src, dst)))
 }
 
 /// The protocol, and its two ports or its three fields of ICMP: all of them, or none.
@@ -161,10 +224,10 @@ fn address_nest<const L: usize, const N: usize>(
 
 /// The nest of a protocol's number and two ports.
 #[inline]
-fn port_nest(protocol: u8, src: [u8; 2], dst: [u8; 2]) -> [u8; 28] {
-    let mut nest = [0; 28];
+fn port_nest(protocol: u8, src: [u8; 2], dst: [u8; 2]) -> [u8; PORTS] {
+    let mut nest = [0; PORTS];
     for (at, header) in [
-        (0, header(28, CTA_TUPLE_PROTO | NLA_F_NESTED)),
+        (0, header(PORTS, CTA_TUPLE_PROTO | NLA_F_NESTED)),
         (4, header(5, CTA_PROTO_NUM)),
         (12, header(6, CTA_PROTO_SRC_PORT)),
         (20, header(6, CTA_PROTO_DST_PORT)),
@@ -175,11 +238,4 @@ fn port_nest(protocol: u8, src: [u8; 2], dst: [u8; 2]) -> [u8; 28] {
     nest[16..18].copy_from_slice(&src);
     nest[24..26].copy_from_slice(&dst);
     nest
-}
-
-/// The header of an attribute; `len` counts it.
-#[inline]
-const fn header(len: usize, kind: u16) -> [u8; 4] {
-    let ([l0, l1], [k0, k1]) = ((len as u16).to_ne_bytes(), kind.to_ne_bytes());
-    [l0, l1, k0, k1]
 }
