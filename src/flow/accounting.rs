@@ -68,7 +68,7 @@ attributes! {
     }
 }
 
-plain!(SystemTime);
+plain!(SystemTime: UNIX_EPOCH);
 
 impl Counters {
     /// Counters with these values.

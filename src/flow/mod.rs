@@ -167,7 +167,15 @@ impl Flow {
     /// Reads the flow out of a message.
     #[inline]
     pub(crate) fn decode(frame: &Frame<'_>) -> Result<Self, DecodeError> {
-        Self::read(frame.attributes()?, &mut Context::default())
+        let mut flow = Self::blank();
+        flow.decode_here(frame)?;
+        Ok(flow)
+    }
+
+    /// Reads the flow out of a message into a blank one.
+    #[inline]
+    pub(crate) fn decode_here(&mut self, frame: &Frame<'_>) -> Result<(), DecodeError> {
+        self.fill(frame.attributes()?, &mut Context::default())
     }
 }
 

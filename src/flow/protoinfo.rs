@@ -5,7 +5,7 @@ use bitflags::bitflags;
 use super::bits::Masked;
 use super::{DccpState, Protocol, SctpState, TcpState};
 use crate::error::{Error, Result};
-use crate::wire::attr::{Attribute, DecodeError, Value, Writer};
+use crate::wire::attr::{Attributes, DecodeError, Value, Writer};
 use crate::wire::table::{Codec, Context};
 use crate::wire::uapi::*;
 use crate::wire::usual::Usual;
@@ -261,10 +261,10 @@ impl ProtoInfo {
 
 impl Codec for ProtoInfo {
     #[inline]
-    fn decode(attr: Attribute<'_>, cx: &mut Context) -> Result<Self, DecodeError> {
-        match Self::usual(attr.payload, cx) {
+    fn decode(payload: &[u8], cx: &mut Context) -> Result<Self, DecodeError> {
+        match Self::usual(payload, cx) {
             Some(info) => Ok(info),
-            None => Self::read(attr, cx),
+            None => Self::read(Attributes(payload), cx),
         }
     }
 
@@ -284,22 +284,24 @@ impl ProtoInfo {
     fn usual(payload: &[u8], cx: &mut Context) -> Option<Self> {
         let mut usual = Usual::of(payload, 4 + TcpInfo::USUAL)?;
         let tcp = usual.next(CTA_PROTOINFO_TCP | NLA_F_NESTED, TcpInfo::USUAL)?;
-        TcpInfo::usual(tcp.payload, cx).map(Self::Tcp)
+        TcpInfo::usual(tcp, cx).map(Self::Tcp)
     }
 
-    fn read(attr: Attribute<'_>, cx: &mut Context) -> Result<Self, DecodeError> {
+    fn read(mut attributes: Attributes<'_>, cx: &mut Context) -> Result<Self, DecodeError> {
         let mut info = Self::Other;
-        let mut attributes = attr.nest();
         while let Some(attr) = attributes.next()? {
             match attr.kind {
                 CTA_PROTOINFO_TCP => {
-                    info = Self::Tcp(within!(CTA_PROTOINFO_TCP, TcpInfo::decode(attr, cx))?);
+                    info = Self::Tcp(within!(
+                        CTA_PROTOINFO_TCP,
+                        TcpInfo::decode(attr.payload, cx)
+                    )?);
                 }
                 CTA_PROTOINFO_SCTP => {
-                    info = within!(CTA_PROTOINFO_SCTP, SctpInfo::decode(attr, cx))?.into();
+                    info = within!(CTA_PROTOINFO_SCTP, SctpInfo::decode(attr.payload, cx))?.into();
                 }
                 CTA_PROTOINFO_DCCP => {
-                    info = within!(CTA_PROTOINFO_DCCP, DccpInfo::decode(attr, cx))?.into();
+                    info = within!(CTA_PROTOINFO_DCCP, DccpInfo::decode(attr.payload, cx))?.into();
                 }
                 _ => {}
             }

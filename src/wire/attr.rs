@@ -54,18 +54,25 @@ impl<'a> Attributes<'a> {
     /// The next attribute, or `None` at the end.
     #[inline]
     pub(crate) fn next(&mut self) -> Result<Option<Attribute<'a>>, DecodeError> {
-        let Some(&[l0, l1, k0, k1]) = self.0.first_chunk() else {
+        let Some([len, kind]) = header_parts(self.0) else {
             return Ok(None);
         };
-        let len = usize::from(u16::from_ne_bytes([l0, l1]));
+        let len = usize::from(len);
         // `get` returns `None` if the length is less than the header's.
         let Some(payload) = self.0.get(4..len) else {
             return Err(DecodeError::Truncated);
         };
         self.0 = &self.0[align4(len).min(self.0.len())..];
-        let kind = u16::from_ne_bytes([k0, k1]) & NLA_TYPE_MASK;
+        let kind = kind & NLA_TYPE_MASK;
         Ok(Some(Attribute { kind, payload }))
     }
+}
+
+/// The length and the type in a header.
+#[inline]
+fn header_parts(bytes: &[u8]) -> Option<[u16; 2]> {
+    let (len, rest) = bytes.split_first_chunk()?;
+    Some([*len, *rest.first_chunk()?].map(u16::from_ne_bytes))
 }
 
 /// Rounds up to netlink's alignment.

@@ -3,7 +3,7 @@
 
 use std::marker::PhantomData;
 
-use super::attr::{Attribute, DecodeError, Value, Writer};
+use super::attr::{DecodeError, Value, Writer};
 
 pub(crate) use super::context::{Context, Way};
 
@@ -17,15 +17,15 @@ pub(crate) use keys::Absent;
 pub(crate) trait Codec: Sized {
     /// The length that the kernel writes; 0 if it is not always the same, and for nests.
     const LEN: usize = 0;
-    fn decode(attr: Attribute<'_>, cx: &mut Context) -> Result<Self, DecodeError>;
+    fn decode(payload: &[u8], cx: &mut Context) -> Result<Self, DecodeError>;
     fn encode(&self, kind: u16, cx: &Context, w: &mut Writer<'_>);
 }
 
 impl<T: Value> Codec for T {
     const LEN: usize = T::LEN;
     #[inline]
-    fn decode(attr: Attribute<'_>, _: &mut Context) -> Result<Self, DecodeError> {
-        attr.get()
+    fn decode(payload: &[u8], _: &mut Context) -> Result<Self, DecodeError> {
+        T::read(payload).ok_or_else(|| DecodeError::TooShort)
     }
     fn encode(&self, kind: u16, _: &Context, w: &mut Writer<'_>) {
         w.put(kind, self);
@@ -33,29 +33,32 @@ impl<T: Value> Codec for T {
 }
 
 /// How a field is decoded: an `Option` may be absent, a [`plain!`] type is required.
+///
+/// A field is decoded where it is, because each move of a flow costs a tenth of decoding it.
 pub(crate) trait Row: Sized {
     type Inner: Codec;
-    type Slot: Default;
-    fn read(
-        slot: &mut Self::Slot,
-        attr: Attribute<'_>,
-        cx: &mut Context,
-    ) -> Result<(), DecodeError>;
-    fn finish(slot: Self::Slot, cx: &Context) -> Result<Self, DecodeError>;
+    /// The field before its attribute was read.
+    fn blank() -> Self;
+    fn read(&mut self, payload: &[u8], cx: &mut Context) -> Result<(), DecodeError>;
+    /// Called after the last attribute of the struct. Was there one for this field?
+    fn finish(&mut self, found: bool, cx: &Context) -> Result<(), DecodeError>;
     fn write(&self, kind: u16, cx: &Context, w: &mut Writer<'_>);
 }
 
 impl<T: Codec> Row for Option<T> {
     type Inner = T;
-    type Slot = Option<T>;
     #[inline]
-    fn read(slot: &mut Option<T>, a: Attribute<'_>, cx: &mut Context) -> Result<(), DecodeError> {
-        *slot = Some(T::decode(a, cx)?);
+    fn blank() -> Self {
+        None
+    }
+    #[inline]
+    fn read(&mut self, payload: &[u8], cx: &mut Context) -> Result<(), DecodeError> {
+        *self = Some(T::decode(payload, cx)?);
         Ok(())
     }
     #[inline]
-    fn finish(slot: Option<T>, _: &Context) -> Result<Self, DecodeError> {
-        Ok(slot)
+    fn finish(&mut self, _: bool, _: &Context) -> Result<(), DecodeError> {
+        Ok(())
     }
     fn write(&self, kind: u16, cx: &Context, w: &mut Writer<'_>) {
         if let Some(value) = self {
@@ -65,27 +68,41 @@ impl<T: Codec> Row for Option<T> {
 }
 
 /// Types of required attributes: without the attribute, the message does not decode. `= is_empty`
-/// names the method that tells whether a value is left out in text formats.
+/// names the method that tells whether a value is left out in text formats. `: value` is what a
+/// field contains before its attribute was read, if the type has no default.
 macro_rules! plain {
-    ($($ty:ty $(= $is_empty:ident)?),+ $(,)?) => {
+    (blank) => {
+        Default::default()
+    };
+    (blank $blank:expr) => {
+        $blank
+    };
+    ($($ty:ty $(= $is_empty:ident)? $(: $blank:expr)?),+ $(,)?) => {
         $(impl $crate::wire::table::Row for $ty {
             type Inner = $ty;
-            type Slot = Option<$ty>;
+            #[inline]
+            fn blank() -> Self {
+                plain!(blank $($blank)?)
+            }
             #[inline]
             fn read(
-                slot: &mut Option<$ty>,
-                attr: $crate::wire::attr::Attribute<'_>,
+                &mut self,
+                payload: &[u8],
                 cx: &mut $crate::wire::table::Context,
             ) -> Result<(), $crate::wire::attr::DecodeError> {
-                *slot = Some($crate::wire::table::Codec::decode(attr, cx)?);
+                *self = $crate::wire::table::Codec::decode(payload, cx)?;
                 Ok(())
             }
             #[inline]
             fn finish(
-                slot: Option<$ty>,
+                &mut self,
+                found: bool,
                 _: &$crate::wire::table::Context,
-            ) -> Result<Self, $crate::wire::attr::DecodeError> {
-                slot.ok_or_else(|| $crate::wire::attr::DecodeError::Missing)
+            ) -> Result<(), $crate::wire::attr::DecodeError> {
+                match found {
+                    true => Ok(()),
+                    false => Err($crate::wire::attr::DecodeError::Missing),
+                }
             }
             fn write(
                 &self,
@@ -228,6 +245,16 @@ macro_rules! attribute_rows {
                 $(<<$ty as $crate::wire::table::Row>::Inner as $crate::wire::table::Codec>::LEN,)+
             ]);
 
+            /// The struct before any attribute was read.
+            #[inline(always)]
+            pub(crate) fn blank() -> Self {
+                use $crate::wire::table::Row;
+                Self {
+                    $($field: Row::blank(),)+
+                    $($rare: Option::<Box<$rare_ty>>::None,)?
+                }
+            }
+
             /// Reads a nest that has all the rows, in their order, and nothing else.
             #[inline(always)]
             pub(crate) fn usual(
@@ -236,39 +263,45 @@ macro_rules! attribute_rows {
             ) -> Option<Self> {
                 use $crate::wire::table::{Codec, Row};
                 let mut usual = $crate::wire::usual::Usual::of(payload, Self::USUAL)?;
-                $(let mut $field = <$ty as Row>::Slot::default();
-                let attr = usual.next(
+                let mut new = Self::blank();
+                $(let value = usual.next(
                     $crate::wire::uapi::$cta,
                     <<$ty as Row>::Inner as Codec>::LEN,
                 )?;
-                <$ty as Row>::read(&mut $field, attr, cx).ok()?;)+
-                Some(Self {
-                    $($field: <$ty as Row>::finish($field, cx).ok()?,)+
-                    $($rare: Option::<Box<$rare_ty>>::None,)?
-                })
+                Row::read(&mut new.$field, value, cx).ok()?;)+
+                Some(new)
             }
 
             pub(crate) fn read(
-                mut attributes: $crate::wire::attr::Attributes<'_>,
+                attributes: $crate::wire::attr::Attributes<'_>,
                 cx: &mut $crate::wire::table::Context,
             ) -> Result<Self, $crate::wire::attr::DecodeError> {
+                let mut new = Self::blank();
+                new.fill(attributes, cx)?;
+                Ok(new)
+            }
+
+            /// Reads the attributes into a blank struct.
+            pub(crate) fn fill(
+                &mut self,
+                mut attributes: $crate::wire::attr::Attributes<'_>,
+                cx: &mut $crate::wire::table::Context,
+            ) -> Result<(), $crate::wire::attr::DecodeError> {
                 use $crate::wire::table::Row;
-                $(let mut $field = <$ty as Row>::Slot::default();)+
-                $(let mut $rare: Option<Box<$rare_ty>> = None;)?
+                $(let mut $field = false;)+
                 while let Some(attr) = attributes.next()? {
                     match attr.kind {
                         $($crate::wire::uapi::$cta => {
                             cx.direction = row!(direction $($($says)+)?);
-                            within!($cta, <$ty as Row>::read(&mut $field, attr, cx))?;
-                            $(row!(check $cta, &$field; $($says)+);)?
+                            within!($cta, Row::read(&mut self.$field, attr.payload, cx))?;
+                            $(row!(check $cta, &self.$field; $($says)+);)?
+                            $field = true;
                         })+
-                        _ => { $($rare_ty::accept(&mut $rare, attr, cx)?;)? }
+                        _ => { $($rare_ty::accept(&mut self.$rare, attr.kind, attr.payload, cx)?;)? }
                     }
                 }
-                Ok(Self {
-                    $($field: within!($cta, <$ty as Row>::finish($field, cx))?,)+
-                    $($rare,)?
-                })
+                $(within!($cta, Row::finish(&mut self.$field, $field, cx))?;)+
+                Ok(())
             }
 
             pub(crate) fn write(
@@ -307,12 +340,12 @@ macro_rules! attribute_rows {
         impl $crate::wire::table::Codec for $name {
             #[inline]
             fn decode(
-                attr: $crate::wire::attr::Attribute<'_>,
+                payload: &[u8],
                 cx: &mut $crate::wire::table::Context,
             ) -> Result<Self, $crate::wire::attr::DecodeError> {
-                match Self::usual(attr.payload, cx) {
+                match Self::usual(payload, cx) {
                     Some(usual) => Ok(usual),
-                    None => Self::read(attr.nest(), cx),
+                    None => Self::read($crate::wire::attr::Attributes(payload), cx),
                 }
             }
             fn encode(
@@ -346,15 +379,16 @@ macro_rules! attribute_rows {
                 /// Decodes an attribute of its rows. Any other attribute is unknown, and skipped.
                 fn accept(
                     slot: &mut Option<Box<Self>>,
-                    attr: $crate::wire::attr::Attribute<'_>,
+                    kind: u16,
+                    payload: &[u8],
                     cx: &mut $crate::wire::table::Context,
                 ) -> Result<(), $crate::wire::attr::DecodeError> {
-                    match attr.kind {
+                    match kind {
                         $($crate::wire::uapi::$rare_cta => {
                             cx.direction = None;
                             let value = within!(
                                 $rare_cta,
-                                $crate::wire::table::Codec::decode(attr, cx)
+                                $crate::wire::table::Codec::decode(payload, cx)
                             )?;
                             slot.get_or_insert_default().$rare_field = Some(value);
                         })+

@@ -5,7 +5,7 @@
 //! are then at known places. A nest of any other shape is walked: [`Attributes`](super::attr) is
 //! what defines its meaning, and this only saves two thirds of the time.
 
-use super::attr::{Attribute, align4, header};
+use super::attr::{align4, header};
 
 /// The length of a nest with one attribute for each of these lengths. It is 0, so that no nest has
 /// it, if one of them is 0: a value without a fixed length, or a nest.
@@ -34,17 +34,16 @@ impl<'a> Usual<'a> {
         (payload.len() == len && len != 0).then_some(Self(payload))
     }
 
-    /// The next attribute, if it has this type, and a payload of this length.
+    /// The payload of the next attribute, if it has this type and its payload this length.
     #[inline(always)]
-    pub(crate) fn next(&mut self, kind: u16, len: usize) -> Option<Attribute<'a>> {
+    pub(crate) fn next(&mut self, kind: u16, len: usize) -> Option<&'a [u8]> {
         let (attribute, rest) = self.0.split_at_checked(align4(4 + len))?;
         let (found, payload) = attribute.split_first_chunk()?;
         if *found != header(4 + len, kind) {
             return None;
         }
         self.0 = rest;
-        let payload = payload.get(..len)?;
-        Some(Attribute { kind, payload })
+        payload.get(..len)
     }
 
     /// Goes to the first attribute of a nest, if that is next, and its attributes have this length.

@@ -2,7 +2,7 @@
 
 use super::{Addresses, Detail, Tuple, has_echo};
 use crate::flow::IcmpEcho;
-use crate::wire::attr::{Attribute, DecodeError, Writer, header};
+use crate::wire::attr::{Attribute, Attributes, DecodeError, Value, Writer, header};
 use crate::wire::table::{Codec, Context};
 use crate::wire::uapi::*;
 use crate::wire::usual::{Usual, length};
@@ -14,10 +14,10 @@ const PORTS: usize = 4 + length(&[1, 2, 2]);
 
 impl Codec for Tuple {
     #[inline]
-    fn decode(attr: Attribute<'_>, cx: &mut Context) -> Result<Self, DecodeError> {
-        match Self::usual(attr.payload) {
+    fn decode(payload: &[u8], cx: &mut Context) -> Result<Self, DecodeError> {
+        match Self::usual(payload) {
             Some(tuple) => Ok(tuple),
-            None => Self::read(attr, cx),
+            None => Self::read(Attributes(payload), cx),
         }
     }
 
@@ -68,15 +68,15 @@ impl Tuple {
             V4 => {
                 let mut usual = Usual::of(payload, V4)?;
                 usual.enter(CTA_TUPLE_IP | NLA_F_NESTED, ADDRESSES_V4 - 4)?;
-                let src = usual.next(CTA_IP_V4_SRC, 4)?.get().ok()?;
-                let dst = usual.next(CTA_IP_V4_DST, 4)?.get().ok()?;
+                let src = Value::read(usual.next(CTA_IP_V4_SRC, 4)?)?;
+                let dst = Value::read(usual.next(CTA_IP_V4_DST, 4)?)?;
                 (Addresses::V4(src, dst), usual)
             }
             V6 => {
                 let mut usual = Usual::of(payload, V6)?;
                 usual.enter(CTA_TUPLE_IP | NLA_F_NESTED, ADDRESSES_V6 - 4)?;
-                let src = usual.next(CTA_IP_V6_SRC, 16)?.get().ok()?;
-                let dst = usual.next(CTA_IP_V6_DST, 16)?.get().ok()?;
+                let src = Value::read(usual.next(CTA_IP_V6_SRC, 16)?)?;
+                let dst = Value::read(usual.next(CTA_IP_V6_DST, 16)?)?;
                 (Addresses::V6(src, dst), usual)
             }
             _ => return None,
@@ -89,9 +89,8 @@ impl Tuple {
         })
     }
 
-    fn read(attr: Attribute<'_>, cx: &mut Context) -> Result<Self, DecodeError> {
+    fn read(mut attributes: Attributes<'_>, cx: &mut Context) -> Result<Self, DecodeError> {
         let (mut addresses, mut proto) = (None, None);
-        let mut attributes = attr.nest();
         while let Some(inner) = attributes.next()? {
             match inner.kind {
                 CTA_TUPLE_IP => addresses = Some(within!(CTA_TUPLE_IP, Addresses::read(inner))?),
@@ -119,9 +118,9 @@ impl Tuple {
 #[inline(always)]
 fn usual_ports(mut usual: Usual<'_>) -> Option<(u8, Detail)> {
     usual.enter(CTA_TUPLE_PROTO | NLA_F_NESTED, PORTS - 4)?;
-    let protocol = usual.next(CTA_PROTO_NUM, 1)?.get().ok()?;
-    let src = usual.next(CTA_PROTO_SRC_PORT, 2)?.get().ok()?;
-    let dst = usual.next(CTA_PROTO_DST_PORT, 2)?.get().ok()?;
+    let protocol = Value::read(usual.next(CTA_PROTO_NUM, 1)?)?;
+    let src = Value::read(usual.next(CTA_PROTO_SRC_PORT, 2)?)?;
+    let dst = Value::read(usual.next(CTA_PROTO_DST_PORT, 2)?)?;
     (!has_echo(protocol)).then_some((protocol, Detail::Ports(src, dst)))
 }
 
