@@ -221,7 +221,7 @@ impl Error {
         read: impl FnOnce(&Frame<'_>) -> Result<T, DecodeError>,
     ) -> Result<T> {
         Frame::first(message)
-            .unwrap_or(Err(DecodeError::Truncated))
+            .unwrap_or_else(|| Err(DecodeError::Truncated))
             .and_then(|frame| read(&frame))
             .map_err(|cause| Self::decode(cause, message))
     }

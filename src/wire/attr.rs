@@ -54,10 +54,9 @@ impl<'a> Attributes<'a> {
     /// The next attribute, or `None` at the end.
     #[inline]
     pub(crate) fn next(&mut self) -> Result<Option<Attribute<'a>>, DecodeError> {
-        let Some([len, kind]) = header_parts(self.0) else {
+        let Some((len, kind)) = self.0.first_chunk().map(parts) else {
             return Ok(None);
         };
-        let len = usize::from(len);
         // `get` returns `None` if the length is less than the header's.
         let Some(payload) = self.0.get(4..len) else {
             return Err(DecodeError::Truncated);
@@ -70,9 +69,13 @@ impl<'a> Attributes<'a> {
 
 /// The length and the type in a header.
 #[inline]
-fn header_parts(bytes: &[u8]) -> Option<[u16; 2]> {
-    let (len, rest) = bytes.split_first_chunk()?;
-    Some([*len, *rest.first_chunk()?].map(u16::from_ne_bytes))
+fn parts(header: &[u8; 4]) -> (usize, u16) {
+    let [l0, l1, ..] = *header;
+    // Read as one number, not as two bytes of which one is masked: three instructions less.
+    let kind = header
+        .last_chunk()
+        .map_or(0, |kind| u16::from_ne_bytes(*kind));
+    (u16::from_ne_bytes([l0, l1]).into(), kind)
 }
 
 /// Rounds up to netlink's alignment.

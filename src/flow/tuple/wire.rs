@@ -64,28 +64,35 @@ impl Tuple {
     fn usual(payload: &[u8]) -> Option<Self> {
         const V4: usize = ADDRESSES_V4 + PORTS;
         const V6: usize = ADDRESSES_V6 + PORTS;
-        let (addresses, rest) = match payload.len() {
+        match payload.len() {
             V4 => {
                 let mut usual = Usual::of(payload, V4)?;
                 usual.enter(CTA_TUPLE_IP | NLA_F_NESTED, ADDRESSES_V4 - 4)?;
                 let src = Value::read(usual.next(CTA_IP_V4_SRC, 4)?)?;
                 let dst = Value::read(usual.next(CTA_IP_V4_DST, 4)?)?;
-                (Addresses::V4(src, dst), usual)
+                Self::usual_ports(Addresses::V4(src, dst), usual)
             }
             V6 => {
                 let mut usual = Usual::of(payload, V6)?;
                 usual.enter(CTA_TUPLE_IP | NLA_F_NESTED, ADDRESSES_V6 - 4)?;
                 let src = Value::read(usual.next(CTA_IP_V6_SRC, 16)?)?;
                 let dst = Value::read(usual.next(CTA_IP_V6_DST, 16)?)?;
-                (Addresses::V6(src, dst), usual)
+                Self::usual_ports(Addresses::V6(src, dst), usual)
             }
-            _ => return None,
-        };
-        let (protocol, detail) = usual_ports(rest)?;
-        Some(Self {
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
+    fn usual_ports(addresses: Addresses, mut usual: Usual<'_>) -> Option<Self> {
+        usual.enter(CTA_TUPLE_PROTO | NLA_F_NESTED, PORTS - 4)?;
+        let protocol = u8::read(usual.next(CTA_PROTO_NUM, 1)?)?;
+        let src = Value::read(usual.next(CTA_PROTO_SRC_PORT, 2)?)?;
+        let dst = Value::read(usual.next(CTA_PROTO_DST_PORT, 2)?)?;
+        (!has_echo(protocol)).then_some(Self {
             addresses,
             protocol,
-            detail,
+            detail: Detail::Ports(src, dst),
         })
     }
 
@@ -112,16 +119,6 @@ impl Tuple {
             detail,
         })
     }
-}
-
-/// Reads a protocol with ports.
-#[inline(always)]
-fn usual_ports(mut usual: Usual<'_>) -> Option<(u8, Detail)> {
-    usual.enter(CTA_TUPLE_PROTO | NLA_F_NESTED, PORTS - 4)?;
-    let protocol = Value::read(usual.next(CTA_PROTO_NUM, 1)?)?;
-    let src = Value::read(usual.next(CTA_PROTO_SRC_PORT, 2)?)?;
-    let dst = Value::read(usual.next(CTA_PROTO_DST_PORT, 2)?)?;
-    (!has_echo(protocol)).then_some((protocol, Detail::Ports(src, dst)))
 }
 
 /// The protocol, and its two ports or its three fields of ICMP: all of them, or none.
