@@ -9,6 +9,7 @@ use crate::expectation::Expectation;
 use crate::flow::Flow;
 use crate::wire::attr::DecodeError;
 use crate::wire::message::Frame;
+use crate::wire::table::Context;
 use crate::wire::uapi::*;
 
 bitflags! {
@@ -258,7 +259,7 @@ impl Event {
         if let Self::New { flow, .. } | Self::Update { flow, .. } | Self::Destroy { flow, .. } =
             &mut event
         {
-            flow.decode_here(frame)?;
+            flow.fill(frame.attributes()?, &mut Context::default())?;
         }
         Ok(event)
     }

@@ -167,15 +167,7 @@ impl Flow {
     /// Reads the flow out of a message.
     #[inline]
     pub(crate) fn decode(frame: &Frame<'_>) -> Result<Self, DecodeError> {
-        let mut flow = Self::blank();
-        flow.decode_here(frame)?;
-        Ok(flow)
-    }
-
-    /// Reads the flow out of a message into a blank one.
-    #[inline]
-    pub(crate) fn decode_here(&mut self, frame: &Frame<'_>) -> Result<(), DecodeError> {
-        self.fill(frame.attributes()?, &mut Context::default())
+        Self::read(frame.attributes()?, &mut Context::default())
     }
 }
 

@@ -260,35 +260,17 @@ impl ProtoInfo {
 }
 
 impl Codec for ProtoInfo {
-    #[inline]
-    fn decode(payload: &[u8], cx: &mut Context) -> Result<Self, DecodeError> {
-        match Self::usual(payload, cx) {
-            Some(info) => Ok(info),
-            None => Self::read(Attributes(payload), cx),
-        }
-    }
-
-    fn encode(&self, kind: u16, cx: &Context, w: &mut Writer<'_>) {
-        w.nest(kind, |w| match self {
-            Self::Tcp(info) => info.encode(CTA_PROTOINFO_TCP, cx, w),
-            Self::Sctp(info) => info.encode(CTA_PROTOINFO_SCTP, cx, w),
-            Self::Dccp(info) => info.encode(CTA_PROTOINFO_DCCP, cx, w),
-            Self::Other => {}
-        });
-    }
-}
-
-impl ProtoInfo {
-    /// Reads what the kernel knows of a TCP flow.
+    /// What the kernel knows of a TCP flow.
     #[inline(always)]
-    fn usual(payload: &[u8], cx: &mut Context) -> Option<Self> {
+    fn usual(payload: &[u8]) -> Option<Self> {
         let mut usual = Usual::of(payload, 4 + TcpInfo::USUAL)?;
         let tcp = usual.next(CTA_PROTOINFO_TCP | NLA_F_NESTED, TcpInfo::USUAL)?;
-        TcpInfo::usual(tcp, cx).map(Self::Tcp)
+        TcpInfo::usual(tcp).map(Self::Tcp)
     }
 
-    fn read(mut attributes: Attributes<'_>, cx: &mut Context) -> Result<Self, DecodeError> {
+    fn decode(payload: &[u8], cx: &mut Context) -> Result<Self, DecodeError> {
         let mut info = Self::Other;
+        let mut attributes = Attributes(payload);
         while let Some(attr) = attributes.next()? {
             match attr.kind {
                 CTA_PROTOINFO_TCP => {
@@ -307,5 +289,14 @@ impl ProtoInfo {
             }
         }
         Ok(info)
+    }
+
+    fn encode(&self, kind: u16, cx: &Context, w: &mut Writer<'_>) {
+        w.nest(kind, |w| match self {
+            Self::Tcp(info) => info.encode(CTA_PROTOINFO_TCP, cx, w),
+            Self::Sctp(info) => info.encode(CTA_PROTOINFO_SCTP, cx, w),
+            Self::Dccp(info) => info.encode(CTA_PROTOINFO_DCCP, cx, w),
+            Self::Other => {}
+        });
     }
 }

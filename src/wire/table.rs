@@ -17,6 +17,11 @@ pub(crate) use keys::Absent;
 pub(crate) trait Codec: Sized {
     /// The length that the kernel writes; 0 if it is not always the same, and for nests.
     const LEN: usize = 0;
+    /// Decodes a nest of the [`usual`](super::usual) shape; `None` if it has another.
+    #[inline(always)]
+    fn usual(_: &[u8]) -> Option<Self> {
+        None
+    }
     fn decode(payload: &[u8], cx: &mut Context) -> Result<Self, DecodeError>;
     fn encode(&self, kind: u16, cx: &Context, w: &mut Writer<'_>);
 }
@@ -53,7 +58,11 @@ impl<T: Codec> Row for Option<T> {
     }
     #[inline]
     fn read(&mut self, payload: &[u8], cx: &mut Context) -> Result<(), DecodeError> {
-        *self = Some(T::decode(payload, cx)?);
+        // Two assignments, because a value that could come from either would be moved.
+        match T::usual(payload) {
+            Some(usual) => *self = Some(usual),
+            None => *self = Some(T::decode(payload, cx)?),
+        }
         Ok(())
     }
     #[inline]
@@ -90,7 +99,11 @@ macro_rules! plain {
                 payload: &[u8],
                 cx: &mut $crate::wire::table::Context,
             ) -> Result<(), $crate::wire::attr::DecodeError> {
-                *self = $crate::wire::table::Codec::decode(payload, cx)?;
+                use $crate::wire::table::Codec;
+                match Codec::usual(payload) {
+                    Some(usual) => *self = usual,
+                    None => *self = Codec::decode(payload, cx)?,
+                }
                 Ok(())
             }
             #[inline]
@@ -255,23 +268,7 @@ macro_rules! attribute_rows {
                 }
             }
 
-            /// Reads a nest that has all the rows, in their order, and nothing else.
-            #[inline(always)]
-            pub(crate) fn usual(
-                payload: &[u8],
-                cx: &mut $crate::wire::table::Context,
-            ) -> Option<Self> {
-                use $crate::wire::table::{Codec, Row};
-                let mut usual = $crate::wire::usual::Usual::of(payload, Self::USUAL)?;
-                let mut new = Self::blank();
-                $(let value = usual.next(
-                    $crate::wire::uapi::$cta,
-                    <<$ty as Row>::Inner as Codec>::LEN,
-                )?;
-                Row::read(&mut new.$field, value, cx).ok()?;)+
-                Some(new)
-            }
-
+            #[inline]
             pub(crate) fn read(
                 attributes: $crate::wire::attr::Attributes<'_>,
                 cx: &mut $crate::wire::table::Context,
@@ -338,15 +335,26 @@ macro_rules! attribute_rows {
         }
 
         impl $crate::wire::table::Codec for $name {
-            #[inline]
+            /// A nest that has all the rows, in their order, and nothing else.
+            #[inline(always)]
+            fn usual(payload: &[u8]) -> Option<Self> {
+                use $crate::wire::table::{Codec, Context, Row};
+                let mut usual = $crate::wire::usual::Usual::of(payload, Self::USUAL)?;
+                let mut new = Self::blank();
+                // Plain values, which do not look at it.
+                let cx = &mut Context::default();
+                $(let value = usual.next(
+                    $crate::wire::uapi::$cta,
+                    <<$ty as Row>::Inner as Codec>::LEN,
+                )?;
+                Row::read(&mut new.$field, value, cx).ok()?;)+
+                Some(new)
+            }
             fn decode(
                 payload: &[u8],
                 cx: &mut $crate::wire::table::Context,
             ) -> Result<Self, $crate::wire::attr::DecodeError> {
-                match Self::usual(payload, cx) {
-                    Some(usual) => Ok(usual),
-                    None => Self::read($crate::wire::attr::Attributes(payload), cx),
-                }
+                Self::read($crate::wire::attr::Attributes(payload), cx)
             }
             fn encode(
                 &self,

@@ -13,12 +13,53 @@ const ADDRESSES_V6: usize = 4 + length(&[16, 16]);
 const PORTS: usize = 4 + length(&[1, 2, 2]);
 
 impl Codec for Tuple {
-    #[inline]
-    fn decode(payload: &[u8], cx: &mut Context) -> Result<Self, DecodeError> {
-        match Self::usual(payload) {
-            Some(tuple) => Ok(tuple),
-            None => Self::read(Attributes(payload), cx),
+    /// The addresses of either family, and a protocol with ports.
+    #[inline(always)]
+    fn usual(payload: &[u8]) -> Option<Self> {
+        const V4: usize = ADDRESSES_V4 + PORTS;
+        const V6: usize = ADDRESSES_V6 + PORTS;
+        match payload.len() {
+            V4 => {
+                let mut usual = Usual::of(payload, V4)?;
+                usual.enter(CTA_TUPLE_IP | NLA_F_NESTED, ADDRESSES_V4 - 4)?;
+                let src = Value::read(usual.next(CTA_IP_V4_SRC, 4)?)?;
+                let dst = Value::read(usual.next(CTA_IP_V4_DST, 4)?)?;
+                Self::usual_ports(Addresses::V4(src, dst), usual)
+            }
+            V6 => {
+                let mut usual = Usual::of(payload, V6)?;
+                usual.enter(CTA_TUPLE_IP | NLA_F_NESTED, ADDRESSES_V6 - 4)?;
+                let src = Value::read(usual.next(CTA_IP_V6_SRC, 16)?)?;
+                let dst = Value::read(usual.next(CTA_IP_V6_DST, 16)?)?;
+                Self::usual_ports(Addresses::V6(src, dst), usual)
+            }
+            _ => None,
         }
+    }
+
+    fn decode(payload: &[u8], cx: &mut Context) -> Result<Self, DecodeError> {
+        let (mut addresses, mut proto) = (None, None);
+        let mut attributes = Attributes(payload);
+        while let Some(inner) = attributes.next()? {
+            match inner.kind {
+                CTA_TUPLE_IP => addresses = Some(within!(CTA_TUPLE_IP, Addresses::read(inner))?),
+                CTA_TUPLE_PROTO => proto = Some(within!(CTA_TUPLE_PROTO, read_proto(inner))?),
+                CTA_TUPLE_ZONE => {
+                    let zone = within!(CTA_TUPLE_ZONE, inner.get())?;
+                    if let Some(place) = cx.zone_of_direction() {
+                        *place = Some(zone);
+                    }
+                }
+                _ => {}
+            }
+        }
+        let addresses = present!(CTA_TUPLE_IP, addresses)?;
+        let (protocol, detail) = present!(CTA_TUPLE_PROTO, proto)?;
+        Ok(Self {
+            addresses,
+            protocol,
+            detail,
+        })
     }
 
     fn encode(&self, kind: u16, cx: &Context, w: &mut Writer<'_>) {
@@ -59,30 +100,6 @@ impl Codec for Tuple {
 }
 
 impl Tuple {
-    /// Reads the addresses of either family with ports.
-    #[inline(always)]
-    fn usual(payload: &[u8]) -> Option<Self> {
-        const V4: usize = ADDRESSES_V4 + PORTS;
-        const V6: usize = ADDRESSES_V6 + PORTS;
-        match payload.len() {
-            V4 => {
-                let mut usual = Usual::of(payload, V4)?;
-                usual.enter(CTA_TUPLE_IP | NLA_F_NESTED, ADDRESSES_V4 - 4)?;
-                let src = Value::read(usual.next(CTA_IP_V4_SRC, 4)?)?;
-                let dst = Value::read(usual.next(CTA_IP_V4_DST, 4)?)?;
-                Self::usual_ports(Addresses::V4(src, dst), usual)
-            }
-            V6 => {
-                let mut usual = Usual::of(payload, V6)?;
-                usual.enter(CTA_TUPLE_IP | NLA_F_NESTED, ADDRESSES_V6 - 4)?;
-                let src = Value::read(usual.next(CTA_IP_V6_SRC, 16)?)?;
-                let dst = Value::read(usual.next(CTA_IP_V6_DST, 16)?)?;
-                Self::usual_ports(Addresses::V6(src, dst), usual)
-            }
-            _ => None,
-        }
-    }
-
     #[inline(always)]
     fn usual_ports(addresses: Addresses, mut usual: Usual<'_>) -> Option<Self> {
         usual.enter(CTA_TUPLE_PROTO | NLA_F_NESTED, PORTS - 4)?;
@@ -93,30 +110,6 @@ impl Tuple {
             addresses,
             protocol,
             detail: Detail::Ports(src, dst),
-        })
-    }
-
-    fn read(mut attributes: Attributes<'_>, cx: &mut Context) -> Result<Self, DecodeError> {
-        let (mut addresses, mut proto) = (None, None);
-        while let Some(inner) = attributes.next()? {
-            match inner.kind {
-                CTA_TUPLE_IP => addresses = Some(within!(CTA_TUPLE_IP, Addresses::read(inner))?),
-                CTA_TUPLE_PROTO => proto = Some(within!(CTA_TUPLE_PROTO, read_proto(inner))?),
-                CTA_TUPLE_ZONE => {
-                    let zone = within!(CTA_TUPLE_ZONE, inner.get())?;
-                    if let Some(place) = cx.zone_of_direction() {
-                        *place = Some(zone);
-                    }
-                }
-                _ => {}
-            }
-        }
-        let addresses = present!(CTA_TUPLE_IP, addresses)?;
-        let (protocol, detail) = present!(CTA_TUPLE_PROTO, proto)?;
-        Ok(Self {
-            addresses,
-            protocol,
-            detail,
         })
     }
 }
