@@ -2,8 +2,17 @@
 //!
 //! `cargo run --example tour`, as any user and without set-up. It touches no other namespace.
 
-#[path = "../tests/support/mod.rs"]
-mod support;
+// A part of what the tests have around the crate.
+#[allow(dead_code, unreachable_pub, unused_imports)]
+#[path = "../tests/support"]
+mod support {
+    pub mod link;
+    pub mod namespace;
+    pub mod nft;
+    pub mod patience;
+    pub mod traffic;
+    pub mod visible;
+}
 
 use ctnetlink::{ConntrackHandle, Family, Labels, Masked, Table, Tuple};
 use futures::{FutureExt, StreamExt, TryStreamExt};

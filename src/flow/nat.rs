@@ -124,28 +124,37 @@ impl Nat {
     }
 }
 
-/// For serde: what was not checked yet. Of one address, there is no highest.
+/// For serde: what was not checked yet. Of one address, there is no highest. A family is only there
+/// if an address is an IPv4-mapped one, which is read as IPv4 otherwise.
 #[cfg(feature = "serde")]
 #[derive(Clone)]
 struct Fields {
     min: IpAddr,
     max: Option<IpAddr>,
     ports: Option<(u16, u16)>,
+    family: Option<Family>,
 }
 
 #[cfg(feature = "serde")]
 keyed! {
     Fields;
     [min: IpAddr,]
-    [max: Option<IpAddr>, ports: Option<(u16, u16)>,]
+    [max: Option<IpAddr>, ports: Option<(u16, u16)>, family: Option<Family>,]
 }
 
 #[cfg(feature = "serde")]
 impl From<Nat> for Fields {
     fn from(nat: Nat) -> Self {
         let Nat { min, max, ports } = nat;
+        let family = Family::of(min);
+        let is_plain = [min, max].map(plain_address) == [min, max];
         let max = Some(max).filter(|max| *max != min);
-        Self { min, max, ports }
+        Self {
+            min,
+            max,
+            ports,
+            family: (!is_plain).then_some(family),
+        }
     }
 }
 
@@ -154,14 +163,24 @@ impl TryFrom<Fields> for Nat {
     type Error = Error;
 
     fn try_from(fields: Fields) -> Result<Self> {
-        let Fields { min, max, ports } = fields;
-        let nat = Self {
+        let Fields {
+            min,
+            max,
             ports,
-            ..Self::to_any(min..=max.unwrap_or(min))
-        };
-        let one_family = Family::of(nat.min) == Family::of(nat.max);
-        match one_family && nat.min <= nat.max && ports.is_none_or(|(min, max)| min <= max) {
-            true => Ok(nat),
+            family,
+        } = fields;
+        let mut ends = [min, max.unwrap_or(min)];
+        if family != Some(Family::Ipv6) {
+            ends = ends.map(plain_address);
+        }
+        let [min, max] = ends;
+        let families = ends.map(Family::of);
+        if family.is_some_and(|family| families != [family; 2]) {
+            return Err(Error::invalid_input("NAT: an address of another family"));
+        }
+        let one_family = families[0] == families[1];
+        match one_family && min <= max && ports.is_none_or(|(min, max)| min <= max) {
+            true => Ok(Self { min, max, ports }),
             false => Err(Error::invalid_input("NAT: the range is empty")),
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::attrs::{self, Attrs};
 use super::create::timeout;
 use super::dump::What;
+use super::entry::Entry;
 use super::events::{EXPECT_DESTROY, EXPECT_NEW, IS_NEW};
 use super::machine::{Machine, Message, Outcome, netfilter};
 use super::tuple::{Tuple, WHOLE};
@@ -139,9 +140,8 @@ impl Machine {
         let master = self.table.find(&master, of_both).ok_or(ENOENT)?;
         let master = self.table.get(master).ok_or(ENOENT)?;
         let help = master.help.as_ref().ok_or(EOPNOTSUPP)?;
-        let class = given.u32(CLASS).unwrap_or(0);
-        let name = help.name.as_deref();
-        let name = name.ok_or(EOPNOTSUPP)?;
+        let class = self.expect_class(given, master)?;
+        let name = help.name.as_deref().ok_or(EOPNOTSUPP)?;
         let helper = self.helper(name, master);
         let policies = helper.map_or(&[] as &[_], |helper| helper.policies);
         let policy = policies.get(class as usize);
@@ -198,6 +198,27 @@ impl Machine {
         let cause = (message.port, message.wants_echo());
         self.expect_event(&expectation, EXPECT_NEW, cause);
         Ok(())
+    }
+
+    /// The class: of the helper of the master, or, on older kernels, of the helper that the request
+    /// names. They use 0 if it names none.
+    fn expect_class(&self, given: &Attrs<'_>, master: &Entry) -> Result<u32, i32> {
+        let class = given.u32(CLASS).unwrap_or(0);
+        if self.release.expectation_classes {
+            return Ok(class);
+        }
+        let Some(name) = given.string(HELP_NAME) else {
+            return Ok(0);
+        };
+        let last = match self.helper(name, master) {
+            Some(helper) => helper.policies.len() - 1,
+            None if self.has_helper(name, master) => return Ok(class),
+            None => return Err(EOPNOTSUPP),
+        };
+        if class as usize > last {
+            return Err(EINVAL);
+        }
+        Ok(class)
     }
 
     fn expect_nat(&self, message: &Message<'_>) -> Result<Option<(u32, Tuple)>, i32> {

@@ -62,9 +62,15 @@ pub(super) struct Release {
     /// Does a delete of an expectation compare the reported id? Not in Debian's 5.10, but later
     /// releases of the stable series have the fix.
     pub(super) expectation_ids: bool,
+    /// Is the class of a new expectation one of the master's helper? Older releases use 0 unless the
+    /// request names the helper too. Not in Debian's 5.10, but later releases of the other stable
+    /// series have the fix.
+    pub(super) expectation_classes: bool,
     /// Do the attribute policies check values of numbers? Not in Debian's 5.10, which checks only a few
     /// itself, but later releases of the stable series do.
     pub(super) value_policies: bool,
+    /// Does a change of default timeouts fail if it names no family?
+    pub(super) wants_family_of_defaults: bool,
     /// Do end events contain the remaining timeout and the state of the protocol?
     pub(super) full_destroy: bool,
     /// Do protocols 33 and 136 have ports?
@@ -108,7 +114,9 @@ impl Release {
             fixed_timeout: since(6, 0),
             takes_helpers: !since(7, 3),
             expectation_ids: since(5, 15),
+            expectation_classes: since(5, 15),
             value_policies: since(5, 15),
+            wants_family_of_defaults: !since(6, 6),
             full_destroy: since(5, 11),
             dccp: !since(6, 17),
             udplite: !since(7, 0),

@@ -267,6 +267,8 @@ fn what_makes_no_sense_is_refused() {
     refused::<Masked<u32>>(r#"{"value":1,"maks":1}"#);
     refused::<Nat>(r#"{"min":"10.0.0.2","max":"10.0.0.1"}"#);
     refused::<Nat>(r#"{"min":"10.0.0.2","max":"::1"}"#);
+    refused::<Nat>(r#"{"min":"10.0.0.2","family":"ipv6"}"#);
+    refused::<Nat>(r#"{"min":"::1","family":"ipv4"}"#);
     refused::<Nat>(r#"{"min":"10.0.0.2","ports":[9,1]}"#);
     refused::<Nat>(r#"{"min":"10.0.0.2","port":9}"#);
     refused::<Labels>("[128]");
@@ -277,6 +279,26 @@ fn what_makes_no_sense_is_refused() {
 }
 
 /// Written as people write it.
+/// The kernel translates flows of IPv6 to such addresses too, where a rule says so.
+#[test]
+fn a_translation_to_a_mapped_address_stays_of_ipv6() {
+    let tuple = Tuple::udp("[::1]:1".parse().unwrap(), "[::2]:2".parse().unwrap()).unwrap();
+    let text = r#"{"protocol":17,"src":"::2","dst":"::ffff:10.0.0.1","src_port":2,"dst_port":1,"family":"ipv6"}"#;
+    let mut flow = Flow::new(tuple, serde_json::from_str(text).unwrap());
+    flow.status = Status::SRC_NAT;
+    let new = NewFlow::from(&flow);
+    let nat = *new.get_source_nat().unwrap();
+    let address = nat.get_addresses().start().to_string();
+    assert_eq!(address, "::ffff:10.0.0.1");
+    let text = serde_json::to_string(&nat).unwrap();
+    assert_eq!(
+        text,
+        r#"{"min":"::ffff:10.0.0.1","ports":[1,1],"family":"ipv6"}"#
+    );
+    same(nat);
+    same(new);
+}
+
 #[test]
 fn requests_are_pleasant() {
     let text = r#"{"orig":{"protocol":6,"src":"::ffff:10.0.0.1","dst":"10.0.0.2","src_port":1,"dst_port":2},"zone":5,"protoinfo":{"tcp":{"state":"established"}},"timeout":1.5,"mark":7,"labels":{"value":[3],"mask":[3,4]}}"#;

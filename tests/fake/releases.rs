@@ -184,3 +184,37 @@ fn an_expectation_is_deleted_on_all() {
         }
     });
 }
+
+/// Older kernels forget the class, unless the helper is named.
+#[test]
+fn an_expectation_has_the_class_of_its_helper() {
+    run(async {
+        let control = Tuple::tcp(([10, 0, 0, 1], 4000).into(), ([10, 0, 0, 2], 21).into()).unwrap();
+        let data = Tuple::tcp(([10, 0, 0, 2], 0).into(), ([10, 0, 0, 1], 10_000).into()).unwrap();
+        for release in RELEASES {
+            let handle = kernel(release).connect();
+            let flow = NewFlow::new(control, Duration::from_secs(60)).helper("sip");
+            handle.create(flow).await.unwrap();
+            let expectations = handle.expectations();
+            let old = matches!(release, "4.19" | "5.4" | "5.10");
+            for (helper, class, expected) in [
+                (None, 1, Ok(if old { 0 } else { 1 })),
+                (None, 4, if old { Ok(0) } else { Err(()) }),
+                (Some("sip"), 1, Ok(1)),
+                (Some("sip"), 4, Err(())),
+                (Some("nobody"), 1, if old { Err(()) } else { Ok(1) }),
+            ] {
+                let mut new = NewExpectation::new(control, data).class(class);
+                if let Some(helper) = helper {
+                    new = new.helper(helper);
+                }
+                let created = expectations.create(new).await;
+                let found = expectations.get(data).await.unwrap();
+                let case = format!("{release}: {helper:?} {class}");
+                assert_eq!(created.is_ok(), found.is_some(), "{case}");
+                assert_eq!(found.map(|it| it.class).ok_or(()), expected, "{case}");
+                expectations.flush().await.unwrap();
+            }
+        }
+    });
+}

@@ -30,6 +30,9 @@ impl Router {
     /// `None` where the kernel has no flow tables.
     async fn new() -> Option<Self> {
         let (client, server) = (Peer::new().await, Peer::beyond().await);
+        set("net/ipv4/ip_forward", "1").expect("a setting");
+        client.run(|| block_on(link::add_gateway(Peer::NEAR_V4)));
+        server.run(|| block_on(link::add_gateway(Peer::NEAR_BEYOND)));
         match nft::offload(&[NEAR, NEAR_BEYOND]) {
             Ok(_) => {}
             Err(refused) if matches!(refused.errno, Errno::ENOENT | Errno::EOPNOTSUPP) => {
@@ -39,9 +42,6 @@ impl Router {
             Err(refused) => panic!("{refused}"),
         }
         nft::track().expect("a rule");
-        set("net/ipv4/ip_forward", "1").expect("a setting");
-        client.run(|| block_on(link::add_gateway(Peer::NEAR_V4)));
-        server.run(|| block_on(link::add_gateway(Peer::NEAR_BEYOND)));
         Some(Self { client, server })
     }
 

@@ -2,8 +2,10 @@
 
 use std::net::Ipv6Addr;
 
+use super::drain;
 use crate::flow::{Family, Flow, FlowId, Tuple};
 use crate::testing::judge::{Kernel, RELEASES};
+use crate::testing::{self, FakeSocket};
 use crate::wire::attr::Writer;
 use crate::wire::message::Request;
 use crate::wire::uapi::*;
@@ -229,5 +231,25 @@ fn of_what_is_not_built() {
             let refused = kernel.removes(&zone, &tcp());
             assert_eq!(refused, Err(EOPNOTSUPP), "{kernel:?}");
         }
+    }
+}
+
+#[test]
+fn of_default_timeouts_without_a_family() {
+    for release in RELEASES {
+        let kernel = testing::Kernel::release(&format!("{}.{}", release.0, release.1));
+        let socket = FakeSocket::open(&kernel.unwrap().build());
+        let request = Request::new(IPCTNL_MSG_TIMEOUT_DEFAULT_SET, NLM_F_ACK, AF_UNSPEC);
+        let request = request.with(|w| {
+            w.put(CTA_TIMEOUT_L4PROTO, &IPPROTO_UDP);
+            w.nest(CTA_TIMEOUT_DATA, |w| w.put(1, &90_u32));
+        });
+        socket.send(&request.finish(1)).unwrap();
+        let errno = if release < (6, 6) { EINVAL } else { 0 };
+        assert_eq!(
+            drain(&socket),
+            [(1, NLMSG_ERROR, Some(errno))],
+            "{release:?}"
+        );
     }
 }

@@ -1,10 +1,9 @@
 //! A message of the kernel: to a noun, to text and back, to bytes that a kernel takes, and back.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use ctnetlink::testing::Kernel;
-use ctnetlink::{Error, Event, Expectation, Flow, FlowKey, Nat, NewFlow, Tuple};
+use ctnetlink::{Error, Event, Expectation, Flow, FlowKey, NewFlow, Tuple};
 
 use super::{kept, list, shown};
 
@@ -67,16 +66,7 @@ fn restored(flow: &Flow) {
 fn created(flow: &Flow) {
     let kernel = Kernel::new();
     let new = NewFlow::from(flow).timeout(Duration::from_secs(60));
-    // An IPv4 address that is mapped into IPv6 is read as the IPv4 one; a flow that the kernel translates to
-    // such an address has it as it stands.
-    let nats = [new.get_source_nat(), new.get_destination_nat()];
-    let is_mapped = |nat: &Nat| match nat.get_addresses().start() {
-        IpAddr::V6(address) => address.to_ipv4_mapped().is_some(),
-        IpAddr::V4(_) => false,
-    };
-    if !nats.into_iter().flatten().any(is_mapped) {
-        kept(&new);
-    }
+    kept(&new);
     let key = FlowKey::from(&new);
     super::run(async {
         let handle = kernel.connect();

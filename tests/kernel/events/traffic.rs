@@ -1,7 +1,7 @@
 //! Filters of events on real traffic: each hears of the packets' flows what a stream without a filter
 //! does, as far as it matches.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ctnetlink::{
     ConntrackHandle, Event, EventKinds, EventStream, Family, Filter, FilterBuilder, Flow, IpNet,
@@ -11,8 +11,8 @@ use libtest_mimic::Trial;
 
 use super::next;
 use crate::common::connect;
-use crate::support::nft::{self, Port};
-use crate::support::traffic::{UdpPair, packet, ping, raw, udp};
+use crate::support::nft;
+use crate::support::traffic::{UdpPair, packet, ping, raw, ruled, udp};
 use crate::support::visible::{self, visible_when};
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -71,7 +71,8 @@ fn filters() -> Vec<(KernelFilter, Filter)> {
 }
 
 async fn what_matches_is_heard_and_nothing_else() {
-    rules();
+    nft::track().expect("a rule that tracks");
+    ruled::rules();
     let handle = connect();
     // What an end says of a flow differs from kernel to kernel.
     let kinds = EventKinds::NEW | EventKinds::UPDATE;
@@ -128,17 +129,6 @@ async fn hears(mut events: EventStream, filter: &Filter, heard: &[Event]) -> (us
     (events.stats().received as usize, wanted.len())
 }
 
-/// What the rules do goes by the port.
-fn rules() {
-    nft::track().expect("a rule that tracks");
-    nft::set_mark(Port::Udp(9001), 0x2a).expect("a rule that marks");
-    nft::zone(Port::Udp(9003), 9).expect("a rule with a zone");
-    nft::zone_original(Port::Udp(9004), 10).expect("a rule with a zone of one direction");
-    let address = Ipv4Addr::new(127, 0, 0, 5).into();
-    nft::snat(Port::Udp(9011), at(address, 5555)).expect("a rule that translates the source");
-    nft::dnat(Port::Udp(9012), at(V4, 9013)).expect("a rule that translates the destination");
-}
-
 fn at(ip: IpAddr, port: u16) -> SocketAddr {
     SocketAddr::new(ip, port)
 }
@@ -156,15 +146,9 @@ async fn send(handle: &ConntrackHandle) {
         ping(ip, ip, 77).expect("an echo");
         raw(packet::GRE, ip, ip, &packet::gre_pptp(5)).expect("GRE");
         raw(packet::SCTP, ip, ip, &packet::sctp_init(1, 2, 3)).expect("SCTP");
-        for port in [9001, 9002, 9003, 9004] {
-            udp(None, at(ip, port)).expect("a datagram");
-        }
+        ruled::packets(ip);
     }
-    for (port, behind) in [(9011, 9011), (9012, 9013)] {
-        let server = UdpSocket::bind(at(V4, behind)).expect("a server");
-        let pair = UdpPair::through(server, None, at(V4, port));
-        pair.expect("sockets").send().expect("a question");
-    }
+    ruled::translated();
     udp(None, at(V4, LAST)).expect("a datagram");
 }
 

@@ -1,6 +1,7 @@
 //! Requests by chance: of few flows, so that they meet.
 
 mod beside;
+mod nat;
 mod shown;
 mod tuple;
 
@@ -129,7 +130,7 @@ impl Request {
             self.helper(dice);
         }
         if dice.once_in(4) {
-            self.translation(dice, tuple);
+            self.translation(dice, tuple, reply);
         }
         if dice.once_in(8) {
             let master = Tuple::by(dice, self.family);
@@ -148,7 +149,8 @@ impl Request {
             self.helper(dice);
         }
         if dice.once_in(20) {
-            self.translation(dice, Tuple::by(&mut Dice::new(&[]), self.family));
+            let tuple = Tuple::by(&mut Dice::new(&[]), self.family);
+            self.translation(dice, tuple, tuple.inverse());
         }
         self.changes(dice);
         self.zone(dice);
@@ -272,25 +274,6 @@ impl Request {
                 w.put(1, &name);
             }
         });
-    }
-
-    /// To one address and one port: of several the kernel takes one by chance.
-    fn translation(&mut self, dice: &mut Dice<'_>, tuple: Tuple) {
-        for kind in [6, 13] {
-            if dice.once_in(2) {
-                continue;
-            }
-            let address = dice.below(3) + 1;
-            let port = dice.one_of(&[1, 5000, 5001_u16]);
-            self.attrs.nest(kind, |w| {
-                if tuple.family == 2 {
-                    w.put(1, &tuple.address(address));
-                } else {
-                    w.put(4, &tuple.address(address));
-                }
-                w.nest(3, |w| w.u16(1, port));
-            });
-        }
     }
 
     fn zone(&mut self, dice: &mut Dice<'_>) {

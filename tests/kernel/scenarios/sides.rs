@@ -29,6 +29,15 @@ pub(crate) trait Side {
         }
         self.heard();
     }
+
+    /// The counters of all processors together, by the kind of message that tells them.
+    fn counters(&self) -> Vec<Vec<u8>> {
+        const DUMP: u16 = 0x301;
+        let asked = [0x0104, 0x0203].map(|kind| self.exchange(&message(kind, DUMP, 1, &[0; 4])));
+        let told = asked.iter().flatten().flat_map(|datagram| split(datagram));
+        let told = told.filter(|message| CPU_STATS.contains(&kind(message)));
+        summed(told.map(<[u8]>::to_vec).collect(), &[])
+    }
 }
 
 pub(crate) struct Real {
@@ -126,8 +135,12 @@ pub(crate) struct Answers {
 
 impl Answers {
     /// What is shown of several flows has each side's order; how it is cut into datagrams, and how
-    /// many processors count, is the machine's business.
-    pub(super) fn of(request: &Request, asked: Vec<Vec<u8>>, heard: Vec<Vec<u8>>) -> Self {
+    /// many processors count, is the machine's business. The counters are told from those before.
+    pub(super) fn of(
+        request: &Request,
+        [asked, heard]: [Vec<Vec<u8>>; 2],
+        before: &[Vec<u8>],
+    ) -> Self {
         let messages = |datagrams: &[Vec<u8>]| -> Vec<Vec<u8>> {
             let all = datagrams.iter().flat_map(|datagram| split(datagram));
             all.map(without_own).collect()
@@ -140,27 +153,19 @@ impl Answers {
             heard.sort();
         }
         Self {
-            asked: summed(asked),
+            asked: summed(asked, before),
             heard,
         }
     }
 }
 
-/// The counters of all processors together.
-fn summed(messages: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+/// The counters of all processors together, less those before.
+fn summed(messages: Vec<Vec<u8>>, before: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let mut sums: Vec<Vec<u8>> = Vec::new();
     for message in messages {
         match sums.iter_mut().find(|it| kind(it) == kind(&message)) {
             Some(sum) if CPU_STATS.contains(&kind(&message)) => {
-                let mut at = 20;
-                bytes::each(&message[20..], |_, value| {
-                    let place = &mut sum[at + 4..at + 8];
-                    let number =
-                        |bytes: &[u8]| bytes.first_chunk().map_or(0, |it| u32::from_be_bytes(*it));
-                    let total = number(place).wrapping_add(number(value));
-                    place.copy_from_slice(&total.to_be_bytes());
-                    at += 8;
-                });
+                each_counter(sum, &message, u32::wrapping_add);
             }
             _ => sums.push(message),
         }
@@ -168,9 +173,23 @@ fn summed(messages: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     for sum in &mut sums {
         if CPU_STATS.contains(&kind(sum)) {
             sum[18..20].fill(0);
+            if let Some(before) = before.iter().find(|it| kind(it) == kind(sum)) {
+                each_counter(sum, before, u32::wrapping_sub);
+            }
         }
     }
     sums
+}
+
+fn each_counter(sum: &mut [u8], other: &[u8], f: fn(u32, u32) -> u32) {
+    let number = |bytes: &[u8]| bytes.first_chunk().map_or(0, |it| u32::from_be_bytes(*it));
+    let mut at = 20;
+    bytes::each(&other[20..], |_, value| {
+        let place = &mut sum[at + 4..at + 8];
+        let total = f(number(place), number(value));
+        place.copy_from_slice(&total.to_be_bytes());
+        at += 8;
+    });
 }
 
 impl fmt::Display for Answers {

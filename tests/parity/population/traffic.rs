@@ -1,11 +1,10 @@
 //! Flows that packets make, over the loopback device.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 
 use tokio::io::AsyncWriteExt;
 
-use crate::support::nft::{self, Port};
-use crate::support::traffic::{TcpPair, UdpPair, packet, ping, raw, udp};
+use crate::support::traffic::{TcpPair, UdpPair, packet, ping, raw, ruled, udp};
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
@@ -15,7 +14,7 @@ pub struct Open(#[expect(dead_code, reason = "held, not read")] Vec<TcpPair>);
 
 /// Sends it all.
 pub async fn start() -> Open {
-    rules();
+    ruled::rules();
     let mut open = Vec::new();
     for ip in [V4, V6] {
         open.push(TcpPair::connect(at(ip, 0)).await.expect("a connection"));
@@ -39,27 +38,11 @@ pub async fn start() -> Open {
         let lite = packet::udplite(at(ip, 1), at(ip, 2), b"hello");
         raw(packet::UDPLITE, ip, ip, &lite).expect("UDP-Lite");
 
-        for port in [9001, 9002, 9003, 9004, 9021] {
-            udp(None, at(ip, port)).expect("a datagram");
-        }
+        ruled::packets(ip);
+        udp(None, at(ip, 9021)).expect("a datagram");
     }
-    for (port, behind) in [(9011, 9011), (9012, 9013)] {
-        let server = UdpSocket::bind(at(V4, behind)).expect("a server");
-        let pair = UdpPair::through(server, None, at(V4, port));
-        pair.expect("sockets").send().expect("a question");
-    }
+    ruled::translated();
     Open(open)
-}
-
-/// What the rules do goes by the port.
-fn rules() {
-    nft::set_mark(Port::Udp(9001), 0x2a).expect("a rule that marks");
-    nft::set_label(Port::Udp(9002), 100).expect("a rule that labels");
-    nft::zone(Port::Udp(9003), 9).expect("a rule with a zone");
-    nft::zone_original(Port::Udp(9004), 10).expect("a rule with a zone of one direction");
-    let address = Ipv4Addr::new(127, 0, 0, 5).into();
-    nft::snat(Port::Udp(9011), at(address, 5555)).expect("a rule that translates the source");
-    nft::dnat(Port::Udp(9012), at(V4, 9013)).expect("a rule that translates the destination");
 }
 
 fn at(ip: IpAddr, port: u16) -> SocketAddr {

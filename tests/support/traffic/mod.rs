@@ -2,6 +2,7 @@
 
 pub mod packet;
 mod raw;
+pub mod ruled;
 mod tcp;
 mod udp;
 

@@ -39,6 +39,11 @@ impl Request {
             self.attrs.u32(9, dice.one_of(&[0, 1, 3, 4]));
         }
         if dice.once_in(8) {
+            // Of one class: older kernels look beyond those of the master's helper for another.
+            let name = dice.one_of(&[b"ftp\0".as_slice(), b"tftp\0", b"nobody\0"]);
+            self.attrs.put(6, name);
+        }
+        if dice.once_in(8) {
             let (direction, all) = (dice.one_of(&[0, 1, 2]), !dice.once_in(4));
             self.attrs.nest(10, |w| {
                 w.u32(1, direction);

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::{Attrs, Dice};
 
 /// A tuple of few addresses and ports.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tuple {
     pub(super) family: u8,
     protocol: u8,
@@ -73,6 +73,17 @@ impl Tuple {
             echo: [kind, self.echo[1]],
             ..self
         }
+    }
+
+    /// An address and a port that no other tuple gets as its destination. There is none for a flow
+    /// whose reply is another's.
+    pub(super) fn place_of_its_own(self, reply: Self) -> Option<(u8, u16)> {
+        let own = reply == self.inverse() && self.zone.is_none() && self.without == [false; 2];
+        let [first, second] = self.ports;
+        own.then_some((
+            10 + self.dst,
+            10_000 + first % 10 + 2 * u16::from(second == 21),
+        ))
     }
 
     /// The mask of an expectation: of the source all counts, or nothing.
