@@ -43,7 +43,7 @@ pub(super) struct Expectation {
     /// may end first.
     pub(super) master: u32,
     of: Tuple,
-    helper: Vec<u8>,
+    helper: Option<Vec<u8>>,
     pub(super) tuple: Tuple,
     pub(super) expires: Duration,
     mask: ([u8; 16], u16),
@@ -141,8 +141,11 @@ impl Machine {
         let master = self.table.get(master).ok_or(ENOENT)?;
         let help = master.help.as_ref().ok_or(EOPNOTSUPP)?;
         let class = self.expect_class(given, master)?;
-        let name = help.name.as_deref().ok_or(EOPNOTSUPP)?;
-        let helper = self.helper(name, master);
+        let name = help.name.as_deref();
+        if name.is_none() && self.release.expectation_classes {
+            return Err(EOPNOTSUPP);
+        }
+        let helper = name.and_then(|name| self.helper(name, master));
         let policies = helper.map_or(&[] as &[_], |helper| helper.policies);
         let policy = policies.get(class as usize);
         if helper.is_some() && policy.is_none() {
@@ -157,8 +160,10 @@ impl Machine {
             return Err(EINVAL);
         }
         let nat = self.expect_nat(message)?;
-        let (most, seconds) = *policy.ok_or(EOPNOTSUPP)?;
-        let helper = name.to_vec();
+        // Older kernels do not set the timer if the helper was removed: it ends at once.
+        let without = name.is_none().then_some(&(usize::MAX, 0));
+        let (most, seconds) = *policy.or(without).ok_or(EOPNOTSUPP)?;
+        let helper = name.map(<[u8]>::to_vec);
         let (master, of) = (master.id, master.tuples[0]);
         let mask = (mask.src, mask.src_part);
         let mut others = self.expectations.values().filter(|it| it.zone == zone);
@@ -280,7 +285,7 @@ impl Machine {
         }
         let name = given.string(HELP_NAME);
         let all = self.expectations.iter();
-        let met = all.filter(|(_, it)| name.is_none_or(|name| name == it.helper));
+        let met = all.filter(|(_, it)| name.is_none_or(|name| it.helper.as_deref() == Some(name)));
         let met: Vec<u32> = met.map(|(number, _)| *number).collect();
         for number in met {
             self.remove_expectation(number, (message.port, message.wants_echo()));
@@ -367,7 +372,7 @@ impl Machine {
             w.put(FLAGS, &expectation.flags);
             w.put(CLASS, &expectation.class);
             let names = [
-                (HELP_NAME, Some(&expectation.helper[..])),
+                (HELP_NAME, expectation.helper.as_deref()),
                 (FN, expectation.function.as_deref()),
             ];
             for (kind, name) in names {

@@ -218,3 +218,27 @@ fn an_expectation_has_the_class_of_its_helper() {
         }
     });
 }
+
+#[test]
+fn a_flow_whose_helper_was_removed_expects_nothing() {
+    run(async {
+        let control = Tuple::tcp(([10, 0, 0, 1], 4000).into(), ([10, 0, 0, 2], 21).into()).unwrap();
+        let data = Tuple::tcp(([10, 0, 0, 2], 0).into(), ([10, 0, 0, 1], 10_000).into()).unwrap();
+        // Since 7.3 it cannot be removed.
+        for release in &RELEASES[..RELEASES.len() - 1] {
+            let handle = kernel(release).connect();
+            let flow = NewFlow::new(control, Duration::from_secs(60)).helper("ftp");
+            handle.create(flow).await.unwrap();
+            handle.update(control).helper("").await.unwrap();
+            let expectations = handle.expectations();
+            let created = expectations
+                .create(NewExpectation::new(control, data))
+                .await;
+            match created {
+                Ok(()) => assert!(matches!(*release, "4.19" | "5.4" | "5.10"), "{release}"),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Unsupported, "{release}"),
+            }
+            assert_eq!(expectations.get(data).await.unwrap(), None, "{release}");
+        }
+    });
+}
