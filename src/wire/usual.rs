@@ -3,7 +3,7 @@
 //!
 //! Such a nest is read without a walk. The headers are compared with the usual ones, and the values
 //! are then at known places. A nest of any other shape is walked: [`Attributes`](super::attr) is
-//! what defines its meaning, and this only saves two thirds of the time.
+//! what defines its meaning, and this only saves time.
 
 use super::attr::{align4, header};
 
