@@ -23,8 +23,6 @@ pub(crate) struct Lexer<'a> {
     pub(crate) protocol: u8,
     /// All arguments, for messages.
     arguments: &'a [&'a OsStr],
-    /// The index of the current argument.
-    at: usize,
 }
 
 fn text(argument: OsString) -> String {
@@ -38,16 +36,12 @@ impl<'a> Lexer<'a> {
             parser: Parser::from_args(arguments),
             protocol: 0,
             arguments,
-            at: 0,
         }
     }
 
     /// The next option. Other arguments are skipped, as conntrack(8) does.
     pub(crate) fn next(&mut self) -> Result<Option<Token>> {
         loop {
-            if let Some(rest) = self.parser.try_raw_args() {
-                self.at = self.arguments.len().saturating_sub(rest.as_slice().len());
-            }
             let token = match self.parser.next() {
                 Ok(Some(Arg::Short(letter))) => short(letter),
                 Ok(Some(Arg::Long(name))) => long(name, self.protocol),
@@ -73,9 +67,14 @@ impl<'a> Lexer<'a> {
         })
     }
 
-    /// The current argument.
-    fn current(&self) -> String {
-        let current = self.arguments.get(self.at);
+    /// The argument of the last option, which ends the parsing.
+    fn current(&mut self) -> String {
+        // The rest of the argument, which lexopt keeps.
+        self.parser.optional_value();
+        let rest = self.parser.try_raw_args();
+        let rest = rest.map_or(0, |rest| rest.as_slice().len());
+        let at = self.arguments.len().checked_sub(rest + 1);
+        let current = at.and_then(|at| self.arguments.get(at));
         current
             .map(|it| it.to_string_lossy().into())
             .unwrap_or_default()

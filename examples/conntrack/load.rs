@@ -53,21 +53,30 @@ pub(crate) fn read(path: &str) -> Result<Vec<Vec<Asked>>> {
 
 fn parse_all(lines: &[&str]) -> Result<Vec<Asked>> {
     let mut all = Vec::with_capacity(lines.len());
+    let mut arguments = Vec::new();
     for line in lines {
-        all.extend(parse(line)?);
+        all.extend(parse(line, &mut arguments)?);
     }
     Ok(all)
 }
 
-/// The action of a line; `None` for an empty line.
-fn parse(text: &str) -> Result<Option<Asked>> {
+/// The action of a line; `None` for an empty line. The memory of `arguments` is used again.
+fn parse<'a>(text: &'a str, arguments: &mut Vec<&'a OsStr>) -> Result<Option<Asked>> {
     let text = text.trim();
     if text.is_empty() || text.starts_with('#') {
         return Ok(None);
     }
     let line = match text.contains('"') {
-        false => read_line(text.split_ascii_whitespace())?,
-        true => read_line(words(text).iter().map(String::as_str))?,
+        false => {
+            arguments.clear();
+            arguments.extend(text.split_ascii_whitespace().map(OsStr::new));
+            read_line(arguments)?
+        }
+        true => {
+            let words = words(text);
+            let arguments: Vec<_> = words.iter().map(OsStr::new).collect();
+            read_line(&arguments)?
+        }
     };
     Ok(match (line.command, line.table) {
         (None, _) => None,
@@ -90,11 +99,8 @@ fn parse(text: &str) -> Result<Option<Asked>> {
     })
 }
 
-fn read_line<'a>(words: impl Iterator<Item = &'a str>) -> Result<Line> {
-    // Few lines have more words.
-    let mut arguments = Vec::with_capacity(40);
-    arguments.extend(words.map(OsStr::new));
-    match &arguments[..] {
+fn read_line(arguments: &[&OsStr]) -> Result<Line> {
+    match arguments {
         [name, words @ ..] if *name == "conntrack" => Line::read(words),
         words => Line::read(words),
     }

@@ -15,10 +15,23 @@ impl Given {
         self.0 |= 1 << (code as u32 % 128);
     }
 
-    fn all(codes: &str) -> Self {
-        let mut all = Self::default();
-        codes.bytes().for_each(|code| all.push(code.into()));
-        all
+    /// The options with these codes.
+    pub(crate) const fn of(codes: &str) -> Self {
+        let (codes, mut all, mut at) = (codes.as_bytes(), 0, 0);
+        while at < codes.len() {
+            all |= 1 << (codes[at] % 128);
+            at += 1;
+        }
+        Self(all)
+    }
+
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Does it lack none of `required`, and contain nothing else but `allowed`?
+    fn is_within(self, required: Self, allowed: Self) -> bool {
+        self.0 & required.0 == required.0 && self.0 & !(required.0 | allowed.0) == 0
     }
 
     pub(crate) fn contains(self, code: Code) -> bool {
@@ -92,33 +105,40 @@ pub(crate) const OPTIONS: &[(Code, &[&str], Takes)] = &[
 
 /// The options that a command needs, and those that it accepts.
 struct Rule {
-    required: &'static str,
-    allowed: &'static str,
+    required: Given,
+    allowed: Given,
     /// `-s` and `-d`, or `-r` and `-q`.
     pair: bool,
 }
 
 fn rule(command: Code, expectations: bool) -> Rule {
-    let (required, allowed, pair) = match (command, expectations) {
-        ('L', false) => ("", "sdrqpuz{}mfngocjwl()W", false),
-        ('I' | 'A', false) => ("pt", "sdrqumngw<()", true),
-        ('~', false) => ("", "sdrqpu{}mfngojwl()W", false),
-        ('U', false) => ("", "sdrqptu{}mifngol<>W", false),
-        ('D', false) => ("", "sdrqptu{}mifngowl()W", false),
-        ('G', false) => ("p", "sdrqiol", true),
-        ('F', false) => ("", "f", false),
-        ('E', false) => ("", "sdrqpe{}mfngocbjwl()W", false),
-        ('h', _) => ("", "p", false),
-        ('L', true) => ("", "fo", false),
-        ('I', true) => ("sdpt[]{}", "rqu", false),
-        ('D' | 'G', true) => ("sdp", "rq", false),
-        ('E', true) => ("", "o", false),
-        _ => ("", "", false),
-    };
-    Rule {
-        required,
-        allowed,
-        pair,
+    /// The sets are made when the program is compiled.
+    macro_rules! rule {
+        ($required:literal, $allowed:literal, $pair:literal) => {
+            const {
+                Rule {
+                    required: Given::of($required),
+                    allowed: Given::of($allowed),
+                    pair: $pair,
+                }
+            }
+        };
+    }
+    match (command, expectations) {
+        ('L', false) => rule!("", "sdrqpuz{}mfngocjwl()W", false),
+        ('I' | 'A', false) => rule!("pt", "sdrqumngw<()", true),
+        ('~', false) => rule!("", "sdrqpu{}mfngojwl()W", false),
+        ('U', false) => rule!("", "sdrqptu{}mifngol<>W", false),
+        ('D', false) => rule!("", "sdrqptu{}mifngowl()W", false),
+        ('G', false) => rule!("p", "sdrqiol", true),
+        ('F', false) => rule!("", "f", false),
+        ('E', false) => rule!("", "sdrqpe{}mfngocbjwl()W", false),
+        ('h', _) => rule!("", "p", false),
+        ('L', true) => rule!("", "fo", false),
+        ('I', true) => rule!("sdpt[]{}", "rqu", false),
+        ('D' | 'G', true) => rule!("sdp", "rq", false),
+        ('E', true) => rule!("", "o", false),
+        _ => rule!("", "", false),
     }
 }
 
@@ -142,11 +162,13 @@ pub(crate) fn check(
 /// Checks each option in order: is it missing, or not accepted?
 pub(crate) fn each<'a>(
     names: impl Iterator<Item = (Code, &'a str)>,
-    required: &str,
-    allowed: &str,
+    required: Given,
+    allowed: Given,
     given: Given,
 ) -> Result<()> {
-    let (required, allowed) = (Given::all(required), Given::all(allowed));
+    if given.is_within(required, allowed) {
+        return Ok(());
+    }
     for (code, name) in names {
         let given = given.contains(code);
         if !given && required.contains(code) {

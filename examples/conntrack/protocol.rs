@@ -113,36 +113,33 @@ pub(crate) fn has(protocol: u8, code: Code) -> bool {
 
 /// Refuses options of the protocol that do not fit the command, and missing options that it needs.
 pub(crate) fn check(protocol: u8, command: Code, expectations: bool, given: Given) -> Result<()> {
-    let stated = matches!(protocol, 6 | 33 | 132);
     let icmp = matches!(protocol, 1 | 58);
-    let (mut required, mut allowed) = match (command, expectations) {
-        ('L' | 'E' | 'D' | 'U' | '~', false) => (String::new(), "sdrqSTCI".to_owned()),
-        ('G', false) => ("TC".to_owned(), "sdrqSI".to_owned()),
-        ('I' | 'A', false) => ("TC".to_owned(), "sdrqI".to_owned()),
-        ('I', true) => ("sdmntu".to_owned(), String::new()),
-        ('D' | 'G', true) => ("sdrq".to_owned(), String::new()),
+    let is_created = command == 'I' || command == 'A' && !expectations;
+    let (required, allowed) = match (command, expectations) {
+        ('U', false) if protocol == 132 => const { (Given::of(""), Given::of("sdrqSTCIvw")) },
+        ('L' | 'E' | 'D' | 'U' | '~', false) => const { (Given::of(""), Given::of("sdrqSTCI")) },
+        ('G', false) => const { (Given::of(""), Given::of("sdrqSI")) },
+        ('I' | 'A', false) => const { (Given::of(""), Given::of("sdrqI")) },
+        ('I', true) => const { (Given::of("sdmntu"), Given::of("")) },
+        ('D' | 'G', true) => const { (Given::of("sdrq"), Given::of("")) },
         _ => return Ok(()),
     };
-    match (command, expectations, protocol) {
-        ('U', false, 132) => allowed.push_str("vw"),
-        ('I' | 'A', false, _) | ('I', true, _) => {
-            if stated && !expectations {
-                required.push('S');
-            }
-            required.push_str(match protocol {
-                132 => "vw",
-                33 => "R",
-                _ => "",
-            });
-        }
-        _ => {}
-    }
+    let own = match protocol {
+        1 | 58 if !expectations && (is_created || command == 'G') => const { Given::of("TC") },
+        6 if is_created && !expectations => const { Given::of("S") },
+        33 if is_created && expectations => const { Given::of("R") },
+        33 if is_created => const { Given::of("SR") },
+        132 if is_created && expectations => const { Given::of("vw") },
+        132 if is_created => const { Given::of("Svw") },
+        _ => const { Given::of("") },
+    };
+    let required = required.and(own);
     let own = options(protocol).iter();
     let own = own.filter(|(code, _)| has(protocol, *code));
     each(
         own.map(|(code, names)| (*code, names[0])),
-        &required,
-        &allowed,
+        required,
+        allowed,
         given,
     )?;
     let ported = !options(protocol).is_empty() && !icmp;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::line::Line;
 use super::nouns::{tuple, words};
 use crate::expectation::{Expectation, ExpectationFlags, ExpectationId, TupleMask};
 
@@ -20,7 +21,7 @@ impl fmt::Display for Expectation {
             self.mask
         )?;
         f.write_str(" ")?;
-        tuple(f, "master-", &self.master)?;
+        Line::write(f, |line| tuple(line, "master-", &self.master))?;
         if !self.flags.is_empty() {
             write!(f, " {}", self.flags)?;
         }
@@ -35,7 +36,7 @@ impl fmt::Display for Expectation {
 /// `mask-src=255.255.255.255 mask-dst=255.255.255.255 sport=0 dport=65535`.
 impl fmt::Display for TupleMask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        tuple(f, "mask-", self.as_tuple())
+        Line::write(f, |line| tuple(line, "mask-", self.as_tuple()))
     }
 }
 

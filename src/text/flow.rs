@@ -1,9 +1,10 @@
 //! The line that conntrack(8) prints for a flow.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::nouns::protocol_name;
+use super::line::Line;
+use super::nouns::{counters, protocol_name, tuple};
 use crate::flow::{Counters, Flow, ProtoInfo, Status, Timestamp, ZoneDirection};
 
 /// `{}` is the line of `conntrack -L` (1.4.7), `{:#}` that of `conntrack -L -o extended,id`.
@@ -12,59 +13,83 @@ use crate::flow::{Counters, Flow, ProtoInfo, Status, Timestamp, ZoneDirection};
 /// (`delta-time=`, in seconds), so its line depends on the clock.
 impl fmt::Display for Flow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { orig, reply, .. } = self;
-        if f.alternate() {
-            let family = orig.family();
-            write!(f, "{:<8} {} ", family.as_str(), family.number())?;
-        }
-        let protocol = orig.protocol().number();
-        write!(f, "{:<8} {protocol}", protocol_name(protocol))?;
-        some(f, "", self.timeout.map(|timeout| timeout.as_secs()))?;
-        some(f, "", self.protoinfo.as_ref().and_then(state))?;
-
-        write!(f, " {orig}")?;
-        self.zone_of(ZoneDirection::Orig, f)?;
-        counters(f, self.counters_orig)?;
-        if !self.status.contains(Status::SEEN_REPLY) {
-            f.write_str(" [UNREPLIED]")?;
-        }
-
-        write!(f, " {reply}")?;
-        self.zone_of(ZoneDirection::Reply, f)?;
-        counters(f, self.counters_reply)?;
-        f.write_str(persistence(self.status))?;
-
-        some(f, "mark=", self.mark)?;
-        some(f, "secctx=", self.secctx().map(|secctx| &secctx.name))?;
-        self.zone_of(ZoneDirection::Both, f)?;
-        some(f, "delta-time=", self.timestamp().map(delta_time))?;
-        some(f, "helper=", self.helper().map(|helper| &helper.name))?;
-        some(f, "use=", self.use_count)?;
-        if f.alternate() {
-            some(f, "id=", self.id)?;
-        }
-        Ok(())
+        let is_extended = f.alternate();
+        Line::write(f, |line| self.pieces(line, is_extended))
     }
 }
 
 impl Flow {
+    fn pieces(&self, line: &mut Line<'_, '_>, is_extended: bool) -> fmt::Result {
+        let Self { orig, reply, .. } = self;
+        if is_extended {
+            let family = orig.family();
+            column(line, family.as_str(), family.number())?;
+            line.write_str(" ")?;
+        }
+        let protocol = orig.protocol().number();
+        column(line, protocol_name(protocol), protocol)?;
+        number(line, "", self.timeout.map(|timeout| timeout.as_secs()))?;
+        some(line, "", self.protoinfo.as_ref().and_then(state))?;
+
+        line.write_str(" ")?;
+        tuple(line, "", orig)?;
+        self.zone_of(ZoneDirection::Orig, line)?;
+        self.counted(self.counters_orig, line)?;
+        if !self.status.contains(Status::SEEN_REPLY) {
+            line.write_str(" [UNREPLIED]")?;
+        }
+
+        line.write_str(" ")?;
+        tuple(line, "", reply)?;
+        self.zone_of(ZoneDirection::Reply, line)?;
+        self.counted(self.counters_reply, line)?;
+        line.write_str(persistence(self.status))?;
+
+        number(line, "mark=", self.mark)?;
+        some(line, "secctx=", self.secctx().map(|secctx| &secctx.name))?;
+        self.zone_of(ZoneDirection::Both, line)?;
+        number(line, "delta-time=", self.timestamp().map(delta_time))?;
+        some(line, "helper=", self.helper().map(|helper| &helper.name))?;
+        number(line, "use=", self.use_count)?;
+        if is_extended {
+            number(line, "id=", self.id.map(u32::from))?;
+        }
+        Ok(())
+    }
+
     /// The zone, at the place of its direction.
-    fn zone_of(&self, direction: ZoneDirection, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn zone_of(&self, direction: ZoneDirection, line: &mut Line<'_, '_>) -> fmt::Result {
         let zone = self.zone;
         let here = zone.id() != 0 && zone.direction() == direction;
-        some(f, "", here.then_some(zone))
+        some(line, "", here.then_some(zone))
+    }
+
+    fn counted(&self, of: Option<Counters>, line: &mut Line<'_, '_>) -> fmt::Result {
+        let Some(of) = of else { return Ok(()) };
+        line.write_str(" ")?;
+        counters(line, &of)
     }
 }
 
-fn some(f: &mut fmt::Formatter<'_>, name: &str, value: Option<impl fmt::Display>) -> fmt::Result {
+/// A name in a column of eight characters, and its number.
+fn column(line: &mut Line<'_, '_>, name: &str, number: u8) -> fmt::Result {
+    line.write_str(name)?;
+    line.write_str("         ".get(name.len()..).unwrap_or(" "))?;
+    line.number(number)
+}
+
+fn number(line: &mut Line<'_, '_>, name: &str, value: Option<impl Into<u64>>) -> fmt::Result {
+    let Some(value) = value else { return Ok(()) };
+    line.write_str(" ")?;
+    line.write_str(name)?;
+    line.number(value)
+}
+
+fn some(line: &mut Line<'_, '_>, name: &str, value: Option<impl fmt::Display>) -> fmt::Result {
     match value {
-        Some(value) => write!(f, " {name}{value}"),
+        Some(value) => write!(line, " {name}{value}"),
         None => Ok(()),
     }
-}
-
-fn counters(f: &mut fmt::Formatter<'_>, counters: Option<Counters>) -> fmt::Result {
-    some(f, "", counters)
 }
 
 /// A state without a name is NONE to conntrack(8).

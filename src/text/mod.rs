@@ -5,6 +5,7 @@ mod event;
 mod expectation;
 mod flow;
 mod label_map;
+mod line;
 mod masked;
 mod nouns;
 mod preflight;

@@ -1,11 +1,11 @@
 //! The small nouns, in the words that a flow's line uses for them.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use bitflags::Flags;
 use bitflags::iter::IterNames;
 
-use super::address::Address;
+use super::line::Line;
 use crate::flow::{Counters, Family, FlowId, Labels, Status, Tuple, Zone, ZoneDirection};
 
 const UNKNOWN: &str = "unknown";
@@ -50,26 +50,36 @@ impl fmt::Display for Family {
 /// have it (the ports of DCCP from Linux 6.17 on).
 impl fmt::Display for Tuple {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        tuple(f, "", self)
+        Line::write(f, |line| tuple(line, "", self))
     }
 }
 
 /// `of` opens the names of the addresses: an expectation has three tuples in one line.
-pub(super) fn tuple(f: &mut fmt::Formatter<'_>, of: &str, tuple: &Tuple) -> fmt::Result {
-    let (src, dst) = (Address(tuple.src()), Address(tuple.dst()));
-    write!(f, "{of}src={src} {of}dst={dst}")?;
+pub(super) fn tuple(line: &mut Line<'_, '_>, of: &str, tuple: &Tuple) -> fmt::Result {
+    line.write_str(of)?;
+    line.write_str("src=")?;
+    line.address(tuple.src())?;
+    line.write_str(" ")?;
+    line.write_str(of)?;
+    line.write_str("dst=")?;
+    line.address(tuple.dst())?;
     let src = tuple.src_port().unwrap_or_default();
     let dst = tuple.dst_port().unwrap_or_default();
     match protocol_name(tuple.protocol().number()) {
         UNKNOWN => Ok(()),
-        "gre" => write!(f, " srckey={src:#x} dstkey={dst:#x}"),
+        "gre" => write!(line, " srckey={src:#x} dstkey={dst:#x}"),
         "icmp" | "icmpv6" => {
             let (kind, code, id) = tuple
                 .icmp_echo()
                 .map_or((0, 0, 0), |echo| (echo.kind(), echo.code(), echo.id()));
-            write!(f, " type={kind} code={code} id={id}")
+            write!(line, " type={kind} code={code} id={id}")
         }
-        _ => write!(f, " sport={src} dport={dst}"),
+        _ => {
+            line.write_str(" sport=")?;
+            line.number(src)?;
+            line.write_str(" dport=")?;
+            line.number(dst)
+        }
     }
 }
 
@@ -88,8 +98,15 @@ impl fmt::Display for Zone {
 /// `packets=3 bytes=180`.
 impl fmt::Display for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "packets={} bytes={}", self.packets, self.bytes)
+        Line::write(f, |line| counters(line, self))
     }
+}
+
+pub(super) fn counters(line: &mut Line<'_, '_>, counters: &Counters) -> fmt::Result {
+    line.write_str("packets=")?;
+    line.number(counters.packets)?;
+    line.write_str(" bytes=")?;
+    line.number(counters.bytes)
 }
 
 /// The kernel's words, `SEEN_REPLY,ASSURED`, as `-u` takes them; bits without a name as one

@@ -1,6 +1,7 @@
 //! One daemon a node: the flows of its connection tracking table and its statistics, for engines that
 //! exist. README.md says how it is used.
 
+pub mod acks;
 pub mod args;
 pub mod class;
 pub mod family;

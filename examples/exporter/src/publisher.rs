@@ -1,22 +1,20 @@
 //! To JetStream: a message a parcel, and each has its ACK, or is sent again.
 
 use std::collections::VecDeque;
-use std::future::{Future, IntoFuture, pending};
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_nats::connection::State;
-use async_nats::jetstream::context::{Context, ContextBuilder, PublishError};
-use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::publish::PublishAck;
+use async_nats::header::NATS_MESSAGE_ID;
+use async_nats::jetstream;
 use async_nats::jetstream::stream::{Config, DiscardPolicy};
-use async_nats::{Client, ConnectOptions};
+use async_nats::{Client, ConnectOptions, HeaderMap};
 use tokio::sync::Notify;
-use tokio::time::interval;
+use tokio::time::{Instant, interval, timeout};
 
 use crate::Result;
+use crate::acks::{Ack, Acks};
 use crate::args::{PublishArgs, StreamArgs};
 use crate::message::{Packer, Parcel, Reason, What};
 use crate::spool::{Fill, Journal, Left, Spool, Waiting};
@@ -26,6 +24,8 @@ const ACK_WITHIN: Duration = Duration::from_secs(5);
 /// A server that answers to none of a few is gone, though its network says nothing.
 const PING: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(200);
+/// Answers that are taken in before more is sent.
+const AT_ONCE: usize = 256;
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Where messages are left for the publisher. It never waits.
@@ -143,16 +143,24 @@ pub async fn connect(url: &str, args: &StreamArgs, name: &str) -> Result<Client>
     Ok(client)
 }
 
-type Ack = Pin<Box<dyn Future<Output = std::result::Result<PublishAck, PublishError>> + Send>>;
+/// A message that is sent.
+struct Sent {
+    waiting: Waiting,
+    /// Whether the server had it already, when it has answered.
+    duplicate: Option<bool>,
+}
 
 /// Sends what the outbox has, in order, for as long as it is polled.
 pub struct Publisher {
-    context: Context,
+    client: Client,
     outbox: Outbox,
     config: Config,
     packer: Packer,
     limit: usize,
-    in_flight: VecDeque<(Waiting, Ack)>,
+    /// The oldest first.
+    in_flight: VecDeque<Sent>,
+    /// The number of the oldest in this session.
+    first: u64,
     /// Is nothing more to come?
     is_last: bool,
 }
@@ -161,10 +169,6 @@ impl Publisher {
     /// `packer` makes the messages of what the spool lost.
     pub fn new(client: Client, outbox: Outbox, packer: Packer, args: &PublishArgs) -> Self {
         let limit = args.in_flight as usize;
-        let context = ContextBuilder::new()
-            .timeout(ACK_WITHIN)
-            .max_ack_inflight(limit + 1)
-            .build(client);
         let config = Config {
             name: args.stream.stream.clone(),
             subjects: vec!["conntrack.>".into()],
@@ -174,12 +178,13 @@ impl Publisher {
             ..Config::default()
         };
         Self {
-            context,
+            client,
             outbox,
             config,
             packer,
             limit,
             in_flight: VecDeque::new(),
+            first: 0,
             is_last: false,
         }
     }
@@ -202,7 +207,7 @@ impl Publisher {
 
     /// Gives back to the spool what has no ACK yet.
     pub fn put_back(&mut self) {
-        let undelivered = self.in_flight.drain(..).map(|(waiting, _)| waiting);
+        let undelivered = self.in_flight.drain(..).map(|sent| sent.waiting);
         if let Some(spool) = &mut *self.outbox.lock() {
             spool.put_back(undelivered);
         }
@@ -221,62 +226,75 @@ impl Publisher {
 
     /// Sends until something fails.
     async fn session(&mut self) -> crate::Error {
-        while self.context.client().connection_state() != State::Connected {
+        match self.try_session().await {
+            Ok(()) => "all is delivered".into(),
+            Err(error) => error,
+        }
+    }
+
+    async fn try_session(&mut self) -> Result {
+        while self.client.connection_state() != State::Connected {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        if let Err(error) = self.context.get_or_create_stream(self.config.clone()).await {
-            return error.into();
-        }
+        let context = jetstream::new(self.client.clone());
+        context.get_or_create_stream(self.config.clone()).await?;
+        let mut acks = Acks::open(&self.client).await?;
+        self.first = 0;
         self.outbox.0.numbers.is_connected.store(true, Relaxed);
         let mut look = interval(LOOK);
+        let (mut oldest, mut since) = (self.first, Instant::now());
         loop {
-            if let Err(error) = self.fill().await {
-                return error;
-            }
+            let filled = timeout(ACK_WITHIN, self.fill(&mut acks)).await;
+            filled.map_err(|_| "the connection takes no messages")??;
             if self.is_last && self.is_idle() {
-                return "all is delivered".into();
+                return Ok(());
             }
             let outbox = self.outbox.clone();
             let has_room = self.in_flight.len() < self.limit;
-            let oldest = async {
-                match self.in_flight.front_mut() {
-                    Some((_, ack)) => ack.await,
-                    None => pending().await,
-                }
-            };
             tokio::select! {
                 biased;
-                ack = oldest => match ack {
-                    Ok(ack) => self.delivered(&ack),
-                    Err(error) => return error.into(),
-                },
+                ack = acks.next() => {
+                    self.delivered(ack?);
+                    // As many as there are: each turn of the loop takes a lock.
+                    for _ in 1..AT_ONCE {
+                        let Some(ack) = acks.ready() else { break };
+                        self.delivered(ack?);
+                    }
+                }
                 () = outbox.0.filled.notified(), if has_room => {}
                 // Where nothing is sent, nothing else tells of it.
                 _ = look.tick() => {
-                    if self.context.client().connection_state() != State::Connected {
-                        return "the connection is lost".into();
+                    if self.client.connection_state() != State::Connected {
+                        return Err("the connection is lost".into());
+                    }
+                    if self.in_flight.is_empty() || self.first != oldest {
+                        (oldest, since) = (self.first, Instant::now());
+                    }
+                    if since.elapsed() > ACK_WITHIN {
+                        return Err("the server does not answer".into());
                     }
                 }
             }
         }
     }
 
-    async fn fill(&mut self) -> Result {
+    async fn fill(&mut self, acks: &mut Acks) -> Result {
         while self.in_flight.len() < self.limit {
             let Some(waiting) = self.next()? else {
                 return Ok(());
             };
             let parcel = &waiting.parcel;
-            let message = PublishMessage::build()
-                .payload(parcel.payload.clone())
-                .message_id(&parcel.id);
-            let subject = parcel.subject.clone();
+            let mut headers = HeaderMap::new();
+            headers.insert(NATS_MESSAGE_ID, parcel.id.as_str());
+            let (subject, payload) = (parcel.subject.clone(), parcel.payload.clone());
             // In flight from now on, whatever becomes of it: it is put back where this fails or stops.
-            self.in_flight.push_back((waiting, Box::pin(pending())));
-            let ack = self.context.send_publish(subject, message).await?;
-            if let Some((_, of_last)) = self.in_flight.back_mut() {
-                *of_last = ack.into_future();
-            }
+            self.in_flight.push_back(Sent {
+                waiting,
+                duplicate: None,
+            });
+            self.client
+                .publish_with_reply_and_headers(subject, acks.reply(), headers, payload)
+                .await?;
         }
         Ok(())
     }
@@ -294,14 +312,25 @@ impl Publisher {
         Ok(told.or_else(|| spool.pop()))
     }
 
-    fn delivered(&mut self, ack: &PublishAck) {
-        if let Some((waiting, _)) = self.in_flight.pop_front() {
-            let numbers = &self.outbox.0.numbers;
+    fn delivered(&mut self, Ack { number, duplicate }: Ack) {
+        let at = number.checked_sub(self.first);
+        let sent = at.and_then(|at| self.in_flight.get_mut(usize::try_from(at).ok()?));
+        if let Some(sent) = sent {
+            sent.duplicate = Some(duplicate);
+        }
+        // The server answers in order, but for what it has already.
+        let numbers = &self.outbox.0.numbers;
+        let is_answered = |sent: &Sent| sent.duplicate.is_some();
+        while self.in_flight.front().is_some_and(is_answered)
+            && let Some(sent) = self.in_flight.pop_front()
+        {
+            self.first += 1;
+            let bytes = sent.waiting.parcel.payload.len() as u64;
             numbers.acked.fetch_add(1, Relaxed);
-            numbers.duplicates.fetch_add(ack.duplicate.into(), Relaxed);
             numbers
-                .bytes
-                .fetch_add(waiting.parcel.payload.len() as u64, Relaxed);
+                .duplicates
+                .fetch_add((sent.duplicate == Some(true)).into(), Relaxed);
+            numbers.bytes.fetch_add(bytes, Relaxed);
         }
     }
 }
