@@ -7,6 +7,10 @@
 //! the ends that it has counted. The other events are read from another stream, which may lose
 //! some.
 
+#[macro_use]
+#[path = "common/println.rs"]
+mod println;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::time::SystemTime;

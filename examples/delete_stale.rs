@@ -7,6 +7,10 @@
 //! send keeps its flow, and its packets go to the removed endpoint until the flow is deleted. The
 //! endpoint is the source of the reply direction.
 
+#[macro_use]
+#[path = "common/println.rs"]
+mod println;
+
 use std::error::Error;
 use std::net::IpAddr;
 

@@ -3,6 +3,10 @@
 //!
 //! `cargo run --example doctor`, as root. It changes nothing. The exit code is 1 if nothing works.
 
+#[macro_use]
+#[path = "common/println.rs"]
+mod println;
+
 use std::process::ExitCode;
 
 use ctnetlink::Severity;

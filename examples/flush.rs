@@ -3,6 +3,10 @@
 //! `cargo run --example flush -- [ipv4 | ipv6] [--yes]`, with `CAP_NET_ADMIN`. Without `--yes` it
 //! only counts them, because connections with NAT break when their flow is removed.
 
+#[macro_use]
+#[path = "common/println.rs"]
+mod println;
+
 use std::error::Error;
 
 use ctnetlink::{ConntrackHandle, Family, Table};

@@ -3,6 +3,10 @@
 //! `cargo run --example mark_matching -- MARK[/MASK] [PORT]`, with `CAP_NET_ADMIN`; numbers are
 //! decimal, or hexadecimal after 0x.
 
+#[macro_use]
+#[path = "common/println.rs"]
+mod println;
+
 use std::error::Error;
 use std::num::ParseIntError;
 use std::ops::ControlFlow;

@@ -6,6 +6,10 @@
 //! 192.0.2.1:4000 10.1.0.7:443\n' | socat - UNIX-CONNECT:/run/nat.sock`), and gets the original
 //! destination, or `unknown`.
 
+#[macro_use]
+#[path = "common/println.rs"]
+mod println;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 

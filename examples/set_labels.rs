@@ -3,6 +3,10 @@
 //! `cargo run --example set_labels [-- NUMBER...]`, with `CAP_NET_ADMIN`. A flow has room for
 //! labels only if a rule of the namespace used labels when the flow was created.
 
+#[macro_use]
+#[path = "common/println.rs"]
+mod println;
+
 use std::error::Error;
 
 use ctnetlink::{LabelMap, Labels, Masked, Table};

@@ -2,6 +2,10 @@
 //!
 //! `cargo run --example set_mark [-- MARK]`, with `CAP_NET_ADMIN`.
 
+#[macro_use]
+#[path = "common/println.rs"]
+mod println;
+
 use std::error::Error;
 
 use ctnetlink::{ConntrackHandle, Flow, Table};

@@ -2,6 +2,10 @@
 //!
 //! `cargo run --example to_channel`, with `CAP_NET_ADMIN`.
 
+#[macro_use]
+#[path = "common/println.rs"]
+mod println;
+
 use std::collections::BTreeMap;
 use std::error::Error;
 

@@ -2,7 +2,11 @@
 //!
 //! `cargo run --example tour`, as any user and without set-up. It touches no other namespace.
 
-// A part of what the tests have around the crate.
+#[macro_use]
+#[path = "common/println.rs"]
+mod println;
+
+// A part of the test support.
 #[allow(dead_code, unreachable_pub, unused_imports)]
 #[path = "../tests/support"]
 mod support {

@@ -93,7 +93,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of the request.
+    /// The errors of the request.
     pub fn iter<F, S>(&self, request: F) -> Result<Iter<S>>
     where
         F: IntoFuture<Output = Result<S>>,
@@ -109,7 +109,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of the verb. Later errors are items of the iterator.
+    /// The errors of the verb. Later errors are items of the iterator.
     pub fn list(&self, table: Table) -> Result<Iter<FlowStream>> {
         self.iter(self.handle.list(table))
     }
@@ -127,7 +127,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of the verb. Flows that could not be deleted are in the report.
+    /// The errors of the verb. Flows that could not be deleted are in the report.
     pub fn delete_matching(&self, filter: Filter) -> Result<Report> {
         self.wait(self.handle.delete_matching(filter))
     }

@@ -1,4 +1,4 @@
-//! Filters: one type for the kernel and for user space.
+//! Filters: one type, which the kernel and user space compare.
 
 #[macro_use]
 mod row;
@@ -34,9 +34,9 @@ use crate::flow::Flow;
 
 /// Conditions that a flow has to meet, all of them.
 ///
-/// [`Filter::builder`] makes it, and refuses conditions that contradict each other. What the
-/// running kernel compares correctly goes into a request ([`KernelFilter`]); every flow that comes
-/// back is compared with the whole filter again, so an older kernel makes a request slower and
+/// [`Filter::builder`] builds it, and refuses conditions that contradict each other. The conditions
+/// that the running kernel compares correctly go into a request ([`KernelFilter`]). Every flow that
+/// arrives is compared with the whole filter again. So an older kernel makes a request slower, and
 /// never changes its result.
 ///
 /// The empty filter (`Filter::default()`) matches every flow.
@@ -60,12 +60,13 @@ use crate::flow::Flow;
 ///
 /// # JSON
 ///
-/// With the feature `serde`, a filter has a key for each condition, with the name of the builder's
-/// method and what it takes: a protocol by name or number, one prefix as a text and several as a list,
-/// a port as a number and a range as the text `"1024-65535"`. [`nat`](FilterBuilder::nat) and the
-/// conditions on single bits are part of `status` and `labels`, except `any_nat`: `true`.
-/// `has_helper` and `has_master` are `true`, `any_of` is a list of lists of filters, `not` a list of
-/// filters. What is no condition has no key: `null`, `false` and an empty list are refused.
+/// With the feature `serde`, a filter has a key for each condition. The key is the name of the
+/// builder's method, and the value is its argument: a protocol by name or number, one prefix as a
+/// string and several as a list, a port as a number and a range as the string `"1024-65535"`.
+/// [`nat`](FilterBuilder::nat) and the conditions on single bits are part of `status` and `labels`,
+/// except `any_nat`: `true`. `has_helper` and `has_master` are `true`, `any_of` is a list of lists
+/// of filters, `not` a list of filters. Only conditions have a key: `null`, `false` and an empty
+/// list are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Filter(Conditions);
 
@@ -75,15 +76,15 @@ impl Filter {
         FilterBuilder::default()
     }
 
-    /// Does the flow meet every condition?
+    /// Returns `true` if the flow meets every condition.
     ///
-    /// An attribute that the flow lacks counts as the kernel's default: no mark is mark 0, no
-    /// labels are empty labels. A flow without a TCP state matches no TCP state.
+    /// A missing attribute counts as the kernel's default: no mark is mark 0, and no labels are
+    /// empty labels. A flow without a TCP state matches no TCP state.
     pub fn matches(&self, flow: &Flow) -> bool {
         self.0.matches(flow)
     }
 
-    /// Has it no conditions? Then every flow matches.
+    /// Returns `true` if the filter has no conditions. Then every flow matches.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

@@ -1,4 +1,4 @@
-//! The guide: what the author of a daemon should know, with one page per subject.
+//! The guide for authors of daemons, with one page per subject.
 //!
 //! | page | read it |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! The client that waits, on a kernel in the process.
+//! The blocking client, on a kernel in the process.
 
 use std::thread;
 use std::time::Duration;

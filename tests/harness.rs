@@ -1,4 +1,4 @@
-//! What the harnesses of our own take on the command line.
+//! The command line of the tests' own harnesses.
 
 // Others take the rest of it, and in a test binary nothing is reachable from outside.
 #![allow(dead_code, unreachable_pub)]

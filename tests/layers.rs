@@ -1,4 +1,4 @@
-//! The layering, as the sources' own paths tell it: imports point down only.
+//! Checks of the sources: imports point down only.
 
 #[path = "layers/source.rs"]
 mod source;

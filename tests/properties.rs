@@ -1,5 +1,5 @@
-//! What holds for every input of the public types; what holds for the bytes inside is tested where
-//! they are.
+//! Properties of the public types for every input. Properties of the bytes are tested in the
+//! modules.
 
 use ctnetlink::{Bits, Flow, LabelMap, Labels, Masked, Nat, Status, Tuple};
 use proptest::collection::vec;

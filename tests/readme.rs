@@ -1,4 +1,4 @@
-//! The README's recipes, compiled and run on a kernel in the process, and its promise to be short.
+//! The recipes of the README, compiled and run on a kernel in the process, and its length.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What is kept, done again: the inputs that the fuzz targets have found worth it (`fuzz/corpus`), and the messages of
-//! several kernels (`golden/kernels`).
+//! Runs the inputs that fuzzing has kept (`fuzz/corpus`), and decodes the messages of several
+//! kernels (`golden/kernels`).
 
 #[path = "fuzz/bodies/mod.rs"]
 mod bodies;

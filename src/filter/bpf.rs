@@ -1,8 +1,8 @@
-//! A socket filter made of a [`Filter`]: the kernel then queues no event that does not match.
+//! Compiles a [`Filter`] to a socket filter, so that the kernel queues only events that match.
 //!
-//! It may let pass what does not match, for every event is compared again, and never drops what
-//! does. Of `not` it needs the contrary, a test that holds for nothing which does not match: each
-//! filter is made in one [`Sense`] or the other.
+//! It may pass events that do not match, because every event is compared again. It never drops an
+//! event that matches. Below a `not`, the opposite is needed: a test that is true only for events
+//! that match. So each filter is compiled in one of two [`Sense`]s.
 
 use std::net::IpAddr;
 
@@ -14,25 +14,25 @@ use crate::flow::{Bits, Family, Masked, Protocol, Status};
 use crate::wire::bpf::{Instruction, Part, Test, Value};
 use crate::wire::uapi::*;
 
-/// A program, and the conditions that it compares.
+/// A program and the conditions that it compares.
 #[derive(Debug)]
 pub(crate) struct SocketFilter {
     pub(crate) program: Vec<Instruction>,
     pub(crate) conditions: KernelFilter,
 }
 
-/// What of a filter a test is to tell.
+/// The direction in which a test may err.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sense {
-    /// Holds for all that matches.
+    /// True for all that matches.
     May,
-    /// Holds for nothing that does not match.
+    /// False for all that does not match.
     Must,
 }
 
 impl SocketFilter {
-    /// The part of the filter that fits into a program of at most so many instructions; `None`
-    /// where no part does.
+    /// Compiles the part of the filter that fits into this number of instructions. `None` if no
+    /// part fits.
     pub(crate) fn within(filter: &Filter, most: usize) -> Option<Self> {
         let mut whole = Test::Always;
         let mut fits = None;
@@ -74,7 +74,8 @@ fn test(filter: &Filter, sense: Sense) -> Test {
     }))
 }
 
-/// Each condition of a filter, the cheapest first; without a test where the program cannot tell.
+/// The conditions of a filter, the cheapest first. A condition that the program cannot compare has
+/// no test.
 fn conditions(all: &Conditions, sense: Sense) -> Vec<(KernelFilter, Option<Test>)> {
     let mut found = Vec::new();
     let mut add = |condition, test| found.push((condition, test));
@@ -192,7 +193,7 @@ fn icmp(all: &Conditions, add: &mut impl FnMut(KernelFilter, Option<Test>)) {
     }
 }
 
-/// The number at the end of a path that every event of such a flow has.
+/// The number in an attribute that every event of such a flow has.
 fn at(path: &[u16], part: Part) -> Test {
     Test::Value(Value {
         paths: vec![path.to_vec()],
@@ -219,7 +220,8 @@ fn any_nat() -> Test {
     at(&[CTA_STATUS], part)
 }
 
-/// A zone of both directions is at the top level, that of one inside its tuple, and zone 0 nowhere.
+/// A zone of both directions is at the top level. The zone of one direction is inside its tuple.
+/// Zone 0 is not sent.
 fn in_zone(id: u16) -> Test {
     Test::Value(Value {
         paths: vec![
@@ -232,7 +234,7 @@ fn in_zone(id: u16) -> Test {
     })
 }
 
-/// An address of one family says nothing of the other's attributes: the family comes first.
+/// The two families have different attributes for addresses, so the family is compared first.
 fn within(net: IpNet, tuple: u16, [v4, v6]: [u16; 2]) -> Test {
     let (family, kind, words) = match (net.network(), net.netmask()) {
         (IpAddr::V4(address), mask) => (

@@ -1,4 +1,4 @@
-//! How a filter is made.
+//! The builder of a filter.
 
 use super::conditions::Conditions;
 use super::meet::Meet;
@@ -8,14 +8,14 @@ use crate::flow::{Labels, Masked, Status};
 
 /// Builds a [`Filter`]: see [`Filter::builder`].
 ///
-/// Each method adds a condition; a flow has to meet all of them. Two conditions of the same kind become
-/// one that asks for both. [`build`](Self::build) fails if conditions exclude each other. To add
-/// conditions to a filter, use [`Filter::to_builder`].
+/// Each method adds a condition; a flow has to meet all of them. Two conditions of the same kind
+/// become one that requires both. [`build`](Self::build) fails if conditions exclude each other. To
+/// add conditions to a filter, use [`Filter::to_builder`].
 #[derive(Debug, Clone, Default)]
 #[must_use = "a builder is no filter before `build`"]
 pub struct FilterBuilder {
     conditions: Conditions,
-    /// The first contradiction.
+    /// The first contradiction that was found.
     refusal: Option<String>,
 }
 
@@ -50,7 +50,7 @@ impl FilterBuilder {
         self.narrow("lacks_status", |all| &mut all.status, none)
     }
 
-    /// The ends that are translated, `--src-nat`, `--dst-nat`, `--any-nat`.
+    /// These ends are translated, `--src-nat`, `--dst-nat`, `--any-nat`.
     pub fn nat(mut self, kind: NatKind) -> Self {
         match kind.status() {
             Some(status) => self.narrow("nat", |all| &mut all.status, status),
@@ -67,7 +67,7 @@ impl FilterBuilder {
         self
     }
 
-    /// It has a master: another flow expected it.
+    /// The flow has a master: another flow expected it.
     pub fn has_master(mut self) -> Self {
         self.conditions.has_master = true;
         self
@@ -93,9 +93,10 @@ impl FilterBuilder {
     ///
     /// - if no flow can meet all conditions: two families, two protocols, disjoint prefixes or ranges, a
     ///   value with bits outside its mask, …;
-    /// - if a condition is empty or ambiguous: a mask without bits, an empty range or set of addresses, a
-    ///   prefix with bits behind its length, ports without a protocol that has them, ICMP fields of
-    ///   another protocol, `any_of` an empty list or a filter without conditions, `not` such a filter;
+    /// - if a condition is empty or ambiguous: a mask without bits, an empty range or set of
+    ///   addresses, a prefix with host bits (`10.0.0.7/24`), ports without a protocol that has
+    ///   ports, ICMP fields with another protocol, an empty list in `any_of`, or a filter without
+    ///   conditions in `any_of` or `not`;
     /// - if filters are nested more than 32 deep.
     ///
     /// ```
@@ -124,7 +125,7 @@ impl FilterBuilder {
     }
 }
 
-/// Leaves what both the slot and the new condition allow.
+/// Keeps what both the slot and the new condition allow.
 fn narrowed<T: Meet>(slot: &mut Option<T>, new: T) -> std::result::Result<(), String> {
     if let Some(refusal) = new.refusal() {
         return Err(refusal);
@@ -133,14 +134,14 @@ fn narrowed<T: Meet>(slot: &mut Option<T>, new: T) -> std::result::Result<(), St
         None => new,
         Some(old) => old
             .meet(&new)
-            .ok_or_else(|| format!("no flow meets both {} and {}", old.shown(), new.shown()))?,
+            .ok_or_else(|| format!("no flow can meet both {} and {}", old.shown(), new.shown()))?,
     };
     *slot = Some(both);
     Ok(())
 }
 
 impl From<Filter> for FilterBuilder {
-    /// Begins with the conditions of the filter.
+    /// Starts with the conditions of the filter.
     fn from(filter: Filter) -> Self {
         Self {
             conditions: filter.0,

@@ -1,4 +1,4 @@
-//! What a filter may not ask.
+//! Checks a filter for contradictions.
 
 use super::conditions::{Conditions, ROWS};
 use super::meet::Meet;
@@ -7,13 +7,13 @@ use crate::error::{Error, Result};
 use crate::flow::tuple::has_ports;
 use crate::flow::{Family, Protocol};
 
-/// How deep filters may be in filters: they are walked by recursion.
+/// The maximum depth of nested filters, which are walked by recursion.
 pub(super) const DEPTH: usize = 32;
 
 type Check<T = ()> = std::result::Result<T, String>;
 
 impl Conditions {
-    /// The filter, with all that its conditions imply.
+    /// The filter, with the conditions that its conditions imply.
     pub(super) fn checked(mut self) -> Result<Filter> {
         self.settle()
             .map(|()| Filter(self))
@@ -49,12 +49,12 @@ impl Conditions {
         }
         self.check_zones()?;
         if self.any_nat && self.status.is_some_and(NatKind::is_ruled_out) {
-            return Err("nat: translated, and not translated".into());
+            return Err("nat: it requires and excludes translation".into());
         }
         self.check_filters()
     }
 
-    /// Addresses have a family, and ports a protocol.
+    /// Addresses imply a family. Ports need a protocol.
     fn settle_ends(&mut self) -> Check {
         let addresses = [
             ("orig_src", &self.orig_src),
@@ -82,43 +82,43 @@ impl Conditions {
         }
     }
 
-    /// A zone other than 0 is one for the whole flow: its directions cannot be in two.
+    /// A flow has one zone, so its directions cannot have different zones other than 0.
     fn check_zones(&self) -> Check {
         let directed = || [self.orig_zone, self.reply_zone].into_iter().flatten();
         let mut known = self.zone;
         for id in directed().filter(|id| *id != 0) {
             imply("zone", &mut known, id, "the zone of a direction")?;
         }
-        // In zone 0 both ways is in no other.
+        // If both directions are in zone 0, the flow is in no other zone.
         if directed().filter(|id| *id == 0).count() == 2 && known.is_some_and(|id| id != 0) {
-            return Err("zone: neither direction is in it".into());
+            return Err("zone: both directions are in another zone".into());
         }
         Ok(())
     }
 
     fn check_filters(&self) -> Check {
         if self.depth() > DEPTH {
-            return Err(format!("filters in filters, more than {DEPTH} deep"));
+            return Err(format!("filters are nested more than {DEPTH} deep"));
         }
         for filters in &self.any_of {
             if filters.is_empty() {
-                return Err("any_of: of no filter; nothing would match".into());
+                return Err("any_of: the list is empty, so nothing would match".into());
             }
             if filters.iter().any(Filter::is_empty) {
-                return Err("any_of: one of the filters is empty; it matches every flow".into());
+                return Err("any_of: one of the filters is empty, and matches every flow".into());
             }
             if filters.iter().all(|filter| self.excludes(&filter.0)) {
-                return Err("any_of: none is of the filter's family and protocol".into());
+                return Err("any_of: no filter has the family and protocol of this filter".into());
             }
         }
         match self.not.iter().any(Filter::is_empty) {
-            true => Err("not: an empty filter; it matches every flow".into()),
+            true => Err("not: the filter is empty, and matches every flow".into()),
             false => Ok(()),
         }
     }
 
-    /// How many filters are in one another here, this one counted. Each of them was checked before,
-    /// so that the recursion has an end.
+    /// The depth of nested filters, including this one. Each nested filter was checked before, so
+    /// the recursion is bounded.
     fn depth(&self) -> usize {
         let inner = self.any_of.iter().flatten().chain(&self.not);
         1 + inner.map(|filter| filter.0.depth()).max().unwrap_or(0)
@@ -132,13 +132,13 @@ impl Conditions {
     }
 }
 
-/// What `by` says goes into the slot, unless that says otherwise.
+/// Fills the slot from `by`. Fails if the slot has another value.
 fn imply<T: Meet>(name: &str, slot: &mut Option<T>, value: T, by: &str) -> Check {
     let both = match slot.as_ref() {
         None => value,
         Some(old) => old.meet(&value).ok_or_else(|| {
             let (old, value) = (old.shown(), value.shown());
-            format!("{name}: it is {old}, and by {by} it would be {value}")
+            format!("{name}: it is {old}, but {by} implies {value}")
         })?,
     };
     *slot = Some(both);
@@ -148,6 +148,6 @@ fn imply<T: Meet>(name: &str, slot: &mut Option<T>, value: T, by: &str) -> Check
 fn lacks(name: &str, what: &str, protocol: Option<Protocol>) -> String {
     match protocol {
         Some(protocol) => format!("{name}: protocol {protocol} has no {what}"),
-        None => format!("{name}: name the protocol, for not every one has {what}"),
+        None => format!("{name}: set the protocol, because not every protocol has {what}"),
     }
 }

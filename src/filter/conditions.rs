@@ -1,4 +1,4 @@
-//! The conditions of a filter: a row each.
+//! The conditions of a filter, one row each.
 
 use super::row::{Condition, Row, Said};
 use super::{Filter, FilterBuilder, KernelFilter, Ports, PrefixSet};
@@ -10,15 +10,16 @@ conditions! {
     /// The family, `-f`. Addresses imply it. Name it where you can: the kernel compares protocol,
     /// ports and addresses only within one family.
     family(family: Family)
-        /// That of all flows that match, if a condition implies one: the family itself, an address, a
-        /// master, or a field of ICMP.
+        /// The family of all flows that match, if a condition implies it: the family itself, an
+        /// address, a master, or an ICMP field.
         -> (Family) in Option<Family>: Always, FAMILY;
     /// The protocol, `-p`: [`Protocol::TCP`], or its IP number.
     protocol(protocol: impl Into<Protocol>)
-        /// That of all flows that match, if a condition implies one: the protocol itself, or a state.
+        /// The protocol of all flows that match, if a condition implies it: the protocol itself, or
+        /// a state.
         -> (Protocol) in Option<Protocol>: Always, PROTOCOL;
     /// The source of the original direction, `-s` with `--mask-src`: an address, a prefix, or a set
-    /// of prefixes. A set of thousands is as fast as one of a few.
+    /// of prefixes. The size of a set hardly matters: a look-up is a binary search.
     ///
     /// ```
     /// # use std::net::Ipv4Addr;
@@ -35,13 +36,13 @@ conditions! {
     orig_src(addresses: impl Into<PrefixSet>) -> (&PrefixSet) in Option<PrefixSet>: Always, ORIG_SRC;
     /// The destination of the original direction, `-d` with `--mask-dst`.
     orig_dst(addresses: impl Into<PrefixSet>) -> (&PrefixSet) in Option<PrefixSet>: Always, ORIG_DST;
-    /// The source port (GRE: key) of the original direction, `--sport`: a port or a range. As every
-    /// condition on ports, it needs a [`protocol`](Self::protocol) that has them.
+    /// The source port (GRE: key) of the original direction, `--sport`: a port or a range. Like
+    /// every condition on ports, it needs a [`protocol`](Self::protocol) that has them.
     orig_src_port(ports: impl Into<Ports>) -> (Ports) in Option<Ports>: Always, ORIG_SRC_PORT;
     /// The destination port (GRE: key) of the original direction, `--dport`.
     orig_dst_port(ports: impl Into<Ports>) -> (Ports) in Option<Ports>: Always, ORIG_DST_PORT;
-    /// The source of the reply direction, `-r`. Without translation it is the destination of the
-    /// original direction.
+    /// The source of the reply direction, `-r`. Without NAT it is the destination of the original
+    /// direction.
     reply_src(addresses: impl Into<PrefixSet>) -> (&PrefixSet) in Option<PrefixSet>: Always, REPLY_SRC;
     /// The destination of the reply direction, `-q`.
     reply_dst(addresses: impl Into<PrefixSet>) -> (&PrefixSet) in Option<PrefixSet>: Always, REPLY_DST;
@@ -49,30 +50,30 @@ conditions! {
     reply_src_port(ports: impl Into<Ports>) -> (Ports) in Option<Ports>: Always, REPLY_SRC_PORT;
     /// The destination port (GRE: key) of the reply direction, `--reply-port-dst`.
     reply_dst_port(ports: impl Into<Ports>) -> (Ports) in Option<Ports>: Always, REPLY_DST_PORT;
-    /// The ICMP type of the original direction, `--icmp-type`. As the other fields of ICMP, it
-    /// needs a [`protocol`](Self::protocol): ICMP (1), of IPv4, or ICMPv6 (58), of IPv6.
+    /// The ICMP type of the original direction, `--icmp-type`. Like the other ICMP fields, it needs
+    /// a [`protocol`](Self::protocol): ICMP (1) for IPv4, or ICMPv6 (58) for IPv6.
     icmp_type(kind: u8) -> (u8) in Option<u8>: Always, ICMP_TYPE;
     /// The ICMP code of the original direction, `--icmp-code`.
     icmp_code(code: u8) -> (u8) in Option<u8>: Always, ICMP_CODE;
     /// The ICMP id of the original direction, `--icmp-id`.
     icmp_id(id: u16) -> (u16) in Option<u16>: Always, ICMP_ID;
-    /// The number of the zone, for any direction, `-w`. Zone 0 matches flows that are in no other
-    /// zone.
+    /// The id of the zone, in any direction, `-w`. Zone 0 matches flows that are in no other zone.
     zone(id: u16) -> (u16) in Option<u16>: Always, ZONE;
     /// The zone in which packets of the original direction are looked up, `--orig-zone`. It is 0 for a
     /// flow whose zone applies only to replies.
     orig_zone(id: u16) -> (u16) in Option<u16>: Always;
     /// The zone in which replies are looked up, `--reply-zone`.
     reply_zone(id: u16) -> (u16) in Option<u16>: Always;
-    /// The mark, in the bits that count, `-m`.
+    /// The mark, in the bits of the mask, `-m`.
     mark(mark: impl Into<Masked<u32>>) -> (Masked<u32>) in Option<Masked<u32>>: Now, MARK;
-    /// The labels, in the bits that count, `-l`. `Masked::from(labels)` matches flows that have exactly
-    /// these labels; to match flows that have at least these, use [`has_labels`](Self::has_labels).
+    /// The labels, in the bits of the mask, `-l`. `Masked::from(labels)` matches flows that have
+    /// exactly these labels; to match flows that have at least these, use
+    /// [`has_labels`](Self::has_labels).
     labels(labels: Masked<Labels>)
         /// Conditions on single labels are part of it.
         -> (Masked<Labels>) in Option<Masked<Labels>>: AtFirst;
-    /// The status, in the bits that count, `-u`. `Masked::from(status)` matches flows that have exactly
-    /// these bits, which is rarely useful: use [`has_status`](Self::has_status).
+    /// The status, in the bits of the mask, `-u`. `Masked::from(status)` matches flows that have
+    /// exactly these bits, which is rarely useful: use [`has_status`](Self::has_status).
     status(status: Masked<Status>)
         /// Conditions on single bits are part of it, and so is [`nat`](FilterBuilder::nat), except
         /// [`NatKind::Any`](crate::NatKind::Any).
@@ -95,7 +96,7 @@ conditions! {
     not in Vec<Filter>: Always, NOT;
 }
 
-/// What is asked of the packets of one direction.
+/// The conditions on the packets of one direction.
 pub(super) struct Ends<'a> {
     pub(super) src: Option<&'a PrefixSet>,
     pub(super) dst: Option<&'a PrefixSet>,
@@ -104,7 +105,7 @@ pub(super) struct Ends<'a> {
 }
 
 impl Conditions {
-    /// The original direction, and that of replies.
+    /// The original direction and the reply direction.
     pub(super) fn ends(&self) -> [Ends<'_>; 2] {
         let orig = Ends {
             src: self.orig_src.as_ref(),

@@ -1,12 +1,12 @@
-//! A filter in one line, for logs and errors.
+//! Writes a filter in one line, for logs and errors.
 
 use std::fmt::{self, Display, Formatter};
 
 use super::conditions::ROWS;
 use super::{Filter, NatKind};
 
-/// The conditions by the names of the builder's methods, `family=ipv4 protocol=tcp
-/// orig_dst_port=443 mark=0x10/0xf0`; `all flows` where there is none.
+/// Writes the conditions, with the names of the builder's methods: `family=ipv4 protocol=tcp
+/// orig_dst_port=443 mark=0x10/0xf0`. Writes `all flows` if there are none.
 impl Display for Filter {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         if self.is_empty() {

@@ -1,4 +1,4 @@
-//! What a filter may ask of events: what they carry.
+//! Which conditions events can be filtered by: those on attributes that they carry.
 
 use super::Filter;
 use super::conditions::{Conditions, ROWS};
@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use crate::event::EventKinds;
 
 impl Filter {
-    /// Refuses conditions on what events of these kinds do not say: they would hold or not,
-    /// whatever the flow has.
+    /// Refuses conditions on attributes that events of these kinds do not carry. Their result would
+    /// not depend on the flow.
     pub(crate) fn check_events(&self, kinds: EventKinds, release: (u16, u16)) -> Result<()> {
         match self.0.unsaid(kinds, release) {
             Some((condition, kinds)) => Err(Error::invalid_input(format!(
@@ -20,7 +20,7 @@ impl Filter {
 }
 
 impl Conditions {
-    /// A condition on what is not said, and the kinds of events that do not say it.
+    /// A condition on a missing attribute, and the kinds of events that do not carry it.
     fn unsaid(&self, kinds: EventKinds, release: (u16, u16)) -> Option<(&'static str, EventKinds)> {
         let own = ROWS.iter().filter(|row| (row.is_asked)(self));
         let own = own

@@ -1,25 +1,26 @@
-//! What a filter asks, where no value is a condition's own.
+//! Getters for conditions that have no row of their own.
 
 use super::{Filter, FilterBuilder};
 
 impl Filter {
-    /// Must the source or the destination be translated? See [`FilterBuilder::nat`] with
-    /// [`NatKind::Any`](crate::NatKind::Any).
+    /// Returns `true` if the source or the destination must be translated. See
+    /// [`FilterBuilder::nat`] with [`NatKind::Any`](crate::NatKind::Any).
     pub fn any_nat(&self) -> bool {
         self.0.any_nat
     }
 
-    /// Must the flow have a helper, with any name? See [`FilterBuilder::has_helper`].
+    /// Returns `true` if the flow must have a helper, with any name. See
+    /// [`FilterBuilder::has_helper`].
     pub fn has_helper(&self) -> bool {
         self.0.has_helper
     }
 
-    /// Must the flow have a master? See [`FilterBuilder::has_master`].
+    /// Returns `true` if the flow must have a master. See [`FilterBuilder::has_master`].
     pub fn has_master(&self) -> bool {
         self.0.has_master
     }
 
-    /// The lists of filters; of each list, at least one must match: see [`FilterBuilder::any_of`].
+    /// The lists of filters. Of each list, at least one must match: see [`FilterBuilder::any_of`].
     pub fn any_of(&self) -> impl Iterator<Item = &[Filter]> {
         self.0.any_of.iter().map(Vec::as_slice)
     }
@@ -29,7 +30,7 @@ impl Filter {
         &self.0.not
     }
 
-    /// A builder that has these conditions, to add more.
+    /// Returns a builder with these conditions, to add more.
     ///
     /// ```
     /// # use ctnetlink::{Filter, Protocol, Status};

@@ -1,10 +1,11 @@
-//! What the kernel may be asked to compare: the rules, each with the release that it holds from.
+//! The rules for the conditions that the kernel can compare, each with the first release in which
+//! it holds.
 //!
-//! The rules are from the kernel's sources of 4.19 to 6.18, and on the running kernel the tests hold
-//! them against its answers. They go by the release, which a distribution's kernel may understate
-//! (it then compares less than it could) and none overstates. Probing would tell no more: it can ask
-//! for status and tuples, which the release tells as well, and not for zones, which older kernels
-//! ignore in silence.
+//! The rules come from the kernel's sources of 4.19 to 6.18, and the tests compare them with the
+//! answers of the running kernel. They depend on the release. A distribution's kernel may have
+//! backports, so that it could compare more than its release says, but never less. Probing would
+//! not help: it works for status and tuples, for which the release is enough, and not for zones,
+//! which older kernels silently ignore.
 
 use std::net::Ipv4Addr;
 
@@ -18,24 +19,25 @@ use crate::flow::{Family, Masked, Protocol, Status};
 use crate::wire::uapi::{EINVAL, EOPNOTSUPP};
 
 bitflags! {
-    /// The conditions that a request had the kernel compare.
+    /// The conditions of a request that the kernel compared.
     ///
     /// The kernel does not send flows that do not meet them. User space compares all conditions of
-    /// the filter, these too. In a list, each condition is compared as described below; the socket
-    /// filter of an event stream compares them on every kernel, also with prefixes, ranges, IPv6 and
-    /// both families. `Debug` names them; [`iter_names`](Self::iter_names) gives them one by one.
+    /// the filter again, including these. In a list, each condition is compared as described below;
+    /// the socket filter of an event stream compares them on every kernel, and also compares
+    /// prefixes, ranges, IPv6 addresses and both families. `Debug` names them;
+    /// [`iter_names`](Self::iter_names) gives them one by one.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
     pub struct KernelFilter: u32 {
-        /// The family: in every dump of the main table.
+        /// The family, in every dump of the main table.
         const FAMILY = 1 << 0;
         /// The mark, under its mask (Linux 3.9). `CTA_MARK`, `CTA_MARK_MASK`.
         const MARK = 1 << 1;
         /// The status and the kind of NAT, under a mask (Linux 5.15). `CTA_STATUS`,
         /// `CTA_STATUS_MASK`.
         const STATUS = 1 << 2;
-        /// The number of the zone (Linux 6.8). `CTA_ZONE`.
+        /// The id of the zone (Linux 6.8). `CTA_ZONE`.
         const ZONE = 1 << 3;
-        /// The protocol, in one family (Linux 5.8). `CTA_FILTER`, as all that follows.
+        /// The protocol, in one family (Linux 5.8). `CTA_FILTER`, like all that follow.
         const PROTOCOL = 1 << 4;
         /// The original source: one IPv4 address.
         const ORIG_SRC = 1 << 5;
@@ -70,7 +72,7 @@ bitflags! {
 flags!(KernelFilter: u32);
 
 impl KernelFilter {
-    /// The names, with commas between; `none` where there is none.
+    /// Writes the names, separated by commas; `none` if there are none.
     pub(crate) fn shown(self) -> String {
         let names: Vec<_> = self.iter_names().map(|(name, _)| name).collect();
         match names.is_empty() {
@@ -80,8 +82,8 @@ impl KernelFilter {
     }
 }
 
-/// What a kernel compares in a dump of the main table, and in a flush. The family and a mark with its mask all do:
-/// they are older than the oldest that is supported.
+/// The conditions that a kernel compares in a dump of the main table, and in a flush. Every
+/// supported kernel compares the family and a mark with its mask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Capabilities {
     /// `CTA_FILTER` and the tuples that go with it; ignored before.
@@ -90,9 +92,8 @@ pub(crate) struct Capabilities {
     pub(crate) status: bool,
     /// `CTA_ZONE`; ignored before.
     pub(crate) zone: bool,
-    /// `CTA_FILTER` in a flush, and with it all of the above. Before, from 5.8 on, a flush with it is
-    /// refused (EOPNOTSUPP); older kernels ignore it. (6.12 is the oldest whose source has been
-    /// read for it; 6.10 has it not.)
+    /// `CTA_FILTER` in a flush, and with it all of the above. From 5.8 to 6.11, a flush with it is
+    /// refused (EOPNOTSUPP); older kernels ignore it. (6.10 does not have it, 6.12 does.)
     pub(crate) flush: bool,
 }
 
@@ -119,9 +120,9 @@ pub(crate) struct RequestFilter {
 }
 
 impl RequestFilter {
-    /// What of the filter such a kernel compares correctly in a dump of this family.
+    /// The conditions of the filter that this kernel compares correctly in a dump of this family.
     ///
-    /// `any_of` and `not` are beyond it, as are prefixes, ranges of ports and labels.
+    /// It cannot compare `any_of`, `not`, prefixes, port ranges and labels.
     pub(crate) fn new(filter: &Filter, family: Option<Family>, can: Capabilities) -> Self {
         let filter = &filter.0;
         let mut pushed = Self {
@@ -131,7 +132,7 @@ impl RequestFilter {
             ..Self::default()
         };
         if can.zone {
-            // The kernel looks at the number alone: the zone of a direction, where it is not 0.
+            // The kernel compares only the id: that of one direction if it is not 0.
             let mut directed = [filter.orig_zone, filter.reply_zone].into_iter().flatten();
             pushed.zone = filter.zone.or_else(|| directed.find(|id| *id != 0));
         }
@@ -147,10 +148,10 @@ impl RequestFilter {
         pushed
     }
 
-    /// The filter, where such a kernel compares the whole of it in a flush of this family.
+    /// The filter, if this kernel compares all of it in a flush of this family.
     ///
-    /// Tuples are left out of it: kernels before 6.11 take a request with one for the delete of a
-    /// single flow, whatever the other conditions say.
+    /// Tuples are excluded: kernels before 6.11 treat a request with a tuple as the delete of one
+    /// flow, and ignore the other conditions.
     pub(crate) fn of_flush(
         filter: &Filter,
         family: Option<Family>,
@@ -170,13 +171,14 @@ impl RequestFilter {
         whole.then(|| Self::new(filter, family, can))
     }
 
-    /// Does it compare the mark? A kernel that is built without marks ignores it in silence.
+    /// Returns `true` if it compares the mark. A kernel that is built without marks silently
+    /// ignores it.
     pub(crate) fn has_mark(&self) -> bool {
         self.mark.is_some()
     }
 
-    /// What to ask for after a refusal, where less can be asked for: kernels are built without
-    /// zones or marks, and refuse what others compare.
+    /// The smaller filter to send after the kernel has refused this one, if there is one. Kernels
+    /// without zones or marks refuse conditions that others compare.
     pub(crate) fn after_refusal(&self, errno: i32) -> Option<Self> {
         let less = Self {
             family: self.family,
@@ -185,7 +187,7 @@ impl RequestFilter {
         (matches!(errno, EINVAL | EOPNOTSUPP) && less != *self).then_some(less)
     }
 
-    /// The conditions in it.
+    /// The conditions in this part.
     pub(crate) fn conditions(&self) -> KernelFilter {
         let ([orig, _], [_, reply]) = (self.orig.conditions(), self.reply.conditions());
         let whole = [
@@ -200,9 +202,9 @@ impl RequestFilter {
 }
 
 impl Side {
-    /// Its addresses and ports, and the protocol where it has ports.
+    /// The addresses and ports, and the protocol if there are ports.
     fn new(ends: &Ends<'_>, protocol: Option<Protocol>) -> Self {
-        // Of other protocols the kernel ignores the ports.
+        // The kernel ignores the ports of other protocols.
         let compared = matches!(protocol, Some(Protocol::TCP | Protocol::UDP));
         let port = |ports: Option<Ports>| ports.filter(|_| compared)?.single();
         let (src_port, dst_port) = (port(ends.src_port), port(ends.dst_port));
@@ -218,7 +220,7 @@ impl Side {
         }
     }
 
-    /// The fields of ICMP in the attributes of its version.
+    /// The ICMP fields, in the attributes of the version.
     fn with_icmp(mut self, filter: &Conditions) -> Self {
         let (kind, code, id) = match filter.protocol {
             Some(Protocol::ICMPV6) => (
@@ -233,8 +235,8 @@ impl Side {
     }
 }
 
-/// The address, where the kernel compares it: it takes no prefix, and of IPv6 it gives every flow
-/// but those of the address (5.8 to 6.18 at least).
+/// The address, if the kernel can compare it. It cannot compare prefixes. For an IPv6 address it
+/// returns every flow except those with the address (5.8 to 6.18 at least).
 fn single_v4(set: &PrefixSet) -> Option<Ipv4Addr> {
     match set.single()? {
         IpNet::V4(net) if net.prefix_len() == 32 => Some(net.addr()),

@@ -1,23 +1,24 @@
-//! Parts of a filter: what of it can be decided early. Each matches whatever the whole does.
+//! Parts of a filter that can be decided early. Each matches every flow that the whole filter
+//! matches.
 
 use super::Filter;
 use super::conditions::ROWS;
 use super::row::Said;
 
 impl Filter {
-    /// What it asks of the part of a flow that never changes and that every event has: family,
-    /// protocol, tuples and zone.
+    /// The conditions on attributes that never change and that every event has: family, protocol,
+    /// tuples and zone.
     pub(crate) fn lasting(&self) -> Self {
         self.with(|said| said == Said::Always)
     }
 
-    /// What an update decides of it: all but labels, master and state, which an update leaves out
-    /// where they did not change.
+    /// The conditions that an update can decide: all except labels, master and state, which an
+    /// update leaves out if they did not change.
     pub(crate) fn told_by_update(&self) -> Self {
         self.with(|said| matches!(said, Said::Always | Said::Now | Said::WhileItLasts))
     }
 
-    /// The conditions that are told so, and no others.
+    /// Only the conditions on attributes that events carry in these ways.
     fn with(&self, kept: fn(Said) -> bool) -> Self {
         let mut all = self.0.clone();
         for row in ROWS.iter().filter(|row| !kept(row.said)) {
@@ -26,7 +27,7 @@ impl Filter {
         for filter in all.any_of.iter_mut().flatten() {
             *filter = filter.with(kept);
         }
-        // Less of what is ruled out would rule out more.
+        // A smaller filter in a `not` would exclude more flows.
         all.not.retain(|filter| filter.with(kept) == *filter);
         Self(all)
     }

@@ -1,4 +1,4 @@
-//! The filter against a flow.
+//! Compares a filter with a flow.
 
 use super::conditions::{Conditions, Ends};
 use super::{NatKind, PrefixSet};
@@ -20,7 +20,7 @@ impl Conditions {
             && self.matches_rest(flow)
     }
 
-    /// What the kernel compares never, or in part.
+    /// The conditions that the kernel never compares, or only in part.
     fn matches_rest(&self, flow: &Flow) -> bool {
         let (orig_zone, reply_zone) = zones(flow.zone);
         self.orig_zone.is_none_or(|id| id == orig_zone)
@@ -78,12 +78,12 @@ impl Ends<'_> {
     }
 }
 
-/// A condition on what a flow may lack.
+/// A condition on an attribute that a flow may not have.
 fn holds<T: PartialEq>(condition: Option<T>, value: Option<T>) -> bool {
     condition.is_none() || condition == value
 }
 
-/// The zones that packets of each direction are looked up in.
+/// The zones in which packets of each direction are looked up.
 fn zones(zone: Zone) -> (u16, u16) {
     match zone.direction() {
         ZoneDirection::Both => (zone.id(), zone.id()),

@@ -1,4 +1,4 @@
-//! How two conditions of a kind become one.
+//! Combines two conditions of the same kind into one.
 
 use std::fmt;
 
@@ -6,22 +6,22 @@ use super::prefixes::behind;
 use super::{Ports, PrefixSet};
 use crate::flow::{Bits, DccpState, Family, Masked, Protocol, SctpState, TcpState, Tuple};
 
-/// A condition of a kind that a filter has at most one of.
+/// A condition of a kind that a filter has at most once.
 pub(super) trait Meet: Clone + fmt::Display {
-    /// The condition that holds where both do; `None` where that cannot be.
+    /// The condition that holds when both hold. `None` if they exclude each other.
     fn meet(&self, other: &Self) -> Option<Self>;
 
-    /// As it is shown in the text of an error.
+    /// The text in an error.
     fn shown(&self) -> String {
         self.to_string()
     }
 
-    /// As it stands in the line of a filter.
+    /// The text in the line of a filter.
     fn written(&self) -> String {
         self.to_string()
     }
 
-    /// Why it says nothing, or something that nobody means.
+    /// Why the condition is empty or ambiguous, if it is.
     fn refusal(&self) -> Option<String> {
         None
     }
@@ -59,7 +59,7 @@ impl Meet for Box<str> {
     }
 
     fn refusal(&self) -> Option<String> {
-        // Else a flow without a helper would seem to be meant.
+        // An empty name would look like a flow without a helper.
         self.is_empty().then(|| "the name is empty".into())
     }
 }
@@ -102,9 +102,9 @@ where
 
     fn refusal(&self) -> Option<String> {
         if self.excess() != T::NONE {
-            return Some("its value has bits outside the mask, and no flow would match".into());
+            return Some("its value has bits outside the mask, so no flow would match".into());
         }
         self.is_void()
-            .then(|| "its mask has no bit, and every flow would match".into())
+            .then(|| "its mask is empty, so every flow would match".into())
     }
 }

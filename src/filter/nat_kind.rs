@@ -1,4 +1,4 @@
-//! The ends of a flow that are translated, as a condition.
+//! A condition on the translated ends of a flow.
 
 use crate::flow::{Masked, Status};
 
@@ -20,7 +20,7 @@ pub enum NatKind {
 impl NatKind {
     const BOTH: Status = Status::SRC_NAT.union(Status::DST_NAT);
 
-    /// The status bits that tell it; `Any` is more than a mask can say.
+    /// The status bits for this kind. `Any` cannot be expressed as a mask.
     pub(super) fn status(self) -> Option<Masked<Status>> {
         match self {
             Self::Source => Some(Masked::new(Status::SRC_NAT, Status::SRC_NAT)),
@@ -30,7 +30,7 @@ impl NatKind {
         }
     }
 
-    /// Is any translation ruled out by what is asked of the status?
+    /// Returns `true` if the condition on the status excludes NAT.
     pub(super) fn is_ruled_out(status: Masked<Status>) -> bool {
         status.mask().contains(Self::BOTH) && !status.value().intersects(Self::BOTH)
     }

@@ -6,10 +6,10 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 
-/// A range of ports, both ends included: from a port (`443`) or a range (`8000..=8999`, `1024..`,
-/// `..1024`).
+/// A range of ports, inclusive. It converts from a port (`443`) or a range (`8000..=8999`,
+/// `1024..`, `..1024`).
 ///
-/// As text it is `443`, `8000-8999`, `1024-` or `-1023`. An empty range converts, but
+/// Its text is `443`, `8000-8999`, `1024-` or `-1023`. An empty range converts, but
 /// [`build`](crate::FilterBuilder::build) refuses it.
 ///
 /// ```
@@ -39,22 +39,22 @@ impl Ports {
         self.last
     }
 
-    /// Is the port in the range?
+    /// Returns `true` if the port is in the range.
     pub fn contains(&self, port: u16) -> bool {
         (self.first..=self.last).contains(&port)
     }
 
-    /// Is it empty?
+    /// Returns `true` if the range is empty.
     pub fn is_empty(&self) -> bool {
         self.first > self.last
     }
 
-    /// The port, where there is only one.
+    /// The port, if there is only one.
     pub(super) fn single(&self) -> Option<u16> {
         (self.first == self.last).then_some(self.first)
     }
 
-    /// The ports in both.
+    /// The ports in both ranges.
     pub(super) fn common(&self, other: &Self) -> Self {
         Self {
             first: self.first.max(other.first),
@@ -103,7 +103,7 @@ impl From<RangeToInclusive<u16>> for Ports {
     }
 }
 
-/// `443`, or `8000-8999`.
+/// Writes `443` or `8000-8999`.
 impl fmt::Display for Ports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.single() {
@@ -113,7 +113,7 @@ impl fmt::Display for Ports {
     }
 }
 
-/// `443`, `8000-8999`, `1024-` or `-1023`. A range without a port is refused.
+/// Reads `443`, `8000-8999`, `1024-` or `-1023`. An empty range is refused.
 impl FromStr for Ports {
     type Err = Error;
 
@@ -121,7 +121,7 @@ impl FromStr for Ports {
         parse(text)
             .filter(|ports| !ports.is_empty())
             .ok_or_else(|| {
-                Error::invalid_input(format!("ports: {text:?} is no port, and no range of ports"))
+                Error::invalid_input(format!("ports: {text:?} is not a port or a range of ports"))
             })
     }
 }

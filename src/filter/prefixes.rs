@@ -11,13 +11,14 @@ use crate::error::{Error, Result};
 use crate::flow::Family;
 use crate::flow::address::plain_net;
 
-/// A set of addresses: an address, a prefix, or any number of them.
+/// A set of addresses. It converts from an address, a prefix, or a list of them.
 ///
-/// A look-up is a binary search, and a clone is cheap. Prefixes that overlap or adjoin are merged;
-/// IPv4-mapped ones (`::ffff:10.0.0.0/104`) become prefixes of IPv4.
+/// A look-up is a binary search, and a clone is cheap. Overlapping and adjacent prefixes are
+/// merged. IPv4-mapped ones (`::ffff:10.0.0.0/104`) become IPv4 prefixes.
 ///
-/// A prefix with bits behind its length, such as an interface's `10.0.0.7/24`, converts, but
-/// [`build`](crate::FilterBuilder::build) refuses it: it could mean one address (`/32`) or 256 of them (`10.0.0.0/24`, [`IpNet::trunc`]).
+/// A prefix with host bits, such as the `10.0.0.7/24` of an interface, converts, but
+/// [`build`](crate::FilterBuilder::build) refuses it: it could mean one address (`/32`) or 256 of
+/// them (`10.0.0.0/24`, [`IpNet::trunc`]).
 ///
 /// ```
 /// # use std::net::Ipv4Addr;
@@ -32,30 +33,30 @@ use crate::flow::address::plain_net;
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PrefixSet {
-    /// In their order, disjoint, without bits behind their length.
+    /// Sorted, disjoint, and without host bits.
     nets: Arc<[IpNet]>,
-    /// The first that had such bits.
+    /// The first prefix that had host bits.
     excess: Option<IpNet>,
 }
 
 impl PrefixSet {
-    /// Is the address in one of the prefixes?
+    /// Returns `true` if the address is in one of the prefixes.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.around(address)
             .is_some_and(|net| net.contains(&address))
     }
 
-    /// The prefixes: disjoint, and as few as there can be, those of IPv4 first.
+    /// Iterates over the prefixes: disjoint, as few as possible, and IPv4 first.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = IpNet> + '_ {
         self.nets.iter().copied()
     }
 
-    /// The number of prefixes that [`iter`](Self::iter) gives.
+    /// The number of prefixes in [`iter`](Self::iter).
     pub fn len(&self) -> usize {
         self.nets.len()
     }
 
-    /// Is it empty?
+    /// Returns `true` if the set is empty.
     pub fn is_empty(&self) -> bool {
         self.nets.is_empty()
     }
@@ -71,7 +72,7 @@ impl PrefixSet {
             .is_some_and(|own| own.contains(net))
     }
 
-    /// The prefix, where there is only one.
+    /// The prefix, if there is only one.
     pub(super) fn single(&self) -> Option<IpNet> {
         match *self.nets {
             [net] => Some(net),
@@ -79,23 +80,23 @@ impl PrefixSet {
         }
     }
 
-    /// The one family of its addresses.
+    /// The family, if all addresses have the same one.
     pub(super) fn family(&self) -> Option<Family> {
         let family = |net: &IpNet| match net {
             IpNet::V4(_) => Family::Ipv4,
             IpNet::V6(_) => Family::Ipv6,
         };
-        // Those of IPv4 come first.
+        // IPv4 prefixes come first.
         let (first, last) = (self.nets.first()?, self.nets.last()?);
         (family(first) == family(last)).then(|| family(first))
     }
 
-    /// The first prefix with bits behind its length.
+    /// The first prefix that had host bits.
     pub(super) fn excess(&self) -> Option<IpNet> {
         self.excess
     }
 
-    /// The addresses in both.
+    /// The addresses in both sets.
     pub(super) fn common(&self, other: &Self) -> Self {
         let ours = self.iter().filter(|net| other.covers(net));
         let theirs = other.iter().filter(|net| self.covers(net));
@@ -147,8 +148,8 @@ one! {
     Ipv6Addr => |one| IpNet::V6(Ipv6Net::from(one)),
 }
 
-/// `10.0.0.1` or `10.0.0.0/8`; more than one in braces, and of many the first eight and their
-/// number: `{10.0.0.0/8, 192.168.0.0/16}`.
+/// Writes `10.0.0.1` or `10.0.0.0/8`. More than one are in braces, `{10.0.0.0/8, 192.168.0.0/16}`;
+/// a long list is cut to the first eight and the number of prefixes.
 impl fmt::Display for PrefixSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 8;
@@ -180,7 +181,7 @@ impl fmt::Debug for PrefixSet {
     }
 }
 
-/// An address, or a prefix.
+/// Reads an address or a prefix.
 impl FromStr for PrefixSet {
     type Err = Error;
 
@@ -188,7 +189,7 @@ impl FromStr for PrefixSet {
         let net = match text.parse::<IpAddr>() {
             Ok(address) => IpNet::from(address),
             Err(_) => text.parse().map_err(|_| {
-                Error::invalid_input(format!("{text:?} is no address, and no prefix"))
+                Error::invalid_input(format!("{text:?} is not an address or a prefix"))
             })?,
         };
         Self::from(net).checked()
@@ -196,7 +197,7 @@ impl FromStr for PrefixSet {
 }
 
 impl PrefixSet {
-    /// Refuses bits behind the length of a prefix.
+    /// Refuses a prefix with host bits.
     pub(super) fn checked(self) -> Result<Self> {
         match self.excess.map(behind) {
             Some(refusal) => Err(Error::invalid_input(refusal)),
@@ -205,10 +206,10 @@ impl PrefixSet {
     }
 }
 
-/// Why a prefix is refused.
+/// The message for a prefix that is refused.
 pub(super) fn behind(net: IpNet) -> String {
     let (address, all) = (net.addr(), net.trunc());
-    format!("{net} has bits behind its length; it may mean {address} alone, or all of {all}")
+    format!("{net} has host bits; it could mean only {address}, or all of {all}")
 }
 
 #[cfg(test)]
@@ -257,7 +258,7 @@ mod tests {
         );
     }
 
-    /// Held against a chain of the prefixes, at the edges of each.
+    /// Compared with a linear search in the prefixes, at the edges of each.
     #[test]
     fn thousands_are_found_as_by_a_chain() {
         let nets: Vec<IpNet> = (0..5000_u32)

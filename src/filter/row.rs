@@ -1,4 +1,4 @@
-//! `conditions!`: a row for each condition of a filter, and all that has to know each of them.
+//! `conditions!`: one row for each condition of a filter, and the code that depends on all of them.
 
 use std::fmt;
 
@@ -8,12 +8,12 @@ use super::meet::Meet;
 use super::{Filter, KernelFilter};
 use crate::event::EventKinds;
 
-/// What all conditions have, for those who go through them.
+/// The common part of all conditions, for code that iterates over them.
 pub(super) struct Row {
-    /// The builder's method, the getter, the key in JSON and the word in a line.
+    /// The name of the builder's method, the getter, the key in JSON and the word in a line.
     pub(super) name: &'static str,
     pub(super) said: Said,
-    /// The condition that a kernel can compare; `None` where none can.
+    /// The condition for the kernel; `None` if it cannot compare it.
     pub(super) bit: Option<KernelFilter>,
     pub(super) is_asked: fn(&Conditions) -> bool,
     pub(super) clear: fn(&mut Conditions),
@@ -21,23 +21,23 @@ pub(super) struct Row {
     pub(super) refusal: fn(&Conditions) -> Option<String>,
 }
 
-/// How events tell what a condition is on.
+/// How events carry the attribute of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Said {
-    /// It never changes, and each event has it.
+    /// It never changes, and every event has it.
     Always,
-    /// It changes, and each event has it.
+    /// It changes, and every event has it.
     Now,
-    /// Events of the end have it not.
+    /// Destroy events do not have it.
     WhileItLasts,
-    /// An update has it where it changed alone, and an end does not.
+    /// An update has it only if it changed. A destroy event does not have it.
     AtFirst,
-    /// An update has it where it changed alone; an end from Linux 5.11 on.
+    /// An update has it only if it changed. A destroy event has it since Linux 5.11.
     OfState,
 }
 
 impl Said {
-    /// The kinds of events that cannot tell it.
+    /// The kinds of events that do not have it.
     pub(super) fn silent(self, release: (u16, u16)) -> EventKinds {
         match self {
             Self::Always | Self::Now => EventKinds::empty(),
@@ -49,7 +49,7 @@ impl Said {
     }
 }
 
-/// What a condition can do, asked or not.
+/// What a condition can do, whether it is set or not.
 pub(super) trait Condition: Default + PartialEq {
     fn is_asked(&self) -> bool {
         *self != Self::default()
@@ -57,7 +57,7 @@ pub(super) trait Condition: Default + PartialEq {
 
     fn show(&self, name: &str, line: &mut Line<'_, '_>) -> fmt::Result;
 
-    /// Why it says nothing, or something that nobody means.
+    /// Why the condition is empty or ambiguous, if it is.
     fn refusal(&self) -> Option<String> {
         None
     }
@@ -108,15 +108,16 @@ impl Condition for Vec<Vec<Filter>> {
 ///     -> (Masked<u32>) in Option<Masked<u32>>: Now, MARK;
 /// ```
 ///
-/// with what the method takes, what the getter gives, where it is kept, how events tell it, and the
-/// condition of the kernel, if it can compare one. Without `(…) -> (…)`, method and getter are by hand.
+/// with the argument of the method, the result of the getter, the field, how events carry it, and
+/// the condition for the kernel if it can compare it. Without `(…) -> (…)`, the method and the
+/// getter are written by hand.
 macro_rules! conditions {
     ($(
         $(#[$meta:meta])*
         $name:ident $(($arg:ident: $arg_ty:ty) $(#[$get:meta])* -> ($($out:tt)+))?
             in $ty:ty: $said:ident $(, $bit:ident)?;
     )+) => {
-        /// What a filter asks of a flow. All public ways to a [`Filter`] go through
+        /// The conditions of a filter. All public ways to a [`Filter`] go through
         /// [`checked`](Self::checked).
         #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
         pub(super) struct Conditions {

@@ -1,8 +1,9 @@
-//! Filters as they are serialized: their conditions by the names of the builder's methods, checked
-//! when they are read.
+//! Serde for filters: the conditions have the names of the builder's methods, and are checked when
+//! they are read.
 //!
-//! In text, a condition that is not there has no key, and a key that is not known is refused: without
-//! its condition the filter would match more. Binary formats have no keys, and each its place.
+//! In text formats, an absent condition has no key, and an unknown key is refused, because without
+//! its condition the filter would match more. Binary formats have no keys, and each condition has
+//! its place.
 
 use std::cell::Cell;
 
@@ -21,8 +22,8 @@ impl Serialize for Filter {
     }
 }
 
-/// A key in text is a condition: `null`, `false` or an empty list might be meant for one, and the
-/// filter would match more.
+/// In text formats, every key is a condition. `null`, `false` and an empty list are refused,
+/// because without the condition the filter would match more.
 pub(super) mod asked {
     use super::super::row::Condition;
     use super::*;
@@ -43,7 +44,7 @@ pub(super) mod asked {
         let it = T::deserialize(from)?;
         match is_text && !it.is_asked() {
             true => Err(D::Error::custom(
-                "null, false or an empty list, which is no condition: leave the key out",
+                "null, false or an empty list is not a condition: leave the key out",
             )),
             false => Ok(it),
         }
@@ -51,12 +52,12 @@ pub(super) mod asked {
 }
 
 thread_local! {
-    /// How many filters are being read on this thread, one in the other.
+    /// The depth of nested filters that are being read on this thread.
     static READING: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A filter that is being read. The check of a filter comes when those in it have been read, by
-/// recursion: that needs a bound of its own.
+/// A filter that is being read. It is checked only after its nested filters have been read by
+/// recursion, so the recursion needs its own limit.
 struct Reading;
 
 impl Reading {
@@ -78,7 +79,7 @@ impl Drop for Reading {
 impl<'de> Deserialize<'de> for Filter {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let _reading = Reading::begin().ok_or_else(|| {
-            D::Error::custom(format_args!("filters in filters, more than {DEPTH} deep"))
+            D::Error::custom(format_args!("filters are nested more than {DEPTH} deep"))
         })?;
         Conditions::deserialize(deserializer)?
             .checked()
@@ -86,7 +87,7 @@ impl<'de> Deserialize<'de> for Filter {
     }
 }
 
-/// In text, one prefix is a string, and more are a list of them.
+/// In text formats, one prefix is a string, and several are a list of strings.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Prefixes {
@@ -94,7 +95,8 @@ enum Prefixes {
     Many(Vec<String>),
 }
 
-/// A set that a filter would refuse is refused here: read again, it would be another.
+/// Refuses a set that a filter would refuse, because it would be a different set when it is read
+/// again.
 impl Serialize for PrefixSet {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         self.clone().checked().map_err(S::Error::custom)?;
@@ -122,7 +124,7 @@ impl<'de> Deserialize<'de> for PrefixSet {
     }
 }
 
-/// In text, one port is a number, and more are `1024-65535`.
+/// In text formats, one port is a number, and a range is the string `1024-65535`.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Range {
@@ -130,7 +132,7 @@ enum Range {
     Many(String),
 }
 
-/// An empty range is refused: it cannot be read.
+/// Refuses an empty range, because it could not be read again.
 impl Serialize for Ports {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         match (to.is_human_readable(), self.single()) {

@@ -1,4 +1,4 @@
-//! What kernels compare of a tuple: a row a field.
+//! The fields of a tuple that kernels compare, one row each.
 
 use std::net::Ipv4Addr;
 
@@ -7,18 +7,18 @@ use crate::wire::attr::Writer;
 use crate::wire::uapi::*;
 
 /// Declares the fields in the order in which they are written: the name, the attribute, the bit of
-/// `CTA_FILTER_ORIG_FLAGS` and `CTA_FILTER_REPLY_FLAGS`, and how the condition is called in the one
-/// direction and in the other.
+/// `CTA_FILTER_ORIG_FLAGS` and `CTA_FILTER_REPLY_FLAGS`, and the name of the condition in each
+/// direction.
 macro_rules! fields {
     ($($nest:ident { $($field:ident: $ty:ty = $attribute:ident, $flag:ident, $orig:ident $reply:ident;)+ })+) => {
-        /// What is compared of one tuple. Everything but addresses goes with the protocol.
+        /// The compared fields of one tuple. All except addresses need the protocol.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
         pub(super) struct Side {
             $($(pub(super) $field: Option<$ty>,)+)+
         }
 
         impl Side {
-            /// The fields that the kernel shall compare, as it numbers them.
+            /// The fields that the kernel is to compare, as its bits.
             pub(super) fn flags(&self) -> u32 {
                 let mut flags = 0;
                 $($(if self.$field.is_some() {
@@ -27,7 +27,7 @@ macro_rules! fields {
                 flags
             }
 
-            /// The conditions that they are: of the original tuple, and of the reply tuple.
+            /// The conditions of these fields: on the original tuple, and on the reply tuple.
             pub(super) fn conditions(&self) -> [KernelFilter; 2] {
                 let mut conditions = [KernelFilter::empty(); 2];
                 $($(if self.$field.is_some() {

@@ -7,15 +7,15 @@ use crate::wire::attr::Writer;
 use crate::wire::uapi::*;
 
 impl RequestFilter {
-    /// Writes it for a flush: with an empty `CTA_FILTER`, for which kernels that could ignore a
-    /// condition in a flush refuse the request.
+    /// Writes it for a flush, with an empty `CTA_FILTER`. Kernels that would ignore a condition in
+    /// a flush refuse a request with this attribute.
     pub(crate) fn write_guarded(&self, w: &mut Writer<'_>) {
         self.write(w);
         w.nest(CTA_FILTER, |_| {});
     }
 
     pub(crate) fn write(&self, w: &mut Writer<'_>) {
-        // Value and mask always both: before 5.8 the kernel ignores a mark without its mask.
+        // Always write value and mask: before 5.8, the kernel ignores a mark without a mask.
         if let Some(mark) = self.mark {
             Flow::mark.put_masked(&mark.value(), &mark.mask(), w);
         }
@@ -33,7 +33,7 @@ impl RequestFilter {
         }
         w.nest(CTA_FILTER, |w| {
             for (side, flags, _) in sides() {
-                // The one number of the table that goes in the machine's own order.
+                // The only number in the byte order of the machine.
                 w.put(*flags, &side.flags().to_ne_bytes());
             }
         });

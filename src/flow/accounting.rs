@@ -6,9 +6,9 @@ use crate::error::{Error, Result};
 use crate::wire::attr::Value;
 
 attributes! {
-    /// What went through a flow in one direction.
+    /// The traffic of a flow in one direction.
     ///
-    /// `CTA_COUNTERS_ORIG`, `CTA_COUNTERS_REPLY`. Kept for flows that began while
+    /// `CTA_COUNTERS_ORIG`, `CTA_COUNTERS_REPLY`. The kernel counts for flows that began while
     /// `net.netfilter.nf_conntrack_acct` was 1 (default 0).
     #[derive(Copy, Default)]
     #[non_exhaustive]
@@ -23,14 +23,14 @@ attributes! {
 attributes! {
     /// When a flow began and ended.
     ///
-    /// `-o timestamp` (as delta-time); `CTA_TIMESTAMP` (Linux 2.6.39). Kept for flows that began
-    /// while `net.netfilter.nf_conntrack_timestamp` was 1 (default 0).
+    /// `-o timestamp` (as delta-time); `CTA_TIMESTAMP` (Linux 2.6.39). The kernel keeps it for
+    /// flows that began while `net.netfilter.nf_conntrack_timestamp` was 1 (default 0).
     #[derive(Copy)]
     #[non_exhaustive]
     pub struct Timestamp {
         /// When the first packet was accepted, or the flow created; with nanoseconds.
         CTA_TIMESTAMP_START => start: SystemTime as "crate::flow::text::start",
-        /// When the flow ended: in destroy events alone.
+        /// When the flow ended. Only destroy events have it.
         CTA_TIMESTAMP_STOP => stop: Option<SystemTime> as "crate::flow::text::stamp" = [default],
     }
 }
@@ -78,12 +78,12 @@ impl Counters {
 }
 
 impl Timestamp {
-    /// Of a flow that began at `start`, and has not ended.
+    /// The times of a flow that began at `start` and has not ended.
     pub const fn new(start: SystemTime) -> Self {
         Self { start, stop: None }
     }
 
-    /// Sets when it ended.
+    /// Sets the time at which the flow ended.
     #[must_use]
     pub const fn ended(mut self, stop: SystemTime) -> Self {
         self.stop = Some(stop);
@@ -125,7 +125,7 @@ impl Value for SystemTime {
     }
 }
 
-/// Seconds, in 32 bits. A fraction counts as a whole second: nothing ends before it was asked to.
+/// Seconds, in 32 bits. A fraction is rounded up, so that no flow ends early.
 impl Value for Duration {
     #[inline]
     fn read(payload: &[u8]) -> Option<Self> {
@@ -136,22 +136,23 @@ impl Value for Duration {
     }
 }
 
-/// The kernel multiplies some seconds to jiffies in 32 bits, 1000 of them a second at the most: what
-/// is more would be cut to something shorter.
+/// The kernel converts some timeouts to jiffies in 32 bits, with at most 1000 jiffies per second. A
+/// longer timeout would overflow to a shorter one.
 pub(crate) const LONGEST: Duration = Duration::from_secs((u32::MAX / 1000) as u64);
 
-/// Refuses seconds that the kernel would cut; `what` has them.
+/// Refuses a number of seconds that would overflow in the kernel. `what` names the part that has
+/// it.
 pub(crate) fn check_seconds(what: &str, timeout: Duration) -> Result<()> {
     match timeout > LONGEST {
         true => Err(Error::invalid_input(format!(
-            "{what}: the kernel cannot hold more than {} s",
+            "{what}: the maximum is {} s",
             LONGEST.as_secs()
         ))),
         false => Ok(()),
     }
 }
 
-/// The whole seconds that a timeout takes on the wire; `None` if they do not fit.
+/// The timeout in whole seconds, as it is on the wire. `None` if it does not fit.
 pub(crate) fn seconds(timeout: Duration) -> Option<u32> {
     let fraction = u64::from(timeout.subsec_nanos() != 0);
     u32::try_from(timeout.as_secs().checked_add(fraction)?).ok()

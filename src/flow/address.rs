@@ -1,20 +1,20 @@
-//! Addresses as they come in: those of IPv4 inside IPv6, as dual-stack sockets show them, are
-//! taken for what they are. The kernel has no packets of the other form.
+//! Normalizes addresses: an IPv4-mapped IPv6 address, as dual-stack sockets show it, becomes the
+//! IPv4 address. No packet has the mapped form.
 
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
 
-/// The number of leading bits that an IPv4-mapped address (`::ffff:0:0/96`) has in common.
+/// The length of the prefix that all IPv4-mapped addresses share (`::ffff:0:0/96`).
 const MAPPED: u8 = 96;
 
-/// The IPv4 address that an IPv4-mapped one stands for; any other as it is.
+/// Converts an IPv4-mapped address to the IPv4 address. Returns any other address unchanged.
 pub(crate) fn plain_address(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }
 
-/// [`plain_address`] for a prefix: one of /96 or longer inside `::ffff:0:0/96` is one of IPv4. A
-/// shorter one has addresses of IPv6 in it, and stays.
+/// [`plain_address`] for a prefix: a prefix of /96 or longer inside `::ffff:0:0/96` becomes an IPv4
+/// prefix. A shorter one contains IPv6 addresses, and stays unchanged.
 pub(crate) fn plain_net(net: IpNet) -> IpNet {
     match (plain_address(net.addr()), net.prefix_len()) {
         (IpAddr::V4(address), len @ MAPPED..=128) if matches!(net, IpNet::V6(_)) => {

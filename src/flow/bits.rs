@@ -1,15 +1,15 @@
-//! Sets of bits: a value with the bits of it that count, and the 128 labels.
+//! Sets of bits: a value with a mask, and the 128 labels.
 
 use std::fmt;
 
 use crate::error::{Error, Result};
 use crate::wire::attr::Value;
 
-/// A value and its mask: the bits that count.
+/// A value and a mask of the bits that count.
 ///
-/// A plain value converts into one whose mask has every bit. A request writes only the bits inside the
-/// mask. Bits of the value [outside](Self::excess) the mask are kept here: a filter that has any
-/// matches nothing, and is refused.
+/// A plain value converts into a `Masked` with all bits in the mask. A request writes only the bits
+/// inside the mask. Bits of the value [outside](Self::excess) the mask are kept. A filter with such
+/// bits could match nothing, so it is refused.
 ///
 /// ```
 /// # use ctnetlink::Masked;
@@ -20,7 +20,7 @@ use crate::wire::attr::Value;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Masked<T> {
-    /// As it was given.
+    /// The value as it was given.
     value: T,
     mask: T,
 }
@@ -38,7 +38,7 @@ pub trait Bits: Copy + PartialEq + sealed::Sealed {
     /// The bits in either.
     #[must_use]
     fn or(self, other: Self) -> Self;
-    /// The bits that are not in this.
+    /// The bits that are not set.
     #[must_use]
     fn not(self) -> Self;
 }
@@ -49,7 +49,7 @@ pub(crate) mod sealed {
 }
 
 impl<T: Bits> Masked<T> {
-    /// `value`, of which the bits in `mask` count.
+    /// `value`, with the bits in `mask` that count.
     pub fn new(value: T, mask: T) -> Self {
         Self { value, mask }
     }
@@ -59,13 +59,13 @@ impl<T: Bits> Masked<T> {
         self.value.and(self.mask)
     }
 
-    /// The bits of the value that are outside the mask. A request leaves them out; a filter that has
-    /// any matches nothing, and is refused.
+    /// The bits of the value that are outside the mask. A request leaves them out. A filter with
+    /// such bits could match nothing, so it is refused.
     pub fn excess(&self) -> T {
         self.value.and(self.mask.not())
     }
 
-    /// The value as it was given, bits outside the mask too.
+    /// The value as it was given, with the bits outside the mask.
     pub(crate) fn given(&self) -> T {
         self.value
     }
@@ -75,19 +75,19 @@ impl<T: Bits> Masked<T> {
         self.mask
     }
 
-    /// Does `bits` have this value in the bits that count? Nothing matches a value with bits
-    /// [outside](Self::excess) the mask, as in the kernel.
+    /// Returns `true` if `bits` has this value in the bits that count. A value with bits
+    /// [outside](Self::excess) the mask matches nothing, as in the kernel.
     pub fn matches(&self, bits: T) -> bool {
         bits.and(self.mask) == self.value
     }
 
-    /// What `old` becomes when this is written.
+    /// The result of writing this over `old`.
     #[must_use]
     pub fn apply(&self, old: T) -> T {
         old.and(self.mask.not()).or(self.value())
     }
 
-    /// Would a write change nothing, whatever is there?
+    /// Returns `true` if a write never changes anything.
     pub(crate) fn is_void(&self) -> bool {
         self.mask == T::NONE
     }
@@ -175,28 +175,28 @@ impl Labels {
     pub fn bit(n: u8) -> Result<Self> {
         if n > 127 {
             return Err(Error::invalid_input(format!(
-                "label {n}: the highest is 127"
+                "label {n}: the highest label is 127"
             )));
         }
         Ok(Self::from(1u128 << n))
     }
 
-    /// Is label `n` set?
+    /// Returns `true` if label `n` is set.
     pub fn contains(&self, n: u8) -> bool {
         n <= 127 && u128::from(*self) >> n & 1 == 1
     }
 
-    /// Is no label set?
+    /// Returns `true` if no label is set.
     pub fn is_empty(&self) -> bool {
         *self == Self::EMPTY
     }
 
-    /// How many labels are set.
+    /// The number of labels that are set.
     pub fn len(&self) -> usize {
         u128::from(*self).count_ones() as usize
     }
 
-    /// Sets label `n`, and says whether it was unset before.
+    /// Sets label `n`. Returns `true` if it was not set before.
     ///
     /// # Errors
     ///
@@ -207,14 +207,14 @@ impl Labels {
         Ok(*self != before)
     }
 
-    /// Clears label `n`, and says whether it was set before.
+    /// Clears label `n`. Returns `true` if it was set before.
     pub fn remove(&mut self, n: u8) -> bool {
         let before = *self;
         *self = Self::bit(n).map_or(before, |label| before - label);
         *self != before
     }
 
-    /// The labels that are set, the lowest first.
+    /// Iterates over the labels that are set, the lowest first.
     pub fn iter(&self) -> impl Iterator<Item = u8> + use<> {
         let labels = *self;
         (0..128).filter(move |n| labels.contains(*n))
@@ -247,7 +247,8 @@ impl std::ops::BitOrAssign for Labels {
     }
 }
 
-/// All of them. From numbers: `numbers.map(Labels::bit).collect::<Result<Labels, _>>()`.
+/// The union of the labels. To collect numbers, use
+/// `numbers.map(Labels::bit).collect::<Result<Labels, _>>()`.
 impl FromIterator<Labels> for Labels {
     fn from_iter<I: IntoIterator<Item = Labels>>(all: I) -> Self {
         all.into_iter().fold(Self::EMPTY, |all, some| all | some)
@@ -268,7 +269,7 @@ impl std::ops::Not for Labels {
     }
 }
 
-/// The labels of the left that are not in the right.
+/// The labels on the left that are not on the right.
 impl std::ops::Sub for Labels {
     type Output = Self;
     fn sub(self, other: Self) -> Self {
@@ -292,7 +293,8 @@ impl Bits for Labels {
     }
 }
 
-/// Always 16 bytes out: the kernel zeroes the words that it is not given. Fewer may come in.
+/// All 16 bytes are always sent, because the kernel zeroes the words that it is not given. It may
+/// send fewer.
 impl Value for Labels {
     #[inline]
     fn read(payload: &[u8]) -> Option<Self> {
@@ -306,8 +308,8 @@ impl Value for Labels {
     }
 }
 
-/// The kernel keeps labels in machine words: on a big-endian machine the bytes of each stand the
-/// other way round.
+/// The kernel keeps labels in machine words: on a big-endian machine, the bytes of each word are in
+/// reverse order.
 #[inline]
 fn in_words(mut bytes: [u8; 16]) -> [u8; 16] {
     if cfg!(target_endian = "big") {

@@ -16,7 +16,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// That of an address.
+    /// The family of an address.
     pub(crate) fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(_) => Self::Ipv4,
@@ -24,7 +24,7 @@ impl Family {
         }
     }
 
-    /// That of a number; `None` where it is neither's.
+    /// The family with this number; `None` for any other number.
     pub(crate) fn known(number: u16) -> Option<Self> {
         [Self::Ipv4, Self::Ipv6]
             .into_iter()

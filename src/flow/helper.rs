@@ -18,10 +18,11 @@ attributes! {
 attributes! {
     /// The security context of a flow.
     ///
-    /// `-o secctx`; `CTA_SECCTX` (Linux 2.6.38), where a security module can put it into words.
+    /// `-o secctx`; `CTA_SECCTX` (Linux 2.6.38), if a security module is active that has contexts
+    /// as text.
     #[non_exhaustive]
     pub struct SecCtx {
-        /// The context in the module's words.
+        /// The context, as the security module writes it.
         CTA_SECCTX_NAME [max 4095] => name: Box<str>,
     }
 }
@@ -29,7 +30,7 @@ attributes! {
 plain!(Box<str>);
 
 impl Helper {
-    /// A helper of this name, without data of its own.
+    /// A helper with this name, without private data.
     pub fn new(name: impl Into<Box<str>>) -> Self {
         Self {
             name: name.into(),
@@ -39,7 +40,7 @@ impl Helper {
 }
 
 impl SecCtx {
-    /// A context in the module's words.
+    /// A context, as the security module writes it.
     pub fn new(name: impl Into<Box<str>>) -> Self {
         Self { name: name.into() }
     }
@@ -48,7 +49,7 @@ impl SecCtx {
 /// The longest name of a helper, in bytes.
 pub(crate) const HELPER_NAME: usize = 15;
 
-/// Refuses what is the name of nothing; `what` has the name.
+/// Refuses an invalid name. `what` names the part that has it.
 pub(crate) fn check_some_name(what: &str, name: &str, longest: usize) -> Result<()> {
     check_name(what, name, longest)?;
     match name.is_empty() {
@@ -57,13 +58,16 @@ pub(crate) fn check_some_name(what: &str, name: &str, longest: usize) -> Result<
     }
 }
 
-/// Refuses what the kernel would take for another name, or for none; `what` has the name.
+/// Refuses a name that the kernel would read as another name, or as no name. `what` names the part
+/// that has it.
 pub(crate) fn check_name(what: &str, name: &str, longest: usize) -> Result<()> {
     if name.contains('\0') {
-        Err(Error::invalid_input(format!("{what}: a NUL in its name")))
+        Err(Error::invalid_input(format!(
+            "{what}: its name contains a NUL"
+        )))
     } else if name.len() > longest {
         Err(Error::invalid_input(format!(
-            "{what}: a name has {longest} bytes at the most, and this one {}",
+            "{what}: a name has at most {longest} bytes, but this one has {}",
             name.len()
         )))
     } else {

@@ -10,7 +10,7 @@ pub struct IcmpEcho {
     #[cfg_attr(feature = "serde", serde(rename = "type"))]
     pub(super) kind: u8,
     pub(super) code: u8,
-    /// As bytes, as ports are in a [`Tuple`](super::Tuple).
+    /// In bytes, like the ports in a [`Tuple`](super::Tuple).
     #[cfg_attr(feature = "serde", serde(with = "number"))]
     pub(super) id: [u8; 2],
 }
@@ -51,8 +51,8 @@ impl IcmpEcho {
         u16::from_be_bytes(self.id)
     }
 
-    /// The answer's fields to this query, or the query's to this answer; `None` where the type
-    /// is neither.
+    /// The fields of the reply to this query, or of the query to this reply. `None` if the type is
+    /// neither.
     pub(super) fn inverse(self, protocol: u8) -> Option<Self> {
         let kind = match (protocol, self.kind) {
             (IPPROTO_ICMP, 8) => 0,
@@ -65,7 +65,7 @@ impl IcmpEcho {
     }
 }
 
-/// The id as a number, for serde.
+/// Serializes the id as a number.
 #[cfg(feature = "serde")]
 mod number {
     use serde::{Deserialize, Deserializer, Serializer};

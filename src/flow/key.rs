@@ -1,4 +1,4 @@
-//! What names one flow of the table.
+//! The key that names one flow of the table.
 
 use super::{Flow, FlowId, NewFlow, Tuple, Zone, ZoneDirection};
 use crate::wire::attr::Writer;
@@ -8,15 +8,15 @@ use crate::wire::attr::Writer;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum Direction {
-    /// From the side that started the flow.
+    /// Packets from the side that started the flow.
     Orig,
-    /// From the other side.
+    /// Packets from the other side.
     Reply,
 }
 
-/// Names one flow: a tuple and its direction, the zone, and the id where it is known.
+/// Names one flow: a tuple and its direction, the zone, and the id if it is known.
 ///
-/// Comes from a [`&Flow`](Flow) (original tuple, zone and id), from a [`Tuple`] (original
+/// Converts from a [`&Flow`](Flow) (original tuple, zone and id), from a [`Tuple`] (original
 /// direction, zone 0), from a [`&NewFlow`](NewFlow), or from [`FlowKey::reply`].
 ///
 /// The kernel ignores the direction when it looks up a flow. If the other side may have started the
@@ -57,7 +57,7 @@ impl FlowKey {
         }
     }
 
-    /// In this zone; without it, in zone 0.
+    /// Sets the zone; the default is zone 0.
     #[must_use]
     pub fn zone(self, zone: impl Into<Zone>) -> Self {
         Self {
@@ -66,8 +66,8 @@ impl FlowKey {
         }
     }
 
-    /// With this id. Only a get and a delete compare it. A later flow with the same tuple can have the
-    /// same id: see [`Flow::id`](field@Flow::id).
+    /// Sets the id. Only a get and a delete compare it. A later flow with the same tuple can have
+    /// the same id: see [`Flow::id`](field@Flow::id).
     #[must_use]
     pub fn id(self, id: FlowId) -> Self {
         Self {
@@ -86,7 +86,7 @@ impl FlowKey {
         self.direction
     }
 
-    /// The number of the zone that this direction's tuple is looked up in.
+    /// The id of the zone in which the tuple of this direction is looked up.
     pub(crate) fn zone_id(&self) -> u16 {
         match (self.zone.direction(), self.direction) {
             (ZoneDirection::Orig, Direction::Reply) | (ZoneDirection::Reply, Direction::Orig) => 0,
@@ -108,8 +108,8 @@ impl FlowKey {
         self.id.is_some()
     }
 
-    /// Is it the flow that this names? The kernel's look-up is less exact: a tuple also finds a
-    /// flow of which it is the other direction's.
+    /// Returns `true` if the key names this flow. The kernel is less exact: it also finds a flow by
+    /// the tuple of its other direction.
     pub(crate) fn names(&self, flow: &Flow) -> bool {
         let tuple = match self.direction {
             Direction::Orig => &flow.orig,
@@ -119,7 +119,7 @@ impl FlowKey {
             && (self.id.is_none() || flow.id.is_none() || self.id == flow.id)
     }
 
-    /// Writes tuple and zone.
+    /// Writes the tuple and the zone.
     pub(crate) fn encode(&self, w: &mut Writer<'_>) {
         let cx = self.zone.context();
         match self.direction {
@@ -129,7 +129,7 @@ impl FlowKey {
         Flow::zone.put_some(cx.zone.as_ref(), w);
     }
 
-    /// Writes the id, where there is one.
+    /// Writes the id, if there is one.
     pub(crate) fn encode_id(&self, w: &mut Writer<'_>) {
         Flow::id.put_some(self.id.as_ref(), w);
     }
@@ -146,7 +146,7 @@ impl From<&Flow> for FlowKey {
 }
 
 impl From<&NewFlow> for FlowKey {
-    /// The flow, once it is created.
+    /// The key of the flow, once it is created.
     fn from(flow: &NewFlow) -> Self {
         flow.key()
     }

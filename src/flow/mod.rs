@@ -1,4 +1,4 @@
-//! The nouns of the table, one a file: plain data, without socket or task.
+//! The nouns of the table, one per file: plain data, without a socket or a task.
 
 use std::time::{Duration, SystemTime};
 
@@ -60,10 +60,10 @@ attributes! {
     /// `conntrack -L` prints for the flow, `{:#}` that of `conntrack -L -o extended,id`.
     #[non_exhaustive]
     pub struct Flow {
-        /// The packets of the side that started the flow, `-s` `-d`. `CTA_TUPLE_ORIG`.
+        /// The tuple of packets from the side that started the flow, `-s` `-d`. `CTA_TUPLE_ORIG`.
         CTA_TUPLE_ORIG [of Orig] => orig: Tuple,
-        /// The packets of the other side, `-r` `-q`. The inverse of `orig`, unless addresses are
-        /// translated. `CTA_TUPLE_REPLY`.
+        /// The tuple of packets from the other side, `-r` `-q`. The inverse of `orig`, unless
+        /// addresses are translated. `CTA_TUPLE_REPLY`.
         CTA_TUPLE_REPLY [of Reply, inverse orig] => reply: Tuple,
         /// The zone, `-w`. `CTA_ZONE` (Linux 2.6.34), `CTA_TUPLE_ZONE` (4.3).
         CTA_ZONE => zone: Zone = [default],
@@ -77,13 +77,13 @@ attributes! {
         /// The state of the protocol, `--state`. `CTA_PROTOINFO`. `None` for protocols without
         /// one, and for offloaded flows.
         CTA_PROTOINFO => protoinfo: Option<ProtoInfo>,
-        /// What went in the original direction. `CTA_COUNTERS_ORIG`. `None` unless
+        /// The traffic in the original direction. `CTA_COUNTERS_ORIG`. `None` unless
         /// `nf_conntrack_acct` was 1 when the flow began.
         CTA_COUNTERS_ORIG [with counters_reply] => counters_orig: Option<Counters> = [rename = "counters"],
-        /// What went in the reply direction. `CTA_COUNTERS_REPLY`. `None` unless
+        /// The traffic in the reply direction. `CTA_COUNTERS_REPLY`. `None` unless
         /// `nf_conntrack_acct` was 1 when the flow began.
         CTA_COUNTERS_REPLY [in counters_orig] => counters_reply: Option<Counters> = [skip],
-        /// The labels, `-l`. `CTA_LABELS` (Linux 3.9). `None` where none is set.
+        /// The labels, `-l`. `CTA_LABELS` (Linux 3.9). `None` if none is set.
         CTA_LABELS [mask CTA_LABELS_MASK] => labels: Option<Labels>,
         /// The SYN proxy's numbers. `CTA_SYNPROXY` (Linux 4.18). Zeros for flows made by a
         /// request.
@@ -92,8 +92,8 @@ attributes! {
         /// flow's place in memory: a flow that replaces one with the same tuple often has the same
         /// id.
         CTA_ID => id: Option<FlowId>,
-        /// How many references the kernel holds to the flow. `CTA_USE`. 1 in dumps, 2 in the answer to a get,
-        /// `None` in events.
+        /// How many references the kernel holds to the flow. `CTA_USE`. 1 in dumps, 2 in the reply
+        /// to a get, `None` in events.
         CTA_USE => use_count: Option<u32>,
     }
     boxed rare: Rare {
@@ -123,8 +123,8 @@ attributes! {
 pub struct FlowId([u8; 4]);
 
 impl Flow {
-    /// A flow of these tuples, in zone 0, with nothing else known: for programs that test what
-    /// they do with flows.
+    /// A flow with these tuples in zone 0, and no other attributes. It is for programs that test
+    /// how they handle flows.
     pub fn new(orig: Tuple, reply: Tuple) -> Self {
         Self {
             orig,
@@ -149,12 +149,12 @@ impl Flow {
         self.orig.family()
     }
 
-    /// Decodes one message of the kernel, from its netlink header on: for programs that have the
-    /// bytes from elsewhere, a capture or a socket of their own.
+    /// Decodes one netlink message, with its header. It is for programs that get the bytes
+    /// elsewhere: from a capture, or from their own socket.
     ///
     /// # Errors
     ///
-    /// [`Decode`](crate::ErrorKind::Decode) where the bytes are not a flow's;
+    /// [`Decode`](crate::ErrorKind::Decode) if the bytes are not a message about a flow;
     /// [`Error::bytes`] has them.
     #[inline]
     pub fn from_message(message: &[u8]) -> Result<Self> {
@@ -164,7 +164,7 @@ impl Flow {
         })
     }
 
-    /// Reads the flow out of a message.
+    /// Decodes the flow in a message.
     #[inline]
     pub(crate) fn decode(frame: &Frame<'_>) -> Result<Self, DecodeError> {
         Self::read(frame.attributes()?, &mut Context::default())
@@ -189,7 +189,7 @@ impl From<FlowId> for u32 {
 }
 
 impl From<u32> for FlowId {
-    /// The id that conntrack(8) prints as this number.
+    /// The id from the number that conntrack(8) prints.
     fn from(id: u32) -> Self {
         Self(id.to_be_bytes())
     }

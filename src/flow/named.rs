@@ -1,5 +1,5 @@
-//! Serde for numbers that have names: in text the name, or the number where there is none; in
-//! binary formats always the number. Both are read in text.
+//! Serde for numbers that have names: text formats have the name, or the number if there is no
+//! name. Binary formats always have the number. Reading text accepts both.
 
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
@@ -56,7 +56,7 @@ impl<T: From<u8> + FromStr<Err: Display>> Visitor<'_> for Named<T> {
     }
 }
 
-/// Serialize and Deserialize for such a type.
+/// Implements `Serialize` and `Deserialize` for such a type.
 macro_rules! named {
     ($($ty:ty),+) => {
         $(

@@ -1,4 +1,4 @@
-//! Network address translation, as a request asks for it.
+//! Network address translation in a request.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -11,8 +11,8 @@ use crate::wire::uapi::*;
 
 /// The addresses and ports that one end of a new flow is translated to.
 ///
-/// `--src-nat`, `--dst-nat`; `CTA_NAT_SRC`, `CTA_NAT_DST`. The kernel picks an
-/// address and a port that no other flow uses. It never sends this back: the reply tuple and the
+/// `--src-nat`, `--dst-nat`; `CTA_NAT_SRC`, `CTA_NAT_DST`. The kernel picks an address and a port
+/// that no other flow uses. The kernel never sends these attributes. The reply tuple and the
 /// [`Status`](crate::Status) of a flow show its translation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -24,12 +24,12 @@ pub struct Nat {
 }
 
 impl Nat {
-    /// To one address. The port is kept if it is free.
+    /// Translates to one address. The port is kept if it is free.
     pub fn to(address: impl Into<IpAddr>) -> Self {
         Self::exactly(plain_address(address.into()))
     }
 
-    /// To any address of a range.
+    /// Translates to an address from a range.
     pub fn to_any(addresses: RangeInclusive<IpAddr>) -> Self {
         let (min, max) = addresses.into_inner();
         Self {
@@ -49,7 +49,7 @@ impl Nat {
         self.ports.map(|(min, max)| min..=max)
     }
 
-    /// To this address as it stands: the kernel has given it.
+    /// Translates to this address, which comes from the kernel and is not normalized.
     pub(super) fn exactly(address: IpAddr) -> Self {
         Self {
             min: address,
@@ -58,13 +58,13 @@ impl Nat {
         }
     }
 
-    /// To this port (ICMP: id). Not for GRE: the kernel ignores its keys here.
+    /// Sets the port (ICMP: id). Not for GRE: the kernel ignores its keys here.
     #[must_use]
     pub fn port(self, port: u16) -> Self {
         self.ports(port..=port)
     }
 
-    /// To any port of a range.
+    /// Sets a range of ports, from which the kernel picks one.
     #[must_use]
     pub fn ports(mut self, ports: RangeInclusive<u16>) -> Self {
         self.ports = Some(ports.into_inner());
@@ -76,7 +76,7 @@ impl Nat {
         let family = Family::of;
         if family(self.min) != orig.family() || family(self.max) != orig.family() {
             return Err(Error::invalid_input(format!(
-                "{end} NAT: {} is not of the flow's family",
+                "{end} NAT: {} does not have the flow's family",
                 if family(self.min) == orig.family() {
                     self.max
                 } else {
@@ -91,7 +91,7 @@ impl Nat {
         }
         if self.ports.is_some() && orig.protocol() == Protocol::GRE {
             return Err(Error::invalid_input(format!(
-                "{end} NAT: a key, and the kernel translates the keys of GRE by none that is named"
+                "{end} NAT: the kernel ignores GRE keys here"
             )));
         }
         if self.ports.is_some() && orig.src_port().is_none() && orig.icmp_echo().is_none() {
@@ -124,8 +124,8 @@ impl Nat {
     }
 }
 
-/// For serde: what was not checked yet. Of one address, there is no highest. A family is only there
-/// if an address is an IPv4-mapped one, which is read as IPv4 otherwise.
+/// For serde, before the checks. With a single address, there is no `max`. There is a family only if
+/// an address is IPv4-mapped, which would be read as IPv4 otherwise.
 #[cfg(feature = "serde")]
 #[derive(Clone)]
 struct Fields {

@@ -10,10 +10,11 @@ use crate::wire::uapi::{CTA_NAT_DST, CTA_NAT_SRC};
 
 /// A flow to create: its original tuple, its timeout and other settings.
 ///
-/// Made from a [`&Flow`](Flow), it creates that flow again, with its translation. The kernel does not
-/// accept counters, timestamps, the data of a helper in user space or the state of a TCP window:
-/// these are left out. The kernel derives a translation from [`source_nat`](Self::source_nat) and
-/// [`destination_nat`](Self::destination_nat), not from a reply tuple that is translated already.
+/// A `NewFlow` from a [`&Flow`](Flow) creates that flow again, with its translation. The kernel
+/// does not accept counters, timestamps, the data of a helper in user space or the state of a TCP
+/// window: these are left out. The kernel derives a translation from
+/// [`source_nat`](Self::source_nat) and [`destination_nat`](Self::destination_nat), not from a
+/// translated reply tuple.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -36,8 +37,8 @@ pub struct NewFlow {
     pub(super) settings: Patch,
 }
 
-/// The timeout of a flow that is restored from one without a timeout (an offloaded one): the
-/// kernel's for a UDP flow without an answer.
+/// The timeout for a flow that is restored from an offloaded one, which has no timeout. It is the
+/// kernel's timeout for an unreplied UDP flow.
 const UNKNOWN_TIMEOUT: Duration = Duration::from_secs(30);
 
 settings! {
@@ -62,8 +63,7 @@ impl NewFlow {
 
     /// A flow without translation, in zone 0.
     ///
-    /// With a timeout of zero the flow expires at once: the kernel accepts it, and it cannot be
-    /// found.
+    /// The kernel accepts a timeout of zero, but the flow expires at once and cannot be found.
     pub fn new(orig: Tuple, timeout: Duration) -> Self {
         Self {
             orig,
@@ -158,7 +158,7 @@ impl NewFlow {
         self.master.is_some()
     }
 
-    /// What names its master, which is in the same zone.
+    /// The key of its master, which is in the same zone.
     pub(crate) fn master_key(&self) -> Option<super::FlowKey> {
         Some(super::FlowKey::orig(self.master?).zone(self.zone))
     }
@@ -167,8 +167,8 @@ impl NewFlow {
         self.settings.sets_helper()
     }
 
-    /// Is the flow what was to be made, as far as it shows? What counts down, and what the kernel
-    /// adds or leaves out in silence, does not tell.
+    /// Returns `true` if the flow has the requested attributes. It ignores those that count down,
+    /// and those that the kernel silently adds or leaves out.
     pub(crate) fn made(&self, flow: &Flow) -> bool {
         let translated = self.source_nat.is_some() || self.destination_nat.is_some();
         self.key().names(flow)
@@ -180,12 +180,12 @@ impl NewFlow {
     pub(crate) fn check(&self) -> Result<()> {
         if self.reply.family() != self.orig.family() {
             return Err(Error::invalid_input(
-                "reply: not of the original tuple's family",
+                "reply: its family differs from the original tuple's",
             ));
         }
         if self.reply.protocol() != self.orig.protocol() {
             return Err(Error::invalid_input(
-                "reply: not of the original tuple's protocol",
+                "reply: its protocol differs from the original tuple's",
             ));
         }
         if self
@@ -193,13 +193,13 @@ impl NewFlow {
             .is_some_and(|master| master.family() != self.orig.family())
         {
             return Err(Error::invalid_input(
-                "master: not of the original tuple's family",
+                "master: its family differs from the original tuple's",
             ));
         }
         let translated = self.source_nat.is_some() || self.destination_nat.is_some();
         if translated && self.reply != self.orig.inverse() {
             return Err(Error::invalid_input(
-                "reply: with NAT it is the kernel's to translate; leave the inverse of the original",
+                "reply: with NAT, the kernel makes the reply tuple; do not set it",
             ));
         }
         if let Some(nat) = &self.source_nat {
@@ -208,7 +208,7 @@ impl NewFlow {
         if let Some(nat) = &self.destination_nat {
             nat.check(&self.orig, "destination")?;
         }
-        // On an update it takes the helper away; a new flow has none.
+        // In an update this removes the helper; a new flow has none.
         if self.get_helper().is_some_and(|name| name.is_empty()) {
             return Err(Error::invalid_input("helper: its name is empty"));
         }
@@ -247,8 +247,8 @@ impl From<&Flow> for NewFlow {
         new.master = flow.master().copied();
         if flow.status.intersects(Status::SRC_NAT | Status::DST_NAT) {
             let expected = flow.orig.inverse();
-            // The id of an ICMP query is one for both directions: the source's, as the kernel
-            // has it.
+            // The id of an ICMP query is the same in both directions. The kernel treats it as the
+            // port of the source.
             new.source_nat = End::dst(&flow.reply).unless(End::dst(&expected));
             new.destination_nat = End::src(&flow.reply).unless(End::src(&expected));
         } else {
@@ -289,13 +289,13 @@ impl From<&Flow> for NewFlow {
     }
 }
 
-/// One end of a tuple: address and port, or an ICMP query's id at the client's end. Without GRE's
-/// key: the kernel takes none that is named.
+/// One end of a tuple: address and port, or the id of an ICMP query at the client's end. GRE keys
+/// are left out, because the kernel ignores them here.
 #[derive(PartialEq)]
 struct End(IpAddr, Option<u16>);
 
 impl End {
-    /// The translation to this end, unless it is the one that was to be expected.
+    /// The translation to this end, unless the end is the expected one.
     fn unless(self, expected: Self) -> Option<Nat> {
         (self != expected).then(|| match self.1 {
             Some(port) => Nat::exactly(self.0).port(port),
@@ -321,7 +321,7 @@ fn port(tuple: &Tuple, port: Option<u16>) -> Option<u16> {
 mod tests {
     use super::*;
 
-    /// The kernel would not heed the key, and say nothing.
+    /// The kernel would silently ignore the key.
     #[test]
     fn nat_of_gre_has_addresses_alone() {
         let address = |last| IpAddr::from([10, 0, 0, last]);

@@ -1,4 +1,4 @@
-//! To and from the messages of netlink-packet-netfilter.
+//! Conversions to and from the messages of netlink-packet-netfilter.
 
 use netlink_packet_core::{Emitable, ParseableParametrized};
 use netlink_packet_netfilter::conntrack::ConntrackMessage;
@@ -12,7 +12,7 @@ use crate::wire::uapi::IPCTNL_MSG_CT_NEW;
 impl TryFrom<&ConntrackMessage> for Flow {
     type Error = Error;
 
-    /// Reads a flow out of the message's attributes.
+    /// Decodes a flow from the attributes of the message.
     fn try_from(message: &ConntrackMessage) -> Result<Self, Error> {
         let mut bytes = vec![0; message.buffer_len()];
         message.emit(&mut bytes);

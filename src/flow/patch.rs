@@ -1,4 +1,4 @@
-//! What a write sets in a flow.
+//! The changes that a request makes to a flow.
 
 use super::accounting::seconds;
 use super::helper::{HELPER_NAME, check_name};
@@ -49,7 +49,7 @@ impl Patch {
         Self::default()
     }
 
-    /// Gives these labels this value, whatever was set of others before.
+    /// Sets these labels to this value, in addition to labels that were set before.
     pub(crate) fn change_labels(&mut self, value: Labels, labels: Labels) {
         let before = self
             .labels
@@ -58,7 +58,7 @@ impl Patch {
         self.labels = Some(Masked::new(after, before.mask() | labels));
     }
 
-    /// Is there nothing to change?
+    /// Returns `true` if there is nothing to change.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -83,7 +83,7 @@ impl Patch {
         self.timeout.is_some()
     }
 
-    /// Refuses what the kernel would ignore, cut off or take for something else.
+    /// Refuses values that the kernel would ignore, truncate or misread.
     pub(crate) fn check(&self, protocol: Protocol) -> Result<()> {
         self.check_values()?;
         match &self.protoinfo {
@@ -92,10 +92,10 @@ impl Patch {
         }
     }
 
-    /// [`check`](Self::check) of what does not depend on the flow.
+    /// The part of [`check`](Self::check) that does not depend on the flow.
     pub(crate) fn check_values(&self) -> Result<()> {
         if self.is_empty() {
-            return Err(Error::invalid_input("nothing to change was named"));
+            return Err(Error::invalid_input("there is nothing to change"));
         }
         if let Some(timeout) = self.timeout {
             if seconds(timeout).is_none() {
@@ -107,19 +107,19 @@ impl Patch {
         }
         if self.mark.is_some_and(|mark| mark.is_void()) {
             return Err(Error::invalid_input(
-                "mark: its mask has no bit, nothing would change",
+                "mark: the mask is empty, so nothing would change",
             ));
         }
         if self.labels.is_some_and(|labels| labels.is_void()) {
             return Err(Error::invalid_input(
-                "labels: their mask has no bit, nothing would change",
+                "labels: the mask is empty, so nothing would change",
             ));
         }
         if let Some(status) = self.status {
             let refused = status.difference(Status::SETTABLE | Status::CONFIRMED);
             if !refused.is_empty() || status.is_empty() {
                 return Err(Error::invalid_input(format!(
-                    "status: {refused} cannot be set; name only the bits to add, of {}",
+                    "status: {refused} cannot be set; the bits that can be added are {}",
                     Status::SETTABLE
                 )));
             }
@@ -130,7 +130,7 @@ impl Patch {
         }
     }
 
-    /// The changes that the kernel makes before the one of this name, as it makes them.
+    /// The changes that the kernel applies before the one with this name, in its order.
     pub(crate) fn made_before(&self, name: &str) -> Vec<&'static str> {
         let all = [
             ("helper", self.helper.is_some()),
@@ -149,7 +149,8 @@ impl Patch {
             .collect()
     }
 
-    /// Has a flow that was made with this the mark, the status, the state and the helper for it?
+    /// Returns `true` if a flow that was created with this patch has the mark, the status, the
+    /// state and the helper of the patch.
     pub(crate) fn made(&self, flow: &Flow) -> bool {
         let mark = self.mark.map_or(0, |mark| mark.value());
         let helper = || flow.helper().map(|helper| &helper.name);
@@ -182,7 +183,7 @@ impl Patch {
         Flow::status.put_some(status.as_ref(), w);
         Flow::protoinfo.put_some(self.protoinfo.as_ref(), w);
         match self.mark {
-            // No mask is one of all bits.
+            // No mask means all bits.
             Some(mark) if mark.mask() == u32::MAX => Flow::mark.put_some(Some(&mark.value()), w),
             Some(mark) => Flow::mark.put_masked(&mark.value(), &mark.mask(), w),
             None => {}

@@ -22,7 +22,7 @@ use crate::wire::uapi::*;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Protocol(u8);
 
-/// Declares the constants, with the name that each is written with and others that are read.
+/// Declares the constants, each with the name that is written, and other names that are read.
 macro_rules! protocols {
     ($($(#[$meta:meta])* $name:ident = $number:expr, $word:literal $(| $also:literal)*;)+) => {
         impl Protocol {
@@ -139,7 +139,7 @@ impl FromStr for Protocol {
             .map(Self)
             .or_else(|| Self::by_name(&text.to_ascii_lowercase()))
             .ok_or_else(|| {
-                Error::invalid_input(format!("{text:?} is no protocol's name or number"))
+                Error::invalid_input(format!("{text:?} is not the name or number of a protocol"))
             })
     }
 }

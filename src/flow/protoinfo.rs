@@ -1,4 +1,4 @@
-//! What the kernel knows of a flow's protocol: its state and what belongs to it.
+//! The kernel's information about the protocol of a flow: its state, and details.
 
 use bitflags::bitflags;
 
@@ -12,7 +12,8 @@ use crate::wire::usual::Usual;
 
 /// The state of a flow's protocol, with its details.
 ///
-/// `CTA_PROTOINFO`. Flows of UDP, ICMP, GRE and other protocols have none, and offloaded flows neither.
+/// `CTA_PROTOINFO`. Flows of UDP, ICMP, GRE and other protocols have none, and neither have
+/// offloaded flows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
@@ -20,7 +21,7 @@ use crate::wire::usual::Usual;
 pub enum ProtoInfo {
     /// TCP.
     Tcp(TcpInfo),
-    /// SCTP. Boxed, as is DCCP's: either would make every flow larger.
+    /// SCTP. Boxed, like DCCP's, because either would make every flow larger.
     Sctp(Box<SctpInfo>),
     /// DCCP (until Linux 6.16).
     Dccp(Box<DccpInfo>),
@@ -29,18 +30,18 @@ pub enum ProtoInfo {
 }
 
 attributes! {
-    /// What the kernel knows of a TCP flow.
+    /// The kernel's information about a TCP flow.
     #[derive(Copy, Default)]
     #[non_exhaustive]
     pub struct TcpInfo {
         /// The state, `--state`.
         CTA_PROTOINFO_TCP_STATE => state: TcpState,
-        /// The window scale of the original direction, 0 to 14. It is set only together with the
-        /// other, and only if both directions have [`TcpFlags::WINDOW_SCALE`].
+        /// The window scale of the original direction, 0 to 14. The kernel sets it only together
+        /// with the other direction's, and only if both directions have [`TcpFlags::WINDOW_SCALE`].
         CTA_PROTOINFO_TCP_WSCALE_ORIGINAL [with wscale_reply] => wscale_orig: Option<u8> = [rename = "wscale"],
         /// The window scale of the reply direction.
         CTA_PROTOINFO_TCP_WSCALE_REPLY [in wscale_orig] => wscale_reply: Option<u8> = [skip],
-        /// The flags of the original direction; from a dump, all of them count.
+        /// The flags of the original direction. In a dump, all of them are valid.
         CTA_PROTOINFO_TCP_FLAGS_ORIGINAL [with flags_reply] => flags_orig: Option<Masked<TcpFlags>> = [rename = "flags"],
         /// The flags of the reply direction.
         CTA_PROTOINFO_TCP_FLAGS_REPLY [in flags_orig] => flags_reply: Option<Masked<TcpFlags>> = [skip],
@@ -48,13 +49,13 @@ attributes! {
 }
 
 attributes! {
-    /// What the kernel knows of an SCTP flow.
+    /// The kernel's information about an SCTP flow.
     #[derive(Copy)]
     #[non_exhaustive]
     pub struct SctpInfo {
         /// The state.
         CTA_PROTOINFO_SCTP_STATE => state: SctpState,
-        /// The verification tag of the original direction; absent in destroy events, and needed
+        /// The verification tag of the original direction; absent in destroy events, and required
         /// in a request.
         CTA_PROTOINFO_SCTP_VTAG_ORIGINAL [with vtag_reply] => vtag_orig: Option<u32> = [rename = "vtag"],
         /// The verification tag of the reply direction.
@@ -63,7 +64,7 @@ attributes! {
 }
 
 attributes! {
-    /// What the kernel knows of a DCCP flow (until Linux 6.16).
+    /// The kernel's information about a DCCP flow (until Linux 6.16).
     #[derive(Copy)]
     #[non_exhaustive]
     pub struct DccpInfo {
@@ -77,7 +78,7 @@ attributes! {
 }
 
 bitflags! {
-    /// What the kernel knows of one direction of a TCP flow: `IP_CT_TCP_FLAG_*`.
+    /// The flags of one direction of a TCP flow: `IP_CT_TCP_FLAG_*`.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
     pub struct TcpFlags: u8 {
         /// The sender offered window scaling.
@@ -101,7 +102,7 @@ bitflags! {
 
 bits!(TcpFlags, u8);
 
-/// Flags, then mask. A dump's mask is 0 and means nothing: there all flags count.
+/// Flags, then mask. The mask in a dump is 0 and has no meaning: all flags are valid.
 impl Value for Masked<TcpFlags> {
     const LEN: usize = 2;
     #[inline]
@@ -119,7 +120,7 @@ impl Value for Masked<TcpFlags> {
 }
 
 impl TcpInfo {
-    /// Only a state: an update leaves the rest as it is.
+    /// Only a state. An update with it leaves the rest unchanged.
     pub fn new(state: TcpState) -> Self {
         Self {
             state,
@@ -145,12 +146,11 @@ impl TcpInfo {
         self
     }
 
-    /// A state, for a flow whose packets the kernel has not seen.
+    /// A state for a flow whose packets the kernel has not seen.
     ///
     /// The window and its scale cannot be set, so both directions are
-    /// [`BE_LIBERAL`](TcpFlags::BE_LIBERAL) and [`SACK_PERM`](TcpFlags::SACK_PERM), as
-    /// conntrack(8) makes them: packets that the kernel would see outside the window are let
-    /// through.
+    /// [`BE_LIBERAL`](TcpFlags::BE_LIBERAL) and [`SACK_PERM`](TcpFlags::SACK_PERM), as in
+    /// conntrack(8). The kernel then accepts packets outside the window.
     pub fn liberal(state: TcpState) -> Self {
         let flags = TcpFlags::BE_LIBERAL | TcpFlags::SACK_PERM;
         let flags = Masked::new(flags, flags);
@@ -159,7 +159,7 @@ impl TcpInfo {
 }
 
 impl SctpInfo {
-    /// A state, and the verification tags of both directions, which a request needs.
+    /// A state and the verification tags of both directions. A request needs all of them.
     pub const fn new(state: SctpState, vtag_orig: u32, vtag_reply: u32) -> Self {
         Self {
             state,
@@ -181,7 +181,7 @@ impl DccpInfo {
 }
 
 impl From<TcpState> for ProtoInfo {
-    /// The state alone; an update leaves the rest as it is.
+    /// Only the state. An update with it leaves the rest unchanged.
     fn from(state: TcpState) -> Self {
         TcpInfo::new(state).into()
     }
@@ -206,9 +206,9 @@ impl From<DccpInfo> for ProtoInfo {
 }
 
 impl ProtoInfo {
-    /// What can be given to another flow: without the TCP flags that belong to a window, which the
-    /// kernel would measure the next packets by. With MAXACK_SET and no highest acknowledgement it
-    /// took 16 of 24 resets for invalid.
+    /// The part that can be given to another flow. It leaves out the TCP flags that belong to a
+    /// window, because the kernel would check the next packets against that window. With MAXACK_SET
+    /// and no highest acknowledgement, it took 16 of 24 resets for invalid.
     pub(crate) fn without_window(&self) -> Self {
         const OF_THE_WINDOW: TcpFlags = TcpFlags::MAXACK_SET
             .union(TcpFlags::EXP_CHALLENGE_ACK)
@@ -225,17 +225,17 @@ impl ProtoInfo {
         info
     }
 
-    /// Refuses what the kernel would ignore without a word, or take for malformed.
+    /// Refuses values that the kernel would silently ignore or take for malformed.
     pub(crate) fn check(&self, protocol: Protocol) -> Result<()> {
         let (name, of) = match self {
             Self::Tcp(_) => ("TCP", Protocol::TCP),
             Self::Sctp(_) => ("SCTP", Protocol::SCTP),
             Self::Dccp(_) => ("DCCP", Protocol::DCCP),
-            Self::Other => return Err(Error::invalid_input("protoinfo: of an unknown protocol")),
+            Self::Other => return Err(Error::invalid_input("protoinfo: unknown protocol")),
         };
         if of != protocol {
             return Err(Error::invalid_input(format!(
-                "protoinfo: of {name}, but the flow's protocol is {protocol}"
+                "protoinfo: it is for {name}, but the flow's protocol is {protocol}"
             )));
         }
         let flaw = match self {
@@ -244,9 +244,9 @@ impl ProtoInfo {
                 "a TCP window scale is at most 14"
             }
             Self::Tcp(info) if info.wscale_orig.is_some() != info.wscale_reply.is_some() => {
-                "a TCP window scale is set in both directions or in none"
+                "a TCP window scale must be set in both directions or in neither"
             }
-            // The kernel looks the state up in a table, before recent releases without a check.
+            // The kernel uses the state as the index of a table. Only recent releases check it.
             Self::Sctp(info) if info.state > SctpState::HEARTBEAT_SENT => "an unknown SCTP state",
             Self::Sctp(info) if info.vtag_orig.is_none() || info.vtag_reply.is_none() => {
                 "SCTP needs both verification tags"

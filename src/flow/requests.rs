@@ -1,12 +1,12 @@
-//! Serde for what is sent: a key, a patch, a new flow. In text, what is absent has no key, and a
-//! key that is not known is refused: what it was to say would go unsaid. Binary formats have no
-//! keys, and each part its place.
+//! Serde for the parts of requests: a key, a patch, a new flow. In text formats, an absent part has
+//! no key, and an unknown key is refused, because its meaning would be lost. Binary formats have no
+//! keys, and each part has its place.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Direction, FlowId, FlowKey, Nat, NewFlow, Patch, Tuple, Zone};
 
-/// The fields that must be there, those that may, and how the type comes of them.
+/// The required fields, the optional fields, and the way to build the type from them.
 macro_rules! forms {
     (
         $type:ident, $from:ident, $it:ident => $back:expr;

@@ -1,23 +1,22 @@
-//! What can be set in a flow: the one list, of which the setters of a patch, a new flow and an
-//! update are made.
+//! The list of attributes that can be set in a flow. The setters of a patch, a new flow and an
+//! update are generated from it.
 
-/// Gives the list to a macro.
+/// Passes the list to a macro.
 macro_rules! settings {
     ($then:ident! { $($first:tt)* }) => {
         $then! {
             $($first)*
-            /// Sets the helper. An empty name removes it, and it cannot be set again. `CTA_HELP`. Linux
-            /// 7.3 and later cannot remove a helper.
+            /// Sets the helper. An empty name removes it; it cannot be set again later. `CTA_HELP`.
+            /// Linux 7.3 and later cannot remove a helper.
             helper, get_helper: Box<str>;
-            /// Sets the time left, `-t`; a fraction of a second counts as a whole one.
-            /// `CTA_TIMEOUT`. The kernel cuts it at 2³¹ ticks (99 days at 250 Hz). The flow's next
-            /// packet sets it anew, unless [`FIXED_TIMEOUT`](crate::Status::FIXED_TIMEOUT) is set.
+            /// Sets the time left, `-t`; fractions of a second are rounded up. `CTA_TIMEOUT`. The
+            /// kernel limits it to 2³¹ ticks (99 days at 250 Hz). The next packet of the flow
+            /// resets it, unless [`FIXED_TIMEOUT`](crate::Status::FIXED_TIMEOUT) is set.
             timeout, get_timeout: std::time::Duration as "crate::flow::text::seconds";
-            /// Adds status bits, `-u`; the kernel clears none. `CTA_STATUS`. The bits that can be added
-            /// are [`SEEN_REPLY`](crate::Status::SEEN_REPLY),
-            /// [`ASSURED`](crate::Status::ASSURED),
-            /// [`FIXED_TIMEOUT`](crate::Status::FIXED_TIMEOUT) and
-            /// [`HELPER`](crate::Status::HELPER).
+            /// Adds status bits, `-u`. The kernel cannot clear any. `CTA_STATUS`. The bits that can
+            /// be added are [`SEEN_REPLY`](crate::Status::SEEN_REPLY),
+            /// [`ASSURED`](crate::Status::ASSURED), [`FIXED_TIMEOUT`](crate::Status::FIXED_TIMEOUT)
+            /// and [`HELPER`](crate::Status::HELPER).
             status, get_status: crate::flow::Status;
             /// Sets the state of the flow's protocol. `CTA_PROTOINFO`.
             protoinfo, get_protoinfo: crate::flow::ProtoInfo;
@@ -32,15 +31,15 @@ macro_rules! settings {
             seqadj_reply, get_seqadj_reply: crate::flow::SeqAdj;
             /// Sets the SYN proxy's numbers. `CTA_SYNPROXY` (Linux 4.18).
             synproxy, get_synproxy: crate::flow::SynProxy;
-            /// Sets the labels, `--label-add` `--label-del`; those outside the mask keep their value.
-            /// `CTA_LABELS`, `CTA_LABELS_MASK` (Linux 3.9). When a flow is created and no rule of the
-            /// namespace uses labels, the kernel silently leaves them out.
+            /// Sets the labels, `--label-add` `--label-del`; those outside the mask keep their
+            /// value. `CTA_LABELS`, `CTA_LABELS_MASK` (Linux 3.9). If no rule of the namespace uses
+            /// labels when a flow is created, the kernel silently leaves them out.
             labels, get_labels: crate::flow::Masked<crate::flow::Labels>;
         }
     };
 }
 
-/// The setters of a type; its `settings_mut` gives the [`Patch`](super::Patch) that they are in.
+/// The setters of a type, whose `settings_mut` returns the [`Patch`](super::Patch) to change.
 macro_rules! setters {
     (
         $type:ident;
@@ -76,7 +75,7 @@ macro_rules! setters {
     };
 }
 
-/// What has been set; `settings` gives the [`Patch`](super::Patch).
+/// The getters of a type, whose `settings` returns the [`Patch`](super::Patch).
 macro_rules! getters {
     (
         $type:ident;
@@ -93,7 +92,7 @@ macro_rules! getters {
     };
 }
 
-/// The struct of all of them.
+/// The struct with all of them.
 macro_rules! settings_struct {
     (
         $(#[$struct_meta:meta])* $name:ident;

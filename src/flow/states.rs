@@ -1,4 +1,4 @@
-//! The states of protocols: a number each, with the kernel's name where there is one.
+//! The states of protocols. Each is a number, and most have a name.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,21 +6,22 @@ use std::str::FromStr;
 use crate::error::{Error, Result};
 use crate::wire::attr::Value;
 
-/// Declares the states of a protocol: constants by conntrack(8)'s words, with the kernel's
+/// Declares the states of a protocol: the constants have the names of conntrack(8) and the kernel's
 /// numbers.
 macro_rules! states {
     ($(#[$meta:meta])* $name:ident { $($(#[$state_meta:meta])* $state:ident = $n:literal;)+ }) => {
         $(#[$meta])*
         ///
-        /// A number: one that has no constant here is a newer kernel's, and kept. `Display` is the
-        /// word of conntrack(8), or the number of a state without one; `FromStr` reads either.
+        /// A newer kernel may have states without a constant here: their numbers are kept.
+        /// `Display` writes the word of conntrack(8), or the number of a state without a word;
+        /// `FromStr` reads both.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
         pub struct $name(u8);
 
         impl $name {
             $($(#[$state_meta])* pub const $state: Self = Self($n);)+
 
-            /// The state of this number.
+            /// The state with this number.
             pub const fn new(number: u8) -> Self {
                 Self(number)
             }
@@ -51,7 +52,7 @@ macro_rules! states {
             }
         }
 
-        /// The word that conntrack(8) prints, or the number of a state that has none.
+        /// Writes the word of conntrack(8), or the number of a state without a word.
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self.as_str() {
@@ -67,7 +68,7 @@ macro_rules! states {
             }
         }
 
-        /// The word, in any case, or the number.
+        /// Reads the word, in upper or lower case, or the number.
         impl FromStr for $name {
             type Err = Error;
 
@@ -78,7 +79,7 @@ macro_rules! states {
                 match text.to_ascii_uppercase().as_str() {
                     $(stringify!($state) => Ok(Self::$state),)+
                     _ => Err(Error::invalid_input(format!(
-                        concat!("{:?} is no ", stringify!($name)), text
+                        concat!("{:?} is not a ", stringify!($name)), text
                     ))),
                 }
             }
@@ -120,7 +121,7 @@ states! {
         TIME_WAIT = 7;
         /// A reset was seen.
         CLOSE = 8;
-        /// SYNs were seen from both sides (`TCP_CONNTRACK_LISTEN` of old).
+        /// SYNs were seen from both sides (`TCP_CONNTRACK_LISTEN` in older kernels).
         SYN_SENT2 = 9;
     }
 }
@@ -132,11 +133,11 @@ states! {
         NONE = 0;
         /// An INIT was seen.
         CLOSED = 1;
-        /// An INIT-ACK was awaited.
+        /// An INIT-ACK is awaited.
         COOKIE_WAIT = 2;
         /// A COOKIE-ECHO was seen.
         COOKIE_ECHOED = 3;
-        /// The association stands.
+        /// The association is established.
         ESTABLISHED = 4;
         /// One side has sent a SHUTDOWN.
         SHUTDOWN_SENT = 5;
@@ -160,9 +161,9 @@ states! {
         REQUEST = 1;
         /// A Response was seen.
         RESPOND = 2;
-        /// The handshake is all but complete.
+        /// The client has acknowledged the Response.
         PARTOPEN = 3;
-        /// Data flows.
+        /// The connection is established.
         OPEN = 4;
         /// The server asked to close.
         CLOSEREQ = 5;

@@ -3,7 +3,7 @@
 use bitflags::bitflags;
 
 bitflags! {
-    /// What has happened to a flow, and what it is: `IPS_*`, `CTA_STATUS`, `-u`.
+    /// The status bits of a flow: `IPS_*`, `CTA_STATUS`, `-u`.
     ///
     /// Bits that this version does not know are kept. An update can set
     /// [`SEEN_REPLY`](Self::SEEN_REPLY), [`ASSURED`](Self::ASSURED),
@@ -14,7 +14,7 @@ bitflags! {
         const EXPECTED = 0x0001;
         /// Packets went both ways.
         const SEEN_REPLY = 0x0002;
-        /// The flow is not among the first to go when the table is full.
+        /// The flow is not removed early when the table is full.
         const ASSURED = 0x0004;
         /// The flow is in the table.
         const CONFIRMED = 0x0008;
@@ -34,15 +34,15 @@ bitflags! {
         const FIXED_TIMEOUT = 0x0400;
         /// A template, never in the table.
         const TEMPLATE = 0x0800;
-        /// Lost a race of two UDP packets; known by its reply tuple alone.
+        /// The flow lost a race between two UDP packets, and is found only by its reply tuple.
         const NAT_CLASH = 0x1000;
         /// The helper was set by a rule or a request.
         const HELPER = 0x2000;
-        /// In a flow table: packets bypass the stack.
+        /// The flow is in a flow table: its packets bypass the network stack.
         const OFFLOAD = 0x4000;
-        /// In the hardware's flow table.
+        /// The flow is in the flow table of the hardware.
         const HW_OFFLOAD = 0x8000;
-        // A newer kernel's bits.
+        // The bits of newer kernels.
         const _ = !0;
     }
 }
@@ -51,7 +51,7 @@ bits!(Status, u32);
 plain!(Status = is_empty);
 
 impl Status {
-    /// What an update may set; the kernel refuses or ignores the rest.
+    /// The bits that an update can set. The kernel refuses or ignores the others.
     pub(crate) const SETTABLE: Self = Self::SEEN_REPLY
         .union(Self::ASSURED)
         .union(Self::FIXED_TIMEOUT)

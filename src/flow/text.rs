@@ -1,4 +1,4 @@
-//! How the nouns look in JSON and its like, and in binary formats.
+//! The forms of values in text formats such as JSON, and in binary formats.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,7 +13,7 @@ pub(crate) use keyed::is_default;
 
 use super::{Bits, Labels, Masked, Status, TcpFlags, Zone, ZoneDirection};
 
-/// Seconds: a whole number, or one with a fraction. In binary formats a [`Duration`]'s own form.
+/// Seconds, with a fraction if there is one. Binary formats have the form of [`Duration`].
 struct Seconds(Duration);
 
 impl Serialize for Seconds {
@@ -46,15 +46,15 @@ impl<'de> Deserialize<'de> for Seconds {
     }
 }
 
-/// RFC 3339, in UTC, with nanoseconds. In binary formats the kernel's nanoseconds since 1970.
+/// RFC 3339, in UTC, with nanoseconds. Binary formats have the kernel's nanoseconds since 1970.
 struct Stamp(SystemTime);
 
 impl Serialize for Stamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let since = self.0.duration_since(UNIX_EPOCH).ok();
-        let nanos = since.and_then(nanoseconds).ok_or_else(|| {
-            S::Error::custom("a time before 1970 or after 2554, which no kernel's clock has")
-        })?;
+        let nanos = since
+            .and_then(nanoseconds)
+            .ok_or_else(|| S::Error::custom("a time before 1970 or after 2554"))?;
         match serializer.is_human_readable() {
             true => serializer.collect_str(&Rfc3339(Duration::from_nanos(nanos))),
             false => nanos.serialize(serializer),
@@ -67,7 +67,7 @@ impl<'de> Deserialize<'de> for Stamp {
         let since = if deserializer.is_human_readable() {
             let text = String::deserialize(deserializer)?;
             Rfc3339::read(&text).ok_or_else(|| {
-                D::Error::custom(format_args!("{text:?} is no time of RFC 3339 in UTC"))
+                D::Error::custom(format_args!("{text:?} is not an RFC 3339 time in UTC"))
             })?
         } else {
             Duration::from_nanos(u64::deserialize(deserializer)?)
@@ -76,7 +76,7 @@ impl<'de> Deserialize<'de> for Stamp {
     }
 }
 
-/// As the kernel counts them.
+/// As the kernel counts: nanoseconds since 1970.
 fn nanoseconds(since: Duration) -> Option<u64> {
     u64::try_from(since.as_nanos()).ok()
 }
@@ -84,13 +84,13 @@ fn nanoseconds(since: Duration) -> Option<u64> {
 /// A time since 1970.
 struct Rfc3339(Duration);
 
-/// Days of 400 years.
+/// The number of days in 400 years.
 const ERA: u64 = 146_097;
 
 impl fmt::Display for Rfc3339 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs();
-        // Years begin with March here, so that the day that leap years add is their last.
+        // Here, years begin in March, so that a leap day is the last day of the year.
         let days = seconds / 86_400 + 719_468;
         let (era, day) = (days / ERA, days % ERA);
         let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
@@ -147,7 +147,7 @@ impl Rfc3339 {
     }
 }
 
-/// Three numbers with a mark between, each of so many digits.
+/// Parses three numbers with a separator, each with this number of digits.
 fn numbers(text: &str, mark: char, lengths: [usize; 3]) -> Option<[u64; 3]> {
     let mut parts = text.split(mark);
     let mut all = [0; 3];
@@ -158,7 +158,7 @@ fn numbers(text: &str, mark: char, lengths: [usize; 3]) -> Option<[u64; 3]> {
     parts.next().is_none().then_some(all)
 }
 
-/// A number without a sign.
+/// Parses a number without a sign.
 fn decimal(digits: &str) -> Option<u64> {
     let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
     digits.parse().ok().filter(|_| plain)
@@ -192,7 +192,7 @@ with! {
     stamp: SystemTime, Stamp;
 }
 
-/// Seconds that are always there.
+/// Seconds, when they are not optional.
 pub(crate) mod length {
     use super::*;
 
@@ -205,7 +205,7 @@ pub(crate) mod length {
     }
 }
 
-/// A time that is always there.
+/// A time, when it is not optional.
 pub(crate) mod start {
     use super::*;
 
@@ -218,7 +218,7 @@ pub(crate) mod start {
     }
 }
 
-/// A list of names, with the bits that have none as one number (`"0x10000"`).
+/// A list of names. Bits without a name become one number (`"0x10000"`).
 macro_rules! flags {
     ($($ty:ident: $int:ty),+) => {
         $(
@@ -252,7 +252,7 @@ macro_rules! flags {
                         };
                         all |= bits.ok_or_else(|| {
                             <D::Error as ::serde::de::Error>::custom(format_args!(
-                                concat!("{:?} is no name of ", stringify!($ty)), name
+                                concat!("{:?} is not a name of ", stringify!($ty)), name
                             ))
                         })?;
                     }
@@ -265,7 +265,7 @@ macro_rules! flags {
 
 flags!(Status: u32);
 
-/// A number: eight names a direction would be most of a flow's text.
+/// A number, because eight names per direction would be most of the text of a flow.
 impl Serialize for TcpFlags {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.bits().serialize(serializer)
@@ -300,7 +300,7 @@ impl<'de> Deserialize<'de> for Labels {
     }
 }
 
-/// The number of a zone for both directions, else number and direction.
+/// The id of a zone for both directions. Otherwise the id and the direction.
 impl Serialize for Zone {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match (serializer.is_human_readable(), self.direction()) {
@@ -346,7 +346,7 @@ impl<'de> Deserialize<'de> for Zone {
     }
 }
 
-/// The value alone where all bits count, else value and mask.
+/// Only the value if all bits count. Otherwise the value and the mask.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ValueAndMask<T> {

@@ -1,4 +1,4 @@
-//! The two ends of a flow in one direction: addresses, protocol and what the protocol adds.
+//! The two ends of a flow in one direction: addresses, protocol, and the protocol's own fields.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -14,10 +14,10 @@ mod new;
 mod serde;
 mod wire;
 
-/// The source and destination of packets in one direction of a flow.
+/// The source and the destination of packets in one direction of a flow.
 ///
-/// Both addresses are of one family. Ports, ICMP fields and GRE keys are there for the protocols that
-/// have them, and absent for all others.
+/// Both addresses have the same family. Ports, ICMP fields and GRE keys are present only for the
+/// protocols that have them.
 ///
 /// `CTA_TUPLE_ORIG`, `CTA_TUPLE_REPLY`, `CTA_TUPLE_MASTER`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,8 +33,8 @@ enum Addresses {
     V6(Ipv6Addr, Ipv6Addr),
 }
 
-/// What a protocol adds to the addresses. Ports as bytes: with `u16` a [`Tuple`] would be of even
-/// size and a flow 8 bytes larger.
+/// The protocol's own fields. Ports are bytes, because with `u16` the size of a [`Tuple`] would be
+/// even, and a flow 8 bytes larger.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Detail {
     None,
@@ -74,13 +74,14 @@ impl Tuple {
         }
     }
 
-    /// Source address and port, where the protocol has one. Not for GRE, whose keys are no ports.
+    /// Source address and port, if the protocol has ports. `None` for GRE, because keys are not
+    /// ports.
     pub fn src_socket(&self) -> Option<SocketAddr> {
         self.socket(self.src(), self.src_port())
     }
 
-    /// Destination address and port, where the protocol has one. Not for GRE, whose keys are no
-    /// ports.
+    /// Destination address and port, if the protocol has ports. `None` for GRE, because keys are
+    /// not ports.
     pub fn dst_socket(&self) -> Option<SocketAddr> {
         self.socket(self.dst(), self.dst_port())
     }
@@ -90,7 +91,7 @@ impl Tuple {
         Some(SocketAddr::new(address, port))
     }
 
-    /// The source port (GRE: key), where the protocol has one.
+    /// The source port (GRE: key), if the protocol has one.
     pub fn src_port(&self) -> Option<u16> {
         match self.detail {
             Detail::Ports(src, _) => Some(u16::from_be_bytes(src)),
@@ -98,7 +99,7 @@ impl Tuple {
         }
     }
 
-    /// The destination port (GRE: key), where the protocol has one.
+    /// The destination port (GRE: key), if the protocol has one.
     pub fn dst_port(&self) -> Option<u16> {
         match self.detail {
             Detail::Ports(_, dst) => Some(u16::from_be_bytes(dst)),
@@ -119,7 +120,7 @@ impl Tuple {
         self.protocol.into()
     }
 
-    /// The tuple of the answering packets, where nothing translates addresses.
+    /// The tuple of reply packets, if no address is translated.
     #[must_use]
     pub fn inverse(&self) -> Self {
         Self {
@@ -131,14 +132,14 @@ impl Tuple {
             detail: match self.detail {
                 Detail::None => Detail::None,
                 Detail::Ports(src, dst) => Detail::Ports(dst, src),
-                // A type that the kernel would not track can only come from a newer kernel.
+                // Only a newer kernel can send a type that this crate does not know.
                 Detail::Icmp(echo) => Detail::Icmp(echo.inverse(self.protocol).unwrap_or(echo)),
             },
         }
     }
 
-    /// The tuple without ports and ICMP fields, as the kernel has it where it does not know the
-    /// protocol; `None` where it has none of them.
+    /// The tuple without ports and ICMP fields, as in a kernel that does not know the protocol.
+    /// `None` if it has neither.
     pub(crate) fn without_detail(&self) -> Option<Self> {
         (self.detail != Detail::None).then_some(Self {
             detail: Detail::None,
@@ -146,7 +147,7 @@ impl Tuple {
         })
     }
 
-    /// A tuple of this one's form, with other values in it: what a mask is on the wire.
+    /// A tuple with the same fields and other values. On the wire, a mask is such a tuple.
     pub(crate) fn same_form(
         &self,
         src: IpAddr,
@@ -165,15 +166,15 @@ impl Tuple {
         })
     }
 
-    /// Are the two of one family and protocol, and have both ports, or neither?
+    /// Returns `true` if both have the same family and protocol, and both or neither have ports.
     pub(crate) fn has_form_of(&self, other: &Self) -> bool {
         self.family() == other.family()
             && self.protocol == other.protocol
             && std::mem::discriminant(&self.detail) == std::mem::discriminant(&other.detail)
     }
 
-    /// Is it the same tuple, up to ports and ICMP fields that one side does not have, because the
-    /// kernel does not know the protocol, or not over this family?
+    /// Returns `true` if the tuples are equal. Ports and ICMP fields may be absent on one side: the
+    /// kernel may not know the protocol, or not over this family.
     pub(crate) fn agrees_with(&self, other: &Self) -> bool {
         let open = self.detail == Detail::None || other.detail == Detail::None;
         self.addresses == other.addresses
@@ -182,7 +183,7 @@ impl Tuple {
     }
 }
 
-/// Do tuples of the protocol have ports, or GRE's keys?
+/// Returns `true` if tuples of the protocol have ports or GRE keys.
 pub(crate) fn has_ports(protocol: u8) -> bool {
     matches!(
         protocol,
@@ -190,7 +191,7 @@ pub(crate) fn has_ports(protocol: u8) -> bool {
     )
 }
 
-/// Do tuples of the protocol have a type, a code and an id?
+/// Returns `true` if tuples of the protocol have a type, a code and an id.
 fn has_echo(protocol: u8) -> bool {
     matches!(protocol, IPPROTO_ICMP | IPPROTO_ICMPV6)
 }
@@ -200,13 +201,13 @@ impl Addresses {
         Self::exact(plain_address(src), plain_address(dst))
     }
 
-    /// The addresses as they stand: the kernel has given them, or they are masks.
+    /// Keeps the addresses as they are: they come from the kernel, or are masks.
     fn exact(src: IpAddr, dst: IpAddr) -> Result<Self> {
         match (src, dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => Ok(Self::V4(src, dst)),
             (IpAddr::V6(src), IpAddr::V6(dst)) => Ok(Self::V6(src, dst)),
             _ => Err(Error::invalid_input(format!(
-                "source {src} and destination {dst} are of two families"
+                "source {src} and destination {dst} have different families"
             ))),
         }
     }
@@ -214,7 +215,7 @@ impl Addresses {
 
 plain!(Tuple: Self::BLANK);
 
-/// In few words: a table of flows hashes a tuple for each packet's event.
+/// Hashes few words, because a table of flows hashes a tuple for each event.
 impl Hash for Tuple {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let family = match self.addresses {

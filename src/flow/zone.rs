@@ -1,4 +1,4 @@
-//! Zones: tables within the table, for address ranges that overlap.
+//! Zones: separate parts of the table, for overlapping address ranges.
 
 use crate::wire::attr::{DecodeError, Writer};
 use crate::wire::table::{Codec, Context, Row};
@@ -18,7 +18,7 @@ pub struct Zone {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum ZoneDirection {
-    /// Both: another zone may have a flow with the same tuples.
+    /// Both directions. Another zone may have a flow with the same tuples.
     #[default]
     Both,
     /// Only the original direction: replies are looked up in zone 0.
@@ -46,7 +46,7 @@ impl Zone {
         Self::directed(id, ZoneDirection::Reply)
     }
 
-    /// Zone 0 is the same zone whichever way it is said.
+    /// Zone 0 is the same zone for every direction.
     const fn directed(id: u16, direction: ZoneDirection) -> Self {
         match id {
             0 => Self::new(0),
@@ -54,17 +54,17 @@ impl Zone {
         }
     }
 
-    /// The number of the zone.
+    /// The id of the zone.
     pub const fn id(self) -> u16 {
         self.id
     }
 
-    /// The directions that it applies to.
+    /// The directions that the zone applies to.
     pub const fn direction(self) -> ZoneDirection {
         self.direction
     }
 
-    /// Where the zone stands in a message.
+    /// The place of the zone in a message.
     pub(crate) fn context(self) -> Context {
         let mut cx = Context::default();
         if self.id != 0 {
@@ -114,7 +114,7 @@ impl Row for Zone {
         Ok(())
     }
 
-    /// The tuples write the zone of one direction.
+    /// The zone of one direction is written in the tuples.
     fn write(&self, kind: u16, cx: &Context, w: &mut Writer<'_>) {
         if let Some(id) = cx.zone {
             id.encode(kind, cx, w);

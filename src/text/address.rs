@@ -1,9 +1,9 @@
-//! Addresses as inet_ntop(3) writes them.
+//! Writes addresses like inet_ntop(3).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Differs from [`IpAddr`]'s own `Display` in IPv4-compatible addresses (`::192.0.2.1`) alone.
+/// Differs from the `Display` of [`IpAddr`] only for IPv4-compatible addresses (`::192.0.2.1`).
 pub(super) struct Address(pub(super) IpAddr);
 
 impl fmt::Display for Address {
@@ -25,7 +25,7 @@ impl fmt::Display for Address {
 mod tests {
     use super::*;
 
-    /// Given and printed, by glibc 2.36.
+    /// Input and output of glibc 2.36.
     const GOLDEN: &[(&str, &str)] = &[
         ("192.0.2.1", "192.0.2.1"),
         ("::", "::"),

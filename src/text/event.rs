@@ -6,9 +6,9 @@ use std::time::UNIX_EPOCH;
 use super::nouns::words;
 use crate::event::{Event, EventKinds};
 
-/// `{}` is the line of `conntrack -E` (1.4.7), `{:#}` that of
-/// `conntrack -E -o extended,id,timestamp,userspace`, both without `progname=`. conntrack(8) does
-/// not show what was lost; here it is `[OVERRUN] lost=N`.
+/// `{}` is the line of `conntrack -E` (1.4.7), `{:#}` that of `conntrack -E -o
+/// extended,id,timestamp,userspace`, both without `progname=`. conntrack(8) has no line for lost
+/// events; here it is `[OVERRUN] lost=N`.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(time) = self.time().filter(|_| f.alternate()) {
@@ -26,7 +26,7 @@ impl fmt::Display for Event {
             flow.fmt(f)?;
         }
         if let Some(expectation) = self.expectation() {
-            // conntrack(8) shows no program here.
+            // conntrack(8) prints no program here.
             return expectation.fmt(f);
         }
         match self.port_id() {
@@ -36,7 +36,7 @@ impl fmt::Display for Event {
     }
 }
 
-/// Their names, `NEW,UPDATE`; bits of no kind as one number, and no kind as nothing.
+/// Writes the names, `NEW,UPDATE`. Unknown bits are one number, and an empty set is an empty text.
 impl fmt::Display for EventKinds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         words(f, self.iter_names(), |rest: Self| rest.bits())

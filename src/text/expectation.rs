@@ -40,14 +40,15 @@ impl fmt::Display for TupleMask {
     }
 }
 
-/// The kernel's words, `PERMANENT,INACTIVE`; bits without a name as one number, no bit as nothing.
+/// Writes the kernel's names, `PERMANENT,INACTIVE`. Bits without a name are one number, and an
+/// empty set is an empty text.
 impl fmt::Display for ExpectationFlags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         words(f, self.iter_names(), |rest: Self| rest.bits())
     }
 }
 
-/// The number that the kernel's four bytes make.
+/// Writes the four bytes of the kernel as a number.
 impl fmt::Display for ExpectationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         u32::from(*self).fmt(f)

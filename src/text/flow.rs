@@ -57,7 +57,7 @@ impl Flow {
         Ok(())
     }
 
-    /// The zone, at the place of its direction.
+    /// The zone, after the tuple of its direction.
     fn zone_of(&self, direction: ZoneDirection, line: &mut Line<'_, '_>) -> fmt::Result {
         let zone = self.zone;
         let here = zone.id() != 0 && zone.direction() == direction;
@@ -92,7 +92,7 @@ fn some(line: &mut Line<'_, '_>, name: &str, value: Option<impl fmt::Display>) -
     }
 }
 
-/// A state without a name is NONE to conntrack(8).
+/// conntrack(8) prints NONE for a state without a name.
 fn state(info: &ProtoInfo) -> Option<&'static str> {
     let word = match info {
         ProtoInfo::Tcp(info) => info.state.as_str(),
@@ -103,7 +103,7 @@ fn state(info: &ProtoInfo) -> Option<&'static str> {
     Some(word.unwrap_or("NONE"))
 }
 
-/// Of these three, conntrack(8) prints one.
+/// conntrack(8) prints only one of these three.
 fn persistence(status: Status) -> &'static str {
     if status.contains(Status::HW_OFFLOAD) {
         " [HW_OFFLOAD]"
@@ -116,8 +116,8 @@ fn persistence(status: Status) -> &'static str {
     }
 }
 
-/// The age in whole seconds. Wraps where a flow begins after it ends, as conntrack(8)'s does when
-/// the clock was set back.
+/// The age in whole seconds. If the clock was set back and the flow ends before it begins, it wraps
+/// as in conntrack(8).
 fn delta_time(timestamp: &Timestamp) -> u64 {
     let seconds = |time: SystemTime| {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();

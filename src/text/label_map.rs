@@ -22,41 +22,42 @@ use crate::flow::Labels;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LabelMap(BTreeMap<u8, Box<str>>);
 
-/// Where conntrack(8) and iptables look, then where nft(8) does.
+/// The file of conntrack(8) and iptables, then that of nft(8).
 const PATHS: [&str; 2] = ["/etc/xtables/connlabel.conf", "/etc/connlabel.conf"];
 
 impl LabelMap {
-    /// Reads `/etc/xtables/connlabel.conf`, the file of conntrack(8) and iptables, or, where that does
+    /// Reads `/etc/xtables/connlabel.conf`, the file of conntrack(8) and iptables, or, if that does
     /// not exist, `/etc/connlabel.conf`, the file of nft(8).
     ///
-    /// It blocks for as long as reading a small file takes.
+    /// It blocks while it reads a small file.
     ///
     /// # Errors
     ///
-    /// [`Io`](crate::ErrorKind::Io) where neither can be read.
+    /// [`Io`](crate::ErrorKind::Io) if neither can be read.
     pub fn load() -> Result<Self> {
         read(&PATHS).map(|(_, text)| Self::parse(&text))
     }
 
-    /// Reads another file. nft(8) knows `/etc/connlabel.conf` alone (it is built with the directory):
-    /// where both files exist, a program that goes by nft's names reads that one.
+    /// Reads another file. nft(8) reads only `/etc/connlabel.conf` (the directory is fixed when it
+    /// is built). If both files exist, a program that uses the names of nft(8) should read that
+    /// one.
     ///
-    /// nft(8) ends a name at the first space, and shows both labels of a name that has two; it does
-    /// not read what stands behind a line that is no label.
+    /// nft(8) differs: it ends a name at the first space, it shows both labels of a name that has
+    /// two, and it stops at the first line that is not a label.
     ///
-    /// It blocks for as long as reading a small file takes.
+    /// It blocks while it reads a small file.
     ///
     /// # Errors
     ///
-    /// [`Io`](crate::ErrorKind::Io) where it cannot be read.
+    /// [`Io`](crate::ErrorKind::Io) if it cannot be read.
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().display().to_string();
         read(&[&path]).map(|(_, text)| Self::parse(&text))
     }
 
-    /// Reads the text of a `connlabel.conf`: on each line the number of a label, 0 to 127, and
-    /// its name; `#` begins a comment. If a label has two names, or a name two labels, the first
-    /// one counts. Other lines are skipped, as by conntrack(8).
+    /// Parses the text of a `connlabel.conf`. Each line has the number of a label, 0 to 127, and
+    /// its name; `#` begins a comment. If a label has two names, or a name has two labels, the
+    /// first line counts. Other lines are skipped, as in conntrack(8).
     pub fn parse(text: &str) -> Self {
         let mut map = Self::default();
         for line in text.lines() {
@@ -76,19 +77,19 @@ impl LabelMap {
         self.0.get(&bit).map(|name| &**name)
     }
 
-    /// The label of this name.
+    /// The label with this name.
     pub fn bit(&self, name: &str) -> Option<u8> {
         let mut labels = self.0.iter();
         labels.find_map(|(bit, known)| (**known == *name).then_some(*bit))
     }
 
-    /// The names of the labels that are set and have one, the lowest label first, as
-    /// `-o labels` shows them.
+    /// The names of the labels that are set, the lowest label first, as `-o labels` shows them.
+    /// Labels without a name are left out.
     pub fn names(&self, labels: Labels) -> impl Iterator<Item = &str> {
         labels.iter().filter_map(|bit| self.name(bit))
     }
 
-    /// The labels of these names.
+    /// The labels with these names.
     ///
     /// # Errors
     ///

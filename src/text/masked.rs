@@ -1,4 +1,4 @@
-//! A value with its mask, `0x10/0xf0`, both ways.
+//! Writes and reads a value with its mask, `0x10/0xf0`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use super::read::number;
 use crate::error::{Error, Result};
 use crate::flow::{Bits, Labels, Masked, Status};
 
-/// One of the two, in a text.
+/// The value or the mask, as text.
 trait Part: Bits {
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
     fn read(text: &str) -> Result<Self>;
@@ -20,7 +20,9 @@ impl Part for u32 {
 
     fn read(text: &str) -> Result<Self> {
         number(text).ok_or_else(|| {
-            Error::invalid_input(format!("{text:?} is no mark: write 16, 0x10 or 0x10/0xf0"))
+            Error::invalid_input(format!(
+                "{text:?} is not a mark: write 16, 0x10 or 0x10/0xf0"
+            ))
         })
     }
 }
@@ -46,7 +48,7 @@ impl Part for Labels {
     }
 }
 
-/// The two ways of one type: a `T: Part` would show the trait.
+/// Implements both for one type, because a bound `T: Part` would make the trait visible.
 macro_rules! masked {
     ($($(#[$meta:meta])* $ty:ty;)+) => {
         $(
@@ -62,7 +64,8 @@ macro_rules! masked {
                 }
             }
 
-            /// Value and mask, as `Display` writes them; a value alone has a mask of all bits.
+            /// Reads value and mask, as `Display` writes them. A value alone has a mask of all
+            /// bits.
             impl FromStr for Masked<$ty> {
                 type Err = Error;
 
@@ -78,11 +81,11 @@ macro_rules! masked {
 }
 
 masked! {
-    /// `0x10/0xf0`, or `0x10` where all bits count.
+    /// Writes `0x10/0xf0`, or `0x10` if all bits count.
     u32;
-    /// `ASSURED/SEEN_REPLY,ASSURED`, or `ASSURED` where all bits count.
+    /// Writes `ASSURED/SEEN_REPLY,ASSURED`, or `ASSURED` if all bits count.
     Status;
-    /// `{3}/{3,4}`, or `{3}` where all labels count.
+    /// Writes `{3}/{3,4}`, or `{3}` if all labels count.
     Labels;
 }
 
@@ -102,7 +105,7 @@ mod tests {
     #[test]
     fn a_mask_is_part_of_the_text() {
         both(Masked::new(0x10_u32, 0xf0), "0x10/0xf0");
-        // What is outside the mask is told too: a filter refuses it.
+        // Bits outside the mask are shown too, because a filter refuses them.
         both(Masked::new(0x11_u32, 0xf0), "0x11/0xf0");
         both(16_u32, "0x10");
         both(

@@ -1,4 +1,4 @@
-//! conntrack(8)'s wording: `Display` of the nouns, and the labels' names.
+//! The text of conntrack(8): `Display` of the nouns, and the names of labels.
 
 mod address;
 mod event;

@@ -1,4 +1,4 @@
-//! The small nouns, in the words that a flow's line uses for them.
+//! `Display` of the small nouns, as they are in the line of a flow.
 
 use std::fmt::{self, Write};
 
@@ -10,8 +10,8 @@ use crate::flow::{Counters, Family, FlowId, Labels, Status, Tuple, Zone, ZoneDir
 
 const UNKNOWN: &str = "unknown";
 
-/// The name that conntrack(8) has for a protocol; for most it has none, whatever
-/// `/etc/protocols` says.
+/// The name of a protocol in conntrack(8). It has none for most, and does not read `/etc/protocols`
+/// here.
 pub(super) fn protocol_name(protocol: u8) -> &'static str {
     match protocol {
         1 => "icmp",
@@ -46,15 +46,16 @@ impl fmt::Display for Family {
 /// `src=10.0.0.1 dst=10.0.0.2 sport=4000 dport=443`; `srckey=0x0 dstkey=0x5` for GRE,
 /// `type=8 code=0 id=7` for ICMP.
 ///
-/// As conntrack(8) does, it shows 0 for what the kernel did not send, where the protocol should
-/// have it (the ports of DCCP from Linux 6.17 on).
+/// Like conntrack(8), it writes 0 for fields of the protocol that the kernel did not send (the
+/// ports of DCCP since Linux 6.17).
 impl fmt::Display for Tuple {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Line::write(f, |line| tuple(line, "", self))
     }
 }
 
-/// `of` opens the names of the addresses: an expectation has three tuples in one line.
+/// `of` is a prefix for the names of the addresses, because an expectation has three tuples in one
+/// line.
 pub(super) fn tuple(line: &mut Line<'_, '_>, of: &str, tuple: &Tuple) -> fmt::Result {
     line.write_str(of)?;
     line.write_str("src=")?;
@@ -120,7 +121,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// The names of bits, with commas between; those without a name as one number.
+/// Writes the names of bits, separated by commas. Bits without a name are one number.
 pub(super) fn words<B: Flags + Copy>(
     f: &mut fmt::Formatter<'_>,
     mut names: IterNames<B>,
@@ -137,8 +138,8 @@ pub(super) fn words<B: Flags + Copy>(
     }
 }
 
-/// The numbers of the labels that are set: `3,127`. Their names are a
-/// [`LabelMap`](crate::LabelMap)'s.
+/// The numbers of the labels that are set: `3,127`. A [`LabelMap`](crate::LabelMap) has their
+/// names.
 impl fmt::Display for Labels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut comma = "";

@@ -1,11 +1,11 @@
-//! What was found, for people.
+//! The report of a preflight, as text.
 
 use std::cmp::Reverse;
 use std::fmt;
 
 use crate::preflight::{Check, Finding, Preflight, Severity};
 
-/// A line a finding, the worst first; a cure stands below its finding.
+/// Writes one line per finding, the worst first. A cure is on the line below its finding.
 impl fmt::Display for Preflight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut findings: Vec<_> = self.findings.iter().collect();
@@ -49,7 +49,7 @@ impl fmt::Display for Severity {
     }
 }
 
-/// A word: `right`, `tracking-ipv4`.
+/// Writes one word: `right`, `tracking-ipv4`.
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

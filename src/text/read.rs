@@ -1,4 +1,4 @@
-//! The small nouns read from text: what `Display` writes, and what conntrack(8) takes.
+//! `FromStr` of the small nouns. It reads what `Display` writes, and what conntrack(8) takes.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -12,12 +12,12 @@ pub(super) fn number(text: &str) -> Option<u32> {
         Some(digits) => (digits, 16),
         None => (text, 10),
     };
-    // `from_str_radix` takes a sign.
+    // `from_str_radix` would accept a sign.
     let plain = digits.bytes().all(|byte| byte.is_ascii_alphanumeric());
     u32::from_str_radix(digits, radix).ok().filter(|_| plain)
 }
 
-/// [`number`] where a smaller one is needed.
+/// [`number`] for smaller types.
 fn small<N: TryFrom<u32>>(text: &str) -> Option<N> {
     N::try_from(number(text)?).ok()
 }
@@ -31,7 +31,7 @@ impl FromStr for Family {
             .into_iter()
             .find(|family| family.as_str() == text)
             .ok_or_else(|| {
-                Error::invalid_input(format!("{text:?} is no family: write ipv4 or ipv6"))
+                Error::invalid_input(format!("{text:?} is not a family: write ipv4 or ipv6"))
             })
     }
 }
@@ -54,12 +54,12 @@ impl FromStr for Zone {
 
 fn no_zone(text: &str) -> Error {
     Error::invalid_input(format!(
-        "{text:?} is no zone: write 5, zone=5, zone-orig=5 or zone-reply=5"
+        "{text:?} is not a zone: write 5, zone=5, zone-orig=5 or zone-reply=5"
     ))
 }
 
-/// Names with commas between, in any case, and bits without a name as a number:
-/// `SEEN_REPLY,0x10000`. `UNSET` is no bit.
+/// Reads names separated by commas, in upper or lower case, and bits without a name as a number:
+/// `SEEN_REPLY,0x10000`. `UNSET` is the empty set.
 impl FromStr for Status {
     type Err = Error;
 
@@ -72,15 +72,15 @@ impl FromStr for Status {
                 .or_else(|| number(word).map(Self::from_bits_retain));
             bits.map(|bits| all | bits).ok_or_else(|| {
                 Error::invalid_input(format!(
-                    "status: {word:?} is no name of a bit, and no number"
+                    "status: {word:?} is not the name of a bit or a number"
                 ))
             })
         })
     }
 }
 
-/// Numbers with commas between, `3,127`; no text is no label. Names are read by a
-/// [`LabelMap`](crate::LabelMap).
+/// Reads numbers separated by commas, `3,127`. An empty text is the empty set. A
+/// [`LabelMap`](crate::LabelMap) reads names.
 impl FromStr for Labels {
     type Err = Error;
 
@@ -90,7 +90,7 @@ impl FromStr for Labels {
             .map(|word| {
                 let label = small(word);
                 let label = label.ok_or_else(|| {
-                    Error::invalid_input(format!("labels: {word:?} is no label: 0 to 127"))
+                    Error::invalid_input(format!("labels: {word:?} is not a label from 0 to 127"))
                 })?;
                 Self::bit(label)
             })
@@ -98,13 +98,12 @@ impl FromStr for Labels {
     }
 }
 
-/// The protocol, and then the words of `Display` in any order:
-/// `tcp src=10.0.0.1 dst=10.0.0.2 sport=4000 dport=443`. A [`FlowKey`](crate::FlowKey)'s text
-/// begins so.
+/// Reads the protocol, and then the words of `Display` in any order: `tcp src=10.0.0.1 dst=10.0.0.2
+/// sport=4000 dport=443`. A [`FlowKey`](crate::FlowKey)'s text begins so.
 ///
-/// Ports may be left out where the kernel may have none of the protocol's, as in
-/// [`Tuple::generic`]; other words are refused. ICMP is read over IPv6 and ICMPv6 over IPv4 too: no
-/// packet makes such a flow, and a request can.
+/// Ports may be left out for protocols that some kernels do not know, as in [`Tuple::generic`].
+/// Other words are refused. ICMP over IPv6 and ICMPv6 over IPv4 are accepted: no packet creates
+/// such a flow, but a request can.
 impl FromStr for Tuple {
     type Err = Error;
 
@@ -119,7 +118,7 @@ impl FromStr for Tuple {
     }
 }
 
-/// What the words have said so far.
+/// The words that have been read so far.
 #[derive(Default)]
 struct Fields {
     src: Option<IpAddr>,
@@ -147,7 +146,7 @@ impl Fields {
         match new {
             true => Ok(()),
             false => Err(Error::invalid_input(format!(
-                "tuple: {word:?} is not known, has no such value, or stands there twice"
+                "tuple: {word:?} is unknown, has an invalid value, or is repeated"
             ))),
         }
     }
@@ -176,7 +175,7 @@ impl Fields {
     }
 }
 
-/// Fills the place with what was read; `false` where it is full, or nothing was.
+/// Stores a value. Returns `false` if there is one already, or if there is no value.
 fn once<T>(place: &mut Option<T>, value: Option<T>) -> bool {
     let new = place.is_none() && value.is_some();
     *place = place.take().or(value);
@@ -235,7 +234,7 @@ mod tests {
             "icmpv6 src=fe80::1 dst=fe80::2 type=128 code=0 id=7",
             "icmp src=fe80::1 dst=fe80::2 type=8 code=0 id=7",
             "icmpv6 src=10.0.0.1 dst=10.0.0.2 type=129 code=0 id=7",
-            // Of a kernel that keeps no fields of it.
+            // From a kernel that keeps no ICMP fields.
             "icmpv6 src=10.0.0.1 dst=10.0.0.2 type=0 code=0 id=0",
             "icmp src=fe80::1 dst=fe80::2 type=0 code=0 id=0",
             "esp src=10.0.0.1 dst=10.0.0.2",

@@ -1,11 +1,12 @@
-//! What is sent, in one line, for logs: the words of a flow's line, and those of the setters.
+//! Writes the parts of requests in one line, for logs, with the words of a flow's line and of the
+//! setters.
 
 use std::fmt;
 
 use crate::flow::{Direction, FlowKey, Nat, NewFlow, Patch, ProtoInfo, SeqAdj, Tuple, Zone};
 
-/// `tcp src=10.0.0.1 dst=10.0.0.2 sport=4000 dport=443 zone=5 id=7`; a tuple of the reply after
-/// the word `reply`.
+/// `tcp src=10.0.0.1 dst=10.0.0.2 sport=4000 dport=443 zone=5 id=7`; a reply tuple follows the word
+/// `reply`.
 impl fmt::Display for FlowKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.direction() == Direction::Reply {
@@ -17,7 +18,7 @@ impl fmt::Display for FlowKey {
     }
 }
 
-/// The original tuple, and what was set: `tcp src=10.0.0.1 dst=10.0.0.2 sport=4000 dport=443
+/// Writes the original tuple and the settings: `tcp src=10.0.0.1 dst=10.0.0.2 sport=4000 dport=443
 /// zone=5 timeout=600 mark=0x7`. Times are in seconds.
 impl fmt::Display for NewFlow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,7 +38,8 @@ impl fmt::Display for NewFlow {
     }
 }
 
-/// What it sets, `timeout=9 mark=0x10/0xf0`, times in seconds; `nothing` where it sets none.
+/// Writes the changes, `timeout=9 mark=0x10/0xf0`, with times in seconds; `nothing` if there are
+/// none.
 impl fmt::Display for Patch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
@@ -48,7 +50,7 @@ impl fmt::Display for Patch {
     }
 }
 
-/// A tuple after its protocol, as it is read.
+/// Writes a tuple after its protocol, as `FromStr` reads it.
 struct Named<'a>(&'a Tuple);
 
 impl fmt::Display for Named<'_> {
@@ -57,7 +59,7 @@ impl fmt::Display for Named<'_> {
     }
 }
 
-/// Where to; ports after a comma, for an IPv6 address has colons.
+/// Writes the target of NAT. Ports follow a comma, because an IPv6 address has colons.
 struct Target<'a>(&'a Nat);
 
 impl fmt::Display for Target<'_> {
@@ -75,7 +77,7 @@ impl fmt::Display for Target<'_> {
     }
 }
 
-/// What a patch sets, a space before each.
+/// Writes the changes of a patch, each after a space.
 struct Settings<'a>(&'a Patch);
 
 impl fmt::Display for Settings<'_> {
@@ -108,7 +110,7 @@ fn state(info: &ProtoInfo) -> String {
     }
 }
 
-/// Position, and the shift before and after it.
+/// Writes the position, and the shifts before and after it.
 fn shift(it: &SeqAdj) -> String {
     format!(
         "{}/{:+}/{:+}",
@@ -116,7 +118,7 @@ fn shift(it: &SeqAdj) -> String {
     )
 }
 
-/// Zone 0 goes without saying.
+/// Zone 0 is not written.
 fn zone(zone: Zone) -> Option<Zone> {
     Some(zone).filter(|zone| *zone != Zone::default())
 }

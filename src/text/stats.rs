@@ -4,15 +4,15 @@ use std::fmt;
 
 use crate::stats::{CpuCounters, CpuStats, TableStats};
 
-/// The number of flows, as `conntrack -C` prints it.
+/// Writes the number of flows, as `conntrack -C` prints it.
 impl fmt::Display for TableStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.entries.fmt(f)
     }
 }
 
-/// The line of `conntrack -S` (1.4.7), with the blank that ends it; counters that the kernel did
-/// not send are left out.
+/// The line of `conntrack -S` (1.4.7), with the space at its end. Counters that the kernel did not
+/// send are left out.
 impl<C: CpuCounters> fmt::Display for CpuStats<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cpu={:<4}\t", self.cpu)?;

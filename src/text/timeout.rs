@@ -1,10 +1,10 @@
-//! The words of nfct(8) for timeout policies.
+//! The text of nfct(8) for timeout policies.
 
 use std::fmt;
 
 use crate::timeout::{TimeoutPolicy, Timeouts};
 
-/// What `nfct get timeout` (1.4.7) prints, without the end of its last line.
+/// Writes what `nfct get timeout` (1.4.7) prints, without the last newline.
 impl fmt::Display for TimeoutPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, ".{} = {{", self.name)?;
@@ -22,7 +22,8 @@ impl fmt::Display for TimeoutPolicy {
     }
 }
 
-/// `ESTABLISHED 3600 CLOSE 5`: what `nfct add timeout NAME FAMILY PROTOCOL` takes behind those.
+/// Writes `ESTABLISHED 3600 CLOSE 5`, the last arguments of `nfct add timeout NAME FAMILY
+/// PROTOCOL`.
 impl fmt::Display for Timeouts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut blank = "";

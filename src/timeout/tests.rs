@@ -24,7 +24,7 @@ fn what_cannot_be_is_refused() {
     let long = TcpTimeouts::new().close(LONGEST + Duration::from_nanos(1));
     refused(
         TimeoutPolicy::new("p", Family::Ipv4, long),
-        "CLOSE: the kernel cannot hold",
+        "CLOSE: the maximum is 4294967 s",
     );
     let longest = TcpTimeouts::new().close(LONGEST);
     TimeoutPolicy::new("p", Family::Ipv4, longest)

@@ -1,5 +1,5 @@
-//! Any nouns, made as programs make them. Boxed, for some of them at a time are more than a test's
-//! stack holds.
+//! Random values of every noun, made by public constructors. They are boxed, because a test's stack
+//! cannot hold several of them.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

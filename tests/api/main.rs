@@ -1,4 +1,4 @@
-//! What programs rely on in the types: where they may go, and how large they are.
+//! Properties of the public types that programs rely on: auto traits and sizes.
 
 use std::future::IntoFuture;
 use std::panic::{RefUnwindSafe, UnwindSafe};

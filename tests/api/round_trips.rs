@@ -1,5 +1,4 @@
-//! Any noun survives its text: what `Display` writes and `FromStr` reads, and serde both ways. In
-//! what serde reads, no key goes unnoticed.
+//! Round trips of every noun: `Display` and `FromStr`, and serde. Unknown keys are refused.
 
 use std::fmt::{Debug, Display};
 use std::str::FromStr;

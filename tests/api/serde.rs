@@ -1,4 +1,4 @@
-//! What is serialized can be read again, in JSON and in a binary format.
+//! Serialized values can be read again, from JSON and from a binary format.
 
 use super::*;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! As a user writes them: what is asked for most, on a kernel in the process.
+//! Common uses, as a user writes them, on a kernel in the process.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! What conntrack(8) cannot do.
+//! Options that conntrack(8) does not have.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};

@@ -1,4 +1,4 @@
-//! Where ours is meant to differ from conntrack(8) 1.4.7, and why.
+//! Intended differences from conntrack(8) 1.4.7, and the reasons.
 
 use crate::normal::normal;
 use crate::population;

@@ -1,4 +1,4 @@
-//! `-E`, both at once: the same events in the same words.
+//! `-E` of both programs at the same time prints the same lines.
 
 use std::fs::File;
 use std::process::{Child, Command, Stdio};

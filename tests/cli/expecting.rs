@@ -1,4 +1,4 @@
-//! Expectations, which no command line makes without a helper, beside conntrack(8).
+//! Expectations, compared with conntrack(8). No command line creates one without a helper.
 
 use std::net::SocketAddr;
 use std::time::Duration;

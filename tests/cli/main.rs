@@ -1,9 +1,9 @@
-//! `examples/conntrack` and `examples/nfct` beside the programs that they are like: the same command
-//! line, the same stdout, stderr and exit code.
+//! Compares `examples/conntrack` and `examples/nfct` with the original programs: the same command
+//! line gives the same stdout, stderr and exit code.
 //!
-//! The examples are in this binary; it starts itself under their names. Each test runs in a fresh
-//! network namespace. Without the tools, or where no namespace can be made, those beside them are
-//! skipped; `CTNETLINK_TEST_STRICT=1` makes that a failure.
+//! The examples are compiled into this binary, which starts itself under their names. Each test
+//! runs in a fresh network namespace. Comparisons are skipped without the tools or without
+//! namespaces; `CTNETLINK_TEST_STRICT=1` makes that a failure.
 
 // In a test binary nothing is reachable from outside.
 #![allow(unreachable_pub)]

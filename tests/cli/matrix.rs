@@ -1,8 +1,8 @@
-//! Every command with every option, beside conntrack(8): the same stdout, stderr and exit code, and the
-//! same table afterwards.
+//! Every command with every option, compared with conntrack(8): stdout, stderr, exit code, and the
+//! table afterwards.
 //!
-//! By itself, each option is tried where it counts. `CTNETLINK_TEST_MATRIX=full` tries each command
-//! with each of them.
+//! By default, each option is tried only with some commands. `CTNETLINK_TEST_MATRIX=full` tries
+//! each command with each option.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! `examples/nfct` beside nfct(8).
+//! Compares `examples/nfct` with nfct(8).
 
 use crate::run::{Shown, Side, command, run, words};
 use crate::support::namespace;

@@ -1,4 +1,4 @@
-//! What cannot be the same in two runs: the order of flows, ids, and what the clock says.
+//! Normalizes output that differs between two runs: the order of flows, ids, and times.
 
 use crate::run::Shown;
 

@@ -1,4 +1,4 @@
-//! Runs a program, theirs or ours, in the network namespace of this thread.
+//! Runs the original program or the example, in the network namespace of this thread.
 
 use std::ffi::OsString;
 use std::io::Write;

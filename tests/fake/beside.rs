@@ -1,5 +1,4 @@
-//! What a kernel has beside the flows: expectations, statistics, timeout policies, helpers in user
-//! space.
+//! Expectations, statistics, timeout policies, and helpers in user space.
 
 use std::time::Duration;
 

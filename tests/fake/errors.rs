@@ -1,5 +1,4 @@
-//! The errors that the documentation of each verb names: each is made to happen, and none that it
-//! names is without a case here.
+//! The errors in the documentation of each verb. Each has a case here that causes it.
 
 mod cases;
 mod documented;

@@ -1,4 +1,4 @@
-//! Each fault, through each lane that it can meet.
+//! Each fault, in each lane in which it can happen.
 
 use std::future::IntoFuture;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Answers of a bulk that are lost: what they were is found out, and nothing is undone by that.
+//! Lost answers of a bulk request: the crate finds out the results, and changes nothing by that.
 
 use std::future::IntoFuture;
 

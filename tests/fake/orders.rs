@@ -1,5 +1,5 @@
-//! The listen lane, in all orders of what can happen to it: every datagram is heard, or is one of
-//! those that a gap at its place tells of; and where nothing can be told, nothing else is touched.
+//! The listen lane, with its events in all orders: every datagram is received, or counted by a gap
+//! in its place.
 
 use std::future::poll_fn;
 use std::net::IpAddr;

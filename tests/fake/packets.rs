@@ -1,4 +1,4 @@
-//! Packets make flows, answer them and keep them.
+//! Packets create flows, reply to them and refresh them.
 
 use std::time::Duration;
 

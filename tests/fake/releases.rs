@@ -1,4 +1,4 @@
-//! What differs from release to release.
+//! Differences between kernel releases.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Reliable listeners: what they have no room for comes again; and socket filters.
+//! Reliable listeners, to which the kernel repeats events that had no room; and socket filters.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Rules of the kernel's that a program meets once in a while.
+//! Rules of the kernel that programs rarely meet.
 
 use ctnetlink::testing::Kernel;
 use ctnetlink::{ErrorKind, Filter, Flow, FlowKey, Masked, Status, Table};

@@ -1,4 +1,4 @@
-//! Each verb, on a table that is there.
+//! Each verb, on a table with flows.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is lost is a line at warn level: those of the documentation, and few of them.
+//! Losses are logged at warn level, with the documented lines, and at a limited rate.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! What tests of several modules need: flows by the number, and what the process holds.
+//! Shared by tests of several modules: numbered flows, and the resources of the process.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,4 +1,4 @@
-//! Sends what only the kernel should send: to the sockets of this network namespace.
+//! Sends messages that only the kernel should send, to the sockets of this network namespace.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::{fs, io};

@@ -1,7 +1,8 @@
-//! What this kernel says of every kind of flow, by its bytes: in a list, in events, and expectations.
+//! The bytes of the running kernel for every kind of flow: in a list, in events, and in
+//! expectations.
 //!
-//! The messages go into the file `CTNETLINK_GOLDEN`, each with what it is decoded to; `tests/kernels/run --golden` keeps
-//! them, and the test `replay` decodes them on every machine.
+//! The messages are written to the file `CTNETLINK_GOLDEN`, each with its decoded form.
+//! `tests/kernels/run --golden` keeps them, and the test `replay` decodes them on every machine.
 
 use std::fmt::Debug;
 use std::time::Duration;

@@ -1,7 +1,7 @@
-//! The crate against the running kernel.
+//! Tests of the crate on the running kernel.
 //!
-//! Each test runs on a thread of its own in a fresh network namespace: neither root nor any tool is
-//! needed. Where no namespace can be made the tests are skipped; `CTNETLINK_TEST_STRICT=1` makes
+//! Each test runs on its own thread in a fresh network namespace, without root and without any
+//! tool. If no namespace can be created, the tests are skipped; `CTNETLINK_TEST_STRICT=1` makes
 //! that a failure.
 
 #[path = "../support/mod.rs"]

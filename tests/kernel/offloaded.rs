@@ -1,4 +1,4 @@
-//! Flows whose packets go through a flow table, past the rules.
+//! Offloaded flows, whose packets go through a flow table and bypass the rules.
 
 use std::net::{SocketAddr, UdpSocket};
 

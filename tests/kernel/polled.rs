@@ -1,4 +1,4 @@
-//! Polls a future as often as it may be, and no oftener.
+//! Polls a future a limited number of times.
 
 use std::future::poll_fn;
 use std::pin::pin;

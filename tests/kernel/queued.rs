@@ -1,4 +1,4 @@
-//! Packets that wait in a queue for a program's verdict (NFQUEUE): their flows are in no table yet.
+//! Packets that wait for a verdict (NFQUEUE): their flows are not in the table yet.
 
 use std::io;
 use std::time::Duration;

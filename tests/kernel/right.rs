@@ -1,4 +1,4 @@
-//! Tests of a process that loses its right over its network namespace.
+//! Tests of a process that loses `CAP_NET_ADMIN` over its network namespace.
 
 use std::env;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! As much of Rust as it takes to find paths and rows.
+//! A small Rust parser that finds paths and rows.
 
 /// The words and marks of a source text, without comments, strings, characters and lifetimes;
 /// `::` and `=>` are one mark each.

@@ -1,5 +1,4 @@
-//! Expectations, statistics and timeout policies, as we show them and as conntrack(8) and nfct(8)
-//! do.
+//! Expectations, statistics and timeout policies, compared with conntrack(8) and nfct(8).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The flows that the tests of writes use, in our terms and in the tool's.
+//! The flows for the tests of writes, for the crate and for conntrack(8).
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,7 +1,7 @@
-//! Parity with conntrack(8) and nfct(8): what one side writes, the other shows, in the same words.
+//! Parity with conntrack(8) and nfct(8): each shows what the other writes, with the same text.
 //!
-//! Each test runs on a thread of its own in a fresh network namespace. Without the tools, or where
-//! no namespace can be made, the tests are skipped; `CTNETLINK_TEST_STRICT=1` makes that a failure.
+//! Each test runs on its own thread in a fresh network namespace. Without the tools, or if no
+//! namespace can be created, the tests are skipped; `CTNETLINK_TEST_STRICT=1` makes that a failure.
 
 // In a test binary nothing is reachable from outside.
 #![allow(unreachable_pub)]

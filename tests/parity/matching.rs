@@ -1,4 +1,4 @@
-//! One filter, ours and that of conntrack(8): the same flows go, and the same are changed.
+//! The same filter in the crate and in conntrack(8) deletes and changes the same flows.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What a mirror holds after all kinds of traffic, and what `conntrack -L` lists.
+//! A mirror after all kinds of traffic, compared with `conntrack -L`.
 
 use std::time::Duration;
 

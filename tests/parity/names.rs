@@ -1,4 +1,4 @@
-//! Names for the labels: conntrack(8) knows labels by name alone, and nft(8) has names of its own.
+//! Names of labels: conntrack(8) accepts only names, and nft(8) has its own file.
 
 use std::fs;
 

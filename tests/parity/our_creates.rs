@@ -1,4 +1,4 @@
-//! What we create, as conntrack(8) shows it.
+//! Creates by the crate, as conntrack(8) shows them.
 
 use ctnetlink::{FlowKey, Nat, NewFlow, Status, TcpState, Zone};
 

@@ -1,4 +1,4 @@
-//! What we delete, as conntrack(8) misses it.
+//! Deletes by the crate, as conntrack(8) shows them.
 
 use ctnetlink::{ConntrackHandle, Family, NewFlow, Table};
 

@@ -1,4 +1,4 @@
-//! Our updates, as conntrack(8) shows them.
+//! Updates by the crate, as conntrack(8) shows them.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A table with one of everything: made by our requests, by conntrack(8) and by real traffic.
+//! A table with flows of every kind, from requests, conntrack(8) and real traffic.
 
 mod ours;
 mod theirs;

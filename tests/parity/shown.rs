@@ -1,4 +1,4 @@
-//! A flow in the terms of conntrack(8)'s XML: read from it, and made of our nouns.
+//! A flow with the fields of conntrack(8)'s XML, read from the XML or from a noun.
 
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};

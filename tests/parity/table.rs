@@ -1,4 +1,4 @@
-//! One table, as we show it and as conntrack(8) does.
+//! One table, as the crate and conntrack(8) show it.
 
 use std::collections::HashMap;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! What conntrack(8) writes, as we show it.
+//! Changes by conntrack(8), as the crate shows them.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Values that tick: timeouts and ages are not the same in two looks at the table.
+//! Timeouts and ages, which differ between two lists.
 
 use std::time::Instant;
 

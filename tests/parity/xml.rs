@@ -1,4 +1,4 @@
-//! As much of XML as conntrack(8) writes: elements, attributes, text.
+//! Parses the part of XML that conntrack(8) writes: elements, attributes, text.
 
 /// An element and what is in it.
 #[derive(Debug, Default, PartialEq, Eq)]

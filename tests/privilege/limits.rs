@@ -1,4 +1,4 @@
-//! What is around ctnetlink: receive buffers, network namespaces, sysctls.
+//! Rights other than for requests: receive buffers, network namespaces, sysctls.
 
 use std::fs::{self, File};
 use std::os::fd::{AsRawFd, OwnedFd};

@@ -1,9 +1,9 @@
 //! What each level of privilege allows: a privileged container, `CAP_NET_ADMIN` alone, an ordinary
 //! user, and that user in namespaces of its own.
 //!
-//! `CTNETLINK_LEVEL` (`privileged`, `net-admin`, `rootless`) is what the caller means this process
-//! to be; without it the process's capabilities say what it is. What cannot be tried here is
-//! skipped; `CTNETLINK_TEST_STRICT=1` makes that a failure.
+//! `CTNETLINK_LEVEL` (`privileged`, `net-admin`, `rootless`) is the expected level of this process;
+//! without it, the capabilities of the process decide. Tests that are impossible here are skipped;
+//! `CTNETLINK_TEST_STRICT=1` makes that a failure.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,4 +1,4 @@
-//! Where this process stands.
+//! The level of this process.
 
 use std::{env, fmt, fs};
 

@@ -1,4 +1,4 @@
-//! What this process holds: for tests that nothing leaks.
+//! Counts the resources of this process, for tests of leaks.
 
 use std::collections::HashSet;
 use std::fs;

@@ -1,4 +1,4 @@
-//! The command line of a harness of our own: as libtest's, with any number of filters.
+//! The command line of the tests' own harness: like libtest's, with any number of filters.
 
 use std::env;
 use std::process::ExitCode;

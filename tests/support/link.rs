@@ -1,4 +1,5 @@
-//! Links and addresses of this thread's network namespace, by messages of rtnetlink: no ip(8) is needed.
+//! Links and addresses of this thread's network namespace. It sends rtnetlink messages, so ip(8) is
+//! not needed.
 
 mod message;
 

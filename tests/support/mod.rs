@@ -1,5 +1,5 @@
-//! What tests and examples need around the crate: network namespaces of their own, rules that make the kernel
-//! track, and real traffic. It needs neither root (where user namespaces are on) nor any tool.
+//! The environment of tests and examples: network namespaces, rules that make the kernel track, and
+//! real traffic. It needs no tool, and no root if user namespaces are enabled.
 
 // Each user takes a part of it, and in a test binary nothing is reachable from outside.
 #![allow(dead_code, unreachable_pub, unused_imports)]

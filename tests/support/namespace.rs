@@ -1,4 +1,4 @@
-//! Network namespaces: each test has one of its own.
+//! Network namespaces: each test has its own.
 
 use std::future::Future;
 use std::{fs, io, panic, thread};

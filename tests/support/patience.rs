@@ -1,4 +1,4 @@
-//! How long a test waits for what must come: every such deadline is made here.
+//! The deadlines of tests.
 
 use std::env;
 use std::sync::LazyLock;

@@ -1,4 +1,4 @@
-//! What kernels of different releases do differently, as far as tests have to know.
+//! Differences between kernel releases that tests depend on.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Real flows, together with what the table says of them.
+//! Real flows, and their entries in the table.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -158,15 +158,15 @@ fn errors_are_in_plain_words() {
     for (filter, text) in [
         (
             Filter::builder().family(Family::Ipv4).family(Family::Ipv6),
-            "family: no flow meets both ipv4 and ipv6",
+            "family: no flow can meet both ipv4 and ipv6",
         ),
         (
             Filter::builder().protocol(17).tcp_state(TcpState::CLOSE),
-            "protocol: it is udp, and by tcp_state it would be tcp",
+            "protocol: it is udp, but tcp_state implies tcp",
         ),
         (
             Filter::builder().nat(NatKind::Source).nat(NatKind::None),
-            "nat: no flow meets both SRC_NAT/SRC_NAT and UNSET/SRC_NAT,DST_NAT",
+            "nat: no flow can meet both SRC_NAT/SRC_NAT and UNSET/SRC_NAT,DST_NAT",
         ),
         (
             Filter::builder().protocol(89).orig_dst_port(1),
@@ -174,8 +174,8 @@ fn errors_are_in_plain_words() {
         ),
         (
             Filter::builder().orig_src(net("10.0.0.7/24")),
-            "orig_src: 10.0.0.7/24 has bits behind its length; it may mean 10.0.0.7 alone, or \
-             all of 10.0.0.0/24",
+            "orig_src: 10.0.0.7/24 has host bits; it could mean only 10.0.0.7, or all of \
+             10.0.0.0/24",
         ),
     ] {
         assert_eq!(filter.build().unwrap_err().to_string(), text);
@@ -235,15 +235,15 @@ fn what_is_read_is_checked_too() {
         on(|b| b.mark(Masked::new(1, 1)))
     );
     for (bad, why) in [
-        (r#"{"mark":{"value":0,"mask":0}}"#, "mask has no bit"),
-        (r#"{"orig_dst_port":1}"#, "name the protocol"),
+        (r#"{"mark":{"value":0,"mask":0}}"#, "mask is empty"),
+        (r#"{"orig_dst_port":1}"#, "set the protocol"),
         (r#"{"protocol":6,"orig_dst_port":"2-1"}"#, "2-1"),
         (r#"{"mark":{"value":16,"mask":1}}"#, "outside the mask"),
         (
             r#"{"status":{"value":["ASSURED"],"mask":["SEEN_REPLY"]}}"#,
             "outside the mask",
         ),
-        (r#"{"orig_src":"10.0.0.7/24"}"#, "behind its length"),
+        (r#"{"orig_src":"10.0.0.7/24"}"#, "host bits"),
         (r#"{"orig_src":[]}"#, "set of addresses is empty"),
         (r#"{"helper":""}"#, "the name is empty"),
         (r#"{"markk":{"value":1,"mask":1}}"#, "unknown field"),

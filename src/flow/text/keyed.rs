@@ -1,9 +1,9 @@
-//! Structs of named fields for serde, and enums of such.
+//! Serde for structs with named fields, and for enums of such structs.
 
-/// Serialize and Deserialize for a struct of named fields. In text, those in the second list have no
-/// key where they are their default, and a key that is not known is refused; binary formats have no
-/// keys, and each field its place. Of an enum each variant is such a struct, under its name in small
-/// letters.
+/// Implements `Serialize` and `Deserialize` for a struct with named fields. In text formats, a
+/// field of the second list has no key if it has its default value, and an unknown key is refused.
+/// Binary formats have no keys, and each field has its place. Each variant of an enum is such a
+/// struct, under its name in lower case.
 macro_rules! keyed {
     (
         enum $name:ident;

@@ -1,4 +1,4 @@
-//! How a tuple is made.
+//! The constructors of a tuple.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -11,7 +11,7 @@ impl Tuple {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the addresses have different families.
     ///
     /// ```
     /// # use ctnetlink::Tuple;
@@ -27,7 +27,7 @@ impl Tuple {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the addresses have different families.
     pub fn udp(src: SocketAddr, dst: SocketAddr) -> Result<Self> {
         Self::with_ports(Protocol::UDP, src, dst)
     }
@@ -37,7 +37,7 @@ impl Tuple {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the addresses have different families.
     pub fn udplite(src: SocketAddr, dst: SocketAddr) -> Result<Self> {
         Self::with_ports(Protocol::UDPLITE, src, dst)
     }
@@ -46,7 +46,7 @@ impl Tuple {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the addresses have different families.
     pub fn sctp(src: SocketAddr, dst: SocketAddr) -> Result<Self> {
         Self::with_ports(Protocol::SCTP, src, dst)
     }
@@ -56,24 +56,24 @@ impl Tuple {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the addresses have different families.
     pub fn dccp(src: SocketAddr, dst: SocketAddr) -> Result<Self> {
         Self::with_ports(Protocol::DCCP, src, dst)
     }
 
-    /// A GRE tuple; the keys stand where other protocols have ports: 0 and 0 for plain GRE, the
-    /// call ids for PPTP's.
+    /// A GRE tuple; the keys take the place of ports. They are 0 for plain GRE, and the call ids
+    /// for PPTP.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the addresses have different families.
     pub fn gre(src: IpAddr, dst: IpAddr, src_key: u16, dst_key: u16) -> Result<Self> {
         let (src, dst) = (SocketAddr::new(src, src_key), SocketAddr::new(dst, dst_key));
         Self::with_ports(Protocol::GRE, src, dst)
     }
 
-    /// An ICMP tuple. Over IPv6 no packet makes one; a request can, and its text is read
-    /// ([`FromStr`](std::str::FromStr)).
+    /// An ICMP tuple. No packet creates one over IPv6, but a request can, and
+    /// [`FromStr`](std::str::FromStr) reads its text.
     ///
     /// # Errors
     ///
@@ -95,14 +95,14 @@ impl Tuple {
             .find(|it| it.to_ipv4_mapped().is_some())
         {
             return Err(Error::invalid_input(format!(
-                "{mapped} is an address of IPv4, which has no ICMPv6"
+                "{mapped} is an IPv4 address, and ICMPv6 needs IPv6"
             )));
         }
         Self::with_icmp(Protocol::ICMPV6, Addresses::V6(src, dst), echo)
     }
 
-    /// ICMP or ICMPv6 over either family: the kernel takes both of a request. All zeros are what a
-    /// line shows of ICMPv6 where the kernel keeps no fields of it.
+    /// ICMP or ICMPv6 over either family: in a request, the kernel accepts both. If the kernel
+    /// keeps no ICMPv6 fields, a line shows zeros for them.
     pub(crate) fn with_echo(
         protocol: Protocol,
         src: IpAddr,
@@ -111,7 +111,7 @@ impl Tuple {
     ) -> Result<Self> {
         if !has_echo(protocol.number()) {
             return Err(Error::invalid_input(format!(
-                "a type, a code and an id, but protocol {protocol} has none"
+                "protocol {protocol} has no type, code and id"
             )));
         }
         let addresses = Addresses::new(src, dst)?;
@@ -125,13 +125,13 @@ impl Tuple {
         Self::with_icmp(protocol, addresses, echo)
     }
 
-    /// A tuple of any protocol except ICMP. For a protocol without ports, both ports have to be 0.
+    /// A tuple of any protocol except ICMP. For a protocol without ports, both ports must be 0.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families,
-    /// where a port is named and the protocol has none, and for ICMP and ICMPv6, which have
-    /// [constructors](Self::icmp) of their own.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the addresses have different families,
+    /// if the protocol has no ports and one is not 0, and for ICMP and ICMPv6, which have their own
+    /// [constructors](Self::icmp).
     ///
     /// ```
     /// # use ctnetlink::{Protocol, Tuple};
@@ -155,21 +155,21 @@ impl Tuple {
 
     /// A tuple that has only addresses, for a protocol whose ports the kernel does not track.
     ///
-    /// A kernel without SCTP, GRE, UDP-Lite (removed in Linux 7.3) or DCCP (removed in 6.17) keeps no
-    /// ports of these protocols. A flow of theirs is found with and without ports.
+    /// A kernel without SCTP, GRE, UDP-Lite (removed in Linux 7.3) or DCCP (removed in 6.17) keeps
+    /// no ports of these protocols. Their flows are found with and without ports.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the addresses are of two families,
-    /// or where every kernel knows the protocol's ports or ICMP fields: TCP, UDP, ICMP, ICMPv6.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the addresses have different families,
+    /// or if every kernel knows the fields of the protocol: TCP, UDP, ICMP, ICMPv6.
     pub fn generic(src: IpAddr, dst: IpAddr, protocol: impl Into<Protocol>) -> Result<Self> {
         let protocol = protocol.into();
         match protocol {
             Protocol::TCP | Protocol::UDP => Err(Error::invalid_input(format!(
-                "protocol {protocol} has ports, and this tuple none"
+                "protocol {protocol} has ports, but the tuple has none"
             ))),
             Protocol::ICMP | Protocol::ICMPV6 => Err(Error::invalid_input(format!(
-                "protocol {protocol} has a type, a code and an id, and this tuple none"
+                "protocol {protocol} has a type, a code and an id, but the tuple has none"
             ))),
             _ => Ok(Self {
                 addresses: Addresses::new(src, dst)?,
@@ -195,7 +195,7 @@ impl Tuple {
                 detail: Detail::Icmp(echo),
             }),
             None => Err(Error::invalid_input(format!(
-                "type {} of protocol {protocol} is no query, and only queries are tracked",
+                "type {} of protocol {protocol} is not a query; the kernel tracks only queries",
                 echo.kind
             ))),
         }

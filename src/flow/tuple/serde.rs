@@ -1,7 +1,7 @@
-//! A tuple for serde: the fields by the names of their accessors.
+//! Serde for a tuple: the fields have the names of their accessors.
 //!
-//! Whatever the kernel can show is read again: ports or none for a protocol that kernels have
-//! ceased to know, fields of ICMP over either family.
+//! Every tuple that a kernel can send can be read: with or without ports for a protocol that newer
+//! kernels do not know, and with ICMP fields over either family.
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ use super::{Addresses, Detail, Tuple, has_echo};
 use crate::flow::address::plain_address;
 use crate::flow::{Family, IcmpEcho, Protocol};
 
-/// In text; what is absent has no key.
+/// In text formats, an absent field has no key.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Text {
@@ -25,12 +25,13 @@ struct Text {
     dst_port: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     icmp: Option<IcmpEcho>,
-    /// Where the addresses do not tell: a flow of IPv6 whose addresses are IPv4's.
+    /// Present if the addresses do not show the family: an IPv6 flow whose addresses are
+    /// IPv4-mapped.
     #[serde(skip_serializing_if = "Option::is_none")]
     family: Option<Family>,
 }
 
-/// In binary formats, which have no keys.
+/// Binary formats have no keys.
 #[derive(Serialize, Deserialize)]
 struct Binary(
     Family,
@@ -71,7 +72,7 @@ impl<'de> Deserialize<'de> for Tuple {
         let (family, protocol, src, dst, ports, icmp) = if deserializer.is_human_readable() {
             let it = Text::deserialize(deserializer)?;
             if it.src_port.is_some() != it.dst_port.is_some() {
-                return Err(D::Error::custom("one port, where a tuple has two or none"));
+                return Err(D::Error::custom("one port is missing"));
             }
             let ports = it.src_port.zip(it.dst_port);
             (it.family, it.protocol, it.src, it.dst, ports, it.icmp)
@@ -90,7 +91,7 @@ impl<'de> Deserialize<'de> for Tuple {
                 Detail::Ports(src.to_be_bytes(), dst.to_be_bytes())
             }
             (None, Some(echo)) if has_echo(protocol.number()) => Detail::Icmp(echo),
-            _ => return Err(D::Error::custom("not what a tuple of this protocol has")),
+            _ => return Err(D::Error::custom("the fields do not fit the protocol")),
         };
         let tuple = Self {
             addresses: addresses.map_err(D::Error::custom)?,
@@ -98,9 +99,9 @@ impl<'de> Deserialize<'de> for Tuple {
             detail,
         };
         match family {
-            Some(family) if family != tuple.family() => {
-                Err(D::Error::custom("family: not that of the addresses"))
-            }
+            Some(family) if family != tuple.family() => Err(D::Error::custom(
+                "family: it differs from that of the addresses",
+            )),
             _ => Ok(tuple),
         }
     }

@@ -114,7 +114,7 @@ impl Tuple {
     }
 }
 
-/// The protocol, and its two ports or its three fields of ICMP: all of them, or none.
+/// The protocol, and its two ports or its three ICMP fields: all of them, or none.
 #[inline]
 fn read_proto(nest: Attribute<'_>) -> Result<(u8, Detail), DecodeError> {
     let (mut protocol, mut src, mut dst) = (None, None, None);
@@ -135,7 +135,7 @@ fn read_proto(nest: Attribute<'_>) -> Result<(u8, Detail), DecodeError> {
         }
     }
     let protocol = present!(CTA_PROTO_NUM, protocol)?;
-    // Fields that tuples of the protocol do not have do not count.
+    // Ignore fields that tuples of the protocol do not have.
     let detail = match (has_echo(protocol), src, dst) {
         (true, ..) if (id, kind, code) == (None, None, None) => Detail::None,
         (true, ..) => Detail::Icmp(IcmpEcho {
@@ -152,7 +152,7 @@ fn read_proto(nest: Attribute<'_>) -> Result<(u8, Detail), DecodeError> {
     Ok((protocol, detail))
 }
 
-/// The numbers of id, type and code.
+/// The attribute numbers of id, type and code.
 fn icmp_attributes(protocol: u8) -> [u16; 3] {
     match protocol {
         IPPROTO_ICMPV6 => [
@@ -192,8 +192,9 @@ impl Addresses {
     }
 }
 
-/// The nest of two addresses of `N` bytes, `L` bytes in all. In one piece, as [`port_nest`]: by the
-/// attribute, a tuple took a third of the instructions that a mark takes in user space.
+/// The nest of two addresses of `N` bytes, `L` bytes in all. Written in one piece, like
+/// [`port_nest`]: attribute by attribute, a tuple took a third of the user space instructions of a
+/// mark.
 #[inline]
 fn address_nest<const L: usize, const N: usize>(
     [src_kind, dst_kind]: [u16; 2],

@@ -1,4 +1,4 @@
-//! One who acts on views that are in sync alone, and is never wrong.
+//! A program that acts only on views that are in sync is never wrong.
 
 use std::sync::mpsc;
 use std::thread;

@@ -1,4 +1,4 @@
-//! Each fault, at every step of a small life.
+//! Each fault, at every step of a short scenario.
 
 use std::fmt::Debug;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What no event tells, and what the mirror makes of it.
+//! Changes without an event, and how the mirror finds them.
 
 use std::time::Duration;
 

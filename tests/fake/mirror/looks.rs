@@ -1,4 +1,4 @@
-//! How a reader looks flows up.
+//! Look-ups by a reader.
 
 use std::net::SocketAddr;
 use std::time::Duration;

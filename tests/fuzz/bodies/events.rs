@@ -1,4 +1,4 @@
-//! Events that are anything: the stream goes on behind them, and what it says can be read.
+//! Events with any bytes: the stream goes on after them, and its items can be printed.
 
 use std::time::Duration;
 

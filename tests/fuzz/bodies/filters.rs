@@ -1,4 +1,4 @@
-//! A filter by serde: the kernel and user space agree on it, on every release.
+//! A filter from JSON: the kernel and user space agree on it, on every release.
 
 use ctnetlink::testing::Kernel;
 use ctnetlink::{ErrorKind, Filter, Flow, Labels, Status, Table, Tuple};

@@ -1,4 +1,5 @@
-//! A kernel whose answers are anything: no request panics or hangs, and with a sound kernel again all is well.
+//! A kernel that answers with any bytes: no request panics or hangs, and all works again once the
+//! kernel does.
 
 use std::time::{Duration, Instant};
 

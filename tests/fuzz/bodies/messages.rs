@@ -1,4 +1,4 @@
-//! A message of the kernel: to a noun, to text and back, to bytes that a kernel takes, and back.
+//! A message of the kernel: decoded, written as text and read again, encoded and decoded again.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! A mirror of a table in which anything happens, and of which events, lists and answers are lost: it does not end, and
-//! is whole again in the end.
+//! A mirror of a table with any changes, while events, lists and answers are lost: it goes on, and
+//! is equal to the table in the end.
 
 use std::time::{Duration, Instant};
 

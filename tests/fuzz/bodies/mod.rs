@@ -1,4 +1,4 @@
-//! What is done with the bytes of each fuzz target. The test `replay` does it too, with those that are kept.
+//! The code of each fuzz target. The test `replay` runs it on the inputs that are kept.
 
 // Each target is one of them.
 #![allow(dead_code)]

@@ -1,4 +1,5 @@
-//! A fuzzer's bytes, as what is to be done: each takes from the front, and an empty script gives zeros.
+//! The bytes of a fuzzer as a script: each read takes bytes from the front, and an empty script
+//! gives zeros.
 
 /// What is left of the bytes.
 #[derive(Debug, Clone)]

@@ -1,5 +1,4 @@
-//! What the kernel has beside the flows: expectations, statistics, timeout policies, helpers in
-//! user space.
+//! Expectations, statistics, timeout policies, and helpers in user space.
 
 mod expectation_lists;
 mod expectations;

@@ -1,4 +1,4 @@
-//! Expectations that helpers make of real traffic, and the flows that meet them.
+//! Expectations that helpers create from real traffic, and the expected flows.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 

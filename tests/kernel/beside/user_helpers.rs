@@ -1,4 +1,4 @@
-//! Helpers in user space: every verb where the kernel has them, the cure where it has not.
+//! Helpers in user space: every verb if the kernel has them, and the error if it does not.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! A bulk beside others: requests, other bulks, the connection's end, another namespace.
+//! A bulk request together with others: single requests, other bulk requests, the end of the
+//! connection, another namespace.
 
 use std::future::IntoFuture;
 use std::ops::ControlFlow;

@@ -1,4 +1,4 @@
-//! A bulk that is ended before its end: the first changes are made, and no later one.
+//! A bulk request that is cancelled: the first changes are made, and no later ones.
 
 use std::future::IntoFuture;
 use std::ops::ControlFlow;

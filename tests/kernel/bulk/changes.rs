@@ -1,4 +1,4 @@
-//! What a bulk changes, and what it leaves.
+//! What a bulk request changes, and what it leaves unchanged.
 
 use std::time::Duration;
 

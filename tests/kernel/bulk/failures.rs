@@ -1,4 +1,4 @@
-//! A change that fails fails alone, wherever it stands, and as its verb says.
+//! A failed change does not affect others, wherever it is, and has the error of its verb.
 
 use std::time::Duration;
 

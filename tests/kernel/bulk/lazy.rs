@@ -1,4 +1,4 @@
-//! A bulk takes what it is given as it needs it, and keeps none of it.
+//! A bulk request takes changes from its source when it needs them, and keeps none.
 
 use std::future::IntoFuture;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Changes of one flow in one send.
+//! Changes of one flow in the same send.
 
 use ctnetlink::{Change, Patch, Status};
 use libtest_mimic::Trial;

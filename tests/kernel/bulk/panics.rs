@@ -1,4 +1,4 @@
-//! Code of the caller's that panics on the thread of a bulk: the panic is passed on.
+//! The caller's code panics on the thread of a bulk request: the panic is passed on.
 
 use std::any::Any;
 use std::future::IntoFuture;

@@ -1,4 +1,4 @@
-//! Small receive queues: fewer changes a send, and no answer without room.
+//! Small receive queues: fewer changes per send, so that every answer has room.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

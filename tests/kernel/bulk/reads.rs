@@ -1,4 +1,4 @@
-//! Many reads: each is what a get gives, in the order of the keys.
+//! Many reads: each has the result of a get, in the order of the keys.
 
 use ctnetlink::{Flow, FlowKey, FoundStream, Nat, NewFlow, SeqAdj, Status, SynProxy, Tuple, Zone};
 use futures::channel::mpsc;

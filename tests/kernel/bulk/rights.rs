@@ -1,4 +1,4 @@
-//! Without the right: the kernel answers the first change of a send alone, and makes none.
+//! Without `CAP_NET_ADMIN`, the kernel answers only the first change of a send, and makes none.
 
 use std::ops::ControlFlow;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Changes in any order: a bulk of them does what their verbs do one by one.
+//! Changes in any order: a bulk request has the same result as single requests.
 
 use ctnetlink::{
     Change, ConntrackHandle, ErrorKind, Flow, FlowId, FlowKey, Labels, Masked, NewFlow, Patch,

@@ -1,4 +1,4 @@
-//! Sent = received + lost, and each gap is where it was.
+//! Sent events = received + lost, and each gap is reported in its place.
 
 use ctnetlink::Event;
 use libtest_mimic::Trial;

@@ -1,4 +1,4 @@
-//! Filters of events: what does not match takes no room.
+//! Filters of events: events that do not match take no room in the queue.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};

@@ -1,4 +1,4 @@
-//! What each kind carries, and what is refused.
+//! The attributes of each kind of event, and refused filters.
 
 use std::time::{Duration, SystemTime};
 

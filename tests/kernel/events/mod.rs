@@ -1,4 +1,4 @@
-//! Events: every one, in order, and how many were lost.
+//! Events: all are received in order, and lost ones are counted.
 
 mod cancel;
 mod exact;

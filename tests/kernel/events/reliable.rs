@@ -1,4 +1,4 @@
-//! `reliable()`: ends that had no room come again, and what is lost is counted all the same.
+//! `reliable()`: destroy events that had no room are repeated, and losses are counted.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,4 @@
-//! Filters of events on real traffic: each hears of the packets' flows what a stream without a filter
-//! does, as far as it matches.
+//! Filters of events on real traffic: each receives the matching part of an unfiltered stream.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

@@ -1,5 +1,5 @@
-//! Every condition, three times: as a filter, as what it means of a flow, and as what a kernel
-//! compares of it.
+//! Every condition in three forms: as a filter, as a test of a flow, and as the part that a kernel
+//! compares.
 
 use ctnetlink::{
     Family, FilterBuilder, Flow, IpNet, KernelFilter, Labels, Masked, NatKind, PrefixSet,

@@ -1,5 +1,5 @@
-//! Filters on the running kernel: what a filtered list gives is what matches, whatever the kernel
-//! compares of it.
+//! Filters on the running kernel: a filtered list has exactly the flows that match, whatever part
+//! the kernel compares.
 
 pub(crate) mod conditions;
 pub(crate) mod population;

@@ -1,4 +1,4 @@
-//! Each condition, and pairs of them, against what they mean of the flows of a whole list.
+//! Each condition, and pairs of them, compared with a test of all flows of the table.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Zones, marks and families of a few flows: the scenario of the kernel's own test.
+//! Zones, marks and families of a few flows, as in the kernel's selftest.
 
 use std::time::Duration;
 

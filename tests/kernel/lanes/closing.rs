@@ -1,4 +1,4 @@
-//! How a connection ends, and what it means for those who wait.
+//! The end of a connection, and its effect on waiting requests.
 
 use std::future::IntoFuture;
 use std::thread;

@@ -1,4 +1,4 @@
-//! Connections to another network namespace than the caller's.
+//! Connections to a network namespace other than the caller's.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;

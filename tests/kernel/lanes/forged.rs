@@ -1,4 +1,4 @@
-//! Messages that somebody else sends to our sockets: the kernel refuses them.
+//! Messages from other processes to the sockets of a connection: the kernel refuses them.
 
 use std::future::IntoFuture;
 use std::io;

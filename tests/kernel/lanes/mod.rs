@@ -1,4 +1,4 @@
-//! How requests travel: cancellation, overruns, closing, bounds.
+//! The lanes of requests: cancellation, overruns, closing, limits.
 
 mod closing;
 mod deadline;

@@ -1,4 +1,4 @@
-//! Opening: what it needs, what it asks, and what it says where it cannot be.
+//! Opening a connection: its rights, its requests, and its errors.
 
 use std::future::IntoFuture;
 use std::time::Duration;

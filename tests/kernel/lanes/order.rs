@@ -1,4 +1,5 @@
-//! Requests about one flow are sent in the order of their first polls, also those that look first.
+//! Requests on one flow are sent in the order of their first polls, including those that look at
+//! the flow first.
 
 use std::future::IntoFuture;
 

@@ -1,4 +1,4 @@
-//! Receive queues that are small for the answers.
+//! Receive queues that are too small for the replies.
 
 use std::future::IntoFuture;
 

@@ -1,4 +1,4 @@
-//! A clock that is paused jumps while a thread works: no request is late by that.
+//! A paused clock advances while a thread works: no request times out by that.
 
 use std::future::{Future, IntoFuture};
 use std::thread;

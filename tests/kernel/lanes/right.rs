@@ -1,4 +1,4 @@
-//! A process that loses its right while its connection is open.
+//! A process that loses `CAP_NET_ADMIN` while its connection is open.
 
 use std::future::IntoFuture;
 

@@ -1,4 +1,4 @@
-//! What tracing sees.
+//! The spans and events of tracing.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;

@@ -1,4 +1,4 @@
-//! Futures that were polled once, and are not polled again: they hold up nobody.
+//! Futures that are polled once and then never again do not delay other requests.
 
 use std::future::{Future, IntoFuture, poll_fn};
 use std::pin::Pin;

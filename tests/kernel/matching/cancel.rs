@@ -1,4 +1,4 @@
-//! Requests that are broken off, and what they leave behind.
+//! Cancelled requests, and their effects.
 
 use std::future::IntoFuture;
 use std::ops::ControlFlow;

@@ -1,4 +1,4 @@
-//! A decision for each flow; what a report tells beside; and tables that are restored.
+//! A decision for each flow; reports; and restored tables.
 
 use std::collections::HashSet;
 use std::net::IpAddr;

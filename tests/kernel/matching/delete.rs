@@ -1,4 +1,4 @@
-//! Deletes by a filter: each condition alone, and some together.
+//! Deletes by a filter: single conditions, and combinations.
 
 use ctnetlink::Filter;
 use libtest_mimic::Trial;

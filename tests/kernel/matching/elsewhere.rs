@@ -1,4 +1,4 @@
-//! Other namespaces: their flows are not met, and a handle of theirs meets no others.
+//! Other namespaces: requests affect only the namespace of their handle.
 
 use ctnetlink::{Change, ConntrackHandle, Filter, IpNet, Options, Patch, Table};
 use libtest_mimic::Trial;

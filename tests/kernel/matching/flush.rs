@@ -1,4 +1,4 @@
-//! Flushes by a filter: at once where the kernel compares all of it, and one by one.
+//! Flushes by a filter: in one request if the kernel compares all of it, otherwise one by one.
 
 use ctnetlink::{
     Family, Filter, FilterBuilder, Flow, KernelFilter, Masked, NatKind, Status, Table,

@@ -1,5 +1,5 @@
-//! Deletes, updates and flushes by a filter on the running kernel: they meet the flows that match,
-//! and no other.
+//! Deletes, updates and flushes by a filter on the running kernel: they affect exactly the flows
+//! that match.
 
 mod cancel;
 mod change;

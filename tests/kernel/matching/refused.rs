@@ -1,4 +1,4 @@
-//! What is refused, and then does nothing.
+//! Refused requests have no effect.
 
 use std::future::IntoFuture;
 use std::time::Duration;

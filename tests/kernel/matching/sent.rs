@@ -1,5 +1,5 @@
-//! What is sent to remove flows, as strace(1) sees it: to the kernel a delete without a tuple is a
-//! flush. Where there is no strace(1), the tests of the requests' bytes have to do.
+//! The requests that remove flows, as strace(1) shows them, because the kernel treats a delete
+//! without a tuple as a flush. Without strace(1), only the tests of the requests' bytes remain.
 
 use std::env;
 use std::process::{Command, Stdio};

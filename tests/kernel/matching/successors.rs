@@ -1,4 +1,4 @@
-//! Flows that take the place of others between the list and the change.
+//! Flows that replace others between the list and the change.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

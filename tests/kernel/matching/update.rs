@@ -1,4 +1,4 @@
-//! Updates by a filter: what matches is changed, and all else is as it was.
+//! Updates by a filter: only flows that match are changed.
 
 use std::collections::HashMap;
 use std::time::Duration;

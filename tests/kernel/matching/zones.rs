@@ -1,4 +1,4 @@
-//! Flushes by a zone: the scenario of the kernel's own test; and by the family beside a filter.
+//! Flushes by zone, as in the kernel's selftest; and by a family together with a filter.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Create: all that a flow can begin with, and what the kernel refuses.
+//! Create: all attributes of a new flow, and what the kernel refuses.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Delete: one flow, and no other.
+//! Delete removes only the named flow.
 
 use ctnetlink::{ErrorKind, FlowKey, Nat, Status, Zone};
 use libtest_mimic::Trial;

@@ -1,4 +1,4 @@
-//! Flush: no more than was asked for.
+//! Flush removes no more than requested.
 
 use ctnetlink::{ErrorKind, Family, Table};
 use libtest_mimic::Trial;

@@ -1,4 +1,4 @@
-//! Get: that flow, or none.
+//! Get returns the named flow, or none.
 
 use ctnetlink::{Counters, Flow, FlowKey, Nat};
 use libtest_mimic::Trial;

@@ -1,4 +1,4 @@
-//! Helpers: named at the beginning, and hardly to be changed later.
+//! Helpers: set when a flow is created, with few changes later.
 
 use std::net::{Ipv4Addr, TcpListener};
 

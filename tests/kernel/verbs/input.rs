@@ -36,7 +36,7 @@ async fn tuples_that_cannot_be() {
             Tuple::gre(src, dst, 0, 0),
             Tuple::generic(src, dst, 89),
         ] {
-            let parts = ["source", "destination", "two families"];
+            let parts = ["source", "destination", "different families"];
             let error = refused(mixed, INVALID, &parts);
             assert_eq!(error.errno(), None);
         }
@@ -86,11 +86,11 @@ fn bad_flows() -> Vec<(NewFlow, &'static str)> {
         (NewFlow::new(udp(1), Duration::MAX), "timeout"),
         (
             new(udp(1)).reply(udp6(1)),
-            "reply: not of the original tuple's family",
+            "reply: its family differs from the original tuple's",
         ),
         (
             new(udp(1)).reply(tcp(1)),
-            "reply: not of the original tuple's protocol",
+            "reply: its protocol differs from the original tuple's",
         ),
         (new(udp(1)).master(tcp6(1)), "master"),
         (source(Nat::to(v6(9))), "source NAT"),
@@ -147,23 +147,27 @@ fn bad_patches() -> Vec<(Tuple, Patch, &'static str)> {
     let mut patches = vec![
         (udp(1), patch().timeout(TOO_LONG), "timeout"),
         (udp(1), patch().timeout(Duration::MAX), "timeout"),
-        (udp(1), patch().helper("a\0b"), "helper: a NUL"),
+        (
+            udp(1),
+            patch().helper("a\0b"),
+            "helper: its name contains a NUL",
+        ),
         (udp(1), patch().helper("sixteen-letters-"), "helper: a name"),
         (
             udp(1),
             patch().tcp_state(TcpState::ESTABLISHED),
-            "protoinfo: of TCP",
+            "protoinfo: it is for TCP",
         ),
         (
             udp6(1),
             patch().protoinfo(sctp(Some(1), Some(2))),
-            "protoinfo: of SCTP",
+            "protoinfo: it is for SCTP",
         ),
-        (tcp(1), patch().protoinfo(dccp), "protoinfo: of DCCP"),
+        (tcp(1), patch().protoinfo(dccp), "protoinfo: it is for DCCP"),
         (
             association,
             patch().tcp_state(TcpState::CLOSE),
-            "protoinfo: of TCP",
+            "protoinfo: it is for TCP",
         ),
         (
             association,
@@ -231,9 +235,9 @@ async fn changes_that_cannot_be_made() {
     let handle = connect();
     let mut patches = bad_patches();
     let void = Patch::new().mark(Masked::new(1, 0));
-    patches.push((udp(1), void, "mark: its mask"));
+    patches.push((udp(1), void, "mark: the mask is empty"));
     let void = Patch::new().labels(Masked::new(Labels::ALL, Labels::EMPTY));
-    patches.push((udp(1), void, "labels: their mask"));
+    patches.push((udp(1), void, "labels: the mask is empty"));
     patches.push((udp(1), Patch::new(), "nothing to change"));
     for (tuple, patch, part) in patches {
         if handle.get(tuple).await.expect("an answer").is_none() {

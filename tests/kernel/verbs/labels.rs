@@ -1,4 +1,4 @@
-//! Labels: 128 bits, each for itself.
+//! Labels: 128 independent bits.
 
 use std::net::{Ipv4Addr, UdpSocket};
 

@@ -1,4 +1,4 @@
-//! List: both tables' families in one walk, and the tables beside the main one.
+//! List: both families in one walk, and the tables other than the main one.
 
 use ctnetlink::{ConntrackHandle, Family, Flow, Status, Table};
 use futures::{StreamExt, TryStreamExt};

@@ -1,4 +1,4 @@
-//! The mark: of that flow alone, in those bits alone.
+//! The mark: only the named flow changes, and only the bits in the mask.
 
 use std::net::{Ipv6Addr, UdpSocket};
 

@@ -1,4 +1,4 @@
-//! How a connection is opened: where, and with how much patience.
+//! The options of a connection: its namespace, and its timeout.
 
 use std::fs::{self, File};
 use std::os::fd::{AsRawFd, OwnedFd};

@@ -1,5 +1,4 @@
-//! A flow that was dumped can be made again, translation included: packets do not see the
-//! difference.
+//! A listed flow can be created again with its translation, and packets use it as before.
 
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;

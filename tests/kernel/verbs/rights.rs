@@ -1,4 +1,4 @@
-//! Without the right: the first answer says so, and what is lacking.
+//! Without `CAP_NET_ADMIN`, the first error names the missing right.
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Status: set on top of what is there, whatever that is.
+//! Status: bits are added to the current ones.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;

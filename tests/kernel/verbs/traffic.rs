@@ -1,4 +1,4 @@
-//! Real packets of every protocol, decoded with all that the kernel knows of their flows.
+//! Real packets of every protocol, and all attributes of their flows.
 
 use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::time::{Duration, SystemTime};

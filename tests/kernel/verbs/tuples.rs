@@ -1,4 +1,4 @@
-//! Every protocol, in both families, through every verb that names a flow.
+//! Every protocol, in both families, with every verb that takes a key.
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! An expectation as the tool's XML has it.
+//! An expectation in the XML of conntrack(8).
 
 use ctnetlink::Expectation;
 

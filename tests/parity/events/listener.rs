@@ -1,4 +1,4 @@
-//! conntrack(8), listening, in each form that it has for what it hears.
+//! `conntrack -E`, in each of its output formats.
 
 use std::fs::{self, File};
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! The same traffic, heard by us and by `conntrack -E` in all its forms: the same events, in the same
-//! order.
+//! The same traffic for the crate and for `conntrack -E` in all its formats: the same events, in
+//! the same order.
 
 mod expected;
 mod listener;

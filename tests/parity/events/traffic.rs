@@ -1,4 +1,4 @@
-//! Packets of all kinds, our changes, and the end of it all.
+//! Packets of all kinds, changes by requests, and a flush.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

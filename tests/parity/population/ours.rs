@@ -1,4 +1,4 @@
-//! Flows that we create.
+//! Flows that the crate creates.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Flows that packets make, over the loopback device.
+//! Flows from packets over the loopback device.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 

@@ -1,4 +1,4 @@
-//! A message of rtnetlink, and its answer.
+//! An rtnetlink message and its reply.
 
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use nix::errno::Errno;
@@ -6,14 +6,14 @@ use nix::libc::{NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NLMSG_ERROR}
 
 const HEADER: usize = 16;
 
-/// Whether the message makes something.
+/// Whether the message creates an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Create {
     No,
     New,
 }
 
-/// A request in the making.
+/// A request that is being built.
 #[derive(Debug)]
 pub(super) struct Message {
     bytes: Vec<u8>,
@@ -58,13 +58,13 @@ impl Message {
         self
     }
 
-    /// Sends a request whose answer is an ACK.
+    /// Sends a request for an ACK.
     pub(super) fn execute(&mut self, what: &str) {
         self.flags |= NLM_F_ACK as u16;
         self.query(what);
     }
 
-    /// Sends the request; the answer, without its header.
+    /// Sends the request, and returns the reply without its header.
     pub(super) fn query(&mut self, what: &str) -> Vec<u8> {
         let length = self.bytes.len() as u32;
         self.bytes[..4].copy_from_slice(&length.to_ne_bytes());

@@ -1,4 +1,4 @@
-//! The expressions of our rules.
+//! The expressions of the rules.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! A table in the making, and one that stands.
+//! A table that is being built, and a table in the kernel.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
