@@ -220,10 +220,11 @@ impl Error {
         message: &[u8],
         read: impl FnOnce(&Frame<'_>) -> Result<T, DecodeError>,
     ) -> Result<T> {
-        Frame::first(message)
-            .unwrap_or(Err(DecodeError::Truncated))
-            .and_then(|frame| read(&frame))
-            .map_err(|cause| Self::decode(cause, message))
+        let result = match Frame::first(message) {
+            Some(frame) => frame.and_then(|frame| read(&frame)),
+            None => Err(DecodeError::Truncated),
+        };
+        result.map_err(|cause| Self::decode(cause, message))
     }
 
     /// A flow that the message type of another crate cannot represent.

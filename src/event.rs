@@ -9,6 +9,7 @@ use crate::expectation::Expectation;
 use crate::flow::Flow;
 use crate::wire::attr::DecodeError;
 use crate::wire::message::Frame;
+use crate::wire::table::Context;
 use crate::wire::uapi::*;
 
 bitflags! {
@@ -225,34 +226,42 @@ impl Event {
     #[inline]
     pub(crate) fn decode(frame: &Frame<'_>, nsid: Option<u32>) -> Result<Self, DecodeError> {
         let port_id = frame.port_id();
-        match frame.kind {
-            IPCTNL_MSG_CT_NEW if frame.flags & NLM_F_CREATE != 0 => Ok(Self::New {
-                flow: Flow::decode(frame)?,
+        let flow = Flow::blank;
+        let mut event = match frame.kind {
+            IPCTNL_MSG_CT_NEW if frame.flags & NLM_F_CREATE != 0 => Self::New {
+                flow: flow(),
                 port_id,
                 nsid,
-            }),
-            IPCTNL_MSG_CT_NEW => Ok(Self::Update {
-                flow: Flow::decode(frame)?,
+            },
+            IPCTNL_MSG_CT_NEW => Self::Update {
+                flow: flow(),
                 port_id,
                 nsid,
-            }),
-            IPCTNL_MSG_CT_DELETE => Ok(Self::Destroy {
-                flow: Flow::decode(frame)?,
+            },
+            IPCTNL_MSG_CT_DELETE => Self::Destroy {
+                flow: flow(),
                 port_id,
                 nsid,
-            }),
-            IPCTNL_MSG_EXP_NEW => Ok(Self::ExpectNew {
+            },
+            IPCTNL_MSG_EXP_NEW => Self::ExpectNew {
                 expectation: Expectation::decode(frame)?,
                 port_id,
                 nsid,
-            }),
-            IPCTNL_MSG_EXP_DELETE => Ok(Self::ExpectDestroy {
+            },
+            IPCTNL_MSG_EXP_DELETE => Self::ExpectDestroy {
                 expectation: Expectation::decode(frame)?,
                 port_id,
                 nsid,
-            }),
-            kind => Err(DecodeError::NoEvent { kind }),
+            },
+            kind => return Err(DecodeError::NoEvent { kind }),
+        };
+        // The flow is decoded where it is, because moving it takes a tenth of the time.
+        if let Self::New { flow, .. } | Self::Update { flow, .. } | Self::Destroy { flow, .. } =
+            &mut event
+        {
+            flow.fill(frame.attributes()?, &mut Context::default())?;
         }
+        Ok(event)
     }
 }
 

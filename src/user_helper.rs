@@ -266,7 +266,10 @@ fn read_policies(attr: Attribute<'_>) -> Result<Vec<ExpectationPolicy>, DecodeEr
     let mut attributes = attr.nest();
     while let Some(inner) = attributes.next()? {
         if inner.kind != NFCTH_POLICY_SET_NUM {
-            policies.push(ExpectationPolicy::decode(inner, &mut Context::default())?);
+            policies.push(ExpectationPolicy::decode(
+                inner.payload,
+                &mut Context::default(),
+            )?);
         }
     }
     Ok(policies)

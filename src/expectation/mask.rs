@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::error::Result;
 use crate::flow::{Family, Tuple};
-use crate::wire::attr::{Attribute, DecodeError, Writer};
+use crate::wire::attr::{DecodeError, Writer};
 use crate::wire::table::{Codec, Context};
 
 /// The bits of an expected tuple that are compared. Only bits of the source can be left out; the
@@ -115,8 +115,8 @@ fn ones(family: Family) -> IpAddr {
 }
 
 impl Codec for TupleMask {
-    fn decode(attr: Attribute<'_>, cx: &mut Context) -> Result<Self, DecodeError> {
-        Tuple::decode(attr, cx).map(Self)
+    fn decode(payload: &[u8], cx: &mut Context) -> Result<Self, DecodeError> {
+        Tuple::decode(payload, cx).map(Self)
     }
 
     fn encode(&self, kind: u16, cx: &Context, w: &mut Writer<'_>) {
@@ -124,7 +124,7 @@ impl Codec for TupleMask {
     }
 }
 
-plain!(TupleMask);
+plain!(TupleMask: Self(Tuple::BLANK));
 
 impl fmt::Debug for TupleMask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

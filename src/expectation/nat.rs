@@ -24,7 +24,7 @@ impl ExpectationNat {
     }
 }
 
-plain!(Direction);
+plain!(Direction: Direction::Orig);
 
 /// 0 is the original direction; any other number is not.
 impl Value for Direction {

@@ -68,7 +68,7 @@ attributes! {
     }
 }
 
-plain!(SystemTime);
+plain!(SystemTime: UNIX_EPOCH);
 
 impl Counters {
     /// Counters with these values.
@@ -112,6 +112,7 @@ impl SynProxy {
 
 /// Nanoseconds since 1970, in 64 bits.
 impl Value for SystemTime {
+    const LEN: usize = 8;
     fn read(payload: &[u8]) -> Option<Self> {
         u64::read(payload).map(|nanos| UNIX_EPOCH + Duration::from_nanos(nanos))
     }

@@ -117,6 +117,7 @@ macro_rules! bits {
             }
         }
         impl $crate::wire::attr::Value for $flags {
+            const LEN: usize = size_of::<$int>();
             #[inline]
             fn read(payload: &[u8]) -> Option<Self> {
                 <$int>::read(payload).map(Self::from_bits_retain)

@@ -5,9 +5,10 @@ use bitflags::bitflags;
 use super::bits::Masked;
 use super::{DccpState, Protocol, SctpState, TcpState};
 use crate::error::{Error, Result};
-use crate::wire::attr::{Attribute, DecodeError, Value, Writer};
+use crate::wire::attr::{Attributes, DecodeError, Value, Writer};
 use crate::wire::table::{Codec, Context};
 use crate::wire::uapi::*;
+use crate::wire::usual::Usual;
 
 /// The state of a flow's protocol, with its details.
 ///
@@ -103,6 +104,7 @@ bits!(TcpFlags, u8);
 
 /// Flags, then mask. The mask in a dump is 0 and has no meaning: all flags are valid.
 impl Value for Masked<TcpFlags> {
+    const LEN: usize = 2;
     #[inline]
     fn read(payload: &[u8]) -> Option<Self> {
         let [flags, mask] = <[u8; 2]>::read(payload)?;
@@ -258,20 +260,30 @@ impl ProtoInfo {
 }
 
 impl Codec for ProtoInfo {
-    #[inline]
-    fn decode(attr: Attribute<'_>, cx: &mut Context) -> Result<Self, DecodeError> {
+    /// What the kernel knows of a TCP flow.
+    #[inline(always)]
+    fn usual(payload: &[u8]) -> Option<Self> {
+        let mut usual = Usual::of(payload, 4 + TcpInfo::USUAL)?;
+        let tcp = usual.next(CTA_PROTOINFO_TCP | NLA_F_NESTED, TcpInfo::USUAL)?;
+        TcpInfo::usual(tcp).map(Self::Tcp)
+    }
+
+    fn decode(payload: &[u8], cx: &mut Context) -> Result<Self, DecodeError> {
         let mut info = Self::Other;
-        let mut attributes = attr.nest();
+        let mut attributes = Attributes(payload);
         while let Some(attr) = attributes.next()? {
             match attr.kind {
                 CTA_PROTOINFO_TCP => {
-                    info = Self::Tcp(within!(CTA_PROTOINFO_TCP, TcpInfo::decode(attr, cx))?);
+                    info = Self::Tcp(within!(
+                        CTA_PROTOINFO_TCP,
+                        TcpInfo::decode(attr.payload, cx)
+                    )?);
                 }
                 CTA_PROTOINFO_SCTP => {
-                    info = within!(CTA_PROTOINFO_SCTP, SctpInfo::decode(attr, cx))?.into();
+                    info = within!(CTA_PROTOINFO_SCTP, SctpInfo::decode(attr.payload, cx))?.into();
                 }
                 CTA_PROTOINFO_DCCP => {
-                    info = within!(CTA_PROTOINFO_DCCP, DccpInfo::decode(attr, cx))?.into();
+                    info = within!(CTA_PROTOINFO_DCCP, DccpInfo::decode(attr.payload, cx))?.into();
                 }
                 _ => {}
             }

@@ -86,6 +86,7 @@ macro_rules! states {
         }
 
         impl Value for $name {
+            const LEN: usize = 1;
             #[inline]
             fn read(payload: &[u8]) -> Option<Self> {
                 u8::read(payload).map(Self)

@@ -43,6 +43,13 @@ enum Detail {
 }
 
 impl Tuple {
+    /// What is in the place of a tuple that is yet to be decoded.
+    pub(crate) const BLANK: Self = Self {
+        addresses: Addresses::V4(Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED),
+        protocol: 0,
+        detail: Detail::None,
+    };
+
     /// The family of both addresses.
     pub fn family(&self) -> Family {
         match self.addresses {
@@ -206,7 +213,7 @@ impl Addresses {
     }
 }
 
-plain!(Tuple);
+plain!(Tuple: Self::BLANK);
 
 /// Hashes few words, because a table of flows hashes a tuple for each event.
 impl Hash for Tuple {

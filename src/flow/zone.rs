@@ -1,6 +1,6 @@
 //! Zones: separate parts of the table, for overlapping address ranges.
 
-use crate::wire::attr::{Attribute, DecodeError, Writer};
+use crate::wire::attr::{DecodeError, Writer};
 use crate::wire::table::{Codec, Context, Row};
 
 /// The zone of a flow: an id and the directions that it applies to.
@@ -87,16 +87,19 @@ impl From<u16> for Zone {
 
 impl Row for Zone {
     type Inner = u16;
-    type Slot = ();
+    #[inline]
+    fn blank() -> Self {
+        Self::default()
+    }
 
-    fn read(_: &mut (), attr: Attribute<'_>, cx: &mut Context) -> Result<(), DecodeError> {
-        cx.zone = Some(attr.get()?);
+    fn read(&mut self, payload: &[u8], cx: &mut Context) -> Result<(), DecodeError> {
+        cx.zone = Some(u16::decode(payload, cx)?);
         Ok(())
     }
 
     #[inline]
-    fn finish(_: (), cx: &Context) -> Result<Self, DecodeError> {
-        Ok(match cx {
+    fn finish(&mut self, _: bool, cx: &Context) -> Result<(), DecodeError> {
+        *self = match cx {
             Context { zone: Some(id), .. } => Self::new(*id),
             Context {
                 zone_orig: Some(id),
@@ -106,8 +109,9 @@ impl Row for Zone {
                 zone_reply: Some(id),
                 ..
             } => Self::reply(*id),
-            _ => Self::default(),
-        })
+            _ => return Ok(()),
+        };
+        Ok(())
     }
 
     /// The zone of one direction is written in the tuples.

@@ -54,18 +54,28 @@ impl<'a> Attributes<'a> {
     /// The next attribute, or `None` at the end.
     #[inline]
     pub(crate) fn next(&mut self) -> Result<Option<Attribute<'a>>, DecodeError> {
-        let Some(&[l0, l1, k0, k1]) = self.0.first_chunk() else {
+        let Some((len, kind)) = self.0.first_chunk().map(parts) else {
             return Ok(None);
         };
-        let len = usize::from(u16::from_ne_bytes([l0, l1]));
         // `get` returns `None` if the length is less than the header's.
         let Some(payload) = self.0.get(4..len) else {
             return Err(DecodeError::Truncated);
         };
         self.0 = &self.0[align4(len).min(self.0.len())..];
-        let kind = u16::from_ne_bytes([k0, k1]) & NLA_TYPE_MASK;
+        let kind = kind & NLA_TYPE_MASK;
         Ok(Some(Attribute { kind, payload }))
     }
+}
+
+/// The length and the type in a header.
+#[inline]
+fn parts(header: &[u8; 4]) -> (usize, u16) {
+    let [l0, l1, ..] = *header;
+    // Read as one number, not as two bytes of which one is masked: three instructions less.
+    let kind = header
+        .last_chunk()
+        .map_or(0, |kind| u16::from_ne_bytes(*kind));
+    (u16::from_ne_bytes([l0, l1]).into(), kind)
 }
 
 /// Rounds up to netlink's alignment.
@@ -74,9 +84,18 @@ pub(crate) const fn align4(len: usize) -> usize {
     (len + 3) & !3
 }
 
+/// The header of an attribute; `len` counts it.
+#[inline]
+pub(crate) const fn header(len: usize, kind: u16) -> [u8; 4] {
+    let ([l0, l1], [k0, k1]) = ((len as u16).to_ne_bytes(), kind.to_ne_bytes());
+    [l0, l1, k0, k1]
+}
+
 /// A value of fixed size. If the payload is longer, its first bytes count, as in the kernel.
 /// Integers are big-endian on the wire.
 pub(crate) trait Value: Sized {
+    /// The length that the kernel writes; 0 if it is not always the same.
+    const LEN: usize = 0;
     fn read(payload: &[u8]) -> Option<Self>;
     fn write(&self, out: &mut Vec<u8>);
     /// Writes the whole attribute.
@@ -89,6 +108,7 @@ pub(crate) trait Value: Sized {
 macro_rules! integers {
     ($($ty:ty),+) => {
         $(impl Value for $ty {
+            const LEN: usize = size_of::<$ty>();
             #[inline]
             fn read(payload: &[u8]) -> Option<Self> {
                 payload.first_chunk().map(|bytes| Self::from_be_bytes(*bytes))
@@ -114,6 +134,7 @@ macro_rules! integers {
 integers!(u8, u16, u32, u64, i32);
 
 impl<const N: usize> Value for [u8; N] {
+    const LEN: usize = N;
     #[inline]
     fn read(payload: &[u8]) -> Option<Self> {
         payload.first_chunk().copied()

@@ -14,6 +14,7 @@ pub(crate) mod message;
 #[macro_use]
 pub(crate) mod table;
 pub(crate) mod uapi;
+pub(crate) mod usual;
 
 #[cfg(all(test, target_endian = "little"))]
 pub(crate) mod golden;

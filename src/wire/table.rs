@@ -3,107 +3,19 @@
 
 use std::marker::PhantomData;
 
-use super::attr::{Attribute, DecodeError, Value, Writer};
+use super::attr::Writer;
 
 pub(crate) use super::context::{Context, Way};
+
+#[macro_use]
+mod row;
+pub(crate) use row::{Codec, Row};
 
 #[cfg(feature = "serde")]
 #[macro_use]
 mod keys;
 #[cfg(feature = "serde")]
 pub(crate) use keys::Absent;
-
-/// The payload of an attribute: a plain value or a nest.
-pub(crate) trait Codec: Sized {
-    fn decode(attr: Attribute<'_>, cx: &mut Context) -> Result<Self, DecodeError>;
-    fn encode(&self, kind: u16, cx: &Context, w: &mut Writer<'_>);
-}
-
-impl<T: Value> Codec for T {
-    #[inline]
-    fn decode(attr: Attribute<'_>, _: &mut Context) -> Result<Self, DecodeError> {
-        attr.get()
-    }
-    fn encode(&self, kind: u16, _: &Context, w: &mut Writer<'_>) {
-        w.put(kind, self);
-    }
-}
-
-/// How a field is decoded: an `Option` may be absent, a [`plain!`] type is required.
-pub(crate) trait Row: Sized {
-    type Inner: Codec;
-    type Slot: Default;
-    fn read(
-        slot: &mut Self::Slot,
-        attr: Attribute<'_>,
-        cx: &mut Context,
-    ) -> Result<(), DecodeError>;
-    fn finish(slot: Self::Slot, cx: &Context) -> Result<Self, DecodeError>;
-    fn write(&self, kind: u16, cx: &Context, w: &mut Writer<'_>);
-}
-
-impl<T: Codec> Row for Option<T> {
-    type Inner = T;
-    type Slot = Option<T>;
-    #[inline]
-    fn read(slot: &mut Option<T>, a: Attribute<'_>, cx: &mut Context) -> Result<(), DecodeError> {
-        *slot = Some(T::decode(a, cx)?);
-        Ok(())
-    }
-    #[inline]
-    fn finish(slot: Option<T>, _: &Context) -> Result<Self, DecodeError> {
-        Ok(slot)
-    }
-    fn write(&self, kind: u16, cx: &Context, w: &mut Writer<'_>) {
-        if let Some(value) = self {
-            value.encode(kind, cx, w);
-        }
-    }
-}
-
-/// Types of required attributes: without the attribute, the message does not decode. `= is_empty`
-/// names the method that tells whether a value is left out in text formats.
-macro_rules! plain {
-    ($($ty:ty $(= $is_empty:ident)?),+ $(,)?) => {
-        $(impl $crate::wire::table::Row for $ty {
-            type Inner = $ty;
-            type Slot = Option<$ty>;
-            #[inline]
-            fn read(
-                slot: &mut Option<$ty>,
-                attr: $crate::wire::attr::Attribute<'_>,
-                cx: &mut $crate::wire::table::Context,
-            ) -> Result<(), $crate::wire::attr::DecodeError> {
-                *slot = Some($crate::wire::table::Codec::decode(attr, cx)?);
-                Ok(())
-            }
-            #[inline]
-            fn finish(
-                slot: Option<$ty>,
-                _: &$crate::wire::table::Context,
-            ) -> Result<Self, $crate::wire::attr::DecodeError> {
-                slot.ok_or_else(|| $crate::wire::attr::DecodeError::Missing)
-            }
-            fn write(
-                &self,
-                kind: u16,
-                cx: &$crate::wire::table::Context,
-                w: &mut $crate::wire::attr::Writer<'_>,
-            ) {
-                $crate::wire::table::Codec::encode(self, kind, cx, w);
-            }
-        }
-
-        #[cfg(feature = "serde")]
-        impl $crate::wire::table::Absent for $ty {
-            $(fn is_absent(&self) -> bool {
-                self.$is_empty()
-            })?
-        })+
-    };
-}
-
-plain!(u8, u32, u64, i32);
 
 /// The attribute of a row and its type. With it, a request can write a single attribute without
 /// repeating its number.
@@ -220,28 +132,52 @@ macro_rules! attribute_rows {
         }
 
         impl $name {
+            /// The length of a nest that has all the rows, if that is always the same.
+            pub(crate) const USUAL: usize = $crate::wire::usual::length(&[
+                $(<<$ty as $crate::wire::table::Row>::Inner as $crate::wire::table::Codec>::LEN,)+
+            ]);
+
+            /// The struct before any attribute was read.
+            #[inline(always)]
+            pub(crate) fn blank() -> Self {
+                use $crate::wire::table::Row;
+                Self {
+                    $($field: Row::blank(),)+
+                    $($rare: Option::<Box<$rare_ty>>::None,)?
+                }
+            }
+
             #[inline]
             pub(crate) fn read(
-                mut attributes: $crate::wire::attr::Attributes<'_>,
+                attributes: $crate::wire::attr::Attributes<'_>,
                 cx: &mut $crate::wire::table::Context,
             ) -> Result<Self, $crate::wire::attr::DecodeError> {
+                let mut new = Self::blank();
+                new.fill(attributes, cx)?;
+                Ok(new)
+            }
+
+            /// Reads the attributes into a blank struct.
+            pub(crate) fn fill(
+                &mut self,
+                mut attributes: $crate::wire::attr::Attributes<'_>,
+                cx: &mut $crate::wire::table::Context,
+            ) -> Result<(), $crate::wire::attr::DecodeError> {
                 use $crate::wire::table::Row;
-                $(let mut $field = <$ty as Row>::Slot::default();)+
-                $(let mut $rare: Option<Box<$rare_ty>> = None;)?
+                $(let mut $field = false;)+
                 while let Some(attr) = attributes.next()? {
                     match attr.kind {
                         $($crate::wire::uapi::$cta => {
                             cx.direction = row!(direction $($($says)+)?);
-                            within!($cta, <$ty as Row>::read(&mut $field, attr, cx))?;
-                            $(row!(check $cta, &$field; $($says)+);)?
+                            within!($cta, Row::read(&mut self.$field, attr.payload, cx))?;
+                            $(row!(check $cta, &self.$field; $($says)+);)?
+                            $field = true;
                         })+
-                        _ => { $($rare_ty::accept(&mut $rare, attr, cx)?;)? }
+                        _ => { $($rare_ty::accept(&mut self.$rare, attr.kind, attr.payload, cx)?;)? }
                     }
                 }
-                Ok(Self {
-                    $($field: within!($cta, <$ty as Row>::finish($field, cx))?,)+
-                    $($rare,)?
-                })
+                $(within!($cta, Row::finish(&mut self.$field, $field, cx))?;)+
+                Ok(())
             }
 
             pub(crate) fn write(
@@ -278,12 +214,26 @@ macro_rules! attribute_rows {
         }
 
         impl $crate::wire::table::Codec for $name {
-            #[inline]
+            /// A nest that has all the rows, in their order, and nothing else.
+            #[inline(always)]
+            fn usual(payload: &[u8]) -> Option<Self> {
+                use $crate::wire::table::{Codec, Context, Row};
+                let mut usual = $crate::wire::usual::Usual::of(payload, Self::USUAL)?;
+                let mut new = Self::blank();
+                // Plain values, which do not look at it.
+                let cx = &mut Context::default();
+                $(let value = usual.next(
+                    $crate::wire::uapi::$cta,
+                    <<$ty as Row>::Inner as Codec>::LEN,
+                )?;
+                Row::read(&mut new.$field, value, cx).ok()?;)+
+                Some(new)
+            }
             fn decode(
-                attr: $crate::wire::attr::Attribute<'_>,
+                payload: &[u8],
                 cx: &mut $crate::wire::table::Context,
             ) -> Result<Self, $crate::wire::attr::DecodeError> {
-                Self::read(attr.nest(), cx)
+                Self::read($crate::wire::attr::Attributes(payload), cx)
             }
             fn encode(
                 &self,
@@ -316,15 +266,16 @@ macro_rules! attribute_rows {
                 /// Decodes an attribute of its rows. Any other attribute is unknown, and skipped.
                 fn accept(
                     slot: &mut Option<Box<Self>>,
-                    attr: $crate::wire::attr::Attribute<'_>,
+                    kind: u16,
+                    payload: &[u8],
                     cx: &mut $crate::wire::table::Context,
                 ) -> Result<(), $crate::wire::attr::DecodeError> {
-                    match attr.kind {
+                    match kind {
                         $($crate::wire::uapi::$rare_cta => {
                             cx.direction = None;
                             let value = within!(
                                 $rare_cta,
-                                $crate::wire::table::Codec::decode(attr, cx)
+                                $crate::wire::table::Codec::decode(payload, cx)
                             )?;
                             slot.get_or_insert_default().$rare_field = Some(value);
                         })+

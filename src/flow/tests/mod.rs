@@ -7,6 +7,7 @@ mod identity;
 mod leniency;
 #[cfg(all(feature = "netlink-packet", target_endian = "little"))]
 mod packet;
+mod usual;
 
 use super::Flow;
 use crate::wire::attr::align4;

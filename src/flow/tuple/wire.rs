@@ -2,15 +2,44 @@
 
 use super::{Addresses, Detail, Tuple, has_echo};
 use crate::flow::IcmpEcho;
-use crate::wire::attr::{Attribute, DecodeError, Writer};
+use crate::wire::attr::{Attribute, Attributes, DecodeError, Value, Writer, header};
 use crate::wire::table::{Codec, Context};
 use crate::wire::uapi::*;
+use crate::wire::usual::{Usual, length};
+
+/// The lengths of the nests of two addresses, and of a protocol with two ports.
+const ADDRESSES_V4: usize = 4 + length(&[4, 4]);
+const ADDRESSES_V6: usize = 4 + length(&[16, 16]);
+const PORTS: usize = 4 + length(&[1, 2, 2]);
 
 impl Codec for Tuple {
-    #[inline]
-    fn decode(attr: Attribute<'_>, cx: &mut Context) -> Result<Self, DecodeError> {
+    /// The addresses of either family, and a protocol with ports.
+    #[inline(always)]
+    fn usual(payload: &[u8]) -> Option<Self> {
+        const V4: usize = ADDRESSES_V4 + PORTS;
+        const V6: usize = ADDRESSES_V6 + PORTS;
+        match payload.len() {
+            V4 => {
+                let mut usual = Usual::of(payload, V4)?;
+                usual.enter(CTA_TUPLE_IP | NLA_F_NESTED, ADDRESSES_V4 - 4)?;
+                let src = Value::read(usual.next(CTA_IP_V4_SRC, 4)?)?;
+                let dst = Value::read(usual.next(CTA_IP_V4_DST, 4)?)?;
+                Self::usual_ports(Addresses::V4(src, dst), usual)
+            }
+            V6 => {
+                let mut usual = Usual::of(payload, V6)?;
+                usual.enter(CTA_TUPLE_IP | NLA_F_NESTED, ADDRESSES_V6 - 4)?;
+                let src = Value::read(usual.next(CTA_IP_V6_SRC, 16)?)?;
+                let dst = Value::read(usual.next(CTA_IP_V6_DST, 16)?)?;
+                Self::usual_ports(Addresses::V6(src, dst), usual)
+            }
+            _ => None,
+        }
+    }
+
+    fn decode(payload: &[u8], cx: &mut Context) -> Result<Self, DecodeError> {
         let (mut addresses, mut proto) = (None, None);
-        let mut attributes = attr.nest();
+        let mut attributes = Attributes(payload);
         while let Some(inner) = attributes.next()? {
             match inner.kind {
                 CTA_TUPLE_IP => addresses = Some(within!(CTA_TUPLE_IP, Addresses::read(inner))?),
@@ -38,11 +67,19 @@ impl Codec for Tuple {
             match &self.addresses {
                 Addresses::V4(src, dst) => {
                     let kinds = [CTA_IP_V4_SRC, CTA_IP_V4_DST];
-                    w.raw(&address_nest::<20, 4>(kinds, src.octets(), dst.octets()));
+                    w.raw(&address_nest::<ADDRESSES_V4, 4>(
+                        kinds,
+                        src.octets(),
+                        dst.octets(),
+                    ));
                 }
                 Addresses::V6(src, dst) => {
                     let kinds = [CTA_IP_V6_SRC, CTA_IP_V6_DST];
-                    w.raw(&address_nest::<44, 16>(kinds, src.octets(), dst.octets()));
+                    w.raw(&address_nest::<ADDRESSES_V6, 16>(
+                        kinds,
+                        src.octets(),
+                        dst.octets(),
+                    ));
                 }
             }
             match &self.detail {
@@ -59,6 +96,21 @@ impl Codec for Tuple {
             let zone = cx.clone().zone_of_direction().and_then(|zone| *zone);
             w.put_some(CTA_TUPLE_ZONE, zone.as_ref());
         });
+    }
+}
+
+impl Tuple {
+    #[inline(always)]
+    fn usual_ports(addresses: Addresses, mut usual: Usual<'_>) -> Option<Self> {
+        usual.enter(CTA_TUPLE_PROTO | NLA_F_NESTED, PORTS - 4)?;
+        let protocol = u8::read(usual.next(CTA_PROTO_NUM, 1)?)?;
+        let src = Value::read(usual.next(CTA_PROTO_SRC_PORT, 2)?)?;
+        let dst = Value::read(usual.next(CTA_PROTO_DST_PORT, 2)?)?;
+        (!has_echo(protocol)).then_some(Self {
+            addresses,
+            protocol,
+            detail: Detail::Ports(src, dst),
+        })
     }
 }
 
@@ -162,10 +214,10 @@ fn address_nest<const L: usize, const N: usize>(
 
 /// The nest of a protocol's number and two ports.
 #[inline]
-fn port_nest(protocol: u8, src: [u8; 2], dst: [u8; 2]) -> [u8; 28] {
-    let mut nest = [0; 28];
+fn port_nest(protocol: u8, src: [u8; 2], dst: [u8; 2]) -> [u8; PORTS] {
+    let mut nest = [0; PORTS];
     for (at, header) in [
-        (0, header(28, CTA_TUPLE_PROTO | NLA_F_NESTED)),
+        (0, header(PORTS, CTA_TUPLE_PROTO | NLA_F_NESTED)),
         (4, header(5, CTA_PROTO_NUM)),
         (12, header(6, CTA_PROTO_SRC_PORT)),
         (20, header(6, CTA_PROTO_DST_PORT)),
@@ -176,11 +228,4 @@ fn port_nest(protocol: u8, src: [u8; 2], dst: [u8; 2]) -> [u8; 28] {
     nest[16..18].copy_from_slice(&src);
     nest[24..26].copy_from_slice(&dst);
     nest
-}
-
-/// The header of an attribute; `len` counts it.
-#[inline]
-const fn header(len: usize, kind: u16) -> [u8; 4] {
-    let ([l0, l1], [k0, k1]) = ((len as u16).to_ne_bytes(), kind.to_ne_bytes());
-    [l0, l1, k0, k1]
 }

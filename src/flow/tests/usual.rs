@@ -1,0 +1,127 @@
+//! A nest of the usual shape is read without a walk; the walk gives the same.
+
+use std::fmt::Debug;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::arbitrary::{flow, tuple};
+use crate::flow::*;
+use crate::wire::attr::Writer;
+use crate::wire::table::Codec;
+use crate::wire::uapi::*;
+
+/// The nest of a value, without its header.
+fn nest(value: &impl Codec) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    value.encode(0, &Context::default(), &mut Writer(&mut bytes));
+    bytes.split_off(4)
+}
+
+/// What is read without a walk must be what a walk finds. Returns whether it needed none.
+fn agrees<T: Codec + Debug + PartialEq>(payload: &[u8]) -> bool {
+    let usual = T::usual(payload);
+    if let Some(usual) = &usual {
+        let mut cx = Context::default();
+        assert_eq!(T::decode(payload, &mut cx).as_ref(), Ok(usual));
+        assert_eq!(cx.zone_orig.or(cx.zone_reply).or(cx.zone), None);
+    }
+    usual.is_some()
+}
+
+fn all_agree(payload: &[u8]) {
+    agrees::<Tuple>(payload);
+    agrees::<ProtoInfo>(payload);
+    agrees::<TcpInfo>(payload);
+    agrees::<SctpInfo>(payload);
+    agrees::<DccpInfo>(payload);
+    agrees::<Counters>(payload);
+    agrees::<Timestamp>(payload);
+    agrees::<SeqAdj>(payload);
+    agrees::<SynProxy>(payload);
+    agrees::<Helper>(payload);
+}
+
+/// The nests that the kernel writes for a flow with everything.
+fn nests() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    (
+        flow(),
+        any::<[u64; 2]>(),
+        any::<[u32; 3]>(),
+        any::<[u8; 6]>(),
+    )
+        .prop_map(
+            |(
+                flow,
+                [packets, bytes],
+                [isn, its, tsoff],
+                [state, orig, reply, flags, mask, other],
+            )| {
+                let bits = TcpFlags::from_bits_retain;
+                let tcp = TcpInfo::new(state.into())
+                    .wscale(orig, reply)
+                    .flags(Masked::new(bits(flags), bits(mask)), bits(other));
+                vec![
+                    nest(&flow.orig),
+                    nest(&flow.reply),
+                    nest(&Counters::new(packets, bytes)),
+                    nest(&SynProxy::new(isn, its, tsoff)),
+                    nest(&SeqAdj::new(isn, its as i32, tsoff as i32)),
+                    nest(&tcp),
+                    nest(&ProtoInfo::Tcp(tcp)),
+                ]
+            },
+        )
+}
+
+proptest! {
+    #[test]
+    fn the_kernels_nests_need_no_walk(tuple in tuple(), nests in nests()) {
+        let has_ports = tuple.src_port().is_some();
+        prop_assert_eq!(agrees::<Tuple>(&nest(&tuple)), has_ports);
+        let [_, _, counters, synproxy, seqadj, tcp, protoinfo] = &nests[..] else {
+            unreachable!();
+        };
+        prop_assert!(agrees::<Counters>(counters));
+        prop_assert!(agrees::<SynProxy>(synproxy));
+        prop_assert!(agrees::<SeqAdj>(seqadj));
+        prop_assert!(agrees::<TcpInfo>(tcp));
+        prop_assert!(agrees::<ProtoInfo>(protoinfo));
+    }
+
+    #[test]
+    fn any_bytes_agree(bytes in vec(any::<u8>(), 0..100)) {
+        all_agree(&bytes);
+    }
+
+    /// Each with some bits changed, cut, longer, and with values of all kinds in its padding.
+    #[test]
+    fn damaged_nests_agree(
+        nests in nests(),
+        flips in vec((any::<Index>(), 0_u8..8), 0..4),
+        cut in any::<Index>(),
+        more in vec(any::<u8>(), 0..9),
+    ) {
+        for mut nest in nests {
+            all_agree(&nest[..cut.index(nest.len() + 1)]);
+            all_agree(&[&nest[..], &more].concat());
+            for (at, bit) in &flips {
+                let at = at.index(nest.len());
+                nest[at] ^= 1 << bit;
+            }
+            all_agree(&nest);
+        }
+    }
+
+    /// The protocol decides which fields of a tuple count.
+    #[test]
+    fn ports_of_any_protocol_agree(tuple in tuple(), protocol: u8) {
+        let mut bytes = nest(&tuple);
+        let after_addresses = 4 + usize::from(u16::from_ne_bytes([bytes[0], bytes[1]])) + 4;
+        prop_assume!(tuple.src_port().is_some());
+        bytes[after_addresses] = protocol;
+        let has_echo = [IPPROTO_ICMP, IPPROTO_ICMPV6].contains(&protocol);
+        prop_assert_eq!(agrees::<Tuple>(&bytes), !has_echo);
+    }
+}

@@ -1,0 +1,59 @@
+//! Nests that the kernel always writes alike: the same attributes, of the same lengths, in the same
+//! order.
+//!
+//! Such a nest is read without a walk. The headers are compared with the usual ones, and the values
+//! are then at known places. A nest of any other shape is walked: [`Attributes`](super::attr) is
+//! what defines its meaning, and this only saves time.
+
+use super::attr::{align4, header};
+
+/// The length of a nest with one attribute for each of these lengths. It is 0, so that no nest has
+/// it, if one of them is 0: a value without a fixed length, or a nest.
+pub(crate) const fn length(values: &[usize]) -> usize {
+    let (mut sum, mut index) = (0, 0);
+    while index < values.len() {
+        if values[index] == 0 {
+            return 0;
+        }
+        sum += align4(4 + values[index]);
+        index += 1;
+    }
+    sum
+}
+
+/// The rest of a nest that has the usual shape so far.
+///
+/// All functions are inlined. The compiler then knows every length, so that nothing is left of them
+/// but the comparison of the headers.
+pub(crate) struct Usual<'a>(&'a [u8]);
+
+impl<'a> Usual<'a> {
+    /// A nest, if it has the usual length.
+    #[inline(always)]
+    pub(crate) fn of(payload: &'a [u8], len: usize) -> Option<Self> {
+        (payload.len() == len && len != 0).then_some(Self(payload))
+    }
+
+    /// The payload of the next attribute, if it has this type and its payload this length.
+    #[inline(always)]
+    pub(crate) fn next(&mut self, kind: u16, len: usize) -> Option<&'a [u8]> {
+        let (attribute, rest) = self.0.split_at_checked(align4(4 + len))?;
+        let (found, payload) = attribute.split_first_chunk()?;
+        if *found != header(4 + len, kind) {
+            return None;
+        }
+        self.0 = rest;
+        payload.get(..len)
+    }
+
+    /// Goes to the first attribute of a nest, if that is next, and its attributes have this length.
+    #[inline(always)]
+    pub(crate) fn enter(&mut self, kind: u16, len: usize) -> Option<()> {
+        let (found, rest) = self.0.split_first_chunk()?;
+        if *found != header(4 + len, kind) {
+            return None;
+        }
+        self.0 = rest;
+        Some(())
+    }
+}
