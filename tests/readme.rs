@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ctnetlink::testing::Kernel;
 use ctnetlink::{
-    Change, ConntrackHandle, Event, EventKinds, Filter, Flow, NewFlow, Patch, Protocol, Table,
-    Tuple,
+    Change, ConntrackHandle, CpuStats, Event, EventKinds, Filter, Flow, NewFlow, Patch, Protocol,
+    Table, Tuple,
 };
 use futures::TryStreamExt;
 
@@ -108,6 +108,21 @@ fn a_copy_in_memory() {
     });
 }
 
+#[test]
+fn numbers_of_the_table() {
+    on_a_table(async |handle| {
+        let table = handle.stats().await?;
+        let dropped = CpuStats::total(&handle.cpu_stats().await?).drop;
+        println!(
+            "{} flows of {:?}, {dropped:?} dropped",
+            table.entries, table.max
+        );
+        assert_eq!(table.entries, 3);
+        assert_eq!(dropped, Some(0));
+        Ok(())
+    });
+}
+
 /// The recipes stand in this file, where they are compiled, in the same words.
 #[test]
 fn recipes_are_those_that_run() {
@@ -119,7 +134,7 @@ fn recipes_are_those_that_run() {
     let recipes = README.split("## Recipes").nth(1).expect("recipes");
     let recipes = recipes.split("\n## ").next().expect("an end");
     let blocks: Vec<_> = recipes.split("```rust\n").skip(1).collect();
-    assert!(blocks.len() >= 4, "{} recipes", blocks.len());
+    assert!(blocks.len() >= 5, "{} recipes", blocks.len());
     let compiled = words(RECIPES);
     for block in blocks {
         let block = block.split("```").next().expect("an end");
