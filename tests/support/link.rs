@@ -1,6 +1,8 @@
 //! Links and addresses of this thread's network namespace. It sends rtnetlink messages, so ip(8) is
 //! not needed.
 
+// Also where this file is named by its path.
+#[path = "link/message.rs"]
 mod message;
 
 use std::fs;
