@@ -36,21 +36,25 @@ pub(super) fn ended(known: &Flow, mut said: Flow, learnt: &Learnt) -> Flow {
 }
 
 /// Merges a flow that had an event since a list began with the version in that list. The event
-/// wins, because it may be newer. The list fills in what events leave out. The `bool` is `true` if
-/// the flow must be looked up: if the two do not agree, either may be right, because an event also
-/// leaves out what changed in an earlier event that was lost.
-pub(super) fn filled(known: &Flow, mut listed: Flow) -> (Flow, bool) {
+/// wins, because it may be newer. The `bool` is `true` if the two do not agree, and the flow must be
+/// looked up: either may be right, because an event also leaves out what changed in an earlier
+/// event that was lost.
+///
+/// What the event left out is not taken from the list. The list may contain an earlier flow: one
+/// that begins again at the same place in the kernel's memory has the same id.
+pub(super) fn refreshed(known: &Flow, mut listed: Flow) -> (Flow, bool) {
     let mut flow = known.clone();
-    flow.mark = flow.mark.or(listed.mark);
-    flow.labels = flow.labels.or(listed.labels);
-    flow.protoinfo = flow.protoinfo.or_else(|| listed.protoinfo.clone());
-    flow.synproxy = flow.synproxy.or(listed.synproxy);
-    flow.counters_orig = listed.counters_orig.or(flow.counters_orig);
-    flow.counters_reply = listed.counters_reply.or(flow.counters_reply);
-    keep_rare(&listed, &mut flow);
+    // Only mark 0 is left out.
+    flow.mark = flow.mark.or(listed.mark.filter(|mark| *mark == 0));
     listed.timeout = flow.timeout;
     listed.use_count = flow.use_count;
+    let counters = (listed.counters_orig, listed.counters_reply);
+    listed.counters_orig = flow.counters_orig;
+    listed.counters_reply = flow.counters_reply;
     let doubt = flow != listed;
+    // A flow that began during the list has none yet.
+    flow.counters_orig = flow.counters_orig.and(counters.0.or(flow.counters_orig));
+    flow.counters_reply = flow.counters_reply.and(counters.1.or(flow.counters_reply));
     (flow, doubt)
 }
 

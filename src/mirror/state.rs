@@ -41,7 +41,9 @@ const TOMBS: usize = 1 << 20;
 /// Which optional fields this kernel reports.
 #[derive(Debug, Default)]
 pub(super) struct Learnt {
-    marks: Option<bool>,
+    /// Was a complete flow seen?
+    is_known: bool,
+    marks: bool,
     timestamps: bool,
     /// Does a rule send connections through SYNPROXY?
     synproxies: bool,
@@ -50,19 +52,18 @@ pub(super) struct Learnt {
 impl Learnt {
     /// The mark of a flow whose event contains none.
     pub(super) fn no_mark(&self) -> Option<u32> {
-        (self.marks == Some(true)).then_some(0)
+        self.marks.then_some(0)
     }
 
     /// Learns from an event: if it has a mark, the kernel has marks.
     fn learn_of_event(&mut self, flow: &Flow) {
-        if flow.mark.is_some() {
-            self.marks = Some(true);
-        }
+        self.marks |= flow.mark.is_some();
     }
 
     /// Learns from a flow of a list or lookup, which has all fields.
     fn learn(&mut self, flow: &Flow) {
-        self.marks = Some(flow.mark.is_some() || self.marks == Some(true));
+        self.is_known = true;
+        self.marks |= flow.mark.is_some();
         self.timestamps |= flow.timestamp().is_some();
         // Flows that a program has created have one too, with zeros.
         let synproxy = flow.synproxy.unwrap_or_default();
@@ -71,7 +72,7 @@ impl Learnt {
 
     /// Would a lookup return more about this flow than its `New` event does?
     fn lacks(&self, flow: &Flow) -> bool {
-        flow.mark.is_none() && self.marks.is_none()
+        !self.is_known
             || self.timestamps && flow.timestamp().is_none()
             || self.synproxies && flow.synproxy.is_none() && flow.orig.protocol() == Protocol::TCP
     }
@@ -186,8 +187,11 @@ impl State {
     fn began(&mut self, mut flow: Flow, now: Duration) {
         self.learnt.learn_of_event(&flow);
         let spot = self.known(&flow);
-        if spot.known.is_some() {
-            return self.changed_of(spot, flow, now);
+        if let Some(known) = spot.known {
+            // Unless it is known from the list in progress, it may be another flow with the same
+            // id, and the end of the earlier one was lost.
+            let may_be_other = known.touched < self.sync.round();
+            return self.changed_of(spot, flow, may_be_other, now);
         }
         flow.mark = flow.mark.or(self.learnt.no_mark());
         let is_lacking = self.learnt.lacks(&flow);
@@ -198,7 +202,7 @@ impl State {
         self.learnt.learn_of_event(&flow);
         let spot = self.known(&flow);
         if spot.known.is_some() {
-            return self.changed_of(spot, flow, now);
+            return self.changed_of(spot, flow, false, now);
         }
         flow.mark = flow.mark.or(self.learnt.no_mark());
         if self.told.as_ref().is_some_and(|told| !told.matches(&flow)) {
@@ -216,11 +220,11 @@ impl State {
         }
     }
 
-    fn changed_of(&mut self, spot: Spot, said: Flow, now: Duration) {
+    fn changed_of(&mut self, spot: Spot, said: Flow, may_be_other: bool, now: Duration) {
         let learnt = &self.learnt;
         let merged = self.index.at(&spot, |known| {
             let (flow, doubt) = merge::changed(&known.to_merge(), said, learnt);
-            (flow, doubt || known.is_lacking)
+            (flow, doubt || may_be_other || known.is_lacking)
         });
         if let Some((flow, is_lacking)) = merged {
             self.becomes(spot, flow, self.round, is_lacking, now);
@@ -229,12 +233,12 @@ impl State {
 
     fn ended(&mut self, flow: Flow, port_id: Option<u32>) {
         let mut spot = self.index.spot(Key::orig(&flow));
+        self.bury(spot.key);
         let known = spot.known.as_ref();
         if known.is_some_and(|known| differ(known.id, flow.id)) {
-            // The end of an earlier flow with the same key.
-            return;
+            // The end of an earlier flow with the same key, or of a later one that was missed.
+            return self.asks.push(spot.key, &flow);
         }
-        self.bury(spot.key);
         if let Some(known) = self.index.take(&mut spot) {
             let learnt = &self.learnt;
             tell(&mut self.deltas, || Delta::Removed {

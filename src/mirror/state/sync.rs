@@ -104,10 +104,10 @@ impl State {
         let is_other = differ(known.id, flow.id);
         if known.touched >= round {
             if !is_other {
-                let filled = self
-                    .index
-                    .at(&spot, |known| merge::filled(&known.show(secs(now)), flow));
-                if let Some((flow, doubt)) = filled {
+                let merged = self.index.at(&spot, |known| {
+                    merge::refreshed(&known.show(secs(now)), flow)
+                });
+                if let Some((flow, doubt)) = merged {
                     // The list may be older than the event that left a field out.
                     let is_lacking = doubt || known.is_lacking;
                     self.becomes(spot, flow, known.touched, is_lacking, now);

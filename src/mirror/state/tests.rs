@@ -68,8 +68,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
     #[test]
-    fn in_sync_is_equal(ops in prop::collection::vec(op(), 1..120)) {
+    fn in_sync_is_equal(ops in prop::collection::vec(op(), 1..120), has_timestamps: bool) {
         let mut model = Model::new(Filter::default(), usize::MAX);
+        model.has_timestamps = has_timestamps;
         for op in ops {
             model.act(op);
             model.check();
@@ -78,14 +79,20 @@ proptest! {
     }
 
     #[test]
-    fn in_sync_is_equal_with_a_filter(ops in prop::collection::vec(op(), 1..120), which in 0..4) {
+    fn in_sync_is_equal_with_a_filter(
+        ops in prop::collection::vec(op(), 1..120),
+        has_timestamps: bool,
+        which in 0..5,
+    ) {
         let filter = match which {
             0 => Filter::builder().mark(1),
             1 => Filter::builder().has_labels(Labels::bit(1).expect("a label")),
             2 => Filter::builder().tcp_state(TcpState::ESTABLISHED),
+            3 => Filter::builder().mark(0),
             _ => Filter::builder().mark(1).protocol(17).orig_src_port(1..4),
         };
         let mut model = Model::new(filter.build().expect("a filter"), usize::MAX);
+        model.has_timestamps = has_timestamps;
         for op in ops {
             model.act(op);
             model.check();
@@ -176,6 +183,55 @@ fn labels_that_are_cleared_during_a_list_are_cleared() {
         model.act(Op::Labels(5, None));
         model.settle();
     }
+}
+
+/// The kernel gives a flow the id of an earlier flow with the same key, if it has the same place in
+/// memory. A list that contains the earlier one says nothing of the later one.
+#[test]
+fn a_list_of_an_earlier_flow_with_the_same_id_adds_nothing() {
+    let mut model = Model::new(Filter::default(), usize::MAX);
+    model.has_timestamps = true;
+    model.act(Op::Create(1, 0, true));
+    model.act(Op::Labels(1, Some(0)));
+    model.act(Op::List);
+    (0..NUMBERS).for_each(|_| model.act(Op::Walk));
+    model.act(Op::Destroy(1));
+    model.act(Op::Create(1, 0, true));
+    model.settle();
+}
+
+/// The same, where the end of the earlier flow was lost.
+#[test]
+fn a_flow_that_begins_again_with_the_same_id_is_looked_up() {
+    let mut model = Model::new(Filter::default(), usize::MAX);
+    model.has_timestamps = true;
+    model.act(Op::Create(0, 0, true));
+    model.act(Op::Labels(0, Some(0)));
+    model.settle();
+    model.act(Op::Destroy(0));
+    model.act(Op::Overrun);
+    model.act(Op::List);
+    (0..NUMBERS).for_each(|_| model.act(Op::Walk));
+    model.act(Op::Create(0, 0, true));
+    model.settle();
+}
+
+/// The flow that the answer to a lookup contains has ended, and the mirror knew an earlier one.
+#[test]
+fn an_end_of_another_flow_is_an_end() {
+    let mut model = Model::new(Filter::default(), usize::MAX);
+    model.act(Op::Create(1, 0, false));
+    model.act(Op::Hear(1));
+    model.act(Op::Ask);
+    model.act(Op::Tick);
+    model.act(Op::Destroy(1));
+    model.act(Op::Create(1, 0, false));
+    model.act(Op::Overrun);
+    model.act(Op::Answers);
+    model.act(Op::List);
+    model.act(Op::Ask);
+    model.act(Op::Destroy(1));
+    model.settle();
 }
 
 /// The end of a flow was lost, and the answer to an older lookup arrives during the list.

@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::super::*;
 use super::{Op, Store};
-use crate::flow::{FlowKey, Labels, ProtoInfo, TcpState, Tuple, Zone};
+use crate::flow::{FlowKey, Labels, ProtoInfo, TcpState, Timestamp, Tuple, Zone};
 
 pub(super) const NUMBERS: u8 = 8;
 pub(super) const TIMEOUT: u64 = 600;
@@ -16,6 +16,8 @@ pub(super) struct Model {
     pub(super) state: State,
     pub(super) now: Duration,
     table: HashMap<u8, Flow>,
+    /// Does the kernel note when a flow began?
+    pub(super) has_timestamps: bool,
     last_id: u32,
     pub(super) events: VecDeque<Event>,
     heard: Option<Event>,
@@ -70,6 +72,7 @@ impl Model {
             state: State::new(Arc::new(Index::new()), settings),
             now: Duration::from_secs(1000),
             table: HashMap::new(),
+            has_timestamps: false,
             last_id: 0,
             events: VecDeque::new(),
             heard: None,
@@ -188,6 +191,10 @@ impl Model {
         };
         flow.id = Some(FlowId::from(id));
         flow.mark = Some(mark);
+        if self.has_timestamps {
+            let start = UNIX_EPOCH + Duration::from_secs(self.last_id.into());
+            flow.set_timestamp(Timestamp { start, stop: None });
+        }
         if n % 2 == 0 {
             flow.protoinfo = Some(TcpState::SYN_SENT.into());
         }
@@ -349,6 +356,7 @@ fn said(flow: &Flow) -> Flow {
     flow.mark = flow.mark.filter(|mark| *mark != 0);
     flow.labels = None;
     flow.protoinfo = None;
+    flow.set_timestamp(None);
     flow
 }
 
