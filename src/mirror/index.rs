@@ -117,13 +117,21 @@ impl Index {
 
     /// The place of this original tuple, for the writer.
     pub(super) fn spot(&self, key: Key) -> Spot {
+        self.spot_and(key, |_| {})
+    }
+
+    /// The same, and calls `look` with the flow that is there: under one lock.
+    pub(super) fn spot_and(&self, key: Key, look: impl FnOnce(&Entry)) -> Spot {
         let hash = self.hash(&key);
         let shard = self.read(shard_of(hash));
-        let known = shard.find(hash, &key).map(|(at, entry)| Known {
-            at,
-            id: entry.bare().id,
-            touched: entry.touched,
-            is_lacking: entry.is_lacking,
+        let known = shard.find(hash, &key).map(|(at, entry)| {
+            look(entry);
+            Known {
+                at,
+                id: entry.bare().id,
+                touched: entry.touched,
+                is_lacking: entry.is_lacking,
+            }
         });
         Spot { key, hash, known }
     }
@@ -134,19 +142,27 @@ impl Index {
         self.read(shard_at(at)).slab.get(at & SLOT).map(look)
     }
 
-    /// Stores a flow at its place, and replaces the one that is there.
-    pub(super) fn put(&self, spot: &Spot, entry: Entry) {
+    /// Stores a flow at its place, and replaces the one that is there: `join` is called with that
+    /// and the new one before.
+    pub(super) fn put(
+        &self,
+        spot: &Spot,
+        mut entry: Entry,
+        join: impl FnOnce(Option<&Entry>, &mut Entry),
+    ) {
         let index = shard_of(spot.hash);
         let mut shard = self.write(index);
         let there = spot.known.as_ref().map(|known| known.at);
         let there = there.and_then(|at| Some((at, shard.slab.get_mut(at & SLOT)?)));
         let Some((at, before)) = there else {
+            join(None, &mut entry);
             self.tally.add(entry.bare());
             let reply = entry.reply_key();
             let at = shard.insert(index, spot.hash, entry);
             drop(shard);
             return self.remember_reply(reply, at);
         };
+        join(Some(before), &mut entry);
         if !Tally::counts_as_one(before.bare(), entry.bare()) {
             self.tally.sub(before.bare());
             self.tally.add(entry.bare());

@@ -6,10 +6,9 @@ use crate::flow::{Flow, ProtoInfo};
 
 /// Adds to the flow of a `New` or `Update` event what it leaves out. Returns whether the flow must
 /// be looked up, because a change is possible that such an event cannot express.
-pub(super) fn changed(known: &Flow, said: &mut Flow, learnt: &Learnt) -> bool {
+pub(super) fn changed(known: &Flow, said: &mut Flow) -> bool {
     // Labels are left out if they did not change, but also if they were cleared.
     let doubt = said.labels.is_none() && known.labels.is_some();
-    said.mark = said.mark.or(learnt.no_mark());
     said.labels = said.labels.or(known.labels);
     if said.protoinfo.is_none() {
         said.protoinfo = known.protoinfo.clone();

@@ -189,28 +189,28 @@ impl State {
 
     fn began(&mut self, mut flow: Flow, now: Duration) {
         self.learnt.learn_of_event(&flow);
-        let spot = self.known(&flow);
-        if let Some(known) = spot.known {
+        let (spot, doubt) = self.known(&mut flow);
+        let is_lacking = match spot.known {
             // Unless it is known from the list in progress, it may be another flow with the same
             // id, and the end of the earlier one was lost.
-            let may_be_other = known.touched < self.sync.round();
-            return self.changed_of(spot, flow, may_be_other, now);
-        }
-        flow.mark = flow.mark.or(self.learnt.no_mark());
-        // Before the first list or lookup has told what the kernel reports, one flow is looked up,
-        // or all that the list in progress may not contain.
-        let is_unsure = !self.learnt.is_known && (self.sync.is_listing() || !self.has_questions());
-        let is_lacking = is_unsure || self.learnt.lacks(&flow);
+            Some(known) => doubt || known.touched < self.sync.round(),
+            None => self.is_unsure() || self.learnt.lacks(&flow),
+        };
         self.becomes(spot, flow, self.round, is_lacking, now);
+    }
+
+    /// Before the first list or lookup has told what the kernel reports, one flow is looked up, or
+    /// all that the list in progress may not contain.
+    fn is_unsure(&self) -> bool {
+        !self.learnt.is_known && (self.sync.is_listing() || !self.has_questions())
     }
 
     fn changed(&mut self, mut flow: Flow, now: Duration) {
         self.learnt.learn_of_event(&flow);
-        let spot = self.known(&flow);
+        let (spot, doubt) = self.known(&mut flow);
         if spot.known.is_some() {
-            return self.changed_of(spot, flow, false, now);
+            return self.becomes(spot, flow, self.round, doubt, now);
         }
-        flow.mark = flow.mark.or(self.learnt.no_mark());
         if self.told.as_ref().is_some_and(|told| !told.matches(&flow)) {
             return self.bury(spot.key);
         }
@@ -223,16 +223,6 @@ impl State {
                 self.becomes(spot, flow, self.round, true, now);
             }
             false => self.asks.push(spot.key, &flow),
-        }
-    }
-
-    fn changed_of(&mut self, spot: Spot, mut said: Flow, may_be_other: bool, now: Duration) {
-        let (flow, learnt) = (&mut said, &self.learnt);
-        let doubt = self.index.at(&spot, |known| {
-            merge::changed(&known.to_merge(), flow, learnt) || may_be_other || known.is_lacking
-        });
-        if let Some(is_lacking) = doubt {
-            self.becomes(spot, said, self.round, is_lacking, now);
         }
     }
 
@@ -253,16 +243,22 @@ impl State {
         }
     }
 
-    /// The place of this flow, with its known version. A stored flow with another id has ended
-    /// without an event, and is removed.
-    fn known(&mut self, flow: &Flow) -> Spot {
-        let mut spot = self.index.spot(Key::orig(flow));
+    /// The place of an event's flow. What the event leaves out is added from the known version; the
+    /// `bool` says whether that is in doubt. A stored flow with another id has ended, and is removed.
+    fn known(&mut self, flow: &mut Flow) -> (Spot, bool) {
+        flow.mark = flow.mark.or(self.learnt.no_mark());
+        let mut doubt = false;
+        let mut spot = self.index.spot_and(Key::orig(flow), |known| {
+            if !differ(known.bare().id, flow.id) {
+                doubt = merge::changed(&known.to_merge(), flow) || known.is_lacking;
+            }
+        });
         let known = spot.known.as_ref();
         if known.is_some_and(|known| differ(known.id, flow.id)) {
             self.stats.unreported += 1;
             self.replaced(&mut spot);
         }
-        spot
+        (spot, doubt)
     }
 
     fn replaced(&mut self, spot: &mut Spot) {
@@ -317,19 +313,18 @@ impl State {
         entry.touched = touched;
         entry.is_lacking = is_lacking;
         let deltas = &mut self.deltas;
-        let known = self.index.at(&spot, |before| {
+        self.index.put(&spot, entry, |before, entry| {
+            let Some(before) = before else {
+                return tell(deltas, || Delta::Added(entry.show(now)));
+            };
             entry.keep(before);
-            if deltas.is_some() && !before.says_same_as(&entry) {
+            if deltas.is_some() && !before.says_same_as(entry) {
                 tell(deltas, || Delta::Updated {
                     before: before.show(now),
                     after: entry.show(now),
                 });
             }
         });
-        if known.is_none() {
-            tell(deltas, || Delta::Added(entry.show(now)));
-        }
-        self.index.put(&spot, entry);
     }
 
     /// Adds a tombstone, if an older list or lookup could still add the flow again.
