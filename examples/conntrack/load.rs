@@ -1,6 +1,5 @@
 //! `-R`: the command lines of a file.
 
-use std::ffi::OsStr;
 use std::io::Read;
 use std::iter::{Flatten, Peekable};
 use std::ops::ControlFlow;
@@ -61,7 +60,7 @@ fn parse_all(lines: &[&str]) -> Result<Vec<Asked>> {
 }
 
 /// The action of a line; `None` for an empty line. The memory of `arguments` is used again.
-fn parse<'a>(text: &'a str, arguments: &mut Vec<&'a OsStr>) -> Result<Option<Asked>> {
+fn parse<'a>(text: &'a str, arguments: &mut Vec<&'a str>) -> Result<Option<Asked>> {
     let text = text.trim();
     if text.is_empty() || text.starts_with('#') {
         return Ok(None);
@@ -69,12 +68,12 @@ fn parse<'a>(text: &'a str, arguments: &mut Vec<&'a OsStr>) -> Result<Option<Ask
     let line = match text.contains('"') {
         false => {
             arguments.clear();
-            arguments.extend(text.split_ascii_whitespace().map(OsStr::new));
+            arguments.extend(text.split_ascii_whitespace());
             read_line(arguments)?
         }
         true => {
             let words = words(text);
-            let arguments: Vec<_> = words.iter().map(OsStr::new).collect();
+            let arguments: Vec<_> = words.iter().map(String::as_str).collect();
             read_line(&arguments)?
         }
     };
@@ -99,7 +98,7 @@ fn parse<'a>(text: &'a str, arguments: &mut Vec<&'a OsStr>) -> Result<Option<Ask
     })
 }
 
-fn read_line(arguments: &[&OsStr]) -> Result<Line> {
+fn read_line(arguments: &[&str]) -> Result<Line> {
     match arguments {
         [name, words @ ..] if *name == "conntrack" => Line::read(words),
         words => Line::read(words),
