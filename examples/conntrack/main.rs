@@ -8,6 +8,7 @@
 //! CONDITIONS` for `-L -D -U -E` (see `condition.rs`), `--watch` (the table as it changes, for the
 //! conditions of `-L`), `--doctor` (what is missing on this machine).
 
+mod behind;
 mod condition;
 mod create;
 mod date;

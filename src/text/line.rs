@@ -50,13 +50,26 @@ impl<'a, 'b> Line<'a, 'b> {
         let IpAddr::V4(address) = address else {
             return write!(self, "{}", Address(address));
         };
-        let mut dot = "";
-        for octet in address.octets() {
-            self.write_str(dot)?;
-            self.number(octet)?;
-            dot = ".";
+        // One piece, written from its end: most of a flow's line is addresses.
+        let mut text = [0; "255.255.255.255".len()];
+        let mut at = text.len();
+        let mut before = |byte| {
+            at -= 1;
+            text[at] = byte;
+        };
+        for (index, octet) in address.octets().into_iter().enumerate().rev() {
+            before(b'0' + octet % 10);
+            if octet >= 10 {
+                before(b'0' + octet / 10 % 10);
+            }
+            if octet >= 100 {
+                before(b'0' + octet / 100);
+            }
+            if index > 0 {
+                before(b'.');
+            }
         }
-        Ok(())
+        self.push(&text[at..])
     }
 
     /// Takes whole strings only, so that the buffer is always text.
@@ -132,7 +145,9 @@ mod tests {
         }
         for text in [
             "0.0.0.0",
+            "9.10.99.100",
             "10.20.3.255",
+            "101.110.200.250",
             "255.255.255.255",
             "2001:db8::1",
             "::1.2.3.4",
