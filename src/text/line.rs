@@ -33,17 +33,19 @@ impl<'a, 'b> Line<'a, 'b> {
 
     pub(super) fn number(&mut self, number: impl Into<u64>) -> fmt::Result {
         let mut left = number.into();
-        // As many as the largest number has.
-        let mut digits = [0; 20];
-        let mut at = digits.len();
-        loop {
-            at -= 1;
-            digits[at] = b'0' + (left % 10) as u8;
-            left /= 10;
-            if left == 0 {
-                return self.push(&digits[at..]);
-            }
+        let len = left.checked_ilog10().map_or(1, |log| log as usize + 1);
+        if self.len + len > SIZE {
+            self.flush()?;
         }
+        let Some(room) = self.bytes.get_mut(self.len..self.len + len) else {
+            return Err(fmt::Error);
+        };
+        for digit in room.iter_mut().rev() {
+            *digit = b'0' + (left % 10) as u8;
+            left /= 10;
+        }
+        self.len += len;
+        Ok(())
     }
 
     pub(super) fn address(&mut self, address: IpAddr) -> fmt::Result {
@@ -72,7 +74,9 @@ impl<'a, 'b> Line<'a, 'b> {
         self.push(&text[at..])
     }
 
-    /// Takes whole strings only, so that the buffer is always text.
+    /// Takes whole strings only, so that the buffer is always text. Inlined, because the length of
+    /// most pieces is known then.
+    #[inline(always)]
     fn push(&mut self, piece: &[u8]) -> fmt::Result {
         if self.len + piece.len() > SIZE {
             self.flush()?;
@@ -87,6 +91,7 @@ impl<'a, 'b> Line<'a, 'b> {
         }
     }
 
+    #[inline(never)]
     fn flush(&mut self) -> fmt::Result {
         let len = std::mem::take(&mut self.len);
         self.out.write_str(text(&self.bytes[..len])?)
@@ -94,6 +99,7 @@ impl<'a, 'b> Line<'a, 'b> {
 }
 
 impl fmt::Write for Line<'_, '_> {
+    #[inline(always)]
     fn write_str(&mut self, piece: &str) -> fmt::Result {
         self.push(piece.as_bytes())
     }
