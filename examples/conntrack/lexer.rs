@@ -109,14 +109,15 @@ impl<'a> Lexer<'a> {
         self.attached().or_else(|| self.following())
     }
 
-    /// The name of the table, if one follows a command. conntrack(8) 1.4.7 accepts an attached
-    /// value, and ignores it.
+    /// The name of the table, if one follows a command. conntrack(8) 1.4.7 ignores an attached value,
+    /// and then the next argument too.
     pub(crate) fn table(&mut self, command: Code) -> Option<Cow<'a, str>> {
         let takes = COMMANDS.iter().find(|(code, ..)| *code == command);
-        if takes.is_some_and(|(.., takes)| *takes == Takes::Maybe) {
-            self.attached();
+        let may = takes.is_some_and(|(.., takes)| *takes == Takes::Maybe);
+        match may && self.attached().is_some() {
+            true => None,
+            false => self.following(),
         }
-        self.following()
     }
 
     /// The value in the same argument.
