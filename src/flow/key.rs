@@ -104,6 +104,7 @@ impl FlowKey {
         self.id
     }
 
+    #[inline]
     pub(crate) fn has_id(&self) -> bool {
         self.id.is_some()
     }
@@ -120,6 +121,7 @@ impl FlowKey {
     }
 
     /// Writes the tuple and the zone.
+    #[inline]
     pub(crate) fn encode(&self, w: &mut Writer<'_>) {
         let cx = self.zone.context();
         match self.direction {

@@ -58,11 +58,7 @@ impl Patch {
         self.labels = Some(Masked::new(after, before.mask() | labels));
     }
 
-    /// Returns `true` if there is nothing to change.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
+    #[inline]
     pub(crate) fn wanted_status(&self) -> Option<Status> {
         self.status
     }
@@ -84,6 +80,7 @@ impl Patch {
     }
 
     /// Refuses values that the kernel would ignore, truncate or misread.
+    #[inline]
     pub(crate) fn check(&self, protocol: Protocol) -> Result<()> {
         self.check_values()?;
         match &self.protoinfo {
@@ -93,8 +90,10 @@ impl Patch {
     }
 
     /// The part of [`check`](Self::check) that does not depend on the flow.
+    #[inline]
     pub(crate) fn check_values(&self) -> Result<()> {
-        if self.is_empty() {
+        // Most patches have a mark.
+        if self.mark.is_none() && self.is_empty() {
             return Err(Error::invalid_input("there is nothing to change"));
         }
         if let Some(timeout) = self.timeout {
@@ -171,6 +170,7 @@ impl Patch {
     }
 
     /// Writes the changes. `status` is the whole status to send, in place of the wanted bits.
+    #[inline]
     pub(crate) fn encode(&self, status: Option<Status>, w: &mut Writer<'_>) {
         if let Some(name) = &self.helper {
             let helper = Helper {

@@ -102,5 +102,12 @@ macro_rules! settings_struct {
         pub struct $name {
             $(pub(crate) $field: Option<$ty>,)+
         }
+
+        impl $name {
+            /// Returns `true` if there is nothing to change.
+            pub fn is_empty(&self) -> bool {
+                $(self.$field.is_none())&&+
+            }
+        }
     };
 }

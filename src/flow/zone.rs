@@ -65,6 +65,7 @@ impl Zone {
     }
 
     /// The place of the zone in a message.
+    #[inline]
     pub(crate) fn context(self) -> Context {
         let mut cx = Context::default();
         if self.id != 0 {

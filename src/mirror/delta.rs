@@ -112,4 +112,7 @@ pub enum SyncCause {
     Failed,
     /// There is room again below the [`limit`](crate::MirrorBuilder::limit).
     Room,
+    /// The kernel reports more about flows than before, which events leave out: timestamps were
+    /// switched on, or the first connection went through SYNPROXY.
+    More,
 }

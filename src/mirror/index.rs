@@ -28,7 +28,9 @@ pub(super) struct Index {
     pub(super) tally: Tally,
 }
 
+/// Shards share no line of a processor's cache, nor a pair of lines that are fetched together.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 struct Shard {
     slab: Slab,
     by_orig: HashTable<Place>,
@@ -95,15 +97,15 @@ impl Index {
             return found;
         }
         let hash = self.hash(key);
-        let places: Vec<u32> = {
+        // There is one at the most, unless hashes collide: then a list is allocated.
+        let (first, others): (_, Vec<u32>) = {
             let shard = self.read(shard_of(hash));
             let found = shard.by_reply.iter_hash(table_hash(hash));
-            found
-                .filter(|place| place.hash == short(hash))
-                .map(|place| place.at)
-                .collect()
+            let found = found.filter(|place| place.hash == short(hash));
+            let mut found = found.map(|place| place.at);
+            (found.next(), found.collect())
         };
-        for at in places {
+        for at in first.into_iter().chain(others) {
             let shard = self.read(shard_at(at));
             let entry = shard.slab.get(at & SLOT);
             if let Some(entry) = entry.filter(|entry| entry.reply_key().as_ref() == Some(key)) {
@@ -135,12 +137,12 @@ impl Index {
     /// Stores a flow at its place, and replaces the one that is there.
     pub(super) fn put(&self, spot: &Spot, entry: Entry) {
         let index = shard_of(spot.hash);
-        let reply = entry.reply_key();
         let mut shard = self.write(index);
         let there = spot.known.as_ref().map(|known| known.at);
         let there = there.and_then(|at| Some((at, shard.slab.get_mut(at & SLOT)?)));
         let Some((at, before)) = there else {
             self.tally.add(entry.bare());
+            let reply = entry.reply_key();
             let at = shard.insert(index, spot.hash, entry);
             drop(shard);
             return self.remember_reply(reply, at);
@@ -149,12 +151,17 @@ impl Index {
             self.tally.sub(before.bare());
             self.tally.add(entry.bare());
         }
-        let old = before.reply_key();
+        let reply = |entry: &Entry| (entry.bare().reply, entry.bare().zone);
+        let is_moved = reply(before) != reply(&entry);
+        let (old, new) = match is_moved {
+            true => (before.reply_key(), entry.reply_key()),
+            false => (None, None),
+        };
         *before = entry;
         drop(shard);
-        if old != reply {
+        if is_moved {
             self.forget_reply(old, at);
-            self.remember_reply(reply, at);
+            self.remember_reply(new, at);
         }
     }
 

@@ -4,19 +4,21 @@
 use super::state::Learnt;
 use crate::flow::{Flow, ProtoInfo};
 
-/// Merges a known flow with a `New` or `Update` event. The `bool` is `true` if the flow must be
-/// looked up, because a change is possible that such an event cannot express.
-pub(super) fn changed(known: &Flow, mut said: Flow, learnt: &Learnt) -> (Flow, bool) {
+/// Adds to the flow of a `New` or `Update` event what it leaves out. Returns whether the flow must
+/// be looked up, because a change is possible that such an event cannot express.
+pub(super) fn changed(known: &Flow, said: &mut Flow, learnt: &Learnt) -> bool {
     // Labels are left out if they did not change, but also if they were cleared.
     let doubt = said.labels.is_none() && known.labels.is_some();
     said.mark = said.mark.or(learnt.no_mark());
     said.labels = said.labels.or(known.labels);
-    said.protoinfo = said.protoinfo.or_else(|| known.protoinfo.clone());
+    if said.protoinfo.is_none() {
+        said.protoinfo = known.protoinfo.clone();
+    }
     said.synproxy = said.synproxy.or(known.synproxy);
-    keep_counters(known, &mut said);
-    keep_rare(known, &mut said);
+    keep_counters(known, said);
+    keep_rare(known, said);
     // The helper needs no merge: all events except `Destroy` contain it.
-    (said, doubt)
+    doubt
 }
 
 /// Merges a known flow with its `Destroy` event.

@@ -52,7 +52,7 @@ use index::Index;
 use listing::Listing;
 use reader::View;
 use settings::Settings;
-use state::State;
+use state::{State, secs};
 use status::Status;
 
 /// The number of events that are applied in a row before the list and the lookups get their turn.
@@ -183,6 +183,7 @@ impl Mirror {
         let view = View {
             index,
             epoch,
+            worked: AtomicU32::new(0),
             gauge: events.gauge(),
             told: AtomicU32::new(events.told()),
             is_behind: AtomicBool::new(true),
@@ -252,6 +253,7 @@ impl Mirror {
 
     fn poll_events(&mut self, cx: &mut Context<'_>) -> bool {
         let now = self.now();
+        self.view.worked.store(secs(now), Ordering::Relaxed);
         for _ in 0..AT_ONCE {
             match Pin::new(&mut self.events).poll_next(cx) {
                 Poll::Ready(Some(Ok(event))) => self.state.event(event, now),
@@ -321,7 +323,8 @@ impl Mirror {
     /// A number that grows with every piece of work.
     fn work_done(&self) -> u64 {
         let stats = &self.state.stats;
-        stats.events + stats.syncs + stats.asked + stats.swept + self.listing.seen()
+        let answered = self.state.rounds();
+        stats.events + stats.syncs + stats.asked + answered + stats.swept + self.listing.seen()
     }
 
     /// Publishes the state for the readers. [`is_synced`](MirrorReader::is_synced) depends on the

@@ -31,6 +31,9 @@ pub(super) struct View {
     pub(super) index: Arc<Index>,
     /// When the mirror's clock began.
     pub(super) epoch: Instant,
+    /// The time of the mirror's last work, in whole seconds of its clock. To read the clock itself
+    /// takes longer than the rest of a lookup.
+    pub(super) worked: AtomicU32,
     pub(super) gauge: Gauge,
     /// The number of drops that the mirror knows of, as its socket counts them.
     pub(super) told: AtomicU32,
@@ -45,9 +48,9 @@ pub(super) struct View {
 /// uses the result.
 ///
 /// Flows are as the last event, list or lookup reported them. Counters, the remaining time and TCP
-/// flags change without an event. The mirror's clock counts the remaining time down, so the real
-/// time is at least that. At 0, the flow may have ended, or packets may have refreshed it: see
-/// [`expired`](Self::expired). [`use_count`](field@Flow::use_count) is always `None`.
+/// flags change without an event. The mirror counts the remaining time down each second while it is
+/// polled, and the real time may be longer. At 0, the flow may have ended, or packets may
+/// have refreshed it: see [`expired`](Self::expired). [`use_count`](field@Flow::use_count) is always `None`.
 ///
 /// When the mirror is dropped, the flows stay and are no longer updated. Then
 /// [`state`](Self::state) is [`Stale`](MirrorState::Stale).
@@ -96,7 +99,7 @@ impl MirrorReader {
     }
 
     fn look_up(&self, key: &FlowKey, named: &Key) -> Option<Flow> {
-        let now = self.now();
+        let now = self.view.worked.load(Ordering::Relaxed);
         let look = |entry: &Entry| entry.show(now);
         match key.direction() {
             Direction::Orig => self.view.index.by_orig(named, look),
@@ -227,10 +230,6 @@ impl MirrorReader {
 
     fn is_dropped(&self) -> bool {
         self.status.has_changed().is_err()
-    }
-
-    fn now(&self) -> u32 {
-        self.view.now()
     }
 }
 

@@ -60,19 +60,22 @@ impl Learnt {
         self.marks |= flow.mark.is_some();
     }
 
-    /// Learns from a flow of a list or lookup, which has all fields.
-    fn learn(&mut self, flow: &Flow) {
+    /// Learns from a flow of a list or lookup, which has all fields. Returns whether there is more
+    /// to know about earlier flows too.
+    fn learn(&mut self, flow: &Flow) -> bool {
+        let before = (self.timestamps, self.synproxies);
         self.is_known = true;
         self.marks |= flow.mark.is_some();
         self.timestamps |= flow.timestamp().is_some();
         // Flows that a program has created have one too, with zeros.
         let synproxy = flow.synproxy.unwrap_or_default();
         self.synproxies |= synproxy != SynProxy::default();
+        before != (self.timestamps, self.synproxies)
     }
 
     /// Would a lookup return more about this flow than its `New` event does?
     fn lacks(&self, flow: &Flow) -> bool {
-        !self.is_known
+        flow.mark.is_none() && !self.marks && !self.is_known
             || self.timestamps && flow.timestamp().is_none()
             || self.synproxies && flow.synproxy.is_none() && flow.orig.protocol() == Protocol::TCP
     }
@@ -194,7 +197,10 @@ impl State {
             return self.changed_of(spot, flow, may_be_other, now);
         }
         flow.mark = flow.mark.or(self.learnt.no_mark());
-        let is_lacking = self.learnt.lacks(&flow);
+        // Before the first list or lookup has told what the kernel reports, one flow is looked up,
+        // or all that the list in progress may not contain.
+        let is_unsure = !self.learnt.is_known && (self.sync.is_listing() || !self.has_questions());
+        let is_lacking = is_unsure || self.learnt.lacks(&flow);
         self.becomes(spot, flow, self.round, is_lacking, now);
     }
 
@@ -220,14 +226,13 @@ impl State {
         }
     }
 
-    fn changed_of(&mut self, spot: Spot, said: Flow, may_be_other: bool, now: Duration) {
-        let learnt = &self.learnt;
-        let merged = self.index.at(&spot, |known| {
-            let (flow, doubt) = merge::changed(&known.to_merge(), said, learnt);
-            (flow, doubt || may_be_other || known.is_lacking)
+    fn changed_of(&mut self, spot: Spot, mut said: Flow, may_be_other: bool, now: Duration) {
+        let (flow, learnt) = (&mut said, &self.learnt);
+        let doubt = self.index.at(&spot, |known| {
+            merge::changed(&known.to_merge(), flow, learnt) || may_be_other || known.is_lacking
         });
-        if let Some((flow, is_lacking)) = merged {
-            self.becomes(spot, flow, self.round, is_lacking, now);
+        if let Some(is_lacking) = doubt {
+            self.becomes(spot, said, self.round, is_lacking, now);
         }
     }
 
@@ -356,6 +361,17 @@ impl State {
         self.status = self.status.with_lost(lost, now);
         self.schedule.lost(now);
         self.sync.lost(lost);
+    }
+
+    /// Learns from a flow of a list or lookup. What is stored already is listed again if there is
+    /// more to know about it.
+    fn learn(&mut self, flow: &Flow, now: Duration) {
+        let is_first = !self.learnt.is_known && self.sync.is_listing();
+        if self.learnt.learn(flow) && !is_first && self.index.len() > 0 {
+            self.status = self.status.with_lost(0, now);
+            self.schedule.lost(now);
+            self.sync.more();
+        }
     }
 
     fn left_out(&mut self, now: Duration) {

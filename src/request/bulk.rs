@@ -1,6 +1,7 @@
 //! Bulk: many changes, in few sends.
 
 pub(super) mod reader;
+mod send;
 pub(crate) mod source;
 mod worker;
 

@@ -128,6 +128,7 @@ pub(super) fn request(key: &FlowKey, patch: &Patch, status: Option<Status>) -> R
     Request::written(|bytes| write(key, patch, status, bytes))
 }
 
+#[inline]
 pub(super) fn write(key: &FlowKey, patch: &Patch, status: Option<Status>, bytes: &mut Vec<u8>) {
     // No flags: neither CREATE, which would create, nor EXCL, which would refuse.
     let family = key.tuple().family().number();

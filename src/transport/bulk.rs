@@ -10,12 +10,12 @@
 //! thread waits.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::vec::IntoIter;
 
 use bytes::BytesMut;
 use tokio::runtime::Handle;
@@ -71,19 +71,28 @@ impl Bulk {
     /// message of data that answers it.
     pub(crate) fn exchange(&mut self, mut data: impl FnMut(usize, &Frame<'_>)) -> Answers {
         let count = self.datagram.len();
-        let mut answers = Vec::with_capacity(count);
-        while answers.len() < count {
-            let from = answers.len();
-            self.window.clear();
-            let window = &mut self.window;
-            let rest = self.datagram.from(from);
-            let fit = rest
-                .take_while(|(data, len)| window.admits(*data, *len))
-                .count();
+        let mut answers = Answers::default();
+        let mut from = 0;
+        while from < count {
+            let fit = self.fit(from);
             self.exchange_some(from, fit, &mut answers, &mut data);
+            from += fit;
         }
         self.datagram.clear();
-        answers.into_iter()
+        answers
+    }
+
+    /// How many requests of the datagram, from this index on, both queues have room for.
+    fn fit(&mut self, from: usize) -> usize {
+        let (rest, bytes) = self.datagram.size(from);
+        if self.window.admits_any(rest, bytes) {
+            return rest;
+        }
+        self.window.clear();
+        let window = &mut self.window;
+        let rest = self.datagram.from(from);
+        rest.take_while(|(data, len)| window.admits(*data, *len))
+            .count()
     }
 
     /// Sends `count` requests of the datagram, and appends their answers.
@@ -91,7 +100,7 @@ impl Bulk {
         &mut self,
         from: usize,
         count: usize,
-        answers: &mut Vec<Answer>,
+        answers: &mut Answers,
         data: &mut impl FnMut(usize, &Frame<'_>),
     ) {
         // A sequence number is never 0, because events have 0.
@@ -125,7 +134,7 @@ impl Bulk {
         &mut self,
         first: u32,
         count: usize,
-        answers: &mut Vec<Answer>,
+        answers: &mut Answers,
         data: &mut dyn FnMut(usize, &Frame<'_>),
     ) {
         let mut verdicts: Vec<(usize, Verdict)> = Vec::new();
@@ -158,19 +167,55 @@ impl Bulk {
 }
 
 /// The answers to requests, in order.
-pub(crate) type Answers = IntoIter<Answer>;
+///
+/// Usually every request was carried out, and that is told by one number.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    /// The first requests, which were all carried out.
+    done: usize,
+    /// The answers to the others.
+    rest: VecDeque<Answer>,
+}
+
+impl Answers {
+    /// Was every request carried out, and were there this many?
+    pub(crate) fn are_done(&self, count: usize) -> bool {
+        self.rest.is_empty() && self.done == count
+    }
+
+    fn extend(&mut self, answers: impl Iterator<Item = Answer>) {
+        self.rest.extend(answers);
+    }
+}
+
+impl Iterator for Answers {
+    type Item = Answer;
+
+    fn next(&mut self) -> Option<Answer> {
+        if self.done > 0 {
+            self.done -= 1;
+            return Some(Answer::Done);
+        }
+        self.rest.pop_front()
+    }
+}
 
 /// Appends the answers: from the verdicts, and from what a missing verdict means. `overran` says
 /// that an answer was lost.
-fn judge(count: usize, verdicts: Vec<(usize, Verdict)>, overran: bool, answers: &mut Vec<Answer>) {
+fn judge(count: usize, verdicts: Vec<(usize, Verdict)>, overran: bool, answers: &mut Answers) {
     let is_complete = verdicts.last().is_some_and(|(last, _)| last + 1 == count);
     let first = verdicts.first().filter(|(index, _)| *index == 0);
     let first = first.map(|(_, verdict)| verdict);
     let silence = silence(Acks::Last, first, is_complete, overran);
-    let from = answers.len();
+    let are_done = silence == Answer::Done && verdicts.iter().all(|(_, said)| said.errno == 0);
+    if are_done && answers.rest.is_empty() {
+        answers.done += count;
+        return;
+    }
+    let from = answers.rest.len();
     answers.extend(std::iter::repeat_n(silence, count));
     for (index, verdict) in verdicts {
-        answers[from + index] = match verdict.errno {
+        answers.rest[from + index] = match verdict.errno {
             0 => Answer::Done,
             _ => Answer::Refused(verdict),
         };
@@ -271,9 +316,9 @@ mod tests {
     fn judged(errnos: &[Option<i32>], overran: bool) -> Vec<Answer> {
         let said = |(index, errno): (usize, &Option<i32>)| Some((index, Verdict::of((*errno)?)));
         let verdicts = errnos.iter().enumerate().filter_map(said).collect();
-        let mut answers = Vec::new();
+        let mut answers = Answers::default();
         judge(errnos.len(), verdicts, overran, &mut answers);
-        answers
+        answers.collect()
     }
 
     fn refused(errno: i32) -> Answer {

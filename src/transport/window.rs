@@ -43,6 +43,11 @@ impl Window {
         (self.requests, self.answers, self.bytes) = (0, 0, 0);
     }
 
+    /// Is there room for this many requests of these bytes together, whatever they are?
+    pub(super) fn admits_any(&self, requests: usize, bytes: usize) -> bool {
+        requests <= MOST && requests * (VERDICT + DATA) <= self.receive && bytes <= self.send
+    }
+
     /// Is there room for one more request? The first is always admitted, because the kernel puts
     /// one answer into an empty queue whatever its size.
     pub(super) fn admits(&mut self, expects_data: bool, len: usize) -> bool {
@@ -70,6 +75,18 @@ mod tests {
         let request = Request::new(kind, 0, AF_INET).with(|w| w.put(CTA_MARK, &7_u32));
         let admits = |_: &u32| window.admits(request.expects_data(), request.len());
         (0..1000).take_while(admits).count()
+    }
+
+    /// It must never admit what [`Window::admits`] refuses.
+    #[test]
+    fn any_requests_are_as_large_as_the_largest() {
+        for (receive, send) in [(212_992, 212_960), (4096, 212_960), (212_992, 300), (0, 0)] {
+            let window = Window::new(receive, send);
+            let gets = admitted(IPCTNL_MSG_CT_GET, receive, send);
+            let largest = (0..1000).take_while(|count| window.admits_any(*count, count * 28));
+            assert!(largest.count() <= gets + 1, "{receive} {send}");
+        }
+        assert!(Window::new(212_992, 212_960).admits_any(MOST, 10_000));
     }
 
     #[test]

@@ -245,6 +245,7 @@ impl Writer<'_> {
     }
 
     /// Appends one attribute if there is a value.
+    #[inline]
     pub(crate) fn put_some(&mut self, kind: u16, value: Option<&impl Value>) {
         if let Some(value) = value {
             self.put(kind, value);
@@ -252,6 +253,7 @@ impl Writer<'_> {
     }
 
     /// Appends a nest that `fill` fills.
+    #[inline]
     pub(crate) fn nest(&mut self, kind: u16, fill: impl FnOnce(&mut Writer<'_>)) {
         self.framed(kind | NLA_F_NESTED, fill);
     }
@@ -272,6 +274,7 @@ impl Writer<'_> {
     }
 
     /// Appends encoded attributes.
+    #[inline]
     pub(crate) fn raw(&mut self, attributes: &[u8]) {
         self.0.extend_from_slice(attributes);
     }

@@ -20,6 +20,7 @@ pub(crate) struct Context {
 
 impl Context {
     /// The zone inside the tuple of the current row.
+    #[inline]
     pub(crate) fn zone_of_direction(&mut self) -> Option<&mut Option<u16>> {
         match self.direction? {
             Way::Orig => Some(&mut self.zone_orig),
@@ -28,6 +29,7 @@ impl Context {
     }
 
     /// The context for a row of this direction.
+    #[inline]
     pub(crate) fn of(&self, direction: Option<Way>) -> Self {
         Self { direction, ..*self }
     }

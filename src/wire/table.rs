@@ -28,10 +28,12 @@ pub(crate) struct Kind<T> {
 }
 
 impl<T: Codec> Kind<T> {
+    #[inline]
     pub(crate) fn put(self, value: &T, cx: &Context, w: &mut Writer<'_>) {
         value.encode(self.number, &cx.of(self.direction), w);
     }
 
+    #[inline]
     pub(crate) fn put_some(self, value: Option<&T>, w: &mut Writer<'_>) {
         if let Some(value) = value {
             self.put(value, &Context::default(), w);
@@ -39,6 +41,7 @@ impl<T: Codec> Kind<T> {
     }
 
     /// Writes the value and, if its row has one, the mask.
+    #[inline]
     pub(crate) fn put_masked(self, value: &T, mask: &T, w: &mut Writer<'_>) {
         let cx = Context::default();
         value.encode(self.number, &cx, w);

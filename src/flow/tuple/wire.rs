@@ -12,6 +12,10 @@ const ADDRESSES_V4: usize = 4 + length(&[4, 4]);
 const ADDRESSES_V6: usize = 4 + length(&[16, 16]);
 const PORTS: usize = 4 + length(&[1, 2, 2]);
 
+/// The lengths of tuples with ports.
+const TUPLE_V4: usize = 4 + ADDRESSES_V4 + PORTS;
+const TUPLE_V6: usize = 4 + ADDRESSES_V6 + PORTS;
+
 impl Codec for Tuple {
     /// The addresses of either family, and a protocol with ports.
     #[inline(always)]
@@ -62,44 +66,80 @@ impl Codec for Tuple {
         })
     }
 
+    /// A tuple of the usual shape is a template, filled in: attribute by attribute, a tuple took a
+    /// third of the user space instructions of a mark.
+    #[inline]
     fn encode(&self, kind: u16, cx: &Context, w: &mut Writer<'_>) {
-        w.nest(kind, |w| {
-            match &self.addresses {
-                Addresses::V4(src, dst) => {
-                    let kinds = [CTA_IP_V4_SRC, CTA_IP_V4_DST];
-                    w.raw(&address_nest::<ADDRESSES_V4, 4>(
-                        kinds,
-                        src.octets(),
-                        dst.octets(),
-                    ));
-                }
-                Addresses::V6(src, dst) => {
-                    let kinds = [CTA_IP_V6_SRC, CTA_IP_V6_DST];
-                    w.raw(&address_nest::<ADDRESSES_V6, 16>(
-                        kinds,
-                        src.octets(),
-                        dst.octets(),
-                    ));
-                }
+        const V4: [u8; TUPLE_V4] = template(4, [CTA_IP_V4_SRC, CTA_IP_V4_DST]);
+        const V6: [u8; TUPLE_V6] = template(16, [CTA_IP_V6_SRC, CTA_IP_V6_DST]);
+        let zone = cx.clone().zone_of_direction().and_then(|zone| *zone);
+        match (&self.addresses, &self.detail, zone) {
+            (Addresses::V4(src, dst), Detail::Ports(..), None) => {
+                w.raw(&self.filled(V4, kind, src.octets(), dst.octets()));
             }
-            match &self.detail {
-                Detail::None => w.nest(CTA_TUPLE_PROTO, |w| w.put(CTA_PROTO_NUM, &self.protocol)),
-                Detail::Ports(src, dst) => w.raw(&port_nest(self.protocol, *src, *dst)),
-                Detail::Icmp(echo) => w.nest(CTA_TUPLE_PROTO, |w| {
-                    w.put(CTA_PROTO_NUM, &self.protocol);
-                    let [id, kind, code] = icmp_attributes(self.protocol);
-                    w.put(id, &echo.id);
-                    w.put(kind, &echo.kind);
-                    w.put(code, &echo.code);
-                }),
+            (Addresses::V6(src, dst), Detail::Ports(..), None) => {
+                w.raw(&self.filled(V6, kind, src.octets(), dst.octets()));
             }
-            let zone = cx.clone().zone_of_direction().and_then(|zone| *zone);
-            w.put_some(CTA_TUPLE_ZONE, zone.as_ref());
-        });
+            _ => self.encode_parts(kind, zone, w),
+        }
     }
 }
 
 impl Tuple {
+    /// The template with this tuple, which has ports. `L` is its length, `N` that of an address.
+    #[inline]
+    fn filled<const L: usize, const N: usize>(
+        &self,
+        mut nest: [u8; L],
+        kind: u16,
+        src: [u8; N],
+        dst: [u8; N],
+    ) -> [u8; L] {
+        let ports = L - PORTS;
+        nest[..4].copy_from_slice(&header(L, kind | NLA_F_NESTED));
+        nest[12..12 + N].copy_from_slice(&src);
+        nest[16 + N..ports].copy_from_slice(&dst);
+        nest[ports + 8] = self.protocol;
+        if let Detail::Ports(src, dst) = &self.detail {
+            nest[ports + 16..ports + 18].copy_from_slice(src);
+            nest[ports + 24..ports + 26].copy_from_slice(dst);
+        }
+        nest
+    }
+
+    /// Writes a tuple of any shape.
+    fn encode_parts(&self, kind: u16, zone: Option<u16>, w: &mut Writer<'_>) {
+        w.nest(kind, |w| {
+            w.nest(CTA_TUPLE_IP, |w| match &self.addresses {
+                Addresses::V4(src, dst) => {
+                    w.put(CTA_IP_V4_SRC, src);
+                    w.put(CTA_IP_V4_DST, dst);
+                }
+                Addresses::V6(src, dst) => {
+                    w.put(CTA_IP_V6_SRC, src);
+                    w.put(CTA_IP_V6_DST, dst);
+                }
+            });
+            w.nest(CTA_TUPLE_PROTO, |w| {
+                w.put(CTA_PROTO_NUM, &self.protocol);
+                match &self.detail {
+                    Detail::None => {}
+                    Detail::Ports(src, dst) => {
+                        w.put(CTA_PROTO_SRC_PORT, src);
+                        w.put(CTA_PROTO_DST_PORT, dst);
+                    }
+                    Detail::Icmp(echo) => {
+                        let [id, kind, code] = icmp_attributes(self.protocol);
+                        w.put(id, &echo.id);
+                        w.put(kind, &echo.kind);
+                        w.put(code, &echo.code);
+                    }
+                }
+            });
+            w.put_some(CTA_TUPLE_ZONE, zone.as_ref());
+        });
+    }
+
     #[inline(always)]
     fn usual_ports(addresses: Addresses, mut usual: Usual<'_>) -> Option<Self> {
         usual.enter(CTA_TUPLE_PROTO | NLA_F_NESTED, PORTS - 4)?;
@@ -192,40 +232,26 @@ impl Addresses {
     }
 }
 
-/// The nest of two addresses of `N` bytes, `L` bytes in all. Written in one piece, like
-/// [`port_nest`]: attribute by attribute, a tuple took a third of the user space instructions of a
-/// mark.
-#[inline]
-fn address_nest<const L: usize, const N: usize>(
-    [src_kind, dst_kind]: [u16; 2],
-    src: [u8; N],
-    dst: [u8; N],
-) -> [u8; L] {
-    let mut nest = [0; L];
-    let (head, rest) = nest.split_at_mut(4);
-    let (first, second) = rest.split_at_mut(4 + N);
-    head.copy_from_slice(&header(L, CTA_TUPLE_IP | NLA_F_NESTED));
-    first[..4].copy_from_slice(&header(4 + N, src_kind));
-    first[4..].copy_from_slice(&src);
-    second[..4].copy_from_slice(&header(4 + N, dst_kind));
-    second[4..].copy_from_slice(&dst);
-    nest
+/// The nest of a tuple with ports: only the headers of its attributes, for addresses of this
+/// length.
+const fn template<const L: usize>(address: usize, [src, dst]: [u16; 2]) -> [u8; L] {
+    let ports = L - PORTS;
+    let nest = [0; L];
+    let nest = with_header(nest, 4, ports - 4, CTA_TUPLE_IP | NLA_F_NESTED);
+    let nest = with_header(nest, 8, 4 + address, src);
+    let nest = with_header(nest, 12 + address, 4 + address, dst);
+    let nest = with_header(nest, ports, PORTS, CTA_TUPLE_PROTO | NLA_F_NESTED);
+    let nest = with_header(nest, ports + 4, 5, CTA_PROTO_NUM);
+    let nest = with_header(nest, ports + 12, 6, CTA_PROTO_SRC_PORT);
+    with_header(nest, ports + 20, 6, CTA_PROTO_DST_PORT)
 }
 
-/// The nest of a protocol's number and two ports.
-#[inline]
-fn port_nest(protocol: u8, src: [u8; 2], dst: [u8; 2]) -> [u8; PORTS] {
-    let mut nest = [0; PORTS];
-    for (at, header) in [
-        (0, header(PORTS, CTA_TUPLE_PROTO | NLA_F_NESTED)),
-        (4, header(5, CTA_PROTO_NUM)),
-        (12, header(6, CTA_PROTO_SRC_PORT)),
-        (20, header(6, CTA_PROTO_DST_PORT)),
-    ] {
-        nest[at..at + 4].copy_from_slice(&header);
-    }
-    nest[8] = protocol;
-    nest[16..18].copy_from_slice(&src);
-    nest[24..26].copy_from_slice(&dst);
+const fn with_header<const L: usize>(
+    mut nest: [u8; L],
+    at: usize,
+    len: usize,
+    kind: u16,
+) -> [u8; L] {
+    [nest[at], nest[at + 1], nest[at + 2], nest[at + 3]] = header(len, kind);
     nest
 }

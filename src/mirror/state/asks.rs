@@ -29,6 +29,8 @@ pub(super) struct Asks {
     keys: HashSet<Key, Keyed>,
     /// The round in flight.
     round: Option<Round>,
+    /// The number of rounds that have ended.
+    ended: u64,
     /// The shard and chunk to check next.
     cursor: (usize, usize),
 }
@@ -58,6 +60,11 @@ impl State {
     /// Is anything in doubt?
     pub(in crate::mirror) fn has_questions(&self) -> bool {
         self.asks.are_under_way() || !self.asks.waiting.is_empty()
+    }
+
+    /// The number of rounds that have ended.
+    pub(in crate::mirror) fn rounds(&self) -> u64 {
+        self.asks.ended
     }
 
     /// Begins a round: returns the flows to look up, if there are any and no round is in flight.
@@ -109,7 +116,7 @@ impl State {
             }
             return;
         };
-        self.learnt.learn(&flow);
+        self.learn(&flow, now);
         if self.is_buried(&key, round.0) {
             return;
         }
@@ -129,6 +136,7 @@ impl State {
     /// The round has ended.
     pub(in crate::mirror) fn answers_ended(&mut self) {
         self.asks.round = None;
+        self.asks.ended += 1;
         self.clear_tombs();
     }
 

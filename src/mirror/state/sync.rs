@@ -51,6 +51,11 @@ impl Sync {
         self.is_spoiled = true;
     }
 
+    pub(super) fn more(&mut self) {
+        self.is_spoiled = true;
+        self.cause.get_or_insert(SyncCause::More);
+    }
+
     pub(super) fn lost(&mut self, lost: u64) {
         self.is_spoiled = true;
         let before = match self.cause {
@@ -91,7 +96,7 @@ impl State {
 
     /// Applies a flow of the list.
     pub(in crate::mirror) fn listed(&mut self, flow: Flow, now: Duration) {
-        self.learnt.learn(&flow);
+        self.learn(&flow, now);
         let mut spot = self.index.spot(Key::orig(&flow));
         if self.is_buried(&spot.key, self.sync.round) {
             return;

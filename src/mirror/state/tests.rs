@@ -234,6 +234,28 @@ fn an_end_of_another_flow_is_an_end() {
     model.settle();
 }
 
+/// On an empty table, nothing tells that the kernel has timestamps, until the first flow is looked
+/// up.
+#[test]
+fn what_the_first_lookup_tells_is_listed_for_the_others() {
+    let mut model = Model::new(Filter::default(), usize::MAX);
+    model.has_timestamps = true;
+    model.settle();
+    (0..NUMBERS).for_each(|n| model.act(Op::Create(n, 1, false)));
+    model.act(Op::Hear(u8::MAX));
+    model.act(Op::Ask);
+    assert_eq!(model.state.stats.asked, 1);
+    model.act(Op::Answers);
+    assert!(!model.state.status().is_synced(), "the others have no time");
+    model.settle();
+    let more = |delta: &Delta| {
+        let cause = SyncCause::More;
+        *delta == Delta::SyncStarted { cause }
+    };
+    assert!(model.told.iter().any(more));
+    assert_eq!(model.state.stats.syncs, 2);
+}
+
 /// The end of a flow was lost, and the answer to an older lookup arrives during the list.
 #[test]
 fn an_answer_older_than_the_list_brings_nothing_back() {

@@ -5,9 +5,10 @@ use std::hash::Hash;
 
 use super::Watch;
 use super::reader::Reader;
+use super::send::{Seen, first_run, looks_first, prepare};
 use super::source::Source;
 use crate::error::{Error, Result};
-use crate::flow::{Flow, FlowId, Status};
+use crate::flow::{Flow, Status};
 use crate::request::{Change, Outcome, Report, create, delete, update};
 use crate::transport::bulk::{Answer, Bulk as Lane, Caller, WINDOW};
 use crate::wire::uapi::{EEXIST, ENOENT};
@@ -40,16 +41,14 @@ impl<'a> Worker<'a> {
             if changes.is_empty() {
                 return;
             }
-            // Some changes need a lookup. It must not overtake the changes before it.
-            for mut run in changes.chunk_by(|a, b| looks_first(a) == looks_first(b)) {
-                while !run.is_empty() {
-                    if caller.is_gone() {
-                        return;
-                    }
-                    run = &run[self.apply(run)..];
-                    if (self.watch.progress)(&self.report).is_break() {
-                        return;
-                    }
+            let mut rest = &changes[..];
+            while !rest.is_empty() {
+                if caller.is_gone() {
+                    return;
+                }
+                rest = &rest[self.apply(first_run(rest))..];
+                if (self.watch.progress)(&self.report).is_break() {
+                    return;
                 }
             }
         }
@@ -65,22 +64,26 @@ impl<'a> Worker<'a> {
         };
         let mut looks = looks.into_iter();
         let mut prepared = Vec::with_capacity(run.len());
-        for change in run {
-            prepared.push(prepare(self.reader.0, change, looks.next()));
+        let mut invalid = Vec::new();
+        for (index, change) in run.iter().enumerate() {
+            let seen = prepare(self.reader.0, change, &mut looks);
+            prepared.push(seen.unwrap_or_else(|error| {
+                invalid.push((index, error));
+                Seen::default()
+            }));
         }
         let mut answers = self.reader.0.exchange(|_, _| {});
         // The usual case: every change was made.
-        let is_done = |answer: &Answer| *answer == Answer::Done;
-        if self.watch.item.is_none()
-            && answers.len() == run.len()
-            && answers.as_slice().iter().all(is_done)
-        {
+        if self.watch.item.is_none() && answers.are_done(run.len()) {
             self.report.applied += run.len() as u64;
             return run.len();
         }
-        let answered = prepared.into_iter().map(|prepared| {
-            let seen = prepared?;
-            Ok((seen, answers.next().unwrap_or(Answer::Lost)))
+        let mut invalid = invalid.into_iter().peekable();
+        let answered = prepared.into_iter().enumerate().map(|(index, seen)| {
+            match invalid.next_if(|(invalid, _)| *invalid == index) {
+                Some((_, error)) => Err(error),
+                None => Ok((seen, answers.next().unwrap_or(Answer::Lost))),
+            }
         });
         let answered: Vec<_> = answered.collect();
         let clashes = self.clashes(run, &answered);
@@ -169,7 +172,7 @@ impl<'a> Worker<'a> {
     fn alone(&mut self, change: &Change, mut before: Option<Status>) -> Result<()> {
         loop {
             let look = looks_first(change).then(|| self.reader.one(&change.key()));
-            let seen = prepare(self.reader.0, change, look)?;
+            let seen = prepare(self.reader.0, change, &mut look.into_iter())?;
             let result = self.reader.0.exchange_one().into_result();
             match (result, seen.status) {
                 (Err(error), Some(status)) if update::outrun(&error, before, status) => {
@@ -261,17 +264,6 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// Does the change need a lookup of the flow first? A status must be sent whole, with the bits that
-/// the flow has already. And a delete by tuple alone would also delete a flow that has this tuple
-/// in the other direction.
-fn looks_first(change: &Change) -> bool {
-    match change {
-        Change::Create(_) => false,
-        Change::Update(_, patch) => patch.wanted_status().is_some(),
-        Change::Delete(key) => !key.has_id(),
-    }
-}
-
 /// Is this one of the usual failures: the flow to change or delete is not in the table, or the flow
 /// to create is?
 fn usual(change: &Change, answer: &Answer) -> Option<Outcome<'static>> {
@@ -319,49 +311,6 @@ fn distinct<T: Hash + Eq>(items: impl ExactSizeIterator<Item = Option<T>>) -> us
     let mut items = items.enumerate();
     let again = items.find_map(|(index, item)| (!seen.insert(item?)).then_some(index));
     again.unwrap_or(all)
-}
-
-/// The values that a change needs from its lookup.
-#[derive(Default)]
-struct Seen {
-    /// The current status, for a change of the status.
-    status: Option<Status>,
-    /// The id, for a delete.
-    id: Option<FlowId>,
-}
-
-/// Adds the request to the next send, and returns the values from the lookup.
-fn prepare(lane: &mut Lane, change: &Change, look: Option<Result<Option<Flow>>>) -> Result<Seen> {
-    let flow = || {
-        let found = look.transpose()?.flatten();
-        found.ok_or_else(Error::not_found)
-    };
-    let mut seen = Seen::default();
-    match change {
-        Change::Create(new) => {
-            new.check()?;
-            lane.push(|bytes| create::write(new, bytes));
-        }
-        Change::Update(key, patch) => {
-            patch.check(key.tuple().protocol())?;
-            let whole = match patch.wanted_status() {
-                Some(wanted) => {
-                    let status = flow()?.status;
-                    seen.status = Some(status);
-                    Some(update::whole(status, wanted))
-                }
-                None => None,
-            };
-            lane.push(|bytes| update::write(key, patch, whole, bytes));
-        }
-        Change::Delete(key) if key.has_id() => lane.push(|bytes| delete::write(key, bytes)),
-        Change::Delete(key) => {
-            let id = flow()?.id.ok_or_else(Error::unanswered)?;
-            seen.id = Some(id);
-            lane.push(|bytes| delete::write(&key.id(id), bytes));
-        }
-    }
-    Ok(seen)
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ impl Datagram {
 
     /// Appends a request with `write`, which must call [`Request::write`](super::Request::write).
     /// All lengths are multiples of 4, so the next request needs no padding.
+    #[inline]
     pub(crate) fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         self.starts.push(self.bytes.len());
         write(&mut self.bytes);
@@ -30,6 +31,12 @@ impl Datagram {
     /// The number of requests.
     pub(crate) fn len(&self) -> usize {
         self.starts.len()
+    }
+
+    /// The number of requests from this index on, and of their bytes.
+    pub(crate) fn size(&self, from: usize) -> (usize, usize) {
+        let count = self.len() - from;
+        (count, self.range(from, count).len())
     }
 
     /// The requests from this index on: their lengths, and whether the kernel answers with data.

@@ -22,6 +22,7 @@ impl<T: Value> Codec for T {
     fn decode(payload: &[u8], _: &mut Context) -> Result<Self, DecodeError> {
         T::read(payload).ok_or_else(|| DecodeError::TooShort)
     }
+    #[inline]
     fn encode(&self, kind: u16, _: &Context, w: &mut Writer<'_>) {
         w.put(kind, self);
     }

@@ -39,6 +39,28 @@ fn ports_that_the_kernel_does_not_keep() {
     });
 }
 
+/// Who waits for a change until the mirror is in sync is woken when the last lookup has ended.
+#[test]
+fn a_lookup_that_ends_is_a_change() {
+    run(async {
+        let kernel = audible(|kernel| kernel);
+        let handle = kernel.connect();
+        let watch = Watch::of(&kernel, handle.mirror()).await;
+        watch.in_sync().await;
+        // The first flow of an empty table is looked up.
+        handle.create(new(1)).await.expect("a flow");
+        watch.until(|| watch.told().stats.asked == 1).await;
+        let wait = async {
+            while !watch.reader.is_synced() {
+                watch.reader.changed().await.expect("a mirror");
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(3600), wait).await;
+        waited.expect("to be woken");
+        assert!(watch.reader.get(udp(1)).is_some());
+    });
+}
+
 #[test]
 fn labels_in_deltas_and_by_get() {
     run(async {
