@@ -132,9 +132,11 @@
 //!
 //! # Features
 //!
+//! None is on by default.
+//!
 //! | feature | gives |
 //! |---|---|
-//! | `netlink-packet` (default) | conversions between [`Flow`] and `ConntrackMessage` of netlink-packet-netfilter |
+//! | `netlink-packet` | conversions between [`Flow`] and `ConntrackMessage` of netlink-packet-netfilter |
 //! | `serde` | `Serialize` and `Deserialize` for the nouns, [`NewFlow`], [`Patch`] and [`Filter`] |
 //! | `blocking` | [`blocking::Client`]: the table for programs without a runtime |
 //! | `testing` | `testing::Kernel`: a connection tracking table in the process, to test programs on |

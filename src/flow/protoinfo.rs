@@ -260,7 +260,7 @@ impl ProtoInfo {
 }
 
 impl Codec for ProtoInfo {
-    /// What the kernel knows of a TCP flow.
+    /// What the kernel knows about a TCP flow.
     #[inline(always)]
     fn usual(payload: &[u8]) -> Option<Self> {
         let mut usual = Usual::of(payload, 4 + TcpInfo::USUAL)?;

@@ -29,7 +29,7 @@ const STEP: Duration = Duration::from_millis(1);
 /// wakes this task in time.
 pub(super) async fn in_time<T>(
     lanes: &Lanes,
-    began: impl Fn() -> Option<Instant>,
+    began: impl Fn() -> Option<Instant> + Sync,
     is_watched: impl Fn() -> bool,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
@@ -38,7 +38,7 @@ pub(super) async fn in_time<T>(
     let mut is_first = true;
     let mut deadline = Deadline {
         lanes,
-        began,
+        began: &began,
         set: None,
         rest: lanes.timeout,
         most: lanes.timeout,
@@ -57,17 +57,15 @@ pub(super) async fn in_time<T>(
         if let Poll::Ready(result) = work.as_mut().poll(cx) {
             return Poll::Ready(result);
         }
-        Poll::Ready(Err(match lanes.are_unattended() {
-            true => Error::unattended(lanes.timeout),
-            false => Error::timeout(lanes.timeout),
-        }))
+        Poll::Ready(Err(deadline.error()))
     })
     .await
 }
 
-struct Deadline<'a, B> {
+/// It is not generic, so that it is compiled once, and not for each request.
+struct Deadline<'a> {
     lanes: &'a Lanes,
-    began: B,
+    began: &'a (dyn Fn() -> Option<Instant> + Sync),
     /// When the timer was set.
     set: Option<Instant>,
     /// The duration of the timer.
@@ -78,7 +76,14 @@ struct Deadline<'a, B> {
     jumps: usize,
 }
 
-impl<B: Fn() -> Option<Instant>> Deadline<'_, B> {
+impl Deadline<'_> {
+    fn error(&self) -> Error {
+        match self.lanes.are_unattended() {
+            true => Error::unattended(self.lanes.timeout),
+            false => Error::timeout(self.lanes.timeout),
+        }
+    }
+
     /// Has the time passed? If not, this sets the timer.
     fn is_over(&mut self, mut timer: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> bool {
         let timeout = self.lanes.timeout;

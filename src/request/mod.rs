@@ -149,41 +149,46 @@ impl Verb {
         F: Future<Output = Result<T>> + Send,
     {
         RequestFuture(Box::pin(async move {
-            let span = tracing::debug_span!(
-                target: "ctnetlink",
-                "ctnetlink",
-                verb = self.name,
-                netns = lanes.namespace.number(),
-                family = family.map(Family::as_str),
-                key = field::Empty,
-                filter = field::Empty,
-                kernel_filtered = field::Empty,
-                report = field::Empty,
-                seq = field::Empty,
-                outcome = field::Empty,
-            );
-            let mut end = End::new(span.clone());
-            let task = Task {
-                lanes,
-                span: span.clone(),
-                began: began.map(|now| now()),
-            };
+            let (task, end) = self.begin(lanes, family, began);
             // Pin it in place: it is large, and moving it would cost more than polling it.
             let mut work = pin!(work(task));
             let result = poll_fn(|cx| {
-                let _entered = span.enter();
+                let _entered = end.span.enter();
                 work.as_mut().poll(cx)
             });
             let result = result.await.map_err(|error| error.context(self.doing));
-            if !span.is_disabled() {
-                match &result {
-                    Ok(_) => span.record("outcome", "ok"),
-                    Err(error) => span.record("outcome", field::debug(error.kind())),
-                };
-            }
-            end.has_come = true;
+            end.tell(result.as_ref().err());
             result
         }))
+    }
+
+    /// What [`start`](Self::start) does before the work. It is compiled once, and not for each verb.
+    fn begin(
+        self,
+        lanes: Arc<Lanes>,
+        family: Option<Family>,
+        began: Option<fn() -> Instant>,
+    ) -> (Task, End) {
+        let span = tracing::debug_span!(
+            target: "ctnetlink",
+            "ctnetlink",
+            verb = self.name,
+            netns = lanes.namespace.number(),
+            family = family.map(Family::as_str),
+            key = field::Empty,
+            filter = field::Empty,
+            kernel_filtered = field::Empty,
+            report = field::Empty,
+            seq = field::Empty,
+            outcome = field::Empty,
+        );
+        let end = End::new(span.clone());
+        let task = Task {
+            lanes,
+            span,
+            began: began.map(|now| now()),
+        };
+        (task, end)
     }
 }
 
@@ -202,6 +207,17 @@ impl End {
             span,
             began: is_heard.then(Instant::now),
             has_come: false,
+        }
+    }
+
+    /// Records the outcome of the request: its error, or `None` if it succeeded.
+    fn tell(mut self, error: Option<&Error>) {
+        self.has_come = true;
+        if !self.span.is_disabled() {
+            match error {
+                None => self.span.record("outcome", "ok"),
+                Some(error) => self.span.record("outcome", field::debug(error.kind())),
+            };
         }
     }
 }

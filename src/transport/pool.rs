@@ -67,9 +67,13 @@ impl Pool {
 
     /// Queues a job for one of the threads.
     pub(super) fn run(&self, job: impl FnOnce() + Send + 'static) -> Result<()> {
+        self.queue(Box::new(job))
+    }
+
+    fn queue(&self, job: Job) -> Result<()> {
         let shared = &self.0.0;
         let mut state = shared.lock();
-        state.jobs.push_back(Box::new(job));
+        state.jobs.push_back(job);
         shared.work.notify_one();
         // A thread that was woken for another job still counts as idle until it runs.
         if state.idle >= state.jobs.len() {
@@ -102,6 +106,14 @@ impl Pool {
         &self,
         name: &'static str,
         job: impl FnOnce(Result<()>) + Send + 'static,
+    ) -> Result<()> {
+        self.spawn_boxed(name, Box::new(job))
+    }
+
+    fn spawn_boxed(
+        &self,
+        name: &'static str,
+        job: Box<dyn FnOnce(Result<()>) + Send>,
     ) -> Result<()> {
         let shared = Arc::clone(&self.0.0);
         self.run(move || {
