@@ -62,7 +62,7 @@ fn each_fault_is_found_by_its_check_alone() {
         (Check::Right, Severity::Error, "CAP_NET_ADMIN", |it| {
             it.allowed = Some(false)
         }),
-        (Check::Right, Severity::Note, "not the machine's", |it| {
+        (Check::Right, Severity::Note, "not the initial one", |it| {
             it.initial_user_namespace = Some(false);
         }),
         (Check::Ctnetlink, Severity::Error, "no ctnetlink", |it| {
@@ -102,7 +102,7 @@ fn each_fault_is_found_by_its_check_alone() {
         (
             Check::Events,
             Severity::Note,
-            "before anybody listened",
+            "before any program listened",
             |it| it.events = Some(2),
         ),
         (Check::Labels, Severity::Note, "room", |it| {
