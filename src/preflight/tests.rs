@@ -143,7 +143,12 @@ fn each_fault_is_found_by_its_check_alone() {
     }
     let mut full = fine();
     stats(&mut full, 900);
-    found(full, Check::Limit, Severity::Warning, "900 flows of 1000");
+    found(
+        full,
+        Check::Limit,
+        Severity::Warning,
+        "900 flows of at most 1000",
+    );
     let mut crowded = fine();
     crowded.buckets = Some(2);
     found(
