@@ -2,10 +2,10 @@
 
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use ctnetlink::{Change, ConntrackHandle, Report, Table};
 
+use super::behind;
 use super::failure::{Failure, PREFIX, Result};
 use super::line::Line;
 use super::list::{printer, some};
@@ -24,29 +24,17 @@ pub(crate) async fn delete(handle: &ConntrackHandle, line: Line, silent: bool) -
 }
 
 async fn matching(handle: &ConntrackHandle, mut line: Line) -> Result<u64> {
-    let printer = Arc::new(Mutex::new(printer(&mut line)));
+    let printer = printer(&mut line);
     let matching = Matching::of(line);
-    let failed = Arc::new(Mutex::new(None));
-    let (shown, lost) = (printer.clone(), failed.clone());
+    let (mut behind, printing) = behind::start(printer, "-D")?;
     let deletes = handle.change_matching(matching.filter.clone(), move |flow| {
-        if !matching.matches(flow) {
-            return None;
-        }
-        let mut printer = shown.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = printer.changed_flow("-D", flow) {
-            lost.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get_or_insert(error);
-        }
-        Some(Change::delete(flow))
+        matching.matches(flow).then(|| {
+            behind.print(flow);
+            Change::delete(flow)
+        })
     });
     let report = deletes.on_progress(progress("deleted")).await;
-    let mut printer = printer.lock().unwrap_or_else(PoisonError::into_inner);
-    printer.flush()?;
-    let failed = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(error) = failed {
-        return Err(error.into());
-    }
+    printing.end()?;
     counted(report?)
 }
 

@@ -1,6 +1,5 @@
 //! A whole command line.
 
-use std::ffi::OsStr;
 use std::net::IpAddr;
 
 use ctnetlink::{EventKinds, Family, Filter, LabelMap, Labels, Status};
@@ -87,7 +86,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) fn read(arguments: &[&OsStr]) -> Result<Self> {
+    pub(crate) fn read(arguments: &[&str]) -> Result<Self> {
         let mut line = Self::default();
         let mut lexer = Lexer::new(arguments);
         while let Some(token) = lexer.next()? {

@@ -1,6 +1,5 @@
 //! `-R`: the command lines of a file.
 
-use std::ffi::OsStr;
 use std::io::Read;
 use std::iter::{Flatten, Peekable};
 use std::ops::ControlFlow;
@@ -61,20 +60,16 @@ fn parse_all(lines: &[&str]) -> Result<Vec<Asked>> {
 }
 
 /// The action of a line; `None` for an empty line. The memory of `arguments` is used again.
-fn parse<'a>(text: &'a str, arguments: &mut Vec<&'a OsStr>) -> Result<Option<Asked>> {
+fn parse<'a>(text: &'a str, arguments: &mut Vec<&'a str>) -> Result<Option<Asked>> {
     let text = text.trim();
     if text.is_empty() || text.starts_with('#') {
         return Ok(None);
     }
-    let line = match text.contains('"') {
+    let line = match plain_words(text, arguments) {
+        true => read_line(arguments)?,
         false => {
-            arguments.clear();
-            arguments.extend(text.split_ascii_whitespace().map(OsStr::new));
-            read_line(arguments)?
-        }
-        true => {
             let words = words(text);
-            let arguments: Vec<_> = words.iter().map(OsStr::new).collect();
+            let arguments: Vec<_> = words.iter().map(String::as_str).collect();
             read_line(&arguments)?
         }
     };
@@ -99,11 +94,29 @@ fn parse<'a>(text: &'a str, arguments: &mut Vec<&'a OsStr>) -> Result<Option<Ask
     })
 }
 
-fn read_line(arguments: &[&OsStr]) -> Result<Line> {
+fn read_line(arguments: &[&str]) -> Result<Line> {
     match arguments {
         [name, words @ ..] if *name == "conntrack" => Line::read(words),
         words => Line::read(words),
     }
+}
+
+/// Splits a line into words, if it has no quotes. Most lines have none.
+fn plain_words<'a>(text: &'a str, words: &mut Vec<&'a str>) -> bool {
+    words.clear();
+    let mut begin = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'"' => return false,
+            _ if byte.is_ascii_whitespace() => {
+                words.extend(Some(&text[begin..at]).filter(|word| !word.is_empty()));
+                begin = at + 1;
+            }
+            _ => {}
+        }
+    }
+    words.extend(Some(&text[begin..]).filter(|word| !word.is_empty()));
+    true
 }
 
 /// Splits a line into words. Double quotes keep spaces.

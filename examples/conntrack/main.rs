@@ -8,6 +8,7 @@
 //! CONDITIONS` for `-L -D -U -E` (see `condition.rs`), `--watch` (the table as it changes, for the
 //! conditions of `-L`), `--doctor` (what is missing on this machine).
 
+mod behind;
 mod condition;
 mod create;
 mod date;
@@ -53,8 +54,11 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
     let done = match words[..] {
         [Some("-R" | "--load-file"), Some(path), ..] => load(path),
         _ => {
-            let arguments: Vec<_> = arguments.iter().map(OsString::as_os_str).collect();
-            Line::read(&arguments).and_then(one)
+            // A bad character is replaced, as it is in messages.
+            let lossy = arguments.iter().map(|word| word.to_string_lossy());
+            let lossy: Vec<_> = lossy.collect();
+            let words: Vec<_> = lossy.iter().map(AsRef::as_ref).collect();
+            Line::read(&words).and_then(one)
         }
     };
     match done {

@@ -44,7 +44,8 @@ pub(crate) fn decimal(text: &str) -> u64 {
 }
 
 fn leading(digits: &str, radix: u32) -> u64 {
-    let digits = digits.chars().map_while(|digit| digit.to_digit(radix));
+    let digits = digits.bytes();
+    let digits = digits.map_while(|digit| char::from(digit).to_digit(radix));
     digits.fold(0, |value: u64, digit| {
         value
             .saturating_mul(radix.into())
@@ -171,11 +172,11 @@ pub(crate) fn kinds(text: &str) -> Result<EventKinds> {
 
 /// The bits to set, and the bits of the mask.
 pub(crate) fn status(text: &str) -> Result<(Status, Status)> {
-    let none = Status::empty();
-    let known = [
+    const NONE: Status = Status::empty();
+    const KNOWN: &[(&str, (Status, Status))] = &[
         ("ASSURED", (Status::ASSURED, Status::ASSURED)),
         ("SEEN_REPLY", (Status::SEEN_REPLY, Status::SEEN_REPLY)),
-        ("UNSET", (none, none)),
+        ("UNSET", (NONE, NONE)),
         (
             "FIXED_TIMEOUT",
             (Status::FIXED_TIMEOUT, Status::FIXED_TIMEOUT),
@@ -183,19 +184,19 @@ pub(crate) fn status(text: &str) -> Result<(Status, Status)> {
         ("EXPECTED", (Status::EXPECTED, Status::EXPECTED)),
         ("OFFLOAD", (Status::OFFLOAD, Status::OFFLOAD)),
         ("HW_OFFLOAD", (Status::HW_OFFLOAD, Status::HW_OFFLOAD)),
-        ("SRC_NAT", (Status::SRC_NAT, none)),
-        ("DST_NAT", (Status::DST_NAT, none)),
-        ("UNREPLIED", (none, Status::SEEN_REPLY)),
-        ("!ASSURED", (none, Status::ASSURED)),
-        ("!SEEN_REPLY", (none, Status::SEEN_REPLY)),
-        ("!UNSET", (none, none)),
-        ("!FIXED_TIMEOUT", (none, Status::FIXED_TIMEOUT)),
-        ("!EXPECTED", (none, Status::EXPECTED)),
-        ("!OFFLOAD", (none, Status::OFFLOAD)),
-        ("!HW_OFFLOAD", (none, Status::HW_OFFLOAD)),
+        ("SRC_NAT", (Status::SRC_NAT, NONE)),
+        ("DST_NAT", (Status::DST_NAT, NONE)),
+        ("UNREPLIED", (NONE, Status::SEEN_REPLY)),
+        ("!ASSURED", (NONE, Status::ASSURED)),
+        ("!SEEN_REPLY", (NONE, Status::SEEN_REPLY)),
+        ("!UNSET", (NONE, NONE)),
+        ("!FIXED_TIMEOUT", (NONE, Status::FIXED_TIMEOUT)),
+        ("!EXPECTED", (NONE, Status::EXPECTED)),
+        ("!OFFLOAD", (NONE, Status::OFFLOAD)),
+        ("!HW_OFFLOAD", (NONE, Status::HW_OFFLOAD)),
     ];
-    let mut all = (none, none);
-    for (set, mask) in words(text, &known)? {
+    let mut all = (NONE, NONE);
+    for (set, mask) in words(text, KNOWN)? {
         for (name, bit) in [("SRC_NAT", Status::SRC_NAT), ("DST_NAT", Status::DST_NAT)] {
             if set == bit {
                 let option = name.to_lowercase().replace('_', "-");

@@ -123,12 +123,20 @@ impl FlowKey {
     /// Writes the tuple and the zone.
     #[inline]
     pub(crate) fn encode(&self, w: &mut Writer<'_>) {
-        let cx = self.zone.context();
-        match self.direction {
-            Direction::Orig => Flow::orig.put(&self.tuple, &cx, w),
-            Direction::Reply => Flow::reply.put(&self.tuple, &cx, w),
-        }
-        Flow::zone.put_some(cx.zone.as_ref(), w);
+        // The zone of one direction is written in the tuple of that direction.
+        let kind = match self.direction {
+            Direction::Orig => Flow::orig.number,
+            Direction::Reply => Flow::reply.number,
+        };
+        let (inside, beside) = match (self.zone.id(), self.zone.direction(), self.direction) {
+            (0, ..) => (None, None),
+            (id, ZoneDirection::Both, _) => (None, Some(id)),
+            (id, ZoneDirection::Orig, Direction::Orig)
+            | (id, ZoneDirection::Reply, Direction::Reply) => (Some(id), None),
+            _ => (None, None),
+        };
+        self.tuple.put(kind, inside, w);
+        Flow::zone.put_some(beside.as_ref(), w);
     }
 
     /// Writes the id, if there is one.

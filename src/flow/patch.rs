@@ -170,7 +170,7 @@ impl Patch {
     }
 
     /// Writes the changes. `status` is the whole status to send, in place of the wanted bits.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn encode(&self, status: Option<Status>, w: &mut Writer<'_>) {
         if let Some(name) = &self.helper {
             let helper = Helper {

@@ -1,9 +1,10 @@
 //! Matching: changes the flows that a list finds, one by one.
 
-use std::future::ready;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 
 use futures_util::StreamExt;
+use futures_util::stream::poll_fn;
 
 use super::bulk::source::Source;
 use super::bulk::{Bulk, Changes, Listing};
@@ -33,14 +34,21 @@ fn listed(
 ) -> Bulk {
     let list = move |lanes| -> Listing {
         Box::pin(async move {
-            let flows = list(lanes)?.await?;
+            let mut flows = list(lanes)?.await?;
             let by_kernel = flows.kernel_filtered();
             // An error of the list goes into the stream of changes, and from there into the report.
-            let changes = flows.filter_map(move |flow| {
-                ready(match flow {
-                    Ok(flow) => decide(&flow).map(|change| Ok(sharpen(change, &flow))),
-                    Err(error) => Some(Err(error)),
-                })
+            let changes = poll_fn(move |cx| {
+                loop {
+                    match ready!(flows.poll_next_unpin(cx)) {
+                        Some(Ok(flow)) => {
+                            if let Some(change) = decide(&flow) {
+                                return Poll::Ready(Some(Ok(sharpen(change, &flow))));
+                            }
+                        }
+                        Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                        None => return Poll::Ready(None),
+                    }
+                }
             });
             Ok((Source::stream(changes), by_kernel))
         })

@@ -33,33 +33,50 @@ impl<'a, 'b> Line<'a, 'b> {
 
     pub(super) fn number(&mut self, number: impl Into<u64>) -> fmt::Result {
         let mut left = number.into();
-        // As many as the largest number has.
-        let mut digits = [0; 20];
-        let mut at = digits.len();
-        loop {
-            at -= 1;
-            digits[at] = b'0' + (left % 10) as u8;
-            left /= 10;
-            if left == 0 {
-                return self.push(&digits[at..]);
-            }
+        let len = left.checked_ilog10().map_or(1, |log| log as usize + 1);
+        if self.len + len > SIZE {
+            self.flush()?;
         }
+        let Some(room) = self.bytes.get_mut(self.len..self.len + len) else {
+            return Err(fmt::Error);
+        };
+        for digit in room.iter_mut().rev() {
+            *digit = b'0' + (left % 10) as u8;
+            left /= 10;
+        }
+        self.len += len;
+        Ok(())
     }
 
     pub(super) fn address(&mut self, address: IpAddr) -> fmt::Result {
         let IpAddr::V4(address) = address else {
             return write!(self, "{}", Address(address));
         };
-        let mut dot = "";
-        for octet in address.octets() {
-            self.write_str(dot)?;
-            self.number(octet)?;
-            dot = ".";
+        // One piece, written from its end: most of a flow's line is addresses.
+        let mut text = [0; "255.255.255.255".len()];
+        let mut at = text.len();
+        let mut before = |byte| {
+            at -= 1;
+            text[at] = byte;
+        };
+        for (index, octet) in address.octets().into_iter().enumerate().rev() {
+            before(b'0' + octet % 10);
+            if octet >= 10 {
+                before(b'0' + octet / 10 % 10);
+            }
+            if octet >= 100 {
+                before(b'0' + octet / 100);
+            }
+            if index > 0 {
+                before(b'.');
+            }
         }
-        Ok(())
+        self.push(&text[at..])
     }
 
-    /// Takes whole strings only, so that the buffer is always text.
+    /// Takes whole strings only, so that the buffer is always text. Inlined, because the length of
+    /// most pieces is known then.
+    #[inline(always)]
     fn push(&mut self, piece: &[u8]) -> fmt::Result {
         if self.len + piece.len() > SIZE {
             self.flush()?;
@@ -74,6 +91,7 @@ impl<'a, 'b> Line<'a, 'b> {
         }
     }
 
+    #[inline(never)]
     fn flush(&mut self) -> fmt::Result {
         let len = std::mem::take(&mut self.len);
         self.out.write_str(text(&self.bytes[..len])?)
@@ -81,6 +99,7 @@ impl<'a, 'b> Line<'a, 'b> {
 }
 
 impl fmt::Write for Line<'_, '_> {
+    #[inline(always)]
     fn write_str(&mut self, piece: &str) -> fmt::Result {
         self.push(piece.as_bytes())
     }
@@ -132,7 +151,9 @@ mod tests {
         }
         for text in [
             "0.0.0.0",
+            "9.10.99.100",
             "10.20.3.255",
+            "101.110.200.250",
             "255.255.255.255",
             "2001:db8::1",
             "::1.2.3.4",

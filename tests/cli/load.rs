@@ -60,6 +60,16 @@ pub fn saved() {
         "-L\n",
         "-A -t 100 -s 10.8.0.7\n",
         "-I -t 500 -s 10.9.0.1 -d 10.9.0.2 -p 89\n-Z\n",
+        // Options that are cut short, or have their value in the same word, among plain ones.
+        "-A -t500 -ptcp --src=10.9.0.1 --orig-d 10.9.0.2 --sport=7 --dport 8 --sta LISTEN -n -u ASSURED\n",
+        "-I -t 500 lost -s 10.9.0.1 -d 10.9.0.2 -p 89 -g 10.9.0.3 -m0x7 -- -Z\n",
+        "-It 500 -s 10.9.0.1 -d 10.9.0.2 -p 89\n",
+        "-I conntrack -t 500\t-s 10.9.0.1 -d 10.9.0.2 --proto 89 --label-d\n",
+        "-A -t 500 -s 10.9.0.1 -p 89 -d\n",
+        "-A -t 500 -s10.9.0.1 -p 89 -d\n",
+        "-A -t 500 -s 10.9.0.1 -d 10.9.0.2 -p 89 --mask\n",
+        "-A -t 500 -s 10.9.0.1 -d 10.9.0.2 -p 89 -zQ\n",
+        "-A -t 500 -s 10.9.0.1 -d 10.9.0.2 -p 89 --zero=5\n",
         "-A -t 500 -s \"10.9.0.1\" -d 10.9.0.2 -p 89\n# no flow\n\n  -D -s 10.9.0.1  \n",
     ] {
         let one = |side| {

@@ -66,13 +66,21 @@ impl Codec for Tuple {
         })
     }
 
+    fn encode(&self, kind: u16, cx: &Context, w: &mut Writer<'_>) {
+        let zone = cx.clone().zone_of_direction().and_then(|zone| *zone);
+        self.put(kind, zone, w);
+    }
+}
+
+impl Tuple {
+    /// Writes the tuple, with the zone of its direction if there is one.
+    ///
     /// A tuple of the usual shape is a template, filled in: attribute by attribute, a tuple took a
     /// third of the user space instructions of a mark.
     #[inline]
-    fn encode(&self, kind: u16, cx: &Context, w: &mut Writer<'_>) {
+    pub(in crate::flow) fn put(&self, kind: u16, zone: Option<u16>, w: &mut Writer<'_>) {
         const V4: [u8; TUPLE_V4] = template(4, [CTA_IP_V4_SRC, CTA_IP_V4_DST]);
         const V6: [u8; TUPLE_V6] = template(16, [CTA_IP_V6_SRC, CTA_IP_V6_DST]);
-        let zone = cx.clone().zone_of_direction().and_then(|zone| *zone);
         match (&self.addresses, &self.detail, zone) {
             (Addresses::V4(src, dst), Detail::Ports(..), None) => {
                 w.raw(&self.filled(V4, kind, src.octets(), dst.octets()));
@@ -83,9 +91,7 @@ impl Codec for Tuple {
             _ => self.encode_parts(kind, zone, w),
         }
     }
-}
 
-impl Tuple {
     /// The template with this tuple, which has ports. `L` is its length, `N` that of an address.
     #[inline]
     fn filled<const L: usize, const N: usize>(
