@@ -81,14 +81,14 @@ fn warning(text: impl Into<String>, cure: &str) -> Verdict {
 }
 
 fn unreadable(setting: &str) -> Verdict {
-    note(format!("{setting} cannot be read: not known"), None)
+    note(format!("{setting} cannot be read"), None)
 }
 
 fn right(facts: &Facts) -> Verdict {
     match (facts.allowed, facts.initial_user_namespace) {
         (Some(false), _) => (
             Severity::Error,
-            "requests are not allowed: CAP_NET_ADMIN is lacking in the user namespace that owns \
+            "requests are not allowed: CAP_NET_ADMIN is missing in the user namespace that owns \
              the network namespace"
                 .into(),
             Some(
@@ -97,10 +97,10 @@ fn right(facts: &Facts) -> Verdict {
                     .into(),
             ),
         ),
-        (None, _) => note("whether requests are allowed is not known", None),
+        (None, _) => note("it is not known whether requests are allowed", None),
         (Some(true), Some(false)) => note(
-            "requests are allowed, in a user namespace that is not the machine's: the limit and \
-             the size of the table, and helpers in user space, are for the machine's root alone",
+            "requests are allowed, in a user namespace that is not the initial one: only root of the \
+             machine can change the limit and the size of the table, and helpers in user space",
             None,
         ),
         (Some(true), _) => ok("requests are allowed"),
@@ -115,7 +115,7 @@ fn ctnetlink(there: Option<bool>) -> Verdict {
             "the kernel has no ctnetlink".into(),
             Some("load the module nf_conntrack_netlink (CONFIG_NF_CT_NETLINK)".into()),
         ),
-        None => note("whether the kernel has ctnetlink is not known", None),
+        None => note("it is not known whether the kernel has ctnetlink", None),
     }
 }
 
@@ -125,10 +125,13 @@ fn subsystem(there: Option<bool>, what: &str, module: &str) -> Verdict {
         Some(false) => note(
             format!("the kernel has no {what}"),
             Some(&format!(
-                "load the module {module}, where the kernel was built with it"
+                "load the module {module}, if the kernel was built with it"
             )),
         ),
-        None => note(format!("whether the kernel has {what} is not known"), None),
+        None => note(
+            format!("it is not known whether the kernel has {what}"),
+            None,
+        ),
     }
 }
 
@@ -140,22 +143,22 @@ fn tracking(family: &str, tracks: Option<bool>, empty: Option<bool>) -> Verdict 
         (Some(true), _) => ok(format!("{family} is tracked")),
         (Some(false), _) => warning(
             format!(
-                "{family} is not tracked: no rule of the namespace needs connection tracking (Open \
-                 vSwitch and tc, which track on their own, are not seen)"
+                "{family} is not tracked: no rule of the namespace needs connection tracking (this \
+                 check does not see Open vSwitch and tc, which track without such a rule)"
             ),
             cure,
         ),
         (None, Some(false)) => note(
             format!(
-                "whether {family} is tracked cannot be seen (the kernel has no nfnetlink_hook); \
-                 there are flows"
+                "there are flows, but it is not known whether {family} is tracked (the kernel has no \
+                 nfnetlink_hook)"
             ),
             None,
         ),
         (None, _) => warning(
             format!(
-                "there are no flows, and whether {family} is tracked cannot be seen (the kernel \
-                 has no nfnetlink_hook): perhaps no rule of the namespace needs connection tracking"
+                "there are no flows, and it is not known whether {family} is tracked (the kernel has \
+                 no nfnetlink_hook): maybe no rule of the namespace needs connection tracking"
             ),
             cure,
         ),
@@ -183,14 +186,14 @@ fn events(mode: Option<u8>) -> Verdict {
         ),
         Some(1) => ok("new flows have events (nf_conntrack_events is 1)"),
         Some(2) => note(
-            "flows that began before anybody listened have no events (nf_conntrack_events is 2)",
+            "flows that began before any program listened have no events (nf_conntrack_events is 2)",
             Some(
                 "for events of every flow: sysctl -w net.netfilter.nf_conntrack_events=1, before \
                  they begin",
             ),
         ),
         Some(other) => note(
-            format!("nf_conntrack_events is {other}: not known here"),
+            format!("nf_conntrack_events is {other}: an unknown value"),
             None,
         ),
         None => unreadable("nf_conntrack_events"),
@@ -201,15 +204,15 @@ fn labels(set: Option<bool>) -> Verdict {
     match set {
         Some(true) => ok("new flows have room for labels: a rule sets them"),
         Some(false) => note(
-            "no rule of nftables sets labels: without one, new flows have no room for them (rules of \
-             iptables-legacy, Open vSwitch and tc are not seen)",
+            "no rule of nftables sets labels: without one, new flows have no room for them (this \
+             check does not see rules of iptables-legacy, Open vSwitch and tc)",
             Some(
                 "nft 'add table inet l; add chain inet l c; add rule inet l c ct label set 0': the \
                  chain need not be hooked; flows that begin then have room",
             ),
         ),
         None => note(
-            "whether a rule sets labels is not known: no nftables here",
+            "it is not known whether a rule sets labels: the kernel has no nftables",
             None,
         ),
     }
@@ -219,8 +222,9 @@ fn receive_buffer(rmem_max: Option<u64>) -> Verdict {
     match rmem_max {
         Some(bytes) if bytes < EVENTS_WANT => note(
             format!(
-                "net.core.rmem_max is {bytes}, and events want a receive queue of {EVENTS_WANT} \
-                 bytes: without the right to go beyond, more events are lost in a burst"
+                "net.core.rmem_max is {bytes}, less than the {EVENTS_WANT} bytes of receive queue that \
+                 a stream of events asks for: without the right to exceed it, more events are lost \
+                 in a burst"
             ),
             Some(&format!("sysctl -w net.core.rmem_max={EVENTS_WANT}")),
         ),
@@ -234,14 +238,14 @@ fn limit(facts: &Facts) -> Verdict {
         .stats
         .and_then(|stats| Some((stats.entries, stats.max?)))
     else {
-        return note("how many flows there may be is not known", None);
+        return note("the limit of flows is not known", None);
     };
     if max == 0 {
         return ok(format!(
             "{entries} flows, and no limit (nf_conntrack_max is 0)"
         ));
     }
-    let text = format!("{entries} flows of {max} that there may be (nf_conntrack_max)");
+    let text = format!("{entries} flows of at most {max} (nf_conntrack_max)");
     match u64::from(entries) * 100 >= u64::from(max) * NEAR {
         true => warning(
             format!("{text}: packets of new flows are dropped when it is reached"),
@@ -257,11 +261,11 @@ fn buckets(facts: &Facts) -> Verdict {
         return unreadable("nf_conntrack_buckets");
     };
     let entries = facts.stats.map_or(0, |stats| stats.entries);
-    let text = format!("{entries} flows in a table of {buckets} places (nf_conntrack_buckets)");
+    let text = format!("{entries} flows in a table of {buckets} buckets (nf_conntrack_buckets)");
     match u64::from(entries) > buckets.saturating_mul(CROWDED) {
         true => warning(
             format!("{text}: look-ups are slow, and new flows may be refused"),
-            "raise net.netfilter.nf_conntrack_buckets in the machine's own network namespace",
+            "raise net.netfilter.nf_conntrack_buckets in the initial network namespace",
         ),
         false => ok(text),
     }
@@ -270,7 +274,7 @@ fn buckets(facts: &Facts) -> Verdict {
 fn tcp_liberal(liberal: Option<bool>) -> Verdict {
     match liberal {
         Some(true) => note(
-            "TCP packets outside of the window count as their flow's \
+            "TCP packets outside of the window belong to their flow \
              (nf_conntrack_tcp_be_liberal is 1)",
             None,
         ),
@@ -300,7 +304,7 @@ fn filters(facts: &Facts) -> Verdict {
         names.join(", ")
     };
     ok(format!(
-        "the kernel compares in a list: {}; in a flush: {}. The rest is compared here",
+        "the kernel compares in a list: {}; in a flush: {}. The crate compares the rest",
         names(facts.list_filter),
         names(facts.flush_filter),
     ))
@@ -311,7 +315,7 @@ fn kernel(release: (u16, u16)) -> Verdict {
     let text = format!("Linux {major}.{minor}");
     if release < (4, 19) {
         return warning(
-            format!("{text}: older than the oldest that is supported"),
+            format!("{text} is older than the oldest supported release"),
             "Linux 4.19 or later",
         );
     }

@@ -62,7 +62,7 @@ fn each_fault_is_found_by_its_check_alone() {
         (Check::Right, Severity::Error, "CAP_NET_ADMIN", |it| {
             it.allowed = Some(false)
         }),
-        (Check::Right, Severity::Note, "not the machine's", |it| {
+        (Check::Right, Severity::Note, "not the initial one", |it| {
             it.initial_user_namespace = Some(false);
         }),
         (Check::Ctnetlink, Severity::Error, "no ctnetlink", |it| {
@@ -102,7 +102,7 @@ fn each_fault_is_found_by_its_check_alone() {
         (
             Check::Events,
             Severity::Note,
-            "before anybody listened",
+            "before any program listened",
             |it| it.events = Some(2),
         ),
         (Check::Labels, Severity::Note, "room", |it| {
@@ -143,7 +143,12 @@ fn each_fault_is_found_by_its_check_alone() {
     }
     let mut full = fine();
     stats(&mut full, 900);
-    found(full, Check::Limit, Severity::Warning, "900 flows of 1000");
+    found(
+        full,
+        Check::Limit,
+        Severity::Warning,
+        "900 flows of at most 1000",
+    );
     let mut crowded = fine();
     crowded.buckets = Some(2);
     found(

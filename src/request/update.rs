@@ -185,7 +185,7 @@ pub(super) fn explain(patch: &Patch, found: Option<Result<Option<Flow>>>, error:
             Some(_) => error,
             None => error.meaning(
                 ErrorKind::PermissionDenied,
-                "the flow's timeout is fixed (FIXED_TIMEOUT), or CAP_NET_ADMIN is lacking",
+                "the flow's timeout is fixed (FIXED_TIMEOUT), or CAP_NET_ADMIN is missing",
             ),
         },
         _ => error,
