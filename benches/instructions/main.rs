@@ -3,7 +3,8 @@
 //!
 //! `cargo bench --bench instructions` (needs valgrind). The last line is one JSON object, with the
 //! instructions in user space per flow for: decoding a TCP flow; a flow of a list, from the call to
-//! the `Flow`; a mark by a bulk request, with keys from a list; a mark by the control lane, one
+//! the `Flow`; a mark by a bulk request, with keys from a list,
+//! and the same where every tenth flow is missing; a mark by the control lane, one
 //! after the other and with 128 in flight. The bench fails if a number is more than 5 % above the
 //! one in `kept.json`. `-- --keep` writes that file again, which another compiler may need.
 //!

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use ctnetlink::{Change, ConntrackHandle, Flow, FlowKey, Patch, Table};
+use ctnetlink::{Change, ConntrackHandle, Flow, FlowKey, Patch, Table, Zone};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::common::{current_thread, names};
@@ -12,6 +12,9 @@ pub(crate) const TABLE: usize = 4000;
 
 /// The large number of flows is this multiple of the small one.
 pub(crate) const MORE: usize = 4;
+
+/// A zone without flows.
+const NO_ZONE: Zone = Zone::new(7);
 
 const TCP: &[u8] = include_bytes!("../captured/tcp4.bin");
 
@@ -23,10 +26,11 @@ pub(crate) struct Program {
 const DECODE: &str = "decode_tcp_flow";
 const LIST: &str = "listed_flow";
 const BULK: &str = "bulk_mark";
+const BULK_MISSING: &str = "bulk_mark_some_missing";
 const CONTROL: &str = "control_mark";
 const IN_FLIGHT: &str = "control_mark_in_flight";
 
-pub(crate) const PROGRAMS: [Program; 5] = [
+pub(crate) const PROGRAMS: [Program; 6] = [
     Program {
         name: DECODE,
         few: 10_000,
@@ -38,6 +42,10 @@ pub(crate) const PROGRAMS: [Program; 5] = [
     },
     Program {
         name: BULK,
+        few: TABLE / MORE,
+    },
+    Program {
+        name: BULK_MISSING,
         few: TABLE / MORE,
     },
     Program {
@@ -62,7 +70,15 @@ pub(crate) fn run(name: &str, flows: usize) {
         }),
         BULK => current_thread().block_on(async {
             let handle = connect().await;
-            bulk(&handle, keys(&handle, flows).await).await;
+            bulk(&handle, keys(&handle, flows).await, 0).await;
+        }),
+        BULK_MISSING => current_thread().block_on(async {
+            let handle = connect().await;
+            let mut keys = keys(&handle, flows).await;
+            let missing = keys.iter_mut().step_by(10);
+            let gone = missing.len() as u64;
+            missing.for_each(|key| *key = key.zone(NO_ZONE));
+            bulk(&handle, keys, gone).await;
         }),
         CONTROL => current_thread().block_on(async {
             let handle = connect().await;
@@ -91,13 +107,17 @@ async fn list(handle: &ConntrackHandle) {
     assert_eq!(count.await.expect("flows"), TABLE);
 }
 
-async fn bulk(handle: &ConntrackHandle, keys: Vec<FlowKey>) {
+async fn bulk(handle: &ConntrackHandle, keys: Vec<FlowKey>, gone: u64) {
     let count = keys.len() as u64;
     let changes = (1_u32..)
         .zip(keys)
         .map(|(mark, key)| Change::Update(key, Patch::new().mark(mark)));
     let report = handle.bulk(changes).await.expect("a bulk");
-    assert_eq!(report.applied, count, "{report:?}");
+    assert_eq!(
+        (report.applied, report.gone),
+        (count - gone, gone),
+        "{report:?}"
+    );
 }
 
 async fn control(handle: &ConntrackHandle, keys: Vec<FlowKey>) {

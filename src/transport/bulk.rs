@@ -119,7 +119,7 @@ impl Bulk {
                     self.exchange_some(from, half, answers, data);
                     self.exchange_some(from + half, count - half, answers, data);
                 }
-                errno => answers.extend(std::iter::repeat_n(Answer::Unsent(errno), count)),
+                errno => answers.extend(count, &Answer::Unsent(errno)),
             },
         }
     }
@@ -168,23 +168,35 @@ impl Bulk {
 
 /// The answers to requests, in order.
 ///
-/// Usually every request was carried out, and that is told by one number.
+/// Usually nearly every request was carried out. Only the answers to the others are stored.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
-    /// The first requests, which were all carried out.
-    done: usize,
-    /// The answers to the others.
-    rest: VecDeque<Answer>,
+    /// The number of requests.
+    count: usize,
+    /// The other answers and the indexes of their requests, in order.
+    others: VecDeque<(usize, Answer)>,
+    /// The index of the next answer that the iterator returns.
+    next: usize,
 }
 
 impl Answers {
-    /// Was every request carried out, and were there this many?
-    pub(crate) fn are_done(&self, count: usize) -> bool {
-        self.rest.is_empty() && self.done == count
+    pub(crate) fn len(&self) -> usize {
+        self.count
     }
 
-    fn extend(&mut self, answers: impl Iterator<Item = Answer>) {
-        self.rest.extend(answers);
+    /// The answers to the requests that were not carried out, with their indexes.
+    pub(crate) fn others(&self) -> impl ExactSizeIterator<Item = &(usize, Answer)> {
+        self.others.iter()
+    }
+
+    /// Adds the same answer to `count` requests.
+    fn extend(&mut self, count: usize, answer: &Answer) {
+        if *answer != Answer::Done {
+            let indexes = self.count..self.count + count;
+            self.others
+                .extend(indexes.map(|index| (index, answer.clone())));
+        }
+        self.count += count;
     }
 }
 
@@ -192,11 +204,15 @@ impl Iterator for Answers {
     type Item = Answer;
 
     fn next(&mut self) -> Option<Answer> {
-        if self.done > 0 {
-            self.done -= 1;
-            return Some(Answer::Done);
+        if self.next == self.count {
+            return None;
         }
-        self.rest.pop_front()
+        let index = self.next;
+        self.next += 1;
+        match self.others.front() {
+            Some((other, _)) if *other == index => self.others.pop_front().map(|(_, said)| said),
+            _ => Some(Answer::Done),
+        }
     }
 }
 
@@ -207,19 +223,23 @@ fn judge(count: usize, verdicts: Vec<(usize, Verdict)>, overran: bool, answers: 
     let first = verdicts.first().filter(|(index, _)| *index == 0);
     let first = first.map(|(_, verdict)| verdict);
     let silence = silence(Acks::Last, first, is_complete, overran);
-    let are_done = silence == Answer::Done && verdicts.iter().all(|(_, said)| said.errno == 0);
-    if are_done && answers.rest.is_empty() {
-        answers.done += count;
-        return;
-    }
-    let from = answers.rest.len();
-    answers.extend(std::iter::repeat_n(silence, count));
+    let mut from = 0;
     for (index, verdict) in verdicts {
-        answers.rest[from + index] = match verdict.errno {
-            0 => Answer::Done,
-            _ => Answer::Refused(verdict),
+        // The kernel answers in order, and once.
+        let Some(silent) = index.checked_sub(from) else {
+            continue;
         };
+        answers.extend(silent, &silence);
+        answers.extend(
+            1,
+            &match verdict.errno {
+                0 => Answer::Done,
+                _ => Answer::Refused(verdict),
+            },
+        );
+        from = index + 1;
     }
+    answers.extend(count - from, &silence);
 }
 
 /// Work on its own thread, with its own [`Bulk`]. Dropping it tells the work to end.

@@ -10,7 +10,7 @@ use super::source::Source;
 use crate::error::{Error, Result};
 use crate::flow::{Flow, Status};
 use crate::request::{Change, Outcome, Report, create, delete, update};
-use crate::transport::bulk::{Answer, Bulk as Lane, Caller, WINDOW};
+use crate::transport::bulk::{Answer, Answers, Bulk as Lane, Caller, WINDOW};
 use crate::wire::uapi::{EEXIST, ENOENT};
 
 /// Makes changes, and keeps their report.
@@ -73,9 +73,8 @@ impl<'a> Worker<'a> {
             }));
         }
         let mut answers = self.reader.0.exchange(|_, _| {});
-        // The usual case: every change was made.
-        if self.watch.item.is_none() && answers.are_done(run.len()) {
-            self.report.applied += run.len() as u64;
+        if self.watch.item.is_none() && answers.len() == run.len() && self.are_usual(run, &answers)
+        {
             return run.len();
         }
         let mut invalid = invalid.into_iter().peekable();
@@ -104,6 +103,20 @@ impl<'a> Worker<'a> {
             self.note(change, result, later);
         }
         run.len()
+    }
+
+    /// Counts the changes in the usual case, and returns whether it is the usual case: every change
+    /// was made, except those of flows that are gone.
+    fn are_usual(&mut self, run: &[Change], answers: &Answers) -> bool {
+        let mut others = answers.others();
+        let gone = others.len() as u64;
+        let are_gone = others
+            .all(|(index, answer)| matches!(usual(&run[*index], answer), Some(Outcome::Gone)));
+        if are_gone {
+            self.report.gone += gone;
+            self.report.applied += run.len() as u64 - gone;
+        }
+        are_gone
     }
 
     /// Finds the creates that were refused because another flow uses one of their tuples. It looks
