@@ -157,6 +157,14 @@ impl Entry {
         &self.flow
     }
 
+    /// Reads something of each part of the entry's memory.
+    pub(super) fn warm(&self) -> u32 {
+        let mark = self.flow.mark.unwrap_or_default();
+        let packets = self.flow.counters_reply.map_or(0, |it| it.packets as u32);
+        let tuples = [self.flow.orig, self.flow.reply].map(|it| u32::from(it.protocol().number()));
+        self.seen ^ self.flow.status.bits() ^ mark ^ packets ^ tuples[0] ^ tuples[1]
+    }
+
     pub(super) fn key(&self) -> Key {
         Key::orig(&self.flow)
     }

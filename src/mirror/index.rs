@@ -2,7 +2,8 @@
 //!
 //! There are sixteen shards, each with its own lock. A flow is stored in the shard of its original
 //! tuple. If its reply tuple is not just the inverse, the shard of the reply tuple stores the
-//! flow's place. There is one writer and any number of readers, and no thread ever holds two locks.
+//! flow's place. There is one writer and any number of readers. No thread waits for a lock while it
+//! holds another, except for [`Index::warm`], where the only writer reads.
 
 use std::hash::BuildHasher;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -13,7 +14,7 @@ use super::counts::Tally;
 use super::entry::{Entry, Key};
 use super::hash::Keyed;
 use super::slab::Slab;
-use crate::flow::FlowId;
+use crate::flow::{Flow, FlowId};
 
 const SHARD_BITS: u32 = 4;
 pub(super) const SHARDS: usize = 1 << SHARD_BITS;
@@ -113,6 +114,25 @@ impl Index {
             }
         }
         None
+    }
+
+    /// Looks at flows that the writer is about to change, one step for all before the next step. So
+    /// the processor reads them from memory at the same time. Later, it would wait for each: every
+    /// lock makes it wait for all reads.
+    pub(super) fn warm<'a>(&self, flows: impl Iterator<Item = &'a Flow>) {
+        let shards: [_; SHARDS] = std::array::from_fn(|shard| self.read(shard));
+        let hashes: Vec<u64> = flows.map(|flow| self.hash(&Key::orig(flow))).collect();
+        let places = hashes.into_iter().filter_map(|hash| {
+            let places = &shards[shard_of(hash)].by_orig;
+            let place = places.find(table_hash(hash), |place| place.hash == short(hash));
+            place.map(|place| place.at)
+        });
+        let places: Vec<u32> = places.collect();
+        let entries = places.into_iter().filter_map(|at| {
+            let entry = shards[shard_at(at)].slab.get(at & SLOT);
+            entry.map(Entry::warm)
+        });
+        std::hint::black_box(entries.fold(0, |all, some| all ^ some));
     }
 
     /// The place of this original tuple, for the writer.

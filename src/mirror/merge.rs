@@ -1,7 +1,7 @@
 //! Merges a message about a flow with its known state. An event leaves out what did not change, and
 //! some of what did.
 
-use super::state::Learnt;
+use super::learnt::Learnt;
 use crate::flow::{Flow, ProtoInfo};
 
 /// Adds to the flow of a `New` or `Update` event what it leaves out. Returns whether the flow must

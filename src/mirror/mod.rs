@@ -12,6 +12,7 @@ mod drain;
 mod entry;
 mod hash;
 mod index;
+mod learnt;
 mod listing;
 mod merge;
 mod reader;
@@ -45,6 +46,7 @@ pub use stats::MirrorStats;
 pub use status::MirrorState;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::Event;
 use crate::handle::ConntrackHandle;
 use crate::stream::EventStream;
 use asking::Asking;
@@ -88,6 +90,8 @@ const TICK: Duration = Duration::from_secs(1);
 pub struct Mirror {
     handle: ConntrackHandle,
     events: EventStream,
+    /// Events to apply.
+    heard: Vec<Event>,
     state: State,
     listing: Listing,
     asking: Asking,
@@ -191,6 +195,7 @@ impl Mirror {
         Self {
             handle,
             events,
+            heard: Vec::new(),
             listing: Listing::Rest,
             asking: Asking::default(),
             errors: VecDeque::new(),
@@ -254,24 +259,26 @@ impl Mirror {
     fn poll_events(&mut self, cx: &mut Context<'_>) -> bool {
         let now = self.now();
         self.view.worked.store(secs(now), Ordering::Relaxed);
-        for _ in 0..AT_ONCE {
+        let mut end = Poll::Pending;
+        while self.heard.len() < AT_ONCE {
             match Pin::new(&mut self.events).poll_next(cx) {
-                Poll::Ready(Some(Ok(event))) => self.state.event(event, now),
-                Poll::Ready(Some(Err(error))) if error.kind() == ErrorKind::Decode => {
-                    self.state.undecoded(now);
-                    self.errors.push_back(error);
-                    return true;
+                Poll::Ready(Some(Ok(event))) => self.heard.push(event),
+                other => {
+                    end = other;
+                    break;
                 }
-                Poll::Ready(Some(Err(error))) => {
-                    self.ends(error);
-                    return true;
-                }
-                Poll::Ready(None) => {
-                    self.is_done = true;
-                    return true;
-                }
-                Poll::Pending => return false,
             }
+        }
+        let is_full = self.heard.len() == AT_ONCE;
+        self.state.events(&mut self.heard, now);
+        match end {
+            Poll::Pending => return is_full,
+            Poll::Ready(Some(Err(error))) if error.kind() == ErrorKind::Decode => {
+                self.state.undecoded(now);
+                self.errors.push_back(error);
+            }
+            Poll::Ready(Some(Err(error))) => self.ends(error),
+            Poll::Ready(_) => self.is_done = true,
         }
         true
     }

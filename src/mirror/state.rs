@@ -23,6 +23,7 @@ use super::delta::{Delta, RemovalCause};
 use super::entry::{Entry, Interner, Key};
 use super::hash::Keyed;
 use super::index::{Index, Spot};
+use super::learnt::Learnt;
 use super::merge;
 use super::schedule::Schedule;
 use super::settings::Settings;
@@ -30,7 +31,7 @@ use super::stats::MirrorStats;
 use super::status::Status;
 use crate::event::Event;
 use crate::filter::Filter;
-use crate::flow::{Flow, FlowId, Protocol, SynProxy};
+use crate::flow::{Flow, FlowId};
 use asks::Asks;
 pub(super) use asks::Round;
 use sync::Sync;
@@ -38,48 +39,8 @@ use sync::Sync;
 /// The maximum number of tombstones. If there are more during a list, the list is repeated.
 const TOMBS: usize = 1 << 20;
 
-/// Which optional fields this kernel reports.
-#[derive(Debug, Default)]
-pub(super) struct Learnt {
-    /// Was a complete flow seen?
-    is_known: bool,
-    marks: bool,
-    timestamps: bool,
-    /// Does a rule send connections through SYNPROXY?
-    synproxies: bool,
-}
-
-impl Learnt {
-    /// The mark of a flow whose event contains none.
-    pub(super) fn no_mark(&self) -> Option<u32> {
-        self.marks.then_some(0)
-    }
-
-    /// Learns from an event: if it has a mark, the kernel has marks.
-    fn learn_of_event(&mut self, flow: &Flow) {
-        self.marks |= flow.mark.is_some();
-    }
-
-    /// Learns from a flow of a list or lookup, which has all fields. Returns whether there is more
-    /// to know about earlier flows too.
-    fn learn(&mut self, flow: &Flow) -> bool {
-        let before = (self.timestamps, self.synproxies);
-        self.is_known = true;
-        self.marks |= flow.mark.is_some();
-        self.timestamps |= flow.timestamp().is_some();
-        // Flows that a program has created have one too, with zeros.
-        let synproxy = flow.synproxy.unwrap_or_default();
-        self.synproxies |= synproxy != SynProxy::default();
-        before != (self.timestamps, self.synproxies)
-    }
-
-    /// Would a lookup return more about this flow than its `New` event does?
-    fn lacks(&self, flow: &Flow) -> bool {
-        flow.mark.is_none() && !self.marks && !self.is_known
-            || self.timestamps && flow.timestamp().is_none()
-            || self.synproxies && flow.synproxy.is_none() && flow.orig.protocol() == Protocol::TCP
-    }
-}
+/// For fewer events, nothing is gained by a look at their flows in advance.
+const FEW: usize = 4;
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -157,8 +118,17 @@ impl State {
         self.deltas = None;
     }
 
-    /// Applies an event. `now` is the time of the mirror's clock.
-    pub(super) fn event(&mut self, event: Event, now: Duration) {
+    /// Applies events, in order. `now` is the time of the mirror's clock.
+    pub(super) fn events(&mut self, events: &mut Vec<Event>, now: Duration) {
+        if events.len() >= FEW {
+            self.index.warm(events.iter().filter_map(Event::flow));
+        }
+        for event in events.drain(..) {
+            self.event(event, now);
+        }
+    }
+
+    fn event(&mut self, event: Event, now: Duration) {
         match event {
             Event::New { flow, .. } => {
                 self.stats.new += 1;

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::flow::{Labels, TcpState};
+use crate::flow::{Labels, SynProxy, TcpState};
 use crate::mirror::delta::SyncCause;
 use model::{Model, NUMBERS};
 
