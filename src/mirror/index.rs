@@ -201,6 +201,15 @@ impl Index {
         }
     }
 
+    /// Notes that some part of the flow at a place is unknown.
+    pub(super) fn doubt(&self, spot: &Spot) {
+        if let Some(Known { at, .. }) = spot.known {
+            if let Some(entry) = self.write(shard_at(at)).slab.get_mut(at & SLOT) {
+                entry.is_lacking = true;
+            }
+        }
+    }
+
     /// Removes the flow at a place.
     pub(super) fn take(&self, spot: &mut Spot) -> Option<Entry> {
         let at = spot.known.take()?.at;

@@ -328,14 +328,20 @@ impl State {
         self.sync.lost(lost);
     }
 
-    /// Learns from a flow of a list or lookup. What is stored already is listed again if there is
-    /// more to know about it.
+    /// Learns from a flow of a list or lookup. If there is more to know about the stored flows, a
+    /// few are looked up, and many are listed again.
     fn learn(&mut self, flow: &Flow, now: Duration) {
         let is_first = !self.learnt.is_known && self.sync.is_listing();
-        if self.learnt.learn(flow) && !is_first && self.index.len() > 0 {
-            self.status = self.status.with_lost(0, now);
-            self.schedule.lost(now);
-            self.sync.more();
+        if !self.learnt.learn(flow) || is_first {
+            return;
+        }
+        match self.index.len() {
+            0..=asks::AT_ONCE => self.doubt_all(),
+            _ => {
+                self.status = self.status.with_lost(0, now);
+                self.schedule.lost(now);
+                self.sync.more();
+            }
         }
     }
 

@@ -14,7 +14,7 @@ use crate::mirror::slab::CHUNK;
 const MOST: usize = 1 << 16;
 
 /// The maximum number of flows in one round.
-const AT_ONCE: usize = 1024;
+pub(super) const AT_ONCE: usize = 1024;
 
 /// Each flow is checked once in this many ticks.
 const TICKS: usize = 16;
@@ -57,6 +57,22 @@ impl Asks {
 }
 
 impl State {
+    /// Looks all flows up.
+    pub(super) fn doubt_all(&mut self) {
+        let Self { index, asks, .. } = self;
+        let mut keys = Vec::new();
+        for shard in 0..SHARDS {
+            let mut chunk = 0;
+            while index.chunk(shard, chunk, |entry| keys.push(entry.key())) {
+                chunk += 1;
+            }
+        }
+        for key in keys {
+            let spot = index.spot_and(key, |entry| asks.push(key, entry.bare()));
+            index.doubt(&spot);
+        }
+    }
+
     /// Is anything in doubt?
     pub(in crate::mirror) fn has_questions(&self) -> bool {
         self.asks.are_under_way() || !self.asks.waiting.is_empty()
