@@ -210,18 +210,19 @@ impl Index {
         }
     }
 
-    /// Removes the flow at a place.
-    pub(super) fn take(&self, spot: &mut Spot) -> Option<Entry> {
+    /// Calls `look` with the flow at a place, and removes it.
+    pub(super) fn take<T>(&self, spot: &mut Spot, look: impl FnOnce(&Entry) -> T) -> Option<T> {
         let at = spot.known.take()?.at;
-        let entry = {
-            let mut shard = self.write(shard_at(at));
-            let Shard { slab, by_orig, .. } = &mut *shard;
-            forget(by_orig, spot.hash, at);
-            slab.remove(at & SLOT)?
-        };
-        self.tally.sub(entry.bare());
-        self.forget_reply(entry.reply_key(), at);
-        Some(entry)
+        let mut shard = self.write(shard_at(at));
+        let Shard { slab, by_orig, .. } = &mut *shard;
+        forget(by_orig, spot.hash, at);
+        let (seen, reply) = slab.remove(at & SLOT, |entry| {
+            self.tally.sub(entry.bare());
+            (look(entry), entry.reply_key())
+        })?;
+        drop(shard);
+        self.forget_reply(reply, at);
+        Some(seen)
     }
 
     /// Calls `look` with the flows of one chunk of a shard. Returns `false` if there is no such
@@ -284,6 +285,7 @@ impl Shard {
         found
     }
 
+    #[inline]
     fn insert(&mut self, index: usize, hash: u64, entry: Entry) -> u32 {
         let at = ((index as u32) << SLOT_BITS) | self.slab.insert(entry);
         remember(&mut self.by_orig, hash, at);

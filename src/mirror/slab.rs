@@ -51,6 +51,7 @@ impl Slab {
         }
     }
 
+    #[inline]
     pub(super) fn insert(&mut self, entry: Entry) -> u32 {
         let number = match self.open.first() {
             Some(number) => *number,
@@ -69,17 +70,18 @@ impl Slab {
         number * CHUNK as u32 + u32::from(at)
     }
 
-    pub(super) fn remove(&mut self, slot: u32) -> Option<Entry> {
+    /// Calls `look` with the entry, and removes it: an entry is too large to be moved around.
+    pub(super) fn remove<T>(&mut self, slot: u32, look: impl FnOnce(&Entry) -> T) -> Option<T> {
         let (number, at) = place(slot);
         let chunk = self.chunks.get_mut(number)?;
-        let entry = chunk.remove(at)?;
+        let seen = chunk.remove(at, look)?;
         if chunk.used == 0 {
             *chunk = Chunk::default();
         }
         if chunk.used + 1 == CHUNK {
             self.open.insert(number as u32);
         }
-        Some(entry)
+        Some(seen)
     }
 
     pub(super) fn chunk(&self, chunk: usize) -> Option<impl Iterator<Item = &Entry>> {
@@ -92,6 +94,7 @@ impl Slab {
 }
 
 impl Chunk {
+    #[inline]
     fn insert(&mut self, entry: Entry) -> u8 {
         self.used += 1;
         if let Some(at) = self.free {
@@ -109,19 +112,16 @@ impl Chunk {
         (self.slots.len() - 1) as u8
     }
 
-    fn remove(&mut self, at: usize) -> Option<Entry> {
+    fn remove<T>(&mut self, at: usize, look: impl FnOnce(&Entry) -> T) -> Option<T> {
         let place = self.slots.get_mut(at)?;
-        match std::mem::replace(place, Slot::Free(self.free)) {
-            Slot::Used(entry) => {
-                self.free = Some(at as u8);
-                self.used -= 1;
-                Some(entry)
-            }
-            free => {
-                *place = free;
-                None
-            }
-        }
+        let Slot::Used(entry) = place else {
+            return None;
+        };
+        let seen = look(entry);
+        *place = Slot::Free(self.free);
+        self.free = Some(at as u8);
+        self.used -= 1;
+        Some(seen)
     }
 }
 
@@ -168,8 +168,8 @@ mod tests {
         let mut slab = Slab::default();
         let mut slots = slab.fill(0..1000);
         for slot in slots.iter().step_by(3) {
-            assert!(slab.remove(*slot).is_some());
-            assert!(slab.remove(*slot).is_none(), "once");
+            assert!(slab.remove(*slot, |_| {}).is_some());
+            assert!(slab.remove(*slot, |_| {}).is_none(), "once");
             assert!(slab.get(*slot).is_none());
         }
         let again = slab.fill(1000..1334);
@@ -193,17 +193,23 @@ mod tests {
         let mut slab = Slab::default();
         let slots = slab.fill(0..100 * CHUNK as u32);
         assert_eq!(slab.places(), 100 * CHUNK);
-        slots.iter().for_each(|slot| drop(slab.remove(*slot)));
+        slots.iter().for_each(|slot| {
+            slab.remove(*slot, |_| {});
+        });
         assert_eq!(slab.places(), 0, "all are gone");
 
         // One entry of each chunk stays. New entries fill the first chunks, so that the last ones
         // become empty.
         let slots = slab.fill(0..100 * CHUNK as u32);
         let (stay, go): (Vec<u32>, _) = slots.iter().partition(|slot| *slot % CHUNK as u32 == 7);
-        go.iter().for_each(|slot| drop(slab.remove(*slot)));
+        go.iter().for_each(|slot| {
+            slab.remove(*slot, |_| {});
+        });
         assert_eq!(slab.places(), 100 * CHUNK);
         slab.fill(0..9 * CHUNK as u32);
-        stay.iter().for_each(|slot| drop(slab.remove(*slot)));
+        stay.iter().for_each(|slot| {
+            slab.remove(*slot, |_| {});
+        });
         assert!(slab.places() <= 10 * CHUNK, "{}", slab.places());
     }
 }

@@ -204,13 +204,13 @@ impl State {
             // The end of an earlier flow with the same key, or of a later one that was missed.
             return self.asks.push(spot.key, &flow);
         }
-        if let Some(known) = self.index.take(&mut spot) {
-            let learnt = &self.learnt;
-            tell(&mut self.deltas, || Delta::Removed {
+        let (deltas, learnt) = (&mut self.deltas, &self.learnt);
+        self.index.take(&mut spot, |known| {
+            tell(deltas, || Delta::Removed {
                 flow: merge::ended(&known.show(0), flow, learnt),
                 cause: RemovalCause::Destroyed { port_id },
             });
-        }
+        });
     }
 
     /// The place of an event's flow. What the event leaves out is added from the known version; the
@@ -232,12 +232,19 @@ impl State {
     }
 
     fn replaced(&mut self, spot: &mut Spot) {
-        if let Some(known) = self.index.take(spot) {
-            self.tell(|| Delta::Removed {
-                flow: known.show(0),
-                cause: RemovalCause::Replaced,
+        self.removed(spot, 0, RemovalCause::Replaced);
+    }
+
+    /// Removes the flow at a place. Returns whether there was one.
+    fn removed(&mut self, spot: &mut Spot, now: u32, cause: RemovalCause) -> bool {
+        let deltas = &mut self.deltas;
+        let taken = self.index.take(spot, |known| {
+            tell(deltas, || Delta::Removed {
+                flow: known.show(now),
+                cause,
             });
-        }
+        });
+        taken.is_some()
     }
 
     /// Stores the new version of a flow. `touched` is the round of the flow's last event. If it is
@@ -256,7 +263,7 @@ impl State {
             if is_event {
                 self.bury(spot.key);
             }
-            if self.index.take(&mut spot).is_some() {
+            if self.index.take(&mut spot, |_| {}).is_some() {
                 self.tell(|| Delta::Removed {
                     flow,
                     cause: RemovalCause::Unmatched,

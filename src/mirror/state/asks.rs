@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::{Flow, Key, RemovalCause, State, differ, secs};
 use crate::flow::FlowKey;
-use crate::mirror::delta::Delta;
 use crate::mirror::hash::Keyed;
 use crate::mirror::index::SHARDS;
 use crate::mirror::slab::CHUNK;
@@ -123,12 +122,8 @@ impl State {
             return;
         }
         let Some(flow) = flow else {
-            if let Some(known) = self.index.take(&mut spot) {
+            if self.removed(&mut spot, secs(now), RemovalCause::Gone) {
                 self.stats.unreported += 1;
-                self.tell(|| Delta::Removed {
-                    flow: known.show(secs(now)),
-                    cause: RemovalCause::Gone,
-                });
             }
             return;
         };

@@ -165,13 +165,9 @@ impl State {
         });
         for key in old {
             let mut spot = self.index.spot(key);
-            if let Some(entry) = self.index.take(&mut spot) {
+            if self.removed(&mut spot, secs(now), RemovalCause::Swept) {
                 self.stats.swept += 1;
                 self.sync.swept += 1;
-                self.tell(|| Delta::Removed {
-                    flow: entry.show(secs(now)),
-                    cause: RemovalCause::Swept,
-                });
             }
         }
         self.sync.phase = match is_there {
