@@ -160,7 +160,7 @@ impl Mirror {
         for key in unanswered {
             self.state.unanswered(key);
         }
-        self.state.answers_ended();
+        self.state.answers_ended(now);
         self.asking.wait = match has_failed {
             false => Duration::ZERO,
             true => (2 * self.asking.wait).clamp(FIRST_WAIT, LONGEST_WAIT),

@@ -113,7 +113,7 @@ pub enum SyncCause {
     /// There is room again below the [`limit`](crate::MirrorBuilder::limit).
     Room,
     /// The kernel reports more about flows than before, which events leave out: timestamps were
-    /// switched on, or the first connection went through SYNPROXY. Up to 1024 flows are looked up
-    /// instead.
+    /// switched on, or the first connection went through SYNPROXY. In a mirror of up to 1024
+    /// flows, they are looked up instead.
     More,
 }

@@ -6,6 +6,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::learnt::Learnt;
 use crate::flow::{Flow, FlowKey, Helper, SecCtx, Timestamp, Tuple};
 
 /// The deadline of a flow without a timeout.
@@ -64,6 +65,8 @@ pub(super) struct Entry {
     pub(super) touched: u32,
     /// Is some part unknown that a lookup would find out?
     pub(super) is_lacking: bool,
+    /// Is it known by events alone?
+    pub(super) by_events: bool,
 }
 
 /// Names from the kernel that many flows share.
@@ -111,6 +114,7 @@ impl Entry {
             seen: 0,
             touched: 0,
             is_lacking: false,
+            by_events: false,
         }
     }
 
@@ -146,9 +150,16 @@ impl Entry {
         }
     }
 
-    /// Takes over the start time from the last version, because messages may leave it out.
+    /// Takes over from the last version what messages may leave out.
     pub(super) fn keep(&mut self, before: &Self) {
         self.start = self.start.or(before.start);
+        self.by_events &= before.by_events;
+    }
+
+    /// Must the flow be looked up?
+    pub(super) fn is_in_doubt(&self, learnt: &Learnt) -> bool {
+        let may_lack = || !learnt.is_known || learnt.lacks(&self.flow);
+        self.is_lacking || self.by_events && may_lack()
     }
 
     /// The flow without a copy. It lacks the timeout, the helper, the security context and the

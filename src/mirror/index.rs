@@ -62,6 +62,7 @@ pub(super) struct Known {
     pub(super) id: Option<FlowId>,
     pub(super) touched: u32,
     pub(super) is_lacking: bool,
+    pub(super) by_events: bool,
 }
 
 impl Index {
@@ -117,8 +118,8 @@ impl Index {
     }
 
     /// Looks at flows that the writer is about to change, one step for all before the next step. So
-    /// the processor reads them from memory at the same time. Later, it would wait for each: every
-    /// lock makes it wait for all reads.
+    /// the processor reads them from memory at the same time. Applying the events reads them one
+    /// after the other, because a lock waits for the reads before it.
     pub(super) fn warm<'a>(&self, flows: impl Iterator<Item = &'a Flow>) {
         let shards: [_; SHARDS] = std::array::from_fn(|shard| self.read(shard));
         let hashes: Vec<u64> = flows.map(|flow| self.hash(&Key::orig(flow))).collect();
@@ -151,6 +152,7 @@ impl Index {
                 id: entry.bare().id,
                 touched: entry.touched,
                 is_lacking: entry.is_lacking,
+                by_events: entry.by_events,
             }
         });
         Spot { key, hash, known }

@@ -7,6 +7,8 @@ use crate::flow::{Flow, Protocol, SynProxy};
 pub(super) struct Learnt {
     /// Was a complete flow seen?
     pub(super) is_known: bool,
+    /// Was one seen that began while the mirror listened?
+    pub(super) is_recent: bool,
     marks: bool,
     timestamps: bool,
     /// Does a rule send connections through SYNPROXY?
@@ -22,6 +24,13 @@ impl Learnt {
     /// Learns from an event: if it has a mark, the kernel has marks.
     pub(super) fn learn_of_event(&mut self, flow: &Flow) {
         self.marks |= flow.mark.is_some();
+    }
+
+    /// Learns from the event of an end. Returns whether there is more to know about other flows.
+    pub(super) fn learn_of_end(&mut self, flow: &Flow) -> bool {
+        let before = self.timestamps;
+        self.timestamps |= flow.timestamp().is_some();
+        before != self.timestamps
     }
 
     /// Learns from a flow of a list or lookup, which has all fields. Returns whether there is more

@@ -21,7 +21,6 @@ pub(super) enum Listing {
     Open {
         flows: Box<FlowStream>,
         is_whole: bool,
-        seen: u64,
     },
     /// The list has ended, and waits until the events that were sent before its end are applied.
     Drain(Drain),
@@ -31,14 +30,6 @@ pub(super) enum Listing {
 impl Listing {
     pub(super) fn is_at_rest(&self) -> bool {
         matches!(self, Self::Rest)
-    }
-
-    /// The number of flows in this list so far.
-    pub(super) fn seen(&self) -> u64 {
-        match self {
-            Self::Open { seen, .. } => *seen,
-            _ => 0,
-        }
     }
 }
 
@@ -73,7 +64,6 @@ impl Mirror {
                     self.listing = Listing::Open {
                         flows: Box::new(flows),
                         is_whole: true,
-                        seen: 0,
                     };
                     true
                 }
@@ -84,16 +74,11 @@ impl Mirror {
                     true
                 }
             },
-            Listing::Open {
-                flows,
-                is_whole,
-                seen,
-            } => {
+            Listing::Open { flows, is_whole } => {
                 for _ in 0..AT_ONCE {
                     match Pin::new(&mut *flows).poll_next(cx) {
                         Poll::Pending => return false,
                         Poll::Ready(Some(Ok(flow))) => {
-                            *seen += 1;
                             self.state.listed(flow, now);
                         }
                         Poll::Ready(Some(Err(error))) => {

@@ -2,7 +2,7 @@
 //! some of what did.
 
 use super::learnt::Learnt;
-use crate::flow::{Flow, ProtoInfo};
+use crate::flow::{Counters, Flow, ProtoInfo};
 
 /// Adds to the flow of a `New` or `Update` event what it leaves out. Returns whether the flow must
 /// be looked up, because a change is possible that such an event cannot express.
@@ -52,11 +52,18 @@ pub(super) fn refreshed(known: &Flow, mut listed: Flow) -> (Flow, bool) {
     let counters = (listed.counters_orig, listed.counters_reply);
     listed.counters_orig = flow.counters_orig;
     listed.counters_reply = flow.counters_reply;
-    let doubt = flow != listed;
-    // A flow that began during the list has none yet.
-    flow.counters_orig = flow.counters_orig.and(counters.0.or(flow.counters_orig));
-    flow.counters_reply = flow.counters_reply.and(counters.1.or(flow.counters_reply));
+    let lacks_counters = flow.counters_orig.is_none() && counters.0.is_some();
+    let doubt = flow != listed || lacks_counters;
+    flow.counters_orig = later(flow.counters_orig, counters.0);
+    flow.counters_reply = later(flow.counters_reply, counters.1);
     (flow, doubt)
+}
+
+/// The later of two versions: a lookup during a list can be newer than the list.
+fn later(known: Option<Counters>, listed: Option<Counters>) -> Option<Counters> {
+    let known = known?;
+    let is_later = |listed: &Counters| listed.packets >= known.packets;
+    Some(listed.filter(is_later).unwrap_or(known))
 }
 
 fn keep_counters(known: &Flow, said: &mut Flow) {

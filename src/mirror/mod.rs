@@ -247,12 +247,11 @@ impl Mirror {
     /// Does a part of the work. Returns whether there is more to do at once.
     fn poll_work(&mut self, cx: &mut Context<'_>) -> bool {
         self.view.is_behind.store(true, Ordering::SeqCst);
-        let before = self.work_done();
         let mut is_busy = self.poll_events(cx);
         is_busy |= self.poll_list(cx);
         is_busy |= self.poll_answers(cx);
         is_busy |= self.poll_timer(cx);
-        self.publish(before);
+        self.publish();
         is_busy
     }
 
@@ -327,16 +326,9 @@ impl Mirror {
         self.is_done = true;
     }
 
-    /// A number that grows with every piece of work.
-    fn work_done(&self) -> u64 {
-        let stats = &self.state.stats;
-        let answered = self.state.rounds();
-        stats.events + stats.syncs + stats.asked + answered + stats.swept + self.listing.seen()
-    }
-
     /// Publishes the state for the readers. [`is_synced`](MirrorReader::is_synced) depends on the
     /// order of these steps.
-    fn publish(&mut self, before: u64) {
+    fn publish(&mut self) {
         let status = match self.is_done {
             false => self.state.status(),
             true => self.state.status().with_lost(0, self.now()),
@@ -350,9 +342,8 @@ impl Mirror {
         if self.events.is_drained() && !self.state.has_questions() {
             self.view.is_behind.store(false, Ordering::SeqCst);
         }
-        if self.work_done() != before {
-            self.version.send_modify(|version| *version += 1);
-        }
+        // A reader that has just seen that the mirror was behind waits for this, too.
+        self.version.send_modify(|version| *version += 1);
     }
 }
 

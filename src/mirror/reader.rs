@@ -48,8 +48,9 @@ pub(super) struct View {
 /// uses the result.
 ///
 /// Flows are as the last event, list or lookup reported them. Counters, the remaining time and TCP
-/// flags change without an event. The mirror counts the remaining time down each second while it is
-/// polled, and the real time may be longer. At 0, the flow may have ended, or packets may
+/// flags change without an event. [`find`](Self::find) counts the remaining time down to the moment,
+/// and [`get`](Self::get) to the mirror's last work, at most about a second ago while the mirror is
+/// polled. At 0, the flow may have ended, or packets may
 /// have refreshed it: see [`expired`](Self::expired). [`use_count`](field@Flow::use_count) is always `None`.
 ///
 /// When the mirror is dropped, the flows stay and are no longer updated. Then
@@ -100,7 +101,8 @@ impl MirrorReader {
 
     fn look_up(&self, key: &FlowKey, named: &Key) -> Option<Flow> {
         let now = self.view.worked.load(Ordering::Relaxed);
-        let look = |entry: &Entry| entry.show(now);
+        // A list or lookup may have come since.
+        let look = |entry: &Entry| entry.show(now.max(entry.heard));
         match key.direction() {
             Direction::Orig => self.view.index.by_orig(named, look),
             Direction::Reply => self.view.index.by_reply(named, look),
@@ -215,7 +217,8 @@ impl MirrorReader {
     }
 
     /// Waits until the mirror has changed since this reader's last wait, or since the reader was
-    /// created. Several changes count as one.
+    /// created. Several changes count as one. It may also return without a change, about once a
+    /// second.
     ///
     /// # Errors
     ///

@@ -140,6 +140,9 @@ impl State {
             }
             Event::Destroy { flow, port_id, .. } => {
                 self.stats.destroys += 1;
+                if self.learnt.learn_of_end(&flow) {
+                    self.ask_others(now);
+                }
                 self.ended(flow, port_id);
             }
             Event::Overrun { lost } => {
@@ -159,27 +162,30 @@ impl State {
 
     fn began(&mut self, mut flow: Flow, now: Duration) {
         self.learnt.learn_of_event(&flow);
-        let (spot, doubt) = self.known(&mut flow);
+        let (spot, doubt) = self.known(&mut flow, now);
         let is_lacking = match spot.known {
             // Unless it is known from the list in progress, it may be another flow with the same
             // id, and the end of the earlier one was lost.
             Some(known) => doubt || known.touched < self.sync.round(),
             None => self.is_unsure() || self.learnt.lacks(&flow),
         };
-        self.becomes(spot, flow, self.round, is_lacking, now);
+        self.becomes(spot, flow, self.round, is_lacking, true, now);
     }
 
-    /// Before the first list or lookup has told what the kernel reports, one flow is looked up, or
-    /// all that the list in progress may not contain.
+    /// Is a new flow looked up to learn what the kernel reports? The first one is: those of the list
+    /// may be older than a setting. Before anything is known, all are that a list may not contain.
     fn is_unsure(&self) -> bool {
-        !self.learnt.is_known && (self.sync.is_listing() || !self.has_questions())
+        match self.sync.is_listing() {
+            true => !self.learnt.is_known,
+            false => !self.learnt.is_recent && !self.has_questions(),
+        }
     }
 
     fn changed(&mut self, mut flow: Flow, now: Duration) {
         self.learnt.learn_of_event(&flow);
-        let (spot, doubt) = self.known(&mut flow);
+        let (spot, doubt) = self.known(&mut flow, now);
         if spot.known.is_some() {
-            return self.becomes(spot, flow, self.round, doubt, now);
+            return self.becomes(spot, flow, self.round, doubt, true, now);
         }
         if self.told.as_ref().is_some_and(|told| !told.matches(&flow)) {
             return self.bury(spot.key);
@@ -190,7 +196,7 @@ impl State {
                 if self.status.is_synced() {
                     self.stats.unreported += 1;
                 }
-                self.becomes(spot, flow, self.round, true, now);
+                self.becomes(spot, flow, self.round, true, true, now);
             }
             false => self.asks.push(spot.key, &flow),
         }
@@ -202,6 +208,7 @@ impl State {
         let known = spot.known.as_ref();
         if known.is_some_and(|known| differ(known.id, flow.id)) {
             // The end of an earlier flow with the same key, or of a later one that was missed.
+            self.index.doubt(&spot);
             return self.asks.push(spot.key, &flow);
         }
         let (deltas, learnt) = (&mut self.deltas, &self.learnt);
@@ -215,7 +222,7 @@ impl State {
 
     /// The place of an event's flow. What the event leaves out is added from the known version; the
     /// `bool` says whether that is in doubt. A stored flow with another id has ended, and is removed.
-    fn known(&mut self, flow: &mut Flow) -> (Spot, bool) {
+    fn known(&mut self, flow: &mut Flow, now: Duration) -> (Spot, bool) {
         flow.mark = flow.mark.or(self.learnt.no_mark());
         let mut doubt = false;
         let mut spot = self.index.spot_and(Key::orig(flow), |known| {
@@ -226,13 +233,13 @@ impl State {
         let known = spot.known.as_ref();
         if known.is_some_and(|known| differ(known.id, flow.id)) {
             self.stats.unreported += 1;
-            self.replaced(&mut spot);
+            self.replaced(&mut spot, now);
         }
         (spot, doubt)
     }
 
-    fn replaced(&mut self, spot: &mut Spot) {
-        self.removed(spot, 0, RemovalCause::Replaced);
+    fn replaced(&mut self, spot: &mut Spot, now: Duration) {
+        self.removed(spot, secs(now), RemovalCause::Replaced);
     }
 
     /// Removes the flow at a place. Returns whether there was one.
@@ -248,13 +255,15 @@ impl State {
     }
 
     /// Stores the new version of a flow. `touched` is the round of the flow's last event. If it is
-    /// the current round, this version wins over lists and lookups that began earlier.
+    /// the current round, this version wins over lists and lookups that began earlier. `by_events`
+    /// says that it is from an event, which may leave parts out.
     fn becomes(
         &mut self,
         mut spot: Spot,
         flow: Flow,
         touched: u32,
         is_lacking: bool,
+        by_events: bool,
         now: Duration,
     ) {
         let is_event = touched == self.round;
@@ -289,6 +298,7 @@ impl State {
         entry.seen = self.sync.number();
         entry.touched = touched;
         entry.is_lacking = is_lacking;
+        entry.by_events = by_events;
         let deltas = &mut self.deltas;
         self.index.put(&spot, entry, |before, entry| {
             let Some(before) = before else {
@@ -335,15 +345,22 @@ impl State {
         self.sync.lost(lost);
     }
 
-    /// Learns from a flow of a list or lookup. If there is more to know about the stored flows, a
-    /// few are looked up, and many are listed again.
+    /// Learns from a flow of a list or lookup.
     fn learn(&mut self, flow: &Flow, now: Duration) {
-        let is_first = !self.learnt.is_known && self.sync.is_listing();
-        if !self.learnt.learn(flow) || is_first {
+        if self.learnt.learn(flow) {
+            self.ask_others(now);
+        }
+    }
+
+    /// There is more to know about the flows that are known by events alone. Of a few flows, these
+    /// are looked up; many are listed again.
+    fn ask_others(&mut self, now: Duration) {
+        // The sweep after a list looks at all flows.
+        if self.sync.is_listing() {
             return;
         }
         match self.index.len() {
-            0..=asks::AT_ONCE => self.doubt_all(),
+            0..=asks::AT_ONCE => self.ask_all_in_doubt(),
             _ => {
                 self.status = self.status.with_lost(0, now);
                 self.schedule.lost(now);

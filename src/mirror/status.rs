@@ -16,7 +16,10 @@ pub enum MirrorState {
         since: Instant,
     },
     /// It was in sync before. Since then it has lost events, or left flows out because it was full,
-    /// and it will list the table again as soon as that helps. Or it was dropped.
+    /// or found that the kernel reports more about its flows ([`SyncCause::More`]), and it will list
+    /// the table again as soon as that helps. Or it was dropped.
+    ///
+    /// [`SyncCause::More`]: crate::SyncCause::More
     Stale {
         /// When it became stale.
         since: Instant,

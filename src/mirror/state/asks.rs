@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
-use super::{Flow, Key, RemovalCause, State, differ, secs};
+use super::{Flow, Key, RemovalCause, Spot, State, differ, secs};
 use crate::flow::FlowKey;
 use crate::mirror::hash::Keyed;
 use crate::mirror::index::SHARDS;
@@ -28,8 +28,6 @@ pub(super) struct Asks {
     keys: HashSet<Key, Keyed>,
     /// The round in flight.
     round: Option<Round>,
-    /// The number of rounds that have ended.
-    ended: u64,
     /// The shard and chunk to check next.
     cursor: (usize, usize),
 }
@@ -56,30 +54,33 @@ impl Asks {
 }
 
 impl State {
-    /// Looks all flows up.
-    pub(super) fn doubt_all(&mut self) {
-        let Self { index, asks, .. } = self;
-        let mut keys = Vec::new();
+    /// Looks up all flows that are in doubt.
+    pub(super) fn ask_all_in_doubt(&mut self) {
+        let (asks, learnt) = (&mut self.asks, &self.learnt);
         for shard in 0..SHARDS {
             let mut chunk = 0;
-            while index.chunk(shard, chunk, |entry| keys.push(entry.key())) {
+            while self.index.chunk(shard, chunk, |entry| {
+                if entry.is_in_doubt(learnt) {
+                    asks.push(entry.key(), entry.bare());
+                }
+            }) {
                 chunk += 1;
             }
         }
-        for key in keys {
-            let spot = index.spot_and(key, |entry| asks.push(key, entry.bare()));
-            index.doubt(&spot);
-        }
+    }
+
+    fn ask_if_in_doubt(&mut self, spot: &Spot) {
+        let (asks, learnt) = (&mut self.asks, &self.learnt);
+        self.index.at(spot, |known| {
+            if known.is_in_doubt(learnt) {
+                asks.push(spot.key, known.bare());
+            }
+        });
     }
 
     /// Is anything in doubt?
     pub(in crate::mirror) fn has_questions(&self) -> bool {
         self.asks.are_under_way() || !self.asks.waiting.is_empty()
-    }
-
-    /// The number of rounds that have ended.
-    pub(in crate::mirror) fn rounds(&self) -> u64 {
-        self.asks.ended
     }
 
     /// Begins a round: returns the flows to look up, if there are any and no round is in flight.
@@ -114,11 +115,8 @@ impl State {
         }
         let key = flow.as_ref().map_or(Key::named(key), Key::orig);
         let mut spot = self.index.spot(key);
-        if let Some(known) = spot.known.filter(|known| known.touched >= round.0) {
-            if known.is_lacking {
-                let Self { index, asks, .. } = self;
-                index.at(&spot, |known| asks.push(key, known.bare()));
-            }
+        if spot.known.is_some_and(|known| known.touched >= round.0) {
+            self.ask_if_in_doubt(&spot);
             return;
         }
         let Some(flow) = flow else {
@@ -127,16 +125,18 @@ impl State {
             }
             return;
         };
+        self.learnt.is_recent = true;
         self.learn(&flow, now);
-        if self.is_buried(&key, round.0) {
+        let is_other = spot.known.is_some_and(|known| differ(known.id, flow.id));
+        if (is_other || spot.known.is_none()) && self.is_buried(&key, round.0) {
             return;
         }
-        if spot.known.is_some_and(|known| differ(known.id, flow.id)) {
+        if is_other {
             self.stats.unreported += 1;
-            self.replaced(&mut spot);
+            self.replaced(&mut spot, now);
         }
         // A list in progress may have an older version of the flow.
-        self.becomes(spot, flow, self.round, false, now);
+        self.becomes(spot, flow, self.round, false, false, now);
     }
 
     /// There was no answer for this flow: look it up again.
@@ -145,9 +145,12 @@ impl State {
     }
 
     /// The round has ended.
-    pub(in crate::mirror) fn answers_ended(&mut self) {
+    pub(in crate::mirror) fn answers_ended(&mut self, now: Duration) {
         self.asks.round = None;
-        self.asks.ended += 1;
+        if !self.learnt.is_known {
+            // The flow that was looked up has ended.
+            self.ask_others(now);
+        }
         self.clear_tombs();
     }
 
@@ -159,10 +162,11 @@ impl State {
         let is_listing = self.sync.is_listing();
         for _ in 0..chunks {
             let (shard, chunk) = self.asks.cursor;
-            let (asks, recheck) = (&mut self.asks, self.recheck);
+            let (asks, learnt, recheck) = (&mut self.asks, &self.learnt, self.recheck);
             let is_there = self.index.chunk(shard, chunk, |entry| {
                 let is_old = recheck.is_some_and(|it| entry.heard.saturating_add(it) <= now);
-                if entry.deadline <= now || is_old || entry.is_lacking && !is_listing {
+                let is_in_doubt = !is_listing && entry.is_in_doubt(learnt);
+                if entry.deadline <= now || is_old || is_in_doubt {
                     asks.push(entry.key(), entry.bare());
                 }
             });

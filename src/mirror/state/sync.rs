@@ -98,32 +98,34 @@ impl State {
     pub(in crate::mirror) fn listed(&mut self, flow: Flow, now: Duration) {
         self.learn(&flow, now);
         let mut spot = self.index.spot(Key::orig(&flow));
-        if self.is_buried(&spot.key, self.sync.round) {
+        let is_same = spot.known.is_some_and(|known| !differ(known.id, flow.id));
+        // A flow that is still known is not the one that ended.
+        if !is_same && self.is_buried(&spot.key, self.sync.round) {
             return;
         }
         // The list is newer than the answers to lookups that began before it.
         let round = self.sync.round;
         let Some(known) = spot.known else {
-            return self.becomes(spot, flow, round, false, now);
+            return self.becomes(spot, flow, round, false, false, now);
         };
-        let is_other = differ(known.id, flow.id);
         if known.touched >= round {
-            if !is_other {
+            if is_same {
                 let merged = self.index.at(&spot, |known| {
                     merge::refreshed(&known.show(secs(now)), flow)
                 });
                 if let Some((flow, doubt)) = merged {
                     // The list may be older than the event that left a field out.
                     let is_lacking = doubt || known.is_lacking;
-                    self.becomes(spot, flow, known.touched, is_lacking, now);
+                    let by_events = is_lacking && known.by_events;
+                    self.becomes(spot, flow, known.touched, is_lacking, by_events, now);
                 }
             }
             return;
         }
-        if is_other {
-            self.replaced(&mut spot);
+        if !is_same {
+            self.replaced(&mut spot, now);
         }
-        self.becomes(spot, flow, round, false, now);
+        self.becomes(spot, flow, round, false, false, now);
     }
 
     /// The list failed.
@@ -154,12 +156,12 @@ impl State {
         }
         let mut old = Vec::new();
         let number = self.sync.number;
-        let asks = &mut self.asks;
+        let (asks, learnt) = (&mut self.asks, &self.learnt);
         let is_there = self.index.chunk(shard, chunk, |entry| {
             if entry.seen != number {
                 old.push(entry.key());
-            } else if entry.is_lacking {
-                // The list did not contain the missing field.
+            } else if entry.is_in_doubt(learnt) {
+                // The list did not contain the flow, or not the missing field.
                 asks.push(entry.key(), entry.bare());
             }
         });

@@ -1,6 +1,7 @@
 //! Tests the state against a model of the kernel. Whatever is lost, late or out of order: a mirror
 //! that reports to be in sync is equal to the table, and so is the result of its deltas.
 
+mod learning;
 mod model;
 
 use std::collections::HashMap;
@@ -8,7 +9,7 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::flow::{Labels, SynProxy, TcpState};
+use crate::flow::{Labels, TcpState};
 use crate::mirror::delta::SyncCause;
 use model::{Model, NUMBERS};
 
@@ -234,50 +235,27 @@ fn an_end_of_another_flow_is_an_end() {
     model.settle();
 }
 
-/// On an empty table, nothing tells that the kernel has timestamps, until the first flow is looked
-/// up.
+/// A late event of an end, with the id of an earlier flow, says nothing of the one that is known.
 #[test]
-fn what_the_first_lookup_tells_is_asked_of_the_others() {
+fn a_late_end_of_an_earlier_flow_ends_nothing() {
     let mut model = Model::new(Filter::default(), usize::MAX);
-    model.has_timestamps = true;
+    model.act(Op::Create(1, 1, false));
     model.settle();
-    (0..NUMBERS).for_each(|n| model.act(Op::Create(n, 1, false)));
-    model.act(Op::Hear(u8::MAX));
-    model.act(Op::Ask);
-    assert_eq!(model.state.stats.asked, 1);
-    // The flow that is not changed meanwhile, and the ones that are, have no time yet.
-    model.act(Op::Mark(3, 2));
-    model.act(Op::Answers);
-    assert!(model.state.has_questions());
-    model.act(Op::Ask);
-    model.act(Op::Mark(4, 2));
-    model.act(Op::Answers);
-    model.settle();
-    assert_eq!(model.state.stats.syncs, 1, "a list is not needed");
-}
-
-#[test]
-fn what_is_new_of_many_flows_is_listed() {
-    let mut model = Model::new(Filter::default(), usize::MAX);
-    model.settle();
-    for port in 0..=asks::AT_ONCE as u16 {
-        let end = |port| ([10, 0, 0, 1], port).into();
-        let orig = crate::flow::Tuple::udp(end(port), end(53)).expect("a tuple");
-        model
-            .state
-            .listed(Flow::new(orig, orig.inverse()), model.now);
-    }
-    assert!(model.state.status().is_synced());
     let mut flow = model::flow(1);
-    let start = std::time::UNIX_EPOCH;
-    flow.set_timestamp(crate::flow::Timestamp { start, stop: None });
-    model.state.learn(&flow, model.now);
-    assert!(!model.state.status().is_synced());
-    assert!(model.state.schedule.due().is_some());
-    while model.state.next_delta().is_some() {}
-    model.state.list_began(model.now);
-    let cause = SyncCause::More;
-    assert_eq!(model.state.next_delta(), Some(Delta::SyncStarted { cause }));
+    flow.id = Some(FlowId::from(7));
+    model.act(Op::List);
+    (0..NUMBERS).for_each(|_| model.act(Op::Walk));
+    model.events.push_back(Event::Destroy {
+        flow,
+        port_id: None,
+        nsid: None,
+    });
+    model.act(Op::Hear(1));
+    (0..=NUMBERS).for_each(|_| model.act(Op::Read));
+    assert_eq!(model.state.index.len(), 1);
+    model.settle();
+    let is_removed = |delta: &Delta| matches!(delta, Delta::Removed { .. });
+    assert!(!model.told.iter().any(is_removed));
 }
 
 /// The end of a flow was lost, and the answer to an older lookup arrives during the list.
@@ -315,29 +293,6 @@ fn a_list_that_was_spoiled_is_made_again() {
         panic!("{causes:?}");
     };
     assert_eq!(events, 2);
-}
-
-/// The events of a connection through SYNPROXY contain its data only some time after it began. The
-/// table has the data from the start.
-#[test]
-fn where_some_go_through_a_proxy_the_others_are_asked_for() {
-    let mut model = Model::new(Filter::default(), usize::MAX);
-    model.act(Op::Create(2, 1, false));
-    model.settle();
-    let asked = model.state.stats.asked;
-    let mut flow = model::flow(4);
-    flow.synproxy = Some(SynProxy::default());
-    model.state.learnt.learn(&flow);
-    assert!(
-        !model.state.learnt.lacks(&model::flow(4)),
-        "one that a program made"
-    );
-    flow.synproxy = Some(SynProxy::new(1, 2, 3));
-    model.state.learnt.learn(&flow);
-    model.act(Op::Create(0, 1, false));
-    model.act(Op::Create(1, 1, false));
-    model.settle();
-    assert_eq!(model.state.stats.asked, asked + 1, "TCP alone");
 }
 
 /// The names of helpers are stored once.

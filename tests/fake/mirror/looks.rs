@@ -39,7 +39,31 @@ fn ports_that_the_kernel_does_not_keep() {
     });
 }
 
-/// Who waits for a change until the mirror is in sync is woken when the last lookup has ended.
+/// Waits for changes until the mirror is in sync.
+async fn wait_by_changes(watch: &Watch) {
+    let wait = async {
+        while !watch.reader.is_synced() {
+            watch.reader.changed().await.expect("a mirror");
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(3600), wait).await;
+    waited.expect("to be woken");
+}
+
+#[test]
+fn a_first_list_that_ends_is_a_change() {
+    run(async {
+        for flows in [0, 1, 64] {
+            let kernel = audible(|kernel| kernel);
+            let handle = kernel.connect();
+            fill(&kernel, flows);
+            let watch = Watch::of(&kernel, handle.mirror()).await;
+            wait_by_changes(&watch).await;
+            assert_eq!(watch.reader.len(), usize::from(flows));
+        }
+    });
+}
+
 #[test]
 fn a_lookup_that_ends_is_a_change() {
     run(async {
@@ -50,13 +74,7 @@ fn a_lookup_that_ends_is_a_change() {
         // The first flow of an empty table is looked up.
         handle.create(new(1)).await.expect("a flow");
         watch.until(|| watch.told().stats.asked == 1).await;
-        let wait = async {
-            while !watch.reader.is_synced() {
-                watch.reader.changed().await.expect("a mirror");
-            }
-        };
-        let waited = tokio::time::timeout(Duration::from_secs(3600), wait).await;
-        waited.expect("to be woken");
+        wait_by_changes(&watch).await;
         assert!(watch.reader.get(udp(1)).is_some());
     });
 }

@@ -165,7 +165,7 @@ impl Model {
                     for (key, flow) in answers {
                         self.state.answered(round, &key, flow, self.now);
                     }
-                    self.state.answers_ended();
+                    self.state.answers_ended(self.now);
                 }
             }
             Op::Tick => {
@@ -222,12 +222,9 @@ impl Model {
     }
 
     fn hear(&mut self, many: usize) {
-        for _ in 0..many.min(self.events.len()) {
-            if let Some(event) = self.events.pop_front() {
-                self.heard = Some(event.clone());
-                self.state.event(event, self.now);
-            }
-        }
+        let mut some: Vec<Event> = self.events.drain(..many.min(self.events.len())).collect();
+        self.heard = some.last().or(self.heard.as_ref()).cloned();
+        self.state.events(&mut some, self.now);
     }
 
     fn walk(&mut self) {
