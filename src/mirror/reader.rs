@@ -50,8 +50,8 @@ pub(super) struct View {
 /// Flows are as the last event, list or lookup reported them. Counters, the remaining time and TCP
 /// flags change without an event. [`find`](Self::find) counts the remaining time down to the moment,
 /// and [`get`](Self::get) to the mirror's last work, at most about a second ago while the mirror is
-/// polled. At 0, the flow may have ended, or packets may
-/// have refreshed it: see [`expired`](Self::expired). [`use_count`](field@Flow::use_count) is always `None`.
+/// polled. At 0, the flow may have ended, or packets may have refreshed it: see
+/// [`expired`](Self::expired). [`use_count`](field@Flow::use_count) is always `None`.
 ///
 /// When the mirror is dropped, the flows stay and are no longer updated. Then
 /// [`state`](Self::state) is [`Stale`](MirrorState::Stale).

@@ -266,10 +266,10 @@ impl State {
         by_events: bool,
         now: Duration,
     ) {
-        let is_event = touched == self.round;
+        let is_newest = touched == self.round;
         let filter = self.filter.as_ref();
         if filter.is_some_and(|filter| !filter.matches(&flow)) {
-            if is_event {
+            if is_newest {
                 self.bury(spot.key);
             }
             if self.index.take(&mut spot, |_| {}).is_some() {
@@ -281,12 +281,12 @@ impl State {
             return;
         }
         if spot.known.is_none() && self.index.len() >= self.limit {
-            if is_event {
+            if is_newest {
                 self.bury(spot.key);
             }
             return self.left_out(now);
         }
-        if is_event && !self.tombs.is_empty() {
+        if is_newest && !self.tombs.is_empty() {
             self.tombs.remove(&spot.key);
         }
         let now = secs(now);

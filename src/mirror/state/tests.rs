@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::flow::{Labels, TcpState};
+use crate::flow::{Counters, Labels, TcpState};
 use crate::mirror::delta::SyncCause;
 use model::{Model, NUMBERS};
 
@@ -271,6 +271,45 @@ fn an_answer_older_than_the_list_brings_nothing_back() {
     model.act(Op::Hear(1));
     model.act(Op::List);
     model.settle();
+}
+
+/// A list is newer than the counters of the last one, but not than those of a lookup meanwhile.
+#[test]
+fn counters_of_a_list_only_grow() {
+    let with = |packets: Option<u64>| {
+        let mut flow = model::flow(1);
+        flow.counters_orig = packets.map(|packets| Counters::new(packets, 60 * packets));
+        flow
+    };
+    let merge = |known, listed| {
+        let (flow, doubt) = merge::refreshed(&with(known), with(listed));
+        (flow.counters_orig.map(|counters| counters.packets), doubt)
+    };
+    assert_eq!(merge(Some(3), Some(5)), (Some(5), false));
+    assert_eq!(merge(Some(7), Some(5)), (Some(7), false));
+    assert_eq!(merge(Some(7), None), (Some(7), false));
+    assert_eq!(
+        merge(None, Some(5)),
+        (None, true),
+        "of an earlier flow, maybe"
+    );
+}
+
+/// A flow that another one replaced has the time that was left.
+#[test]
+fn a_replaced_flow_has_the_time_that_was_left() {
+    let mut model = Model::new(Filter::default(), usize::MAX);
+    model.act(Op::Create(1, 1, false));
+    model.settle();
+    model.act(Op::Destroy(1));
+    model.events.clear();
+    model.act(Op::Create(1, 1, false));
+    model.act(Op::Hear(1));
+    let left = model.told.iter().find_map(|delta| match delta {
+        Delta::Removed { flow, .. } => flow.timeout,
+        _ => None,
+    });
+    assert!(left.expect("a flow") <= Duration::from_secs(model::TIMEOUT));
 }
 
 #[test]

@@ -8,6 +8,16 @@ use super::model::{self, Model, NUMBERS};
 use crate::flow::{SynProxy, Timestamp, Tuple};
 use crate::mirror::delta::SyncCause;
 
+/// A list contains more flows than are looked up at once.
+fn list_many(model: &mut Model) {
+    for port in 0..=asks::AT_ONCE as u16 {
+        let end = |port| ([10, 0, 0, 1], port).into();
+        let orig = Tuple::tcp(end(port), end(53)).expect("a tuple");
+        let flow = Flow::new(orig, orig.inverse());
+        model.state.listed(flow, model.now);
+    }
+}
+
 /// On an empty table, nothing tells that the kernel has timestamps, until the first flow is looked
 /// up.
 #[test]
@@ -65,13 +75,7 @@ fn timestamps_that_were_switched_on_are_noticed() {
 fn what_is_new_of_many_flows_is_listed() {
     let mut model = Model::new(Filter::default(), usize::MAX);
     model.settle();
-    for port in 0..=asks::AT_ONCE as u16 {
-        let end = |port| ([10, 0, 0, 1], port).into();
-        let orig = Tuple::udp(end(port), end(53)).expect("a tuple");
-        model
-            .state
-            .listed(Flow::new(orig, orig.inverse()), model.now);
-    }
+    list_many(&mut model);
     assert!(model.state.status().is_synced());
     let mut flow = model::flow(1);
     let start = UNIX_EPOCH;
@@ -106,4 +110,20 @@ fn where_some_go_through_a_proxy_the_others_are_asked_for() {
     model.act(Op::Create(1, 1, false));
     model.settle();
     assert_eq!(model.state.stats.asked, asked + 1, "TCP alone");
+}
+
+/// What a list itself tells needs no second list, wherever in the list it stands.
+#[test]
+fn what_the_first_list_tells_makes_no_second_one() {
+    let mut model = Model::new(Filter::default(), usize::MAX);
+    model.state.list_began(model.now);
+    list_many(&mut model);
+    let mut flow = model::flow(2);
+    flow.synproxy = Some(SynProxy::new(1, 2, 3));
+    model.state.listed(flow, model.now);
+    model.state.list_ended();
+    while model.state.sweep(model.now) {}
+    assert!(model.state.status().is_synced());
+    assert!(model.state.schedule.due().is_none());
+    assert!(!model.state.has_questions(), "all were listed");
 }
