@@ -127,6 +127,7 @@ impl Value for SystemTime {
 
 /// Seconds, in 32 bits. A fraction is rounded up, so that no flow ends early.
 impl Value for Duration {
+    const LEN: usize = 4;
     #[inline]
     fn read(payload: &[u8]) -> Option<Self> {
         u32::read(payload).map(|seconds| Self::from_secs(seconds.into()))

@@ -114,6 +114,28 @@ attributes! {
         /// The security context. `CTA_SECCTX` (Linux 2.6.38).
         CTA_SECCTX => secctx, set_secctx: SecCtx,
     }
+    in order {
+        CTA_TUPLE_ORIG => orig,
+        CTA_TUPLE_REPLY => reply,
+        CTA_ZONE => zone,
+        // In events.
+        CTA_ID => id,
+        CTA_STATUS => status,
+        // In dumps.
+        CTA_MARK => mark,
+        CTA_ID => id,
+        CTA_USE => use_count,
+        CTA_TIMEOUT => timeout,
+        CTA_PROTOINFO => protoinfo,
+        CTA_COUNTERS_ORIG => counters_orig,
+        CTA_COUNTERS_REPLY => counters_reply,
+        // When a flow ends.
+        CTA_PROTOINFO => protoinfo,
+        CTA_LABELS => labels,
+        CTA_SYNPROXY => synproxy,
+        // In events.
+        CTA_MARK => mark,
+    }
 }
 
 /// The kernel's id of a flow: four bytes that mean nothing outside the kernel.
@@ -172,6 +194,7 @@ impl Flow {
 }
 
 impl crate::wire::attr::Value for FlowId {
+    const LEN: usize = 4;
     #[inline]
     fn read(payload: &[u8]) -> Option<Self> {
         <[u8; 4]>::read(payload).map(Self)

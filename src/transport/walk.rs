@@ -334,8 +334,9 @@ fn receive(socket: &Socket, datagram: &mut BytesMut) -> Result<Option<bool>> {
         Err(cause) if cause.kind() == io::ErrorKind::Interrupted => return Ok(None),
         Err(cause) => return Err(unreceived(cause)),
     }
-    let (mut tells, mut is_last) = (false, false);
+    let (mut tells, mut is_last, mut read) = (false, false, 0);
     for frame in Frame::all(datagram) {
+        read += frame.stride();
         match frame.verdict() {
             // Without the right, the kernel answers only the first message.
             Some(verdict) if frame.seq == NOOP_SEQ => Error::check(verdict)?,
@@ -345,10 +346,7 @@ fn receive(socket: &Socket, datagram: &mut BytesMut) -> Result<Option<bool>> {
         }
     }
     // A datagram with a bad length goes to the reader, which reports the error.
-    let is_damaged = Frame::all(datagram)
-        .map(|frame| frame.stride())
-        .sum::<usize>()
-        < datagram.len();
+    let is_damaged = read < datagram.len();
     Ok((tells || is_damaged).then_some(is_last))
 }
 

@@ -69,7 +69,7 @@ impl<'a> Attributes<'a> {
 
 /// The length and the type in a header.
 #[inline]
-fn parts(header: &[u8; 4]) -> (usize, u16) {
+pub(crate) fn parts(header: &[u8; 4]) -> (usize, u16) {
     let [l0, l1, ..] = *header;
     // Read as one number, not as two bytes of which one is masked: three instructions less.
     let kind = header

@@ -4,6 +4,8 @@
 use std::marker::PhantomData;
 
 use super::attr::Writer;
+use super::uapi::NLA_F_NESTED;
+use super::usual::Ordered;
 
 pub(crate) use super::context::{Context, Way};
 
@@ -51,6 +53,16 @@ impl<T: Codec> Kind<T> {
     }
 }
 
+/// The next attribute, if it is that of a row.
+#[inline(always)]
+pub(crate) fn next_of<'a, R: Row>(_: &R, kind: u16, ordered: &mut Ordered<'a>) -> Option<&'a [u8]> {
+    match (<R::Inner as Codec>::LEN, <R::Inner as Codec>::NEST) {
+        (0, 0) => ordered.next_any(kind),
+        (0, len) => ordered.next(kind | NLA_F_NESTED, len),
+        (len, _) => ordered.next(kind, len),
+    }
+}
+
 /// The options of a row, in brackets after its attribute. `[of Orig]` is its direction. `[of Reply,
 /// inverse orig]` leaves it out in text formats if it is the inverse of another field. `[with
 /// counters_reply]` and `[in counters_orig]` make the two a list under one key. `[mask
@@ -94,6 +106,9 @@ macro_rules! row {
 /// ```
 ///
 /// `= [default]` after a type is for serde, as in `#[serde(default)]`.
+///
+/// `in order { CTA_MARK => mark, }` after the rows is the order in which the kernel usually writes
+/// them, which makes decoding faster. A row can be there twice.
 macro_rules! attributes {
     ($($rows:tt)+) => {
         attribute_rows! { $($rows)+ }
@@ -111,6 +126,7 @@ macro_rules! attribute_rows {
         $(boxed $rare:ident: $rare_ty:ident {
             $($(#[$rare_meta:meta])* $rare_cta:ident => $rare_field:ident, $rare_set:ident: $rare_field_ty:ty $(as $rare_with:literal)?,)+
         })?
+        $(in order { $($next_cta:ident => $next_field:ident,)+ })?
     ) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -168,6 +184,22 @@ macro_rules! attribute_rows {
             ) -> Result<(), $crate::wire::attr::DecodeError> {
                 use $crate::wire::table::Row;
                 $(let mut $field = false;)+
+                $(
+                    let mut ordered = $crate::wire::usual::Ordered::new(attributes);
+                    $(
+                        let next = $crate::wire::table::next_of(
+                            &self.$next_field,
+                            $crate::wire::uapi::$next_cta,
+                            &mut ordered,
+                        );
+                        if let Some(payload) = next {
+                            cx.direction = Self::$next_field.direction;
+                            within!($next_cta, Row::read(&mut self.$next_field, payload, cx))?;
+                            $next_field = true;
+                        }
+                    )+
+                    attributes = ordered.rest();
+                )?
                 while let Some(attr) = attributes.next()? {
                     match attr.kind {
                         $($crate::wire::uapi::$cta => {
@@ -217,6 +249,7 @@ macro_rules! attribute_rows {
         }
 
         impl $crate::wire::table::Codec for $name {
+            const NEST: usize = Self::USUAL;
             /// A nest that has all the rows, in their order, and nothing else.
             #[inline(always)]
             fn usual(payload: &[u8]) -> Option<Self> {

@@ -4,8 +4,11 @@
 //! Such a nest is read without a walk. The headers are compared with the usual ones, and the values
 //! are then at known places. A nest of any other shape is walked: [`Attributes`](super::attr) is
 //! what defines its meaning, and this only saves time.
+//!
+//! The attributes of a message are not always the same, but their order is: see [`Ordered`].
 
-use super::attr::{align4, header};
+use super::attr::{Attributes, align4, header, parts};
+use super::uapi::NLA_TYPE_MASK;
 
 /// The length of a nest with one attribute for each of these lengths. It is 0, so that no nest has
 /// it, if one of them is 0: a value without a fixed length, or a nest.
@@ -55,5 +58,58 @@ impl<'a> Usual<'a> {
         }
         self.0 = rest;
         Some(())
+    }
+}
+
+/// The rest of a message whose attributes come in a known order. Any of them may be absent.
+///
+/// The next header is compared with one after the other. That is a third of the work of looking up
+/// what it is.
+pub(crate) struct Ordered<'a> {
+    rest: &'a [u8],
+    /// The header of the next attribute, or zeros, which no attribute has.
+    next: [u8; 4],
+}
+
+impl<'a> Ordered<'a> {
+    #[inline(always)]
+    pub(crate) fn new(attributes: Attributes<'a>) -> Self {
+        let rest = attributes.0;
+        let next = rest.first_chunk().copied().unwrap_or_default();
+        Self { rest, next }
+    }
+
+    /// The payload of the next attribute, if it has this type, with its flags, and its payload this
+    /// length.
+    #[inline(always)]
+    pub(crate) fn next(&mut self, kind: u16, len: usize) -> Option<&'a [u8]> {
+        match self.next == header(4 + len, kind) {
+            true => self.take(4 + len),
+            false => None,
+        }
+    }
+
+    /// The payload of the next attribute, if it has this type.
+    #[inline(always)]
+    pub(crate) fn next_any(&mut self, kind: u16) -> Option<&'a [u8]> {
+        let (len, found) = parts(&self.next);
+        match found & NLA_TYPE_MASK == kind {
+            true => self.take(len),
+            false => None,
+        }
+    }
+
+    #[inline(always)]
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (attribute, rest) = self.rest.split_at_checked(align4(len))?;
+        let payload = attribute.get(4..len)?;
+        *self = Self::new(Attributes(rest));
+        Some(payload)
+    }
+
+    /// The attributes that are left.
+    #[inline(always)]
+    pub(crate) fn rest(self) -> Attributes<'a> {
+        Attributes(self.rest)
     }
 }

@@ -1,4 +1,5 @@
-//! A nest of the usual shape is read without a walk; the walk gives the same.
+//! Nests of the usual shape, and attributes in the usual order, are read without a walk. The walk
+//! gives the same.
 
 use std::fmt::Debug;
 
@@ -8,7 +9,7 @@ use proptest::sample::Index;
 
 use super::arbitrary::{flow, tuple};
 use crate::flow::*;
-use crate::wire::attr::Writer;
+use crate::wire::attr::{Attributes, Writer};
 use crate::wire::table::Codec;
 use crate::wire::uapi::*;
 
@@ -41,6 +42,45 @@ fn all_agree(payload: &[u8]) {
     agrees::<SeqAdj>(payload);
     agrees::<SynProxy>(payload);
     agrees::<Helper>(payload);
+}
+
+/// The attributes of a flow, in the order of a dump.
+fn in_kernels_order(flow: &Flow) -> Vec<Vec<u8>> {
+    const ORDER: [u16; 11] = [
+        CTA_TUPLE_ORIG,
+        CTA_TUPLE_REPLY,
+        CTA_ZONE,
+        CTA_STATUS,
+        CTA_MARK,
+        CTA_ID,
+        CTA_USE,
+        CTA_TIMEOUT,
+        CTA_PROTOINFO,
+        CTA_COUNTERS_ORIG,
+        CTA_COUNTERS_REPLY,
+    ];
+    let mut bytes = Vec::new();
+    flow.write(&Context::default(), &mut Writer(&mut bytes));
+    let mut attributes = Vec::new();
+    while let [l0, l1, k0, k1, ..] = bytes[..] {
+        let len = usize::from(u16::from_ne_bytes([l0, l1]));
+        let kind = u16::from_ne_bytes([k0, k1]) & NLA_TYPE_MASK;
+        let rest = bytes.split_off(len.next_multiple_of(4));
+        attributes.push((kind, std::mem::replace(&mut bytes, rest)));
+    }
+    let place = |kind: &u16| ORDER.iter().position(|other| other == kind);
+    attributes.sort_by_key(|(kind, _)| place(kind).unwrap_or(ORDER.len()));
+    attributes.into_iter().map(|(_, bytes)| bytes).collect()
+}
+
+fn read(attributes: &[u8]) -> Result<Flow, DecodeError> {
+    Flow::read(Attributes(attributes), &mut Context::default())
+}
+
+/// An unknown attribute in front makes all of them be walked.
+fn orders_agree(attributes: &[u8]) {
+    let unknown = [8, 0, 0xff, 0x3f, 0, 0, 0, 0];
+    assert_eq!(read(attributes), read(&[&unknown, attributes].concat()));
 }
 
 /// The nests that the kernel writes for a flow with everything.
@@ -112,6 +152,35 @@ proptest! {
             }
             all_agree(&nest);
         }
+    }
+
+    /// Attributes in the kernel's order, with some exchanged, repeated, damaged, or cut off.
+    #[test]
+    fn any_order_agrees(
+        flow in flow(),
+        swaps in vec((any::<Index>(), any::<Index>()), 0..4),
+        again in vec(any::<Index>(), 0..3),
+        flips in vec((any::<Index>(), 0_u8..8), 0..3),
+        cut in any::<Index>(),
+    ) {
+        let mut attributes = in_kernels_order(&flow);
+        orders_agree(&attributes.concat());
+        prop_assert!(read(&attributes.concat()).is_ok());
+        for index in again {
+            attributes.push(attributes[index.index(attributes.len())].clone());
+        }
+        for (a, b) in swaps {
+            let len = attributes.len();
+            attributes.swap(a.index(len), b.index(len));
+        }
+        let mut bytes = attributes.concat();
+        orders_agree(&bytes);
+        orders_agree(&bytes[..cut.index(bytes.len())]);
+        for (at, bit) in flips {
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+        }
+        orders_agree(&bytes);
     }
 
     /// The protocol decides which fields of a tuple count.

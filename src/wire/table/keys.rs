@@ -74,6 +74,7 @@ macro_rules! attribute_keys {
         $(boxed $rare:ident: $rare_ty:ident {
             $($(#[$rare_meta:meta])* $rare_cta:ident => $rare_field:ident, $rare_set:ident: $rare_field_ty:ty $(as $rare_with:literal)?,)+
         })?
+        $(in order $order:tt)?
     ) => {
         const _: () = {
             #[derive(::serde::Serialize, ::serde::Deserialize)]

@@ -7,6 +7,8 @@ use crate::wire::attr::{DecodeError, Value, Writer};
 pub(crate) trait Codec: Sized {
     /// The length that the kernel writes; 0 if it is not always the same, and for nests.
     const LEN: usize = 0;
+    /// The length of a nest that has all its attributes, if that is always the same.
+    const NEST: usize = 0;
     /// Decodes a nest of the [usual](crate::wire::usual) shape; `None` if it has another.
     #[inline(always)]
     fn usual(_: &[u8]) -> Option<Self> {

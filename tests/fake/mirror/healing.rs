@@ -147,8 +147,12 @@ fn a_storm_that_goes_on() {
         }
         watch.in_sync().await;
         let told = watch.told();
-        assert_eq!(told.stats.overruns, 3000);
-        // Where the mirror has its turn late, the next event is lost too.
+        // Where the mirror has its turn late, two losses are one overrun, or the next event is lost too.
+        assert!(
+            (2900..=3000).contains(&told.stats.overruns),
+            "{:?}",
+            told.stats
+        );
         assert!((3000..3100).contains(&told.stats.lost), "{:?}", told.stats);
         // One in 10 s, of five losses a second; on a busy machine the paused clock jumps ahead.
         assert!((2..=300).contains(&told.stats.syncs), "{:?}", told.stats);
