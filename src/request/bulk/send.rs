@@ -37,7 +37,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    fn of(change: &Change, look: Result<Option<Flow>>) -> Result<Self> {
+    pub(super) fn of(change: &Change, look: Result<Option<Flow>>) -> Result<Self> {
         let flow = look?.ok_or_else(Error::not_found)?;
         Ok(match change {
             Change::Delete(_) => Self {
@@ -68,34 +68,43 @@ impl Requests {
         self.datagram.clear();
         self.seen.clear();
         self.invalid.clear();
-        let mut looks = looks.into_iter();
-        for (index, change) in changes.iter().enumerate() {
-            let look = looks_first(change).then(|| looks.next().unwrap_or(Ok(None)));
-            let needed = look.is_some();
-            let seen = prepare(&mut self.datagram, change, look).unwrap_or_else(|error| {
-                self.invalid.push((index, error));
-                Seen::default()
-            });
-            if needed {
-                self.seen.push(seen);
+        if looks.is_empty() {
+            for (index, change) in changes.iter().enumerate() {
+                match check(change) {
+                    Ok(()) => write(&mut self.datagram, change, Seen::default()),
+                    Err(error) => self.invalid.push((index, error)),
+                }
+            }
+            return;
+        }
+        for (index, (change, look)) in changes.iter().zip(looks).enumerate() {
+            match check(change).and_then(|()| Seen::of(change, look)) {
+                Ok(seen) => {
+                    write(&mut self.datagram, change, seen);
+                    self.seen.push(seen);
+                }
+                Err(error) => {
+                    self.invalid.push((index, error));
+                    self.seen.push(Seen::default());
+                }
             }
         }
     }
 }
 
-/// Adds the request to the datagram, and returns the values from the lookup.
+/// Checks a change, without the kernel.
 #[inline]
-pub(super) fn prepare(
-    datagram: &mut Datagram,
-    change: &Change,
-    look: Option<Result<Option<Flow>>>,
-) -> Result<Seen> {
+pub(super) fn check(change: &Change) -> Result<()> {
     match change {
-        Change::Create(new) => new.check()?,
-        Change::Update(key, patch) => patch.check(key.tuple().protocol())?,
-        Change::Delete(_) => {}
+        Change::Create(new) => new.check(),
+        Change::Update(key, patch) => patch.check(key.tuple().protocol()),
+        Change::Delete(_) => Ok(()),
     }
-    let seen = look.map_or(Ok(Seen::default()), |look| Seen::of(change, look))?;
+}
+
+/// Adds the request to the datagram.
+#[inline]
+pub(super) fn write(datagram: &mut Datagram, change: &Change, seen: Seen) {
     datagram.push(|bytes| match change {
         Change::Create(new) => create::write(new, bytes),
         Change::Update(key, patch) => {
@@ -108,5 +117,4 @@ pub(super) fn prepare(
             delete::write(&key, bytes);
         }
     });
-    Ok(seen)
 }

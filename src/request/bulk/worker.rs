@@ -8,7 +8,7 @@ use super::Watch;
 use super::ahead::Feed;
 use super::batch::Batch;
 use super::reader::Reader;
-use super::send::{Requests, Seen, first_run, looks_first, prepare};
+use super::send::{Requests, Seen, check, first_run, looks_first, write};
 use super::source::Source;
 use crate::error::{Error, Result};
 use crate::flow::{Flow, Status};
@@ -196,9 +196,13 @@ impl<'a> Worker<'a> {
     /// Makes a single change, and repeats it while packets set bits of its flow's status.
     fn alone(&mut self, change: &Change, mut before: Option<Status>) -> Result<()> {
         loop {
-            let look = looks_first(change).then(|| self.reader.one(&change.key()));
+            check(change)?;
+            let seen = match looks_first(change) {
+                true => Seen::of(change, self.reader.one(&change.key()))?,
+                false => Seen::default(),
+            };
             let mut datagram = Datagram::default();
-            let seen = prepare(&mut datagram, change, look)?;
+            write(&mut datagram, change, seen);
             let answer = self.reader.lane.exchange_one(&mut datagram);
             let result = answer.into_result();
             match (result, seen.status) {
