@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         return verbs::rights::stranger();
     }
     let asked = Asked::from_args();
-    // First of all, while the process has one thread.
+    // This comes first, while the process has a single thread.
     let obstacle = namespace::enter().err();
     let trials = verbs::tests()
         .into_iter()
