@@ -9,8 +9,11 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::flow::{Counters, Labels, TcpState};
+use crate::event::Event;
+use crate::flow::{Counters, FlowKey, Labels, TcpState};
 use crate::mirror::delta::SyncCause;
+use crate::mirror::entry::Entry;
+use crate::mirror::merge;
 use model::{Model, NUMBERS};
 
 type Store = HashMap<Key, Flow>;
@@ -312,6 +315,18 @@ fn a_replaced_flow_has_the_time_that_was_left() {
     assert!(left.expect("a flow") <= Duration::from_secs(model::TIMEOUT));
 }
 
+/// A reader takes the time of the mirror's last work, which may be older than the flow.
+#[test]
+fn a_flow_never_has_more_time_left_than_it_was_listed_with() {
+    let mut model = Model::new(Filter::default(), usize::MAX);
+    model.act(Op::Create(1, 1, false));
+    model.settle();
+    let flow = model::flow(1);
+    let key = FlowKey::orig(flow.orig).zone(flow.zone);
+    let found = model.state.index.get(&key, 0).expect("the flow");
+    assert_eq!(found.timeout, Some(Duration::from_secs(model::TIMEOUT)));
+}
+
 #[test]
 fn a_list_that_was_spoiled_is_made_again() {
     let mut model = Model::new(Filter::default(), usize::MAX);
@@ -340,9 +355,12 @@ fn words_are_interned() {
     let mut names = Interner::default();
     let mut flow = model::flow(1);
     flow.set_helper(crate::flow::Helper::new("ftp"));
-    let entries: Vec<_> = (0..3)
-        .map(|_| Entry::new(flow.clone(), &mut names, 0))
-        .collect();
+    let entry = |flow: &Flow, names: &mut Interner| {
+        let mut flow = flow.clone();
+        let notes = Notes::of(&mut flow, names, 0);
+        Entry::of(&mut flow, notes)
+    };
+    let entries: Vec<_> = (0..3).map(|_| entry(&flow, &mut names)).collect();
     assert_eq!(names.len(), 1);
     for entry in &entries {
         assert!(entry.bare().rare.is_none(), "no box of its own");
@@ -352,7 +370,7 @@ fn words_are_interned() {
     drop(entries);
     for n in 0..1000 {
         flow.set_helper(crate::flow::Helper::new(format!("h{n}")));
-        Entry::new(flow.clone(), &mut names, 0);
+        entry(&flow, &mut names);
     }
     assert!(names.len() <= 64, "{}", names.len());
 }
@@ -371,7 +389,12 @@ fn what_an_update_leaves_out_stays() {
         model.state.listed(flow.clone(), Duration::ZERO);
         let mut said = model::flow(1);
         said.mark = Some(77);
-        model.state.changed(said, Duration::ZERO);
+        let said = Event::Update {
+            flow: said,
+            port_id: None,
+            nsid: None,
+        };
+        model.state.events(&mut vec![said], Duration::ZERO);
         let kept = model
             .state
             .index
