@@ -10,7 +10,7 @@ mod println;
 #[allow(dead_code, unreachable_pub, unused_imports)]
 #[path = "../tests/support"]
 mod support {
-    pub mod link;
+    pub mod loopback;
     pub mod namespace;
     pub mod nft;
     pub mod patience;

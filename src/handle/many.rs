@@ -14,10 +14,14 @@ impl ConntrackHandle {
     /// Makes many changes, in order: creates, updates and deletes.
     ///
     /// `conntrack --load-file` (`-R`); `IPCTNL_MSG_CT_NEW` and `IPCTNL_MSG_CT_DELETE`, up to 64 in
-    /// a send with one ACK for all, on its own socket and thread. The thread takes the changes from
-    /// the iterator as it needs them, so millions of changes take no more memory than 64. Each
-    /// change works as in [`create`](Self::create), [`update`](Self::update) and
-    /// [`delete`](Self::delete), and a change that fails does not stop the others.
+    /// a send with one ACK for all, on its own socket and thread. Each change works as in
+    /// [`create`](Self::create), [`update`](Self::update) and [`delete`](Self::delete), and a
+    /// change that fails does not stop the others.
+    ///
+    /// The changes are taken from the iterator as they are needed, so millions of changes take no
+    /// more memory than a few hundred. Up to 64 are taken for a send. After more than 512 changes, a
+    /// second thread takes up to 512 more while the kernel works, if there is a second processor.
+    /// Changes that were taken and not yet sent are lost if the request is dropped or stopped.
     ///
     /// For a delete by a key without an id, and for an update of a status, the flow is read first,
     /// which takes a second send. Such changes are not sent together with others, so runs of one

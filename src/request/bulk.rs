@@ -1,5 +1,7 @@
 //! Bulk: many changes, in few sends.
 
+mod ahead;
+mod batch;
 pub(super) mod reader;
 mod send;
 pub(crate) mod source;
@@ -15,7 +17,8 @@ use super::{Change, Outcome, Report, RequestFuture, Verb};
 use crate::error::Result;
 use crate::filter::KernelFilter;
 use crate::transport::Lanes;
-use crate::transport::bulk::{Bulk as Lane, Caller};
+use crate::transport::bulk::Bulk as Lane;
+use crate::transport::job::Caller;
 use source::Source;
 use worker::Worker;
 

@@ -12,7 +12,8 @@ use crate::flow::FlowKey;
 use crate::stream::FoundStream;
 use crate::stream::found::Window;
 use crate::transport::Lanes;
-use crate::transport::bulk::{Bulk as Lane, Caller, WINDOW};
+use crate::transport::bulk::{Bulk as Lane, WINDOW};
+use crate::transport::job::Caller;
 
 const GET_MANY: Verb = Verb {
     name: "get_many",
@@ -48,12 +49,13 @@ impl IntoFuture for GetMany {
                 // time.
                 let _ = sender.blocking_send(Window::new());
                 let mut keys = Vec::with_capacity(WINDOW);
+                let mut reader = Reader::new(lane);
                 loop {
                     source.fill(WINDOW, caller, &mut keys);
                     if keys.is_empty() {
                         return;
                     }
-                    let flows = Reader(lane).read(&keys);
+                    let flows = reader.read(&keys);
                     let found = keys.iter().zip(flows).map(|(key, flow)| Ok((*key, flow?)));
                     if sender.blocking_send(found.collect()).is_err() {
                         return;

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::error::Result;
 use crate::flow::{Flow, FlowKey};
 use crate::transport::Lanes;
-use crate::transport::bulk::Job;
+use crate::transport::job::Job;
 
 /// The number of windows that wait for the reader. The thread holds one more.
 const AHEAD: usize = 1;

@@ -9,28 +9,20 @@
 //! request at a time, about a microsecond. While another request holds the lock, only the bulk
 //! thread waits.
 
-use std::any::Any;
 use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::ops::Range;
 
 use bytes::BytesMut;
-use tokio::runtime::Handle;
-use tokio::sync::oneshot;
-use tokio::sync::oneshot::error::TryRecvError;
 
 pub(crate) use super::answers::Answer;
 use super::answers::{Acks, silence};
 use super::netns::Namespace;
-use super::pool::Pool;
 use super::socket::Socket;
 pub(crate) use super::window::MOST as WINDOW;
 use super::window::Window;
-use crate::error::{Error, Result};
-use crate::wire::message::datagram::Datagram;
+use crate::error::Result;
+pub(crate) use crate::wire::message::datagram::Datagram;
 use crate::wire::message::{Frame, Verdict};
 use crate::wire::uapi::{EMSGSIZE, ENOBUFS};
 
@@ -41,12 +33,11 @@ pub(crate) struct Bulk {
     window: Window,
     /// The sequence number of the last request.
     seq: u32,
-    datagram: Datagram,
     received: BytesMut,
 }
 
 impl Bulk {
-    fn open(namespace: &Namespace, receive_queue: Option<usize>) -> Result<Self> {
+    pub(super) fn open(namespace: &Namespace, receive_queue: Option<usize>) -> Result<Self> {
         let socket = namespace.socket()?;
         if let Some(bytes) = receive_queue {
             socket.set_receive_queue(bytes)?;
@@ -55,51 +46,47 @@ impl Bulk {
             window: Window::of(&socket)?,
             socket,
             seq: 0,
-            datagram: Datagram::default(),
             received: BytesMut::new(),
         })
     }
 
-    /// Adds a request to the next send; `write` appends it to the buffer.
-    #[inline]
-    pub(crate) fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        self.datagram.push(write);
-    }
-
-    /// Sends all requests that were added, as one datagram if both queues have room for it, and
-    /// returns their answers in order. `data` is called with the index of a request and each
-    /// message of data that answers it.
-    pub(crate) fn exchange(&mut self, mut data: impl FnMut(usize, &Frame<'_>)) -> Answers {
-        let count = self.datagram.len();
+    /// Sends the requests of a datagram, in one send if both queues have room for it, and returns
+    /// their answers in order. `data` is called with the index of a request and each message of
+    /// data that answers it.
+    pub(crate) fn exchange(
+        &mut self,
+        datagram: &mut Datagram,
+        mut data: impl FnMut(usize, &Frame<'_>),
+    ) -> Answers {
+        let count = datagram.len();
         let mut answers = Answers::default();
         let mut from = 0;
         while from < count {
-            let fit = self.fit(from);
-            self.exchange_some(from, fit, &mut answers, &mut data);
+            let fit = self.fit(datagram, from);
+            self.exchange_some(datagram, from..from + fit, &mut answers, &mut data);
             from += fit;
         }
-        self.datagram.clear();
         answers
     }
 
     /// How many requests of the datagram, from this index on, both queues have room for.
-    fn fit(&mut self, from: usize) -> usize {
-        let (rest, bytes) = self.datagram.size(from);
+    fn fit(&mut self, datagram: &Datagram, from: usize) -> usize {
+        let (rest, bytes) = datagram.size(from);
         if self.window.admits_any(rest, bytes) {
             return rest;
         }
         self.window.clear();
         let window = &mut self.window;
-        let rest = self.datagram.from(from);
+        let rest = datagram.from(from);
         rest.take_while(|(data, len)| window.admits(*data, *len))
             .count()
     }
 
-    /// Sends `count` requests of the datagram, and appends their answers.
+    /// Sends some requests of the datagram, and appends their answers.
     fn exchange_some(
         &mut self,
-        from: usize,
-        count: usize,
+        datagram: &mut Datagram,
+        some: Range<usize>,
         answers: &mut Answers,
         data: &mut impl FnMut(usize, &Frame<'_>),
     ) {
@@ -107,17 +94,18 @@ impl Bulk {
         if self.seq > u32::MAX / 2 {
             self.seq = 0;
         }
+        let (from, count) = (some.start, some.len());
         let first = self.seq + 1;
         self.seq += count as u32;
-        match self.socket.send(self.datagram.finish(from, count, first)) {
+        match self.socket.send(datagram.finish(from, count, first)) {
             Ok(()) => self.receive(first, count, answers, &mut |index, frame| {
                 data(from + index, frame);
             }),
             Err(cause) => match cause.raw_os_error().unwrap_or(0) {
                 EMSGSIZE if count > 1 => {
-                    let half = count / 2;
-                    self.exchange_some(from, half, answers, data);
-                    self.exchange_some(from + half, count - half, answers, data);
+                    let half = from + count / 2;
+                    self.exchange_some(datagram, from..half, answers, data);
+                    self.exchange_some(datagram, half..some.end, answers, data);
                 }
                 errno => answers.extend(count, &Answer::Unsent(errno)),
             },
@@ -125,8 +113,9 @@ impl Bulk {
     }
 
     /// [`exchange`](Self::exchange) for a single request.
-    pub(crate) fn exchange_one(&mut self) -> Answer {
-        self.exchange(|_, _| {}).next().unwrap_or(Answer::Lost)
+    pub(crate) fn exchange_one(&mut self, datagram: &mut Datagram) -> Answer {
+        let mut answers = self.exchange(datagram, |_, _| {});
+        answers.next().unwrap_or(Answer::Lost)
     }
 
     /// Receives the answers to `count` requests, numbered from `first`, and appends them.
@@ -240,92 +229,6 @@ fn judge(count: usize, verdicts: Vec<(usize, Verdict)>, overran: bool, answers: 
         from = index + 1;
     }
     answers.extend(count - from, &silence);
-}
-
-/// Work on its own thread, with its own [`Bulk`]. Dropping it tells the work to end.
-#[derive(Debug)]
-pub(crate) struct Job<T> {
-    result: oneshot::Receiver<Ended<T>>,
-    _wanted: oneshot::Sender<()>,
-}
-
-/// A result, or the payload of a panic.
-type Ended<T> = Result<Result<T>, Box<dyn Any + Send>>;
-
-/// The job's view of its caller, which may be dropped.
-#[derive(Debug)]
-pub(crate) struct Caller {
-    gone: oneshot::Receiver<()>,
-    runtime: Handle,
-}
-
-impl<T: Send + 'static> Job<T> {
-    pub(super) fn start(
-        pool: &Pool,
-        namespace: Namespace,
-        receive_queue: Option<usize>,
-        work: impl FnOnce(&mut Bulk, &mut Caller) -> T + Send + 'static,
-    ) -> Result<Self> {
-        let (sender, result) = oneshot::channel();
-        let (wanted, gone) = oneshot::channel();
-        let mut caller = Caller {
-            gone,
-            runtime: Handle::current(),
-        };
-        let run = move |thread: Result<()>| {
-            thread?;
-            // The caller's closures may use its runtime.
-            let runtime = caller.runtime.clone();
-            let _runtime = runtime.enter();
-            let mut bulk = Bulk::open(&namespace, receive_queue)?;
-            Ok(work(&mut bulk, &mut caller))
-        };
-        pool.spawn("ctnetlink-bulk", move |thread| {
-            // The work runs the caller's iterator. A panic in it is resumed in the caller.
-            let ended = catch_unwind(AssertUnwindSafe(|| run(thread)));
-            let _ = sender.send(ended);
-        })?;
-        Ok(Self {
-            result,
-            _wanted: wanted,
-        })
-    }
-}
-
-impl<T> Future for Job<T> {
-    type Output = Result<T>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
-        Pin::new(&mut self.result)
-            .poll(cx)
-            .map(|ended| match ended {
-                Ok(Ok(result)) => result,
-                Ok(Err(panic)) => resume_unwind(panic),
-                Err(_) => Err(Error::closed()),
-            })
-    }
-}
-
-impl Caller {
-    pub(crate) fn is_gone(&mut self) -> bool {
-        self.gone.try_recv() != Err(TryRecvError::Empty)
-    }
-
-    /// Waits for the result of `poll`, in the caller's runtime. `None` if the caller is dropped
-    /// first.
-    pub(crate) fn wait<T>(
-        &mut self,
-        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
-    ) -> Option<T> {
-        let gone = &mut self.gone;
-        self.runtime.block_on(poll_fn(|cx| {
-            // Check this first: in a runtime that shuts down, `poll` may panic.
-            if Pin::new(&mut *gone).poll(cx).is_ready() {
-                return Poll::Ready(None);
-            }
-            poll(cx).map(Some)
-        }))
-    }
 }
 
 #[cfg(test)]

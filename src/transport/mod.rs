@@ -3,7 +3,7 @@
 //! | lane | carries | because |
 //! |---|---|---|
 //! | [`control`] | requests that name one object | microseconds each: one task multiplexes them |
-//! | [`bulk`] | many requests that name one object each | 64 a send and one ACK for all; a thread of their own takes no time from others |
+//! | [`bulk`] | many requests that name one object each | 64 a send and one ACK for all; a thread of their own ([`job`]) takes no time from others |
 //! | [`walk`] | dumps | the kernel walks the table inside our `recv`, non-blocking or not: each has a socket of its own, and a thread of the [`pool`] while it is read |
 //! | [`flush`](mod@flush) | flush | the kernel walks inside our `send`, and holds its lock: a thread of its own, in [`turn`] with the control lanes |
 //! | [`listen`] | events | they do not wait for us: a socket of its own for each reader, who alone reads it |
@@ -15,6 +15,7 @@ pub(crate) mod answers;
 pub(crate) mod bulk;
 pub(crate) mod control;
 pub(crate) mod flush;
+pub(crate) mod job;
 pub(crate) mod listen;
 pub(crate) mod netns;
 mod pool;
@@ -31,9 +32,10 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::wire::message::Request;
-use bulk::{Bulk, Caller, Job};
+use bulk::Bulk;
 use control::Client;
 use flush::Flush;
+use job::{Caller, Job};
 use listen::{Listen, Listener};
 use netns::Namespace;
 pub(crate) use pool::Pool;

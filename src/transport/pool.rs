@@ -1,6 +1,7 @@
 //! A few threads for work that would block a reactor thread. They are started on demand.
 
 use std::collections::VecDeque;
+use std::io;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -26,6 +27,7 @@ type Job = Box<dyn FnOnce() + Send>;
 pub(crate) struct Pool(Arc<Owner>);
 
 /// A reference to a pool that does not keep it alive.
+#[derive(Clone, Debug)]
 pub(super) struct WeakPool(Weak<Owner>);
 
 impl WeakPool {
@@ -117,11 +119,9 @@ impl Pool {
     ) -> Result<()> {
         let shared = Arc::clone(&self.0.0);
         self.run(move || {
-            let busy = Busy::new(shared);
             let job = Arc::new(Mutex::new(Some(job)));
             let theirs = Arc::clone(&job);
-            let begun = thread::Builder::new().name(name.into()).spawn(move || {
-                let _busy = busy;
+            let begun = shared.spawn_now(name, move || {
                 if let Some(job) = take(&theirs) {
                     job(Ok(()));
                 }
@@ -132,6 +132,17 @@ impl Pool {
                 }
             }
         })
+    }
+
+    /// Runs a part of a job on a second thread, which the job starts from its own. It does not, and
+    /// returns `false`, if there is a single processor or the thread cannot be started.
+    pub(super) fn spawn_second(
+        &self,
+        name: &'static str,
+        part: impl FnOnce() + Send + 'static,
+    ) -> bool {
+        let shared = &self.0.0;
+        shared.most > 1 && shared.spawn_now(name, part).is_ok()
     }
 
     /// For a job that starts another one, and must not keep the pool alive.
@@ -157,6 +168,20 @@ impl Shared {
     /// A panic leaves nothing half done here.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a thread.
+    fn spawn_now(
+        self: &Arc<Self>,
+        name: &'static str,
+        work: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        let busy = Busy::new(Arc::clone(self));
+        let begun = thread::Builder::new().name(name.into()).spawn(move || {
+            let _busy = busy;
+            work();
+        });
+        begun.map(drop)
     }
 
     /// The main loop of a thread.

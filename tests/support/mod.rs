@@ -7,6 +7,7 @@
 pub mod count;
 pub mod harness;
 pub mod link;
+pub mod loopback;
 pub mod namespace;
 pub mod nft;
 pub mod patience;

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
 
-use super::{link, nft, patience};
+use super::{loopback, nft, patience};
 
 /// Makes this process able to create network namespaces, or says why that cannot be.
 ///
@@ -91,7 +91,7 @@ pub fn prepare() -> Result<(), String> {
     unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| {
         format!("cannot create a network namespace: {errno}; CAP_SYS_ADMIN is missing?")
     })?;
-    block_on(link::set_up("lo"));
+    loopback::set_up().map_err(|error| format!("cannot set the loopback link up: {error}"))?;
     for name in [
         "nf_conntrack_events",
         "nf_conntrack_acct",

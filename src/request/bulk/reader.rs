@@ -3,13 +3,23 @@
 use crate::error::{Error, Result};
 use crate::flow::{Flow, FlowKey};
 use crate::request::get;
-use crate::transport::bulk::{Answer, Answers, Bulk as Lane};
+use crate::transport::bulk::{Answer, Answers, Bulk as Lane, Datagram};
 use crate::wire::uapi::IPCTNL_MSG_CT_GET;
 
 /// Reads flows on a bulk lane.
-pub(in crate::request) struct Reader<'a>(pub(in crate::request) &'a mut Lane);
+pub(in crate::request) struct Reader<'a> {
+    pub(super) lane: &'a mut Lane,
+    datagram: Datagram,
+}
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    pub(in crate::request) fn new(lane: &'a mut Lane) -> Self {
+        Self {
+            lane,
+            datagram: Datagram::default(),
+        }
+    }
+
     /// Reads the flows of up to a window of keys: `None` for a flow that is not in the table.
     pub(in crate::request) fn read(&mut self, keys: &[FlowKey]) -> Vec<Result<Option<Flow>>> {
         let (answers, flows) = self.exchange(keys);
@@ -31,11 +41,12 @@ impl Reader<'_> {
 
     fn exchange(&mut self, keys: &[FlowKey]) -> (Answers, Vec<Option<Result<Flow>>>) {
         let mut flows: Vec<_> = keys.iter().map(|_| None).collect();
+        self.datagram.clear();
         for key in keys {
-            self.0
+            self.datagram
                 .push(|bytes| get::write(key, IPCTNL_MSG_CT_GET, bytes));
         }
-        let answers = self.0.exchange(|index, frame| {
+        let answers = self.lane.exchange(&mut self.datagram, |index, frame| {
             flows[index] = Some(Flow::from_message(frame.bytes));
         });
         (answers, flows)

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::flow::{Flow, FlowId, Status};
 use crate::request::{Change, create, delete, update};
-use crate::transport::bulk::Bulk as Lane;
+use crate::transport::bulk::Datagram;
 
 /// The first changes, up to one that needs a lookup if they do not, or the reverse. A lookup must
 /// not overtake the changes before it.
@@ -28,7 +28,7 @@ pub(super) fn looks_first(change: &Change) -> bool {
 }
 
 /// The values that a change needs from its lookup.
-#[derive(Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seen {
     /// The current status, for a change of the status.
     pub(super) status: Option<Status>,
@@ -37,14 +37,8 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Takes the next look if the change needs one.
-    #[inline]
-    fn of(change: &Change, looks: &mut impl Iterator<Item = Result<Option<Flow>>>) -> Result<Self> {
-        if !looks_first(change) {
-            return Ok(Self::default());
-        }
-        let look = looks.next().transpose()?.flatten();
-        let flow = look.ok_or_else(Error::not_found)?;
+    pub(super) fn of(change: &Change, look: Result<Option<Flow>>) -> Result<Self> {
+        let flow = look?.ok_or_else(Error::not_found)?;
         Ok(match change {
             Change::Delete(_) => Self {
                 id: Some(flow.id.ok_or_else(Error::unanswered)?),
@@ -58,22 +52,60 @@ impl Seen {
     }
 }
 
-/// Adds the request to the next send, and returns the values from the lookup.
-#[inline]
-pub(super) fn prepare(
-    lane: &mut Lane,
-    change: &Change,
-    looks: &mut impl Iterator<Item = Result<Option<Flow>>>,
-) -> Result<Seen> {
-    // An invalid change takes its look too, so that the next change does not get it.
-    let seen = Seen::of(change, looks);
-    match change {
-        Change::Create(new) => new.check()?,
-        Change::Update(key, patch) => patch.check(key.tuple().protocol())?,
-        Change::Delete(_) => {}
+/// The requests for some changes.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    pub(super) datagram: Datagram,
+    /// The values from the lookups, for changes that need one.
+    pub(super) seen: Vec<Seen>,
+    /// The changes that have no request, by their index, and why.
+    pub(super) invalid: Vec<(usize, Error)>,
+}
+
+impl Requests {
+    /// Makes the requests for these changes, which all need a lookup or all do not.
+    pub(super) fn encode(&mut self, changes: &[Change], looks: Vec<Result<Option<Flow>>>) {
+        self.datagram.clear();
+        self.seen.clear();
+        self.invalid.clear();
+        if looks.is_empty() {
+            for (index, change) in changes.iter().enumerate() {
+                match check(change) {
+                    Ok(()) => write(&mut self.datagram, change, Seen::default()),
+                    Err(error) => self.invalid.push((index, error)),
+                }
+            }
+            return;
+        }
+        for (index, (change, look)) in changes.iter().zip(looks).enumerate() {
+            match check(change).and_then(|()| Seen::of(change, look)) {
+                Ok(seen) => {
+                    write(&mut self.datagram, change, seen);
+                    self.seen.push(seen);
+                }
+                Err(error) => {
+                    self.invalid.push((index, error));
+                    self.seen.push(Seen::default());
+                }
+            }
+        }
     }
-    let seen = seen?;
-    lane.push(|bytes| match change {
+}
+
+/// Checks a change, without the kernel.
+#[inline]
+pub(super) fn check(change: &Change) -> Result<()> {
+    match change {
+        Change::Create(new) => new.check(),
+        Change::Update(key, patch) => patch.check(key.tuple().protocol()),
+        Change::Delete(_) => Ok(()),
+    }
+}
+
+/// Adds the request to the datagram.
+#[inline]
+pub(super) fn write(datagram: &mut Datagram, change: &Change, seen: Seen) {
+    datagram.push(|bytes| match change {
         Change::Create(new) => create::write(new, bytes),
         Change::Update(key, patch) => {
             let wanted = seen.status.zip(patch.wanted_status());
@@ -85,5 +117,4 @@ pub(super) fn prepare(
             delete::write(&key, bytes);
         }
     });
-    Ok(seen)
 }

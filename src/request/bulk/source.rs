@@ -7,7 +7,7 @@ use std::task::Poll;
 use futures_core::Stream;
 
 use crate::error::{Error, Result};
-use crate::transport::bulk::Caller;
+use crate::transport::job::Caller;
 
 /// The items of a bulk request.
 pub(crate) struct Source<T> {

@@ -2,15 +2,19 @@
 
 use std::collections::HashSet;
 use std::hash::Hash;
+use std::ops::ControlFlow;
 
 use super::Watch;
+use super::ahead::Feed;
+use super::batch::Batch;
 use super::reader::Reader;
-use super::send::{Seen, first_run, looks_first, prepare};
+use super::send::{Requests, Seen, check, first_run, looks_first, write};
 use super::source::Source;
 use crate::error::{Error, Result};
 use crate::flow::{Flow, Status};
 use crate::request::{Change, Outcome, Report, create, delete, update};
-use crate::transport::bulk::{Answer, Answers, Bulk as Lane, Caller, WINDOW};
+use crate::transport::bulk::{Answer, Answers, Bulk as Lane, Datagram};
+use crate::transport::job::Caller;
 use crate::wire::uapi::{EEXIST, ENOENT};
 
 /// Makes changes, and keeps their report.
@@ -23,67 +27,73 @@ pub(super) struct Worker<'a> {
 impl<'a> Worker<'a> {
     pub(super) fn new(lane: &'a mut Lane, watch: Watch) -> Self {
         Self {
-            reader: Reader(lane),
+            reader: Reader::new(lane),
             report: Report::default(),
             watch,
         }
     }
 
     /// Makes the changes until the source ends, the caller is dropped, or a closure stops it.
-    pub(super) fn work(&mut self, mut source: Source<Change>, caller: &mut Caller) {
-        let room = WINDOW;
-        let mut changes = Vec::with_capacity(room);
+    pub(super) fn work(&mut self, source: Source<Change>, caller: &mut Caller) {
+        let mut feed = Feed::new(source);
+        let mut batch = Batch::default();
         loop {
-            source.fill(room, caller, &mut changes);
-            if let Some(error) = source.error.take() {
+            feed.next(&mut batch, caller);
+            if let Some(error) = batch.error.take() {
                 self.report.incomplete.get_or_insert(error);
             }
-            if changes.is_empty() {
+            if batch.changes.is_empty() || self.apply(&mut batch, caller).is_break() {
                 return;
-            }
-            let mut rest = &changes[..];
-            while !rest.is_empty() {
-                if caller.is_gone() {
-                    return;
-                }
-                rest = &rest[self.apply(first_run(rest))..];
-                if (self.watch.progress)(&self.report).is_break() {
-                    return;
-                }
             }
         }
     }
 
-    /// Makes changes in one send, with a second send before it if they need a lookup. Returns how
-    /// many were made. Of the changes that need a lookup, it makes one per flow, because the next
-    /// change of the flow needs a new lookup.
-    fn apply(&mut self, run: &[Change]) -> usize {
-        let (run, looks) = match run.first().is_some_and(looks_first) {
-            true => self.look(run),
-            false => (run, Vec::new()),
-        };
-        let mut looks = looks.into_iter();
-        let mut prepared = Vec::with_capacity(run.len());
-        let mut invalid = Vec::new();
-        for (index, change) in run.iter().enumerate() {
-            let seen = prepare(self.reader.0, change, &mut looks);
-            prepared.push(seen.unwrap_or_else(|error| {
-                invalid.push((index, error));
-                Seen::default()
-            }));
+    /// Makes the changes of a batch. A break ends the work.
+    fn apply(&mut self, batch: &mut Batch, caller: &Caller) -> ControlFlow<()> {
+        let requests = &mut batch.requests;
+        let mut rest = &batch.changes[..];
+        while !rest.is_empty() {
+            if caller.is_gone() {
+                return ControlFlow::Break(());
+            }
+            let run = match batch.is_encoded {
+                true => rest,
+                false => {
+                    let (run, looks) = self.look(first_run(rest));
+                    requests.encode(run, looks);
+                    run
+                }
+            };
+            self.send(run, requests);
+            rest = &rest[run.len()..];
+            (self.watch.progress)(&self.report)?;
         }
-        let mut answers = self.reader.0.exchange(|_, _| {});
+        ControlFlow::Continue(())
+    }
+
+    /// Makes some changes in one send.
+    fn send(&mut self, run: &[Change], requests: &mut Requests) {
+        let Requests {
+            datagram,
+            seen,
+            invalid,
+        } = requests;
+        let mut answers = self.reader.lane.exchange(datagram, |_, _| {});
         if self.watch.item.is_none() && answers.len() == run.len() && self.are_usual(run, &answers)
         {
-            return run.len();
+            return;
         }
-        let mut invalid = invalid.into_iter().peekable();
-        let answered = prepared.into_iter().enumerate().map(|(index, seen)| {
-            match invalid.next_if(|(invalid, _)| *invalid == index) {
-                Some((_, error)) => Err(error),
-                None => Ok((seen, answers.next().unwrap_or(Answer::Lost))),
-            }
-        });
+        let mut invalid = invalid.drain(..).peekable();
+        let answered =
+            (0..run.len()).map(
+                |index| match invalid.next_if(|(invalid, _)| *invalid == index) {
+                    Some((_, error)) => Err(error),
+                    None => {
+                        let seen = seen.get(index).copied().unwrap_or_default();
+                        Ok((seen, answers.next().unwrap_or(Answer::Lost)))
+                    }
+                },
+            );
         let answered: Vec<_> = answered.collect();
         let clashes = self.clashes(run, &answered);
         for (index, (change, answered)) in run.iter().zip(answered).enumerate() {
@@ -102,7 +112,6 @@ impl<'a> Worker<'a> {
             };
             self.note(change, result, later);
         }
-        run.len()
     }
 
     /// Counts the changes in the usual case, and returns whether it is the usual case: every change
@@ -143,9 +152,12 @@ impl<'a> Worker<'a> {
             .collect()
     }
 
-    /// Looks up the flows of the first changes, one change per flow, and returns those changes with
-    /// their flows.
+    /// Looks up the flows of a run of changes if they need it, and returns the changes with their
+    /// flows: one change per flow, because the next change of the flow needs a new lookup.
     fn look<'r>(&mut self, run: &'r [Change]) -> (&'r [Change], Vec<Result<Option<Flow>>>) {
+        if !run.first().is_some_and(looks_first) {
+            return (run, Vec::new());
+        }
         // Compare the keys first, so that one flow is not read many times.
         let run = &run[..distinct(run.iter().map(|change| Some(change.key())))];
         let keys: Vec<_> = run.iter().map(Change::key).collect();
@@ -184,9 +196,15 @@ impl<'a> Worker<'a> {
     /// Makes a single change, and repeats it while packets set bits of its flow's status.
     fn alone(&mut self, change: &Change, mut before: Option<Status>) -> Result<()> {
         loop {
-            let look = looks_first(change).then(|| self.reader.one(&change.key()));
-            let seen = prepare(self.reader.0, change, &mut look.into_iter())?;
-            let result = self.reader.0.exchange_one().into_result();
+            check(change)?;
+            let seen = match looks_first(change) {
+                true => Seen::of(change, self.reader.one(&change.key()))?,
+                false => Seen::default(),
+            };
+            let mut datagram = Datagram::default();
+            write(&mut datagram, change, seen);
+            let answer = self.reader.lane.exchange_one(&mut datagram);
+            let result = answer.into_result();
             match (result, seen.status) {
                 (Err(error), Some(status)) if update::outrun(&error, before, status) => {
                     before = Some(status);

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::sleep;
 
-use super::{BATCH, BULK, connect, counted, counts, ended, fill, mark, marks, udp};
+use super::{AHEAD, BATCH, BULK, connect, counted, counts, ended, fill, mark, marks, udp};
 use crate::common::{Held, alone, until};
 use crate::polled::{Drop, polled};
 use crate::support::count;
@@ -33,7 +33,8 @@ pub(super) fn tests() -> Vec<Trial> {
     )
 }
 
-const SENDS: u16 = 8;
+/// The last of them with a second thread.
+const SENDS: u16 = 24;
 const ALL: u16 = SENDS * BATCH as u16;
 
 /// How many flows have the mark: the first, and no later one.
@@ -68,7 +69,7 @@ async fn it_breaks_after_each_send() {
         let done = u64::from(sends) * BATCH as u64;
         assert_eq!(counts(&report), (done, 0, 0));
         assert!(report.incomplete.is_none());
-        assert!(taken.load(Ordering::Relaxed) <= done + BATCH as u64);
+        assert!(taken.load(Ordering::Relaxed) <= done + AHEAD);
         assert_eq!(marked(&handle, value).await, done);
     }
 }
@@ -93,7 +94,7 @@ async fn it_breaks_between_changes_of_two_kinds() {
         });
         let report = report.await.expect("a report");
         assert_eq!(report.applied, report.done());
-        assert!(taken.load(Ordering::Relaxed) <= report.done() + BATCH as u64);
+        assert!(taken.load(Ordering::Relaxed) <= report.done() + AHEAD);
         assert_eq!(marked(&handle, value).await, report.done());
         if report.done() == ALL.into() {
             assert!(value > SENDS.into(), "no send was of one kind alone");
@@ -129,7 +130,7 @@ async fn it_is_dropped_after_each_send() {
         drop(dropped);
         let done = u64::from(sends) * BATCH as u64;
         assert_eq!(marked(&handle, value).await, done);
-        assert!(taken.load(Ordering::Relaxed) <= done + BATCH as u64);
+        assert!(taken.load(Ordering::Relaxed) <= done + AHEAD);
     }
     held.again().await;
 }
@@ -188,7 +189,7 @@ async fn it_is_dropped_while_its_iterator_is_at_work() {
     fill(&handle, ALL).await;
     let held = Held::at_rest().await;
     // At the first change, amid a send, at its last, and at the first of the next.
-    for place in [0, 1, 63, 64, 100] {
+    for place in [0, 1, 63, 64, 100, 1000, 1024] {
         let value = place + 1;
         let (reached, at) = oneshot::channel();
         let (dropped, go_on) = mpsc::channel::<()>();
@@ -205,8 +206,14 @@ async fn it_is_dropped_while_its_iterator_is_at_work() {
             reached = at => reached.expect("a change"),
         }
         drop(dropped);
-        let sent = u64::from(place) / BATCH as u64 * BATCH as u64;
-        assert_eq!(marked(&handle, value).await, sent);
+        // Of those that were taken ahead, some may be sent.
+        let taken = u64::from(place) / BATCH as u64 * BATCH as u64;
+        let sent = marked(&handle, value).await;
+        let is_right = match taken {
+            0..512 => sent == taken,
+            _ => (taken - AHEAD..=taken).contains(&sent) && sent % BATCH as u64 == 0,
+        };
+        assert!(is_right, "{sent} before {place}");
     }
     held.again().await;
 }
@@ -215,7 +222,7 @@ async fn it_is_dropped_while_its_stream_waits() {
     let handle = connect();
     fill(&handle, ALL).await;
     let held = Held::at_rest().await;
-    for changes in [0, 1, 100] {
+    for changes in [0, 1, 100, 1500] {
         let value = u32::from(changes) + 1;
         let (dropped, is_dropped) = oneshot::channel::<()>();
         let some = stream::iter((0..changes).map(move |n| mark(n, value)));

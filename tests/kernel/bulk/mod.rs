@@ -1,5 +1,6 @@
 //! Many changes and many reads: the bulk lane on the running kernel.
 
+mod ahead;
 mod beside;
 mod cancel;
 mod changes;
@@ -27,11 +28,18 @@ use crate::support::count;
 /// The most changes, or reads, in one send.
 const BATCH: usize = 64;
 
+/// The most changes that are taken from the source and not made yet: those of the next sends, and
+/// of the present one.
+const AHEAD: u64 = 9 * BATCH as u64;
+
 /// The name of the threads that do it.
 const BULK: &str = "ctnetlink-bulk";
+/// The name of the threads that take many changes from their source.
+const AHEAD_THREAD: &str = "ctnetlink-ahead";
 
 pub(crate) fn tests() -> Vec<Trial> {
     [
+        ahead::tests,
         beside::tests,
         cancel::tests,
         changes::tests,
@@ -107,7 +115,8 @@ fn counted<T>(items: impl IntoIterator<Item = T>) -> (impl Iterator<Item = T>, A
     (items, taken)
 }
 
-/// Waits until the thread is gone: then no change is made any more.
+/// Waits until the threads are gone: then no change is made any more.
 async fn ended() {
-    until(|| count::threads_named(BULK) == 0, || "it goes on".into()).await;
+    let threads = || count::threads_named(BULK) + count::threads_named(AHEAD_THREAD);
+    until(|| threads() == 0, || "it goes on".into()).await;
 }

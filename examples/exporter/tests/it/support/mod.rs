@@ -6,6 +6,8 @@
 pub mod count;
 #[path = "../../../../../tests/support/link.rs"]
 pub mod link;
+#[path = "../../../../../tests/support/loopback.rs"]
+pub mod loopback;
 #[path = "../../../../../tests/support/namespace.rs"]
 pub mod namespace;
 #[path = "../../../../../tests/support/nft/mod.rs"]

@@ -1,0 +1,194 @@
+//! Makes the next batches on a second thread, while the kernel works on the ones before.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::batch::Batch;
+use super::source::Source;
+use crate::request::Change;
+use crate::transport::job::Caller;
+
+/// The second thread starts after this many full batches in a row. Fewer changes are not worth a
+/// thread, and a source that gives its changes one by one gains nothing.
+const WORTH: u32 = 8;
+
+/// How many batches are made ahead.
+const DEPTH: usize = 8;
+
+/// The second thread is woken when only this many batches are left, because waking it for each one
+/// would take longer than making it.
+const LOW: usize = 2;
+
+/// Gives the batches of a source, in order.
+pub(super) struct Feed {
+    source: Option<Source<Change>>,
+    /// The number of full batches in a row.
+    full: u32,
+    ahead: Option<Ahead>,
+}
+
+impl Feed {
+    pub(super) fn new(source: Source<Change>) -> Self {
+        Self {
+            source: Some(source),
+            full: 0,
+            ahead: None,
+        }
+    }
+
+    /// Replaces a batch with the next one. The last one has no changes.
+    pub(super) fn next(&mut self, batch: &mut Batch, caller: &mut Caller) {
+        if self.full == WORTH {
+            self.full += 1;
+            let source = self.source.take();
+            self.ahead = source.and_then(|source| {
+                let started = Ahead::start(source, caller);
+                started.map_err(|source| self.source = source).ok()
+            });
+        }
+        match (&self.ahead, &mut self.source) {
+            (Some(ahead), _) => ahead.next(batch),
+            (None, Some(source)) => {
+                batch.take(source, caller);
+                if self.full < WORTH {
+                    self.full = if batch.is_full() { self.full + 1 } else { 0 };
+                }
+            }
+            (None, None) => *batch = Batch::default(),
+        }
+    }
+}
+
+/// The queue between the two threads. Dropping it ends the second one.
+struct Ahead(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// There is a batch.
+    made: Condvar,
+    /// There is room for more.
+    room: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// The source, until the thread takes it.
+    source: Option<Source<Change>>,
+    ready: VecDeque<Batch>,
+    /// Batches that were used, for their memory.
+    used: Vec<Batch>,
+    /// The payload of a panic of the source.
+    panic: Option<Box<dyn Any + Send>>,
+    stopped: bool,
+    /// A thread that does not wait is not woken, because that takes a system call.
+    waits_for_batch: bool,
+    waits_for_room: bool,
+}
+
+impl Ahead {
+    /// Starts the second thread, or returns the source if that is not possible.
+    fn start(source: Source<Change>, caller: &Caller) -> Result<Self, Option<Source<Change>>> {
+        let shared = Arc::new(Shared::default());
+        shared.lock().source = Some(source);
+        let theirs = Arc::clone(&shared);
+        match caller.start_second("ctnetlink-ahead", move |caller| theirs.run(caller)) {
+            true => Ok(Self(shared)),
+            false => Err(shared.lock().source.take()),
+        }
+    }
+
+    fn next(&self, batch: &mut Batch) {
+        let shared = &self.0;
+        let mut state = shared.lock();
+        state.used.push(std::mem::take(batch));
+        loop {
+            if let Some(next) = state.ready.pop_front() {
+                *batch = next;
+                break;
+            }
+            if let Some(panic) = state.panic.take() {
+                drop(state);
+                resume_unwind(panic);
+            }
+            state.waits_for_batch = true;
+            state = wait(&shared.made, state);
+            state.waits_for_batch = false;
+        }
+        if state.waits_for_room && state.ready.len() <= LOW {
+            shared.room.notify_one();
+        }
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.0.lock().stopped = true;
+        self.0.room.notify_one();
+    }
+}
+
+impl Shared {
+    /// The work of the second thread.
+    fn run(&self, caller: &mut Caller) {
+        // The source is the caller's code. A panic in it is resumed in the caller.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.make_all(caller))) {
+            let mut state = self.lock();
+            state.panic = Some(panic);
+            self.tell(&state);
+        }
+    }
+
+    fn make_all(&self, caller: &mut Caller) {
+        let Some(mut source) = self.lock().source.take() else {
+            return;
+        };
+        while let Some(mut batch) = self.room() {
+            batch.take(&mut source, caller);
+            if batch.changes.is_empty() {
+                // The caller may rely on its source being dropped when the request is done.
+                drop(source);
+                self.give(batch);
+                return;
+            }
+            self.give(batch);
+        }
+    }
+
+    /// Waits until there is room for more batches, and returns an empty one. `None` if no more are
+    /// needed.
+    fn room(&self) -> Option<Batch> {
+        let mut state = self.lock();
+        let mut is_full = state.ready.len() >= DEPTH;
+        while is_full && !state.stopped {
+            state.waits_for_room = true;
+            state = wait(&self.room, state);
+            state.waits_for_room = false;
+            is_full = state.ready.len() > LOW;
+        }
+        (!state.stopped).then(|| state.used.pop().unwrap_or_default())
+    }
+
+    fn give(&self, batch: Batch) {
+        let mut state = self.lock();
+        state.ready.push_back(batch);
+        self.tell(&state);
+    }
+
+    fn tell(&self, state: &State) {
+        if state.waits_for_batch {
+            self.made.notify_one();
+        }
+    }
+
+    /// A panic leaves nothing half done here.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn wait<'a>(changed: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,268 @@
+//! Many changes are taken and encoded on a second thread.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use ctnetlink::{Change, ConntrackHandle, Patch, Report, Status};
+use futures::channel::mpsc;
+use futures::{FutureExt, SinkExt, StreamExt, stream};
+use libtest_mimic::Trial;
+use std::future::IntoFuture;
+
+use super::{
+    AHEAD, AHEAD_THREAD, BATCH, BULK, bulk, connect, counts, fill, found, mark, marks, udp,
+};
+use crate::common::{Held, alone, until};
+use crate::support::count;
+use crate::support::visible::visible_when;
+
+pub(super) fn tests() -> Vec<Trial> {
+    let mut tests = crate::trials!["bulk::ahead":
+        only_many_changes_have_a_second_thread,
+        changes_that_need_a_look_stay_in_order,
+        invalid_changes_are_told_in_order,
+        it_takes_so_many_and_no_more,
+        the_source_is_dropped_before_the_report,
+        a_stream_that_becomes_slow,
+    ];
+    tests.extend(alone!("bulk::ahead":
+        the_thread_ends_with_the_request,
+    ));
+    tests
+}
+
+/// Enough for the second thread.
+const ALL: u16 = 40 * BATCH as u16;
+
+/// The changes before the second thread.
+const BEFORE: usize = 8 * BATCH;
+
+/// It needs a second processor.
+fn has_second() -> bool {
+    thread::available_parallelism().is_ok_and(|processors| processors.get() > 1)
+}
+
+async fn only_many_changes_have_a_second_thread() {
+    let handle = connect();
+    fill(&handle, ALL).await;
+    let names = async |changes: u16| {
+        let names = Arc::new(Mutex::new(HashMap::<String, usize>::new()));
+        let seen = names.clone();
+        let report = bulk(
+            &handle,
+            (0..changes).map(move |n| {
+                let name = thread::current().name().unwrap_or_default().to_owned();
+                *seen.lock().expect("the names").entry(name).or_default() += 1;
+                mark(n, changes.into())
+            }),
+        );
+        assert_eq!(counts(&report.await), (changes.into(), 0, 0));
+        let names = names.lock().expect("the names");
+        (
+            names.get(BULK).copied().unwrap_or_default(),
+            names.get(AHEAD_THREAD).copied().unwrap_or_default(),
+        )
+    };
+    assert_eq!(names(BEFORE as u16).await, (BEFORE, 0));
+    let all = usize::from(ALL);
+    let expected = if has_second() {
+        (BEFORE, all - BEFORE)
+    } else {
+        (all, 0)
+    };
+    assert_eq!(names(ALL).await, expected);
+    assert_eq!(marks(&handle, 0..ALL).await, vec![Some(ALL.into()); all]);
+}
+
+/// Each flow gets a mark, a mark and a status, a mark again, and every fourth is deleted by its
+/// tuple.
+async fn changes_that_need_a_look_stay_in_order() {
+    let handle = connect();
+    let flows = ALL / 4;
+    fill(&handle, flows).await;
+    let changes = (0..flows).flat_map(|n| {
+        let both = Patch::new().mark(2).status(Status::ASSURED);
+        let last = match n % 4 {
+            0 => Change::delete(udp(n)),
+            _ => mark(n, 4),
+        };
+        [mark(n, 1), Change::update(udp(n), both), mark(n, 3), last]
+    });
+    let report = bulk(&handle, changes).await;
+    assert_eq!(counts(&report), (ALL.into(), 0, 0));
+    for (n, flow) in found(&handle, (0..flows).map(udp)).await.iter().enumerate() {
+        let seen = flow
+            .as_ref()
+            .map(|flow| (flow.mark, flow.status.contains(Status::ASSURED)));
+        assert_eq!(seen, (n % 4 > 0).then_some((Some(4), true)), "flow {n}");
+    }
+}
+
+async fn invalid_changes_are_told_in_order() {
+    let handle = connect();
+    fill(&handle, ALL).await;
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let results = seen.clone();
+    let changes = (0..ALL).map(|n| match n % 3 {
+        0 => Change::update(udp(n), Patch::new()),
+        1 => mark(n, 7),
+        _ => mark(n + ALL, 7),
+    });
+    let report = handle.bulk(changes).on_item(move |change, outcome| {
+        use ctnetlink::Outcome::{Applied, Failed, Gone};
+        let outcome = match outcome {
+            Failed(_) => 0,
+            Applied => 1,
+            Gone => 2,
+            _ => 3,
+        };
+        results
+            .lock()
+            .expect("the list")
+            .push((change.key(), outcome));
+    });
+    let report: Report = report.await.expect("a report");
+    let third = |rest| (0..ALL).filter(|n| n % 3 == rest).count() as u64;
+    assert_eq!(counts(&report), (third(1), third(2), third(0)));
+    let expected = (0..ALL).map(|n| {
+        let flow = if n % 3 == 2 { n + ALL } else { n };
+        (udp(flow).into(), u32::from(n % 3))
+    });
+    assert_eq!(
+        *seen.lock().expect("the list"),
+        expected.collect::<Vec<_>>()
+    );
+}
+
+/// The source of a request that stands still.
+async fn it_takes_so_many_and_no_more() {
+    let handle = connect();
+    fill(&handle, ALL).await;
+    let (updates, taken) = super::counted((0..ALL).map(|n| mark(n, 7)));
+    let now = taken.clone();
+    let taken_now = move || now.load(std::sync::atomic::Ordering::Relaxed);
+    let most = Arc::new(Mutex::new(0));
+    let seen = most.clone();
+    let report = handle.bulk(updates).on_progress(move |report| {
+        if report.done() == 2 * BEFORE as u64 && has_second() {
+            // Meanwhile the source goes on.
+            while taken_now() - report.done() < BATCH as u64 {
+                thread::yield_now();
+            }
+        }
+        let ahead = taken_now() - report.done();
+        let mut most = seen.lock().expect("the number");
+        *most = ahead.max(*most);
+        ControlFlow::Continue(())
+    });
+    assert_eq!(counts(&report.await.expect("a report")), (ALL.into(), 0, 0));
+    let most = *most.lock().expect("the number");
+    assert!(most <= AHEAD, "{most} changes ahead");
+}
+
+/// Tells when it is dropped.
+struct Told(Arc<Mutex<bool>>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        // It may use the runtime of the caller.
+        tokio::spawn(async {});
+        *self.0.lock().expect("the flag") = true;
+    }
+}
+
+async fn the_source_is_dropped_before_the_report() {
+    let handle = connect();
+    fill(&handle, ALL).await;
+    for round in 0..20 {
+        let is_dropped = Arc::new(Mutex::new(false));
+        let told = Told(is_dropped.clone());
+        let changes = (0..ALL).map(move |n| {
+            let _held = &told;
+            mark(n, round)
+        });
+        let report = match round % 2 {
+            0 => handle.bulk(changes).await,
+            _ => handle.bulk_stream(stream::iter(changes)).await,
+        };
+        assert!(*is_dropped.lock().expect("the flag"), "round {round}");
+        assert_eq!(report.expect("a report").applied, ALL.into());
+    }
+}
+
+/// A change is made as it comes, also after many that came at once.
+async fn a_stream_that_becomes_slow() {
+    let handle = connect();
+    fill(&handle, ALL).await;
+    let (mut sender, receiver) = mpsc::channel(0);
+    let many = stream::iter((0..ALL).map(|n| mark(n, 1)));
+    let bulk = tokio::spawn(handle.bulk_stream(many.chain(receiver)).into_future());
+    for n in 0..50 {
+        sender.send(mark(n, 7)).await.expect("room for one");
+        visible_when(&handle, udp(n), |flow| flow.mark == Some(7)).await;
+    }
+    assert!(!bulk.is_finished());
+    drop(sender);
+    let report = bulk.await.expect("a task").expect("a report");
+    assert_eq!(counts(&report), (u64::from(ALL) + 50, 0, 0));
+}
+
+fn ahead_threads() -> usize {
+    count::threads_named(AHEAD_THREAD)
+}
+
+/// It ends when the request is over, dropped while its stream waits, or stopped by its watcher.
+async fn the_thread_ends_with_the_request() {
+    let handle = connect();
+    fill(&handle, ALL).await;
+    let held = Held::at_rest().await;
+    let endless = |handle: &ConntrackHandle| {
+        let many = stream::iter((0..ALL).map(|n| mark(n, 1)));
+        handle.bulk_stream(many.chain(stream::pending()))
+    };
+    let waits = tokio::spawn(endless(&handle).into_future());
+    let all = async || {
+        marks(&handle, 0..ALL)
+            .await
+            .iter()
+            .all(|mark| *mark == Some(1))
+    };
+    while !all().await {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(ahead_threads(), usize::from(has_second()));
+    waits.abort();
+    assert!(waits.await.is_err());
+    until(|| ahead_threads() == 0, || "it goes on".into()).await;
+
+    let stopped = endless(&handle).on_progress(|report| match report.done() {
+        0..2000 => ControlFlow::Continue(()),
+        _ => ControlFlow::Break(()),
+    });
+    assert!(stopped.await.expect("a report").applied >= 2000);
+    until(|| ahead_threads() == 0, || "it goes on".into()).await;
+
+    // It waits for room while the request stands still.
+    let (go_on, stand) = std::sync::mpsc::channel::<()>();
+    let mut bulk = handle
+        .bulk((0..ALL).map(|n| mark(n, 2)))
+        .on_progress(move |report| {
+            if report.done() == 2 * BEFORE as u64 {
+                let _ = stand.recv();
+            }
+            ControlFlow::Continue(())
+        })
+        .into_future();
+    assert!((&mut bulk).now_or_never().is_none());
+    until(
+        || ahead_threads() == usize::from(has_second()),
+        || "none".into(),
+    )
+    .await;
+    drop(bulk);
+    drop(go_on);
+    until(|| ahead_threads() == 0, || "it goes on".into()).await;
+    held.again().await;
+}
