@@ -97,13 +97,15 @@ fn what_happens_is_heard() {
 fn a_copy_in_memory() {
     on_a_table(async |handle| {
         let tuple = Tuple::udp(([10, 0, 0, 1], 1).into(), ([10, 0, 0, 9], 2).into())?;
+        let filter = Filter::builder().protocol(Protocol::UDP).build()?;
         let mirror = handle.mirror().await?;
         let reader = mirror.reader();
         tokio::spawn(mirror.run());
         reader.synced().await?;
         let is_idle = reader.is_synced() && reader.get(tuple).is_none();
+        let matching = reader.find(&filter).count(); // an iterator over the flows that match
         assert!(is_idle);
-        assert_eq!(reader.len(), 3);
+        assert_eq!((matching, reader.len()), (3, 3));
         Ok(())
     });
 }
