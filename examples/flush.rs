@@ -20,14 +20,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
             "ipv4" => family = Some(Family::Ipv4),
             "ipv6" => family = Some(Family::Ipv6),
             "--yes" => yes = true,
-            other => return Err(format!("{other}: say ipv4, ipv6 or --yes").into()),
+            other => {
+                return Err(
+                    format!("usage: flush [ipv4 | ipv6] [--yes]; {other} is unknown").into(),
+                );
+            }
         }
     }
 
     let handle = ctnetlink::connect().await?;
     count(&handle, "before").await?;
     if !yes {
-        println!("Nothing was removed: say --yes.");
+        println!("Nothing was removed. Add --yes to remove the flows.");
         return Ok(());
     }
 

@@ -14,7 +14,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         None => None,
         Some("ipv4") => Some(Family::Ipv4),
         Some("ipv6") => Some(Family::Ipv6),
-        Some(other) => return Err(format!("{other}: say ipv4, ipv6 or nothing").into()),
+        Some(other) => return Err(format!("usage: list [ipv4 | ipv6]; {other} is neither").into()),
     };
 
     let handle = ctnetlink::connect().await?;

@@ -73,13 +73,13 @@ async fn answer(reader: &MirrorReader, stream: UnixStream) -> Result<(), Error> 
 fn original(reader: &MirrorReader, line: &str) -> Result<Option<SocketAddr>, Error> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let [protocol, peer, local] = words[..] else {
-        return Err("ask with: tcp|udp PEER LOCAL".into());
+        return Err("usage: tcp|udp PEER LOCAL".into());
     };
     let (peer, local) = (peer.parse()?, local.parse()?);
     let answers = match protocol {
         "tcp" => Tuple::tcp(local, peer)?,
         "udp" => Tuple::udp(local, peer)?,
-        _ => return Err("tcp or udp".into()),
+        _ => return Err(format!("{protocol} is neither tcp nor udp").into()),
     };
     let flow = reader.get(FlowKey::reply(answers));
     Ok(flow.and_then(|flow| flow.orig.dst_socket()))

@@ -1,6 +1,6 @@
 //! The command line of the tests' own harnesses.
 
-// Others take the rest of it, and in a test binary nothing is reachable from outside.
+// This binary uses a part of it, and exports nothing.
 #![allow(dead_code, unreachable_pub)]
 
 #[path = "support/harness.rs"]
@@ -10,7 +10,7 @@ use harness::Asked;
 
 const NAMES: [&str; 4] = ["events::new", "events::gone", "bulk::new", "verbs::get"];
 
-/// The tests that are asked for by these arguments.
+/// The tests that these arguments select.
 fn asked(arguments: &[&str]) -> Vec<&'static str> {
     let program = std::iter::once(&"tests");
     let asked = Asked::of(program.chain(arguments).map(ToString::to_string).collect());
@@ -46,7 +46,7 @@ fn exact_ones() {
     assert_eq!(asked(&["--exact", "bulk", "events::new"]), ["events::new"]);
 }
 
-/// The rest is still libtest-mimic's.
+/// libtest-mimic still reads the other arguments.
 #[test]
 fn those_that_are_not_asked_for_do_not_run() {
     use libtest_mimic::Trial;
@@ -55,7 +55,7 @@ fn those_that_are_not_asked_for_do_not_run() {
         names.iter().map(trial).collect()
     };
     let run = |arguments: &[&str], trials| {
-        // What they print is of a failure that is wanted, and would be taken for one that is not.
+        // These tests must fail, and their output would look like an unexpected failure.
         let quiet = ["--logfile", "/dev/null"];
         let arguments = arguments.iter().chain(&quiet).map(ToString::to_string);
         let code = Asked::of(arguments.collect()).run(trials);

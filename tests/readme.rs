@@ -84,7 +84,7 @@ fn what_happens_is_heard() {
             }
             Ok::<(), ctnetlink::Error>(())
         };
-        // The stream has no end: the clock jumps once nothing is left to do.
+        // The stream has no end. The clock jumps to the timeout when nothing else is left to do.
         let watch = tokio::time::timeout(Duration::from_secs(1), watch);
         let (watched, flushed) = tokio::join!(watch, kernel.flush(Table::Conntrack).into_future());
         flushed?;
@@ -97,13 +97,15 @@ fn what_happens_is_heard() {
 fn a_copy_in_memory() {
     on_a_table(async |handle| {
         let tuple = Tuple::udp(([10, 0, 0, 1], 1).into(), ([10, 0, 0, 9], 2).into())?;
+        let filter = Filter::builder().protocol(Protocol::UDP).build()?;
         let mirror = handle.mirror().await?;
         let reader = mirror.reader();
         tokio::spawn(mirror.run());
         reader.synced().await?;
         let is_idle = reader.is_synced() && reader.get(tuple).is_none();
+        let matching = reader.find(&filter).count(); // an iterator over the flows that match
         assert!(is_idle);
-        assert_eq!(reader.len(), 3);
+        assert_eq!((matching, reader.len()), (3, 3));
         Ok(())
     });
 }
@@ -123,7 +125,7 @@ fn numbers_of_the_table() {
     });
 }
 
-/// The recipes stand in this file, where they are compiled, in the same words.
+/// The recipes are in this file too, where they are compiled.
 #[test]
 fn recipes_are_those_that_run() {
     let words = |text: &str| {

@@ -1,16 +1,19 @@
-//! Counts the instructions that the crate needs for a flow. The number does not depend on how busy
-//! the machine is.
+//! Counts the instructions that the crate needs for a flow or an event. The number does not depend
+//! on how busy the machine is.
 //!
 //! `cargo bench --bench instructions` (needs valgrind). The last line is one JSON object, with the
-//! instructions in user space per flow for: decoding a TCP flow; a flow of a list, from the call to
-//! the `Flow`; a mark by a bulk request, with keys from a list,
-//! and the same where every tenth flow is missing; a mark by the control lane, one
-//! after the other and with 128 in flight. The bench fails if a number is more than 5 % above the
-//! one in `kept.json`. `-- --keep` writes that file again, which another compiler may need.
+//! instructions in user space for: decoding a TCP flow; a flow of a list, from the call to the
+//! `Flow`; a mark by a bulk request, with keys from a list, and the same where every tenth flow is
+//! missing; a mark by the control lane, one after the other and with 128 in flight; a lookup in a
+//! mirror; an event of `handle.events()`; and an event that a mirror applies, from the socket on.
+//! The bench fails if a number is more than 5 % above the one in `kept.json`. `-- --keep` writes
+//! that file again, which another compiler may need.
 //!
 //! Each program runs twice under callgrind, with few and with many flows, and the difference
 //! counts. It does not include the start and the keys of the table, which both runs have in common.
 
+#[path = "../mirror/apply.rs"]
+mod apply;
 mod callgrind;
 #[path = "../common/mod.rs"]
 mod common;
@@ -19,7 +22,8 @@ mod programs;
 use std::process::ExitCode;
 use std::{env, fs};
 
-use programs::PROGRAMS;
+use common::support::namespace;
+use programs::{ON_A_TABLE, ON_THEIR_OWN, Program};
 use serde_json::{Map, Value, json};
 
 /// cargo runs the bench where it was built, so the path of the sources is right.
@@ -41,6 +45,10 @@ fn main() -> ExitCode {
         [callgrind::PROGRAM, name, flows] => {
             let flows = flows.parse().expect("a number of flows");
             programs::run(name, flows);
+            return ExitCode::SUCCESS;
+        }
+        [apply::CHANGE, which, flows] => {
+            apply::change(which, flows.parse().expect("a number of flows"));
             return ExitCode::SUCCESS;
         }
         [] => false,
@@ -71,18 +79,23 @@ fn main() -> ExitCode {
     }
 }
 
-/// Instructions per flow, by the names of the programs.
+/// Instructions per flow or event, by the names of the programs.
 fn measure() -> Map<String, Value> {
     common::fill::fill(programs::TABLE);
-    let counts = PROGRAMS.map(|program| {
-        eprintln!("{}", program.name);
-        let (few, many) = (program.few, program.few * programs::MORE);
-        let [with_few, with_many] = [few, many].map(|flows| callgrind::count(program.name, flows));
-        let count = with_many.saturating_sub(with_few) as f64 / (many - few) as f64;
-        assert!(count >= 1.0, "{} did nothing", program.name);
-        (program.name.to_owned(), json!(count.round() as u64))
-    });
+    let mut counts: Vec<_> = ON_A_TABLE.map(each).into();
+    common::raw::Raw::open().flush();
+    namespace::sysctl("nf_conntrack_events", "1").expect("the setting of the namespace");
+    counts.extend(ON_THEIR_OWN.map(each));
     counts.into_iter().collect()
+}
+
+fn each(program: Program) -> (String, Value) {
+    eprintln!("{}", program.name);
+    let (few, many) = (program.few, program.few * programs::MORE);
+    let [with_few, with_many] = [few, many].map(|flows| callgrind::count(program.name, flows));
+    let count = with_many.saturating_sub(with_few) as f64 / (many - few) as f64;
+    assert!(count >= 1.0, "{} did nothing", program.name);
+    (program.name.to_owned(), json!(count.round() as u64))
 }
 
 /// Prints all numbers, and returns whether one has grown too much.

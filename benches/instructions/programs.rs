@@ -5,6 +5,7 @@ use std::hint::black_box;
 use ctnetlink::{Change, ConntrackHandle, Flow, FlowKey, Patch, Table, Zone};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
+use crate::apply;
 use crate::common::{current_thread, names};
 
 /// Flows in the table.
@@ -29,8 +30,12 @@ const BULK: &str = "bulk_mark";
 const BULK_MISSING: &str = "bulk_mark_some_missing";
 const CONTROL: &str = "control_mark";
 const IN_FLIGHT: &str = "control_mark_in_flight";
+const GET: &str = "mirror_get";
+const EVENT: &str = "event";
+const APPLY: &str = "mirror_event";
 
-pub(crate) const PROGRAMS: [Program; 6] = [
+/// The programs on a full table.
+pub(crate) const ON_A_TABLE: [Program; 7] = [
     Program {
         name: DECODE,
         few: 10_000,
@@ -56,9 +61,25 @@ pub(crate) const PROGRAMS: [Program; 6] = [
         name: IN_FLIGHT,
         few: TABLE / MORE,
     },
+    Program {
+        name: GET,
+        few: TABLE / MORE,
+    },
 ];
 
-/// Runs a program with this many flows.
+/// The programs that fill the table themselves. Each flow has three events.
+pub(crate) const ON_THEIR_OWN: [Program; 2] = [
+    Program {
+        name: EVENT,
+        few: 3 * TABLE / MORE,
+    },
+    Program {
+        name: APPLY,
+        few: 3 * TABLE / MORE,
+    },
+];
+
+/// Runs a program with this many flows or events.
 pub(crate) fn run(name: &str, flows: usize) {
     match name {
         DECODE => decode(flows),
@@ -88,6 +109,9 @@ pub(crate) fn run(name: &str, flows: usize) {
             let handle = connect().await;
             in_flight(&handle, keys(&handle, flows).await).await;
         }),
+        GET => current_thread().block_on(get(flows)),
+        EVENT => drop(apply::stream(flows / 3)),
+        APPLY => drop(apply::mirror(flows / 3)),
         _ => panic!("{name} is not a program of this bench"),
     }
 }
@@ -132,6 +156,19 @@ async fn in_flight(handle: &ConntrackHandle, keys: Vec<FlowKey>) {
         .try_buffer_unordered(128)
         .try_for_each(|()| async { Ok::<_, ctnetlink::Error>(()) });
     marks.await.expect("marks");
+}
+
+async fn get(flows: usize) {
+    let handle = connect().await;
+    let keys = keys(&handle, flows).await;
+    let mirror = handle.mirror().await.expect("a mirror");
+    let reader = mirror.reader();
+    let mirror = tokio::spawn(mirror.run());
+    reader.synced().await.expect("a mirror");
+    mirror.abort();
+    for key in keys {
+        black_box(reader.get(black_box(key))).expect("a flow");
+    }
 }
 
 async fn connect() -> ConntrackHandle {

@@ -115,26 +115,26 @@ attributes! {
         CTA_SECCTX => secctx, set_secctx: SecCtx,
     }
     in order {
-        CTA_TUPLE_ORIG => orig,
-        CTA_TUPLE_REPLY => reply,
-        CTA_ZONE => zone,
+        orig,
+        reply,
+        zone,
         // In events.
-        CTA_ID => id,
-        CTA_STATUS => status,
+        id,
+        status,
         // In dumps.
-        CTA_MARK => mark,
-        CTA_ID => id,
-        CTA_USE => use_count,
-        CTA_TIMEOUT => timeout,
-        CTA_PROTOINFO => protoinfo,
-        CTA_COUNTERS_ORIG => counters_orig,
-        CTA_COUNTERS_REPLY => counters_reply,
+        mark,
+        id,
+        use_count,
+        timeout,
+        protoinfo,
+        counters_orig,
+        counters_reply,
         // When a flow ends.
-        CTA_PROTOINFO => protoinfo,
-        CTA_LABELS => labels,
-        CTA_SYNPROXY => synproxy,
+        protoinfo,
+        labels,
+        synproxy,
         // In events.
-        CTA_MARK => mark,
+        mark,
     }
 }
 

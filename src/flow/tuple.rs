@@ -138,6 +138,23 @@ impl Tuple {
         }
     }
 
+    /// Returns `true` if the other is the [`inverse`](Self::inverse), without making it.
+    pub(crate) fn is_inverse_of(&self, other: &Self) -> bool {
+        let has_other_ends = match (&self.addresses, &other.addresses) {
+            (Addresses::V4(src, dst), Addresses::V4(from, to)) => src == to && dst == from,
+            (Addresses::V6(src, dst), Addresses::V6(from, to)) => src == to && dst == from,
+            _ => false,
+        };
+        has_other_ends
+            && self.protocol == other.protocol
+            && match (self.detail, other.detail) {
+                (Detail::None, Detail::None) => true,
+                (Detail::Ports(src, dst), Detail::Ports(from, to)) => src == to && dst == from,
+                (Detail::Icmp(_), Detail::Icmp(_)) => self.inverse() == *other,
+                _ => false,
+            }
+    }
+
     /// The tuple without ports and ICMP fields, as in a kernel that does not know the protocol.
     /// `None` if it has neither.
     pub(crate) fn without_detail(&self) -> Option<Self> {

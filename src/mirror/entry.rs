@@ -29,6 +29,13 @@ impl Key {
         Self::named(&FlowKey::reply(flow.reply).zone(flow.zone))
     }
 
+    /// The key of the flow's replies, if that is not just the inverse.
+    pub(super) fn of_replies(flow: &Flow) -> Option<Self> {
+        let (orig, reply) = (Self::orig(flow), Self::reply(flow));
+        let is_plain = orig.zone == reply.zone && orig.tuple.is_inverse_of(&reply.tuple);
+        (!is_plain).then_some(reply)
+    }
+
     pub(super) fn named(key: &FlowKey) -> Self {
         Self {
             tuple: *key.tuple(),
@@ -45,13 +52,19 @@ impl Key {
     }
 }
 
-/// A flow, and the time of its last news. Times are whole seconds of the mirror's clock.
+/// A flow as it is stored.
 ///
 /// The fields that every flow has are stored inline. Names that many flows share are stored once.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
-    /// The flow without the parts that the other fields store.
+    /// The flow without the parts that the notes contain.
     flow: Flow,
+    pub(super) notes: Notes,
+}
+
+/// What the mirror notes about a flow. Times are whole seconds of the mirror's clock.
+#[derive(Debug, Clone)]
+pub(super) struct Notes {
     names: Option<Arc<Names>>,
     /// Nanoseconds since 1970.
     start: Option<NonZeroU64>,
@@ -69,6 +82,13 @@ pub(super) struct Entry {
     pub(super) by_events: bool,
 }
 
+/// A version of a flow, stored or not.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Version<'a> {
+    flow: &'a Flow,
+    notes: &'a Notes,
+}
+
 /// Names from the kernel that many flows share.
 #[derive(Debug, PartialEq, Eq, Hash, Default)]
 struct Names {
@@ -84,9 +104,9 @@ pub(super) struct Interner {
     most: usize,
 }
 
-impl Entry {
-    /// `now` is the time of the mirror's clock.
-    pub(super) fn new(mut flow: Flow, names: &mut Interner, now: u32) -> Self {
+impl Notes {
+    /// Moves out of the flow what is not stored with it. `now` is the time of the mirror's clock.
+    pub(super) fn of(flow: &mut Flow, names: &mut Interner, now: u32) -> Self {
         let deadline = match flow.timeout.take() {
             // The kernel rounds down to whole seconds.
             Some(left) => now
@@ -103,10 +123,9 @@ impl Entry {
             if start.is_some() {
                 flow.set_timestamp(None);
             }
-            shared = names.take_of(&mut flow);
+            shared = names.take_of(flow);
         }
         Self {
-            flow,
             names: shared,
             start,
             deadline,
@@ -117,21 +136,28 @@ impl Entry {
             by_events: false,
         }
     }
+}
+
+impl<'a> Version<'a> {
+    pub(super) fn new(flow: &'a Flow, notes: &'a Notes) -> Self {
+        Self { flow, notes }
+    }
 
     /// The complete flow, with the time that it has left now.
-    pub(super) fn show(&self, now: u32) -> Flow {
-        let mut flow = self.flow.clone();
-        if self.deadline != NEVER {
-            let left = self.deadline.saturating_sub(now).saturating_sub(1);
+    pub(super) fn show(self, now: u32) -> Flow {
+        let Self { flow, notes } = self;
+        let mut flow = flow.clone();
+        if notes.deadline != NEVER {
+            let left = notes.deadline.saturating_sub(now).saturating_sub(1);
             flow.timeout = Some(Duration::from_secs(left.into()));
         }
-        if let Some(start) = self.start {
+        if let Some(start) = notes.start {
             flow.set_timestamp(Timestamp {
                 start: UNIX_EPOCH + Duration::from_nanos(start.get()),
                 stop: None,
             });
         }
-        if let Some(names) = &self.names {
+        if let Some(names) = &notes.names {
             if let Some(helper) = &names.helper {
                 flow.set_helper(helper.clone());
             }
@@ -142,24 +168,64 @@ impl Entry {
         flow
     }
 
-    /// The flow, to be merged with a message. The remaining time and the start time are left out.
-    pub(super) fn to_merge(&self) -> Cow<'_, Flow> {
-        match self.names {
-            None => Cow::Borrowed(&self.flow),
-            Some(_) => Cow::Owned(Self::show(self, 0)),
+    /// Are the two the same, except for fields that change without an event?
+    pub(super) fn says_same_as(self, other: Self) -> bool {
+        let (one, two) = (self.flow, other.flow);
+        one.status == two.status
+            && one.mark == two.mark
+            && one.protoinfo == two.protoinfo
+            && one.labels == two.labels
+            && one.id == two.id
+            && one.orig == two.orig
+            && one.reply == two.reply
+            && one.zone == two.zone
+            && one.synproxy == two.synproxy
+            && one.rare == two.rare
+            && self.notes.start == other.notes.start
+            && self.notes.names == other.notes.names
+    }
+}
+
+impl Entry {
+    /// Takes the flow, and leaves a blank one: a flow is too large to be moved around.
+    #[inline]
+    pub(super) fn of(flow: &mut Flow, notes: Notes) -> Self {
+        Self {
+            flow: std::mem::replace(flow, Flow::blank()),
+            notes,
         }
     }
 
-    /// Takes over from the last version what messages may leave out.
-    pub(super) fn keep(&mut self, before: &Self) {
-        self.start = self.start.or(before.start);
-        self.by_events &= before.by_events;
+    /// Becomes the next version of the flow. After that, `flow` and `notes` are the last one.
+    pub(super) fn become_next(&mut self, flow: &mut Flow, notes: &mut Notes) {
+        // Messages may leave these out.
+        notes.start = notes.start.or(self.notes.start);
+        notes.by_events &= self.notes.by_events;
+        std::mem::swap(&mut self.flow, flow);
+        std::mem::swap(&mut self.notes, notes);
+    }
+
+    /// The complete flow, with the time that it has left now.
+    pub(super) fn show(&self, now: u32) -> Flow {
+        self.version().show(now)
+    }
+
+    pub(super) fn version(&self) -> Version<'_> {
+        Version::new(&self.flow, &self.notes)
+    }
+
+    /// The flow, to be merged with a message. The remaining time and the start time are left out.
+    pub(super) fn to_merge(&self) -> Cow<'_, Flow> {
+        match self.notes.names {
+            None => Cow::Borrowed(&self.flow),
+            Some(_) => Cow::Owned(self.show(0)),
+        }
     }
 
     /// Must the flow be looked up?
     pub(super) fn is_in_doubt(&self, learnt: &Learnt) -> bool {
         let may_lack = || !learnt.is_known || learnt.lacks(&self.flow);
-        self.is_lacking || self.by_events && may_lack()
+        self.notes.is_lacking || self.notes.by_events && may_lack()
     }
 
     /// The flow without a copy. It lacks the timeout, the helper, the security context and the
@@ -173,7 +239,7 @@ impl Entry {
         let mark = self.flow.mark.unwrap_or_default();
         let packets = self.flow.counters_reply.map_or(0, |it| it.packets as u32);
         let tuples = [self.flow.orig, self.flow.reply].map(|it| u32::from(it.protocol().number()));
-        self.seen ^ self.flow.status.bits() ^ mark ^ packets ^ tuples[0] ^ tuples[1]
+        self.notes.seen ^ self.flow.status.bits() ^ mark ^ packets ^ tuples[0] ^ tuples[1]
     }
 
     pub(super) fn key(&self) -> Key {
@@ -186,25 +252,7 @@ impl Entry {
 
     /// The key of its replies, if that is not just the inverse.
     pub(super) fn reply_key(&self) -> Option<Key> {
-        let reply = Key::reply(&self.flow);
-        (reply != self.key().inverse()).then_some(reply)
-    }
-
-    /// Are the two the same, except for fields that change without an event?
-    pub(super) fn says_same_as(&self, other: &Self) -> bool {
-        let (one, two) = (&self.flow, &other.flow);
-        one.status == two.status
-            && one.mark == two.mark
-            && one.protoinfo == two.protoinfo
-            && one.labels == two.labels
-            && one.id == two.id
-            && one.orig == two.orig
-            && one.reply == two.reply
-            && one.zone == two.zone
-            && one.synproxy == two.synproxy
-            && one.rare == two.rare
-            && self.start == other.start
-            && self.names == other.names
+        Key::of_replies(&self.flow)
     }
 }
 

@@ -5,21 +5,22 @@
 //! flow's place. There is one writer and any number of readers. No thread waits for a lock while it
 //! holds another, except for [`Index::warm`], where the only writer reads.
 
+mod find;
+mod place;
+
 use std::hash::BuildHasher;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hashbrown::HashTable;
 
 use super::counts::Tally;
-use super::entry::{Entry, Key};
+use super::entry::{Entry, Key, Notes, Version};
 use super::hash::Keyed;
 use super::slab::Slab;
 use crate::flow::{Flow, FlowId};
-
-const SHARD_BITS: u32 = 4;
-pub(super) const SHARDS: usize = 1 << SHARD_BITS;
-const SLOT_BITS: u32 = u32::BITS - SHARD_BITS;
-const SLOT: u32 = (1 << SLOT_BITS) - 1;
+use place::{
+    Place, SHARDS, SLOT, SLOT_BITS, forget, remember, shard_at, shard_of, short, table_hash,
+};
 
 /// All flows of a mirror.
 #[derive(Debug)]
@@ -36,15 +37,6 @@ struct Shard {
     slab: Slab,
     by_orig: HashTable<Place>,
     by_reply: HashTable<Place>,
-}
-
-/// The place of a flow, with the hash of its tuple. The hash is compared first, so that usually
-/// only the right flow is read from memory, and a table can grow without reading flows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
-    hash: u32,
-    /// Shard and slot.
-    at: u32,
 }
 
 /// The place of a key, for the writer. It stays valid until the writer changes the index.
@@ -65,6 +57,13 @@ pub(super) struct Known {
     pub(super) by_events: bool,
 }
 
+/// How far a walk over all flows has come.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Cursor {
+    shard: usize,
+    chunk: usize,
+}
+
 impl Index {
     pub(super) fn new() -> Self {
         Self {
@@ -78,52 +77,12 @@ impl Index {
         self.tally.len()
     }
 
-    /// The flow with this original tuple.
-    pub(super) fn by_orig<T>(&self, key: &Key, look: impl FnOnce(&Entry) -> T) -> Option<T> {
-        let hash = self.hash(key);
-        let shard = self.read(shard_of(hash));
-        shard.find(hash, key).map(|(_, entry)| look(entry))
-    }
-
-    /// The flow with this reply tuple.
-    pub(super) fn by_reply<T>(&self, key: &Key, look: impl FnOnce(&Entry) -> T) -> Option<T> {
-        // Most flows have no NAT.
-        let mut look = Some(look);
-        let mut found = None;
-        self.by_orig(&key.inverse(), |entry| {
-            if Key::reply(entry.bare()) == *key {
-                found = look.take().map(|look| look(entry));
-            }
-        });
-        if found.is_some() {
-            return found;
-        }
-        let hash = self.hash(key);
-        // There is one at the most, unless hashes collide: then a list is allocated.
-        let (first, others): (_, Vec<u32>) = {
-            let shard = self.read(shard_of(hash));
-            let found = shard.by_reply.iter_hash(table_hash(hash));
-            let found = found.filter(|place| place.hash == short(hash));
-            let mut found = found.map(|place| place.at);
-            (found.next(), found.collect())
-        };
-        for at in first.into_iter().chain(others) {
-            let shard = self.read(shard_at(at));
-            let entry = shard.slab.get(at & SLOT);
-            if let Some(entry) = entry.filter(|entry| entry.reply_key().as_ref() == Some(key)) {
-                return look.take().map(|look| look(entry));
-            }
-        }
-        None
-    }
-
     /// Looks at flows that the writer is about to change, one step for all before the next step. So
     /// the processor reads them from memory at the same time. Applying the events reads them one
     /// after the other, because a lock waits for the reads before it.
-    pub(super) fn warm<'a>(&self, flows: impl Iterator<Item = &'a Flow>) {
+    pub(super) fn warm(&self, hashes: &[u64]) {
         let shards: [_; SHARDS] = std::array::from_fn(|shard| self.read(shard));
-        let hashes: Vec<u64> = flows.map(|flow| self.hash(&Key::orig(flow))).collect();
-        let places = hashes.into_iter().filter_map(|hash| {
+        let places = hashes.iter().filter_map(|&hash| {
             let places = &shards[shard_of(hash)].by_orig;
             let place = places.find(table_hash(hash), |place| place.hash == short(hash));
             place.map(|place| place.at)
@@ -138,21 +97,22 @@ impl Index {
 
     /// The place of this original tuple, for the writer.
     pub(super) fn spot(&self, key: Key) -> Spot {
-        self.spot_and(key, |_| {})
+        let hash = self.hash(&key);
+        self.spot_and(key, hash, |_| {})
     }
 
-    /// The same, and calls `look` with the flow that is there: under one lock.
-    pub(super) fn spot_and(&self, key: Key, look: impl FnOnce(&Entry)) -> Spot {
-        let hash = self.hash(&key);
+    /// The place of a key whose hash is known. Calls `look` with the flow that is there, under the
+    /// same lock.
+    pub(super) fn spot_and(&self, key: Key, hash: u64, look: impl FnOnce(&Entry)) -> Spot {
         let shard = self.read(shard_of(hash));
         let known = shard.find(hash, &key).map(|(at, entry)| {
             look(entry);
             Known {
                 at,
                 id: entry.bare().id,
-                touched: entry.touched,
-                is_lacking: entry.is_lacking,
-                by_events: entry.by_events,
+                touched: entry.notes.touched,
+                is_lacking: entry.notes.is_lacking,
+                by_events: entry.notes.by_events,
             }
         });
         Spot { key, hash, known }
@@ -164,38 +124,39 @@ impl Index {
         self.read(shard_at(at)).slab.get(at & SLOT).map(look)
     }
 
-    /// Stores a flow at its place, and replaces the one that is there: `join` is called with that
-    /// and the new one before.
+    /// Stores a flow at its place, and replaces the one that is there. Calls `look` with the last
+    /// version, if any, and the new one. What is left in `flow` is of no use.
     pub(super) fn put(
         &self,
         spot: &Spot,
-        mut entry: Entry,
-        join: impl FnOnce(Option<&Entry>, &mut Entry),
+        flow: &mut Flow,
+        mut notes: Notes,
+        look: impl FnOnce(Option<Version<'_>>, Version<'_>),
     ) {
         let index = shard_of(spot.hash);
         let mut shard = self.write(index);
         let there = spot.known.as_ref().map(|known| known.at);
         let there = there.and_then(|at| Some((at, shard.slab.get_mut(at & SLOT)?)));
-        let Some((at, before)) = there else {
-            join(None, &mut entry);
-            self.tally.add(entry.bare());
-            let reply = entry.reply_key();
-            let at = shard.insert(index, spot.hash, entry);
+        let Some((at, entry)) = there else {
+            look(None, Version::new(flow, &notes));
+            self.tally.add(flow);
+            let reply = Key::of_replies(flow);
+            let at = shard.insert(index, spot.hash, flow, notes);
             drop(shard);
             return self.remember_reply(reply, at);
         };
-        join(Some(before), &mut entry);
-        if !Tally::counts_as_one(before.bare(), entry.bare()) {
-            self.tally.sub(before.bare());
-            self.tally.add(entry.bare());
+        entry.become_next(flow, &mut notes);
+        let (before, after) = (&*flow, entry.bare());
+        look(Some(Version::new(before, &notes)), entry.version());
+        if !Tally::counts_as_one(before, after) {
+            self.tally.sub(before);
+            self.tally.add(after);
         }
-        let reply = |entry: &Entry| (entry.bare().reply, entry.bare().zone);
-        let is_moved = reply(before) != reply(&entry);
+        let is_moved = (before.reply, before.zone) != (after.reply, after.zone);
         let (old, new) = match is_moved {
-            true => (before.reply_key(), entry.reply_key()),
+            true => (Key::of_replies(before), entry.reply_key()),
             false => (None, None),
         };
-        *before = entry;
         drop(shard);
         if is_moved {
             self.forget_reply(old, at);
@@ -207,7 +168,7 @@ impl Index {
     pub(super) fn doubt(&self, spot: &Spot) {
         if let Some(Known { at, .. }) = spot.known {
             if let Some(entry) = self.write(shard_at(at)).slab.get_mut(at & SLOT) {
-                entry.is_lacking = true;
+                entry.notes.is_lacking = true;
             }
         }
     }
@@ -227,17 +188,19 @@ impl Index {
         Some(seen)
     }
 
-    /// Calls `look` with the flows of one chunk of a shard. Returns `false` if there is no such
-    /// chunk.
-    pub(super) fn chunk(&self, shard: usize, chunk: usize, mut look: impl FnMut(&Entry)) -> bool {
-        let shard = self.read(shard);
-        match shard.slab.chunk(chunk) {
-            Some(entries) => {
-                entries.for_each(&mut look);
-                true
+    /// Calls `look` with the flows of the next chunk of a walk over all flows. Returns `false` if
+    /// there are no more.
+    pub(super) fn walk(&self, cursor: &mut Cursor, look: impl FnMut(&Entry)) -> bool {
+        while cursor.shard < SHARDS {
+            if let Some(entries) = self.read(cursor.shard).slab.chunk(cursor.chunk) {
+                cursor.chunk += 1;
+                entries.for_each(look);
+                return true;
             }
-            None => false,
+            cursor.shard += 1;
+            cursor.chunk = 0;
         }
+        false
     }
 
     fn remember_reply(&self, key: Option<Key>, at: u32) {
@@ -254,7 +217,7 @@ impl Index {
         }
     }
 
-    fn hash(&self, key: &Key) -> u64 {
+    pub(super) fn hash(&self, key: &Key) -> u64 {
         self.hasher.hash_one(key)
     }
 
@@ -288,66 +251,10 @@ impl Shard {
     }
 
     #[inline]
-    fn insert(&mut self, index: usize, hash: u64, entry: Entry) -> u32 {
-        let at = ((index as u32) << SLOT_BITS) | self.slab.insert(entry);
+    fn insert(&mut self, index: usize, hash: u64, flow: &mut Flow, notes: Notes) -> u32 {
+        let slot = self.slab.insert(flow, notes);
+        let at = ((index as u32) << SLOT_BITS) | slot;
         remember(&mut self.by_orig, hash, at);
         at
     }
-}
-
-fn remember(table: &mut HashTable<Place>, hash: u64, at: u32) {
-    let place = Place {
-        hash: short(hash),
-        at,
-    };
-    table.insert_unique(table_hash(hash), place, Place::table_hash);
-}
-
-/// Removes a place, and frees memory when most of the table is unused.
-fn forget(table: &mut HashTable<Place>, hash: u64, at: u32) {
-    if let Ok(found) = table.find_entry(table_hash(hash), |place| place.at == at) {
-        found.remove();
-    }
-    if is_wide(table) {
-        table.shrink_to(2 * table.len(), Place::table_hash);
-    }
-}
-
-impl Place {
-    fn table_hash(&self) -> u64 {
-        spread(self.hash)
-    }
-}
-
-/// Is at most an eighth of the table in use? So it shrinks only when it has lost most of its
-/// entries since it last grew or shrank.
-fn is_wide<T>(table: &HashTable<T>) -> bool {
-    const FEW: usize = 256;
-    table.capacity() > FEW.max(8 * table.len())
-}
-
-fn shard_of(hash: u64) -> usize {
-    hash as usize % SHARDS
-}
-
-fn shard_at(at: u32) -> usize {
-    (at >> SLOT_BITS) as usize
-}
-
-/// The part of a hash that is stored with a place. The lowest bits are left out, because they are
-/// the same in the whole shard.
-fn short(hash: u64) -> u32 {
-    (hash >> SHARD_BITS) as u32
-}
-
-/// The hash for the tables of a shard. It is computed from the stored part, so that a table can
-/// grow.
-fn table_hash(hash: u64) -> u64 {
-    spread(short(hash))
-}
-
-/// Mixes all bits, because a table uses bits from both ends.
-fn spread(short: u32) -> u64 {
-    let hash = u64::from(short).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    hash ^ (hash >> 32)
 }

@@ -260,8 +260,9 @@ impl Mirror {
         self.view.worked.store(secs(now), Ordering::Relaxed);
         let mut end = Poll::Pending;
         while self.heard.len() < AT_ONCE {
-            match Pin::new(&mut self.events).poll_next(cx) {
-                Poll::Ready(Some(Ok(event))) => self.heard.push(event),
+            let heard = &mut self.heard;
+            match self.events.poll_next_to(cx, |event| heard.push(event)) {
+                Poll::Ready(Some(Ok(()))) => {}
                 other => {
                     end = other;
                     break;

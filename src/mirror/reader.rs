@@ -14,12 +14,11 @@ pub use find::MirrorFlows;
 pub use wait::{MirrorChanged, MirrorSynced};
 
 use super::counts::Counts;
-use super::entry::{Entry, Key};
 use super::index::Index;
 use super::state::secs;
 use super::status::{MirrorState, Status};
 use crate::filter::Filter;
-use crate::flow::{Direction, Flow, FlowKey};
+use crate::flow::{Flow, FlowKey};
 use crate::handle::ConntrackHandle;
 use crate::request::Get;
 use crate::stream::Backlog;
@@ -90,23 +89,8 @@ impl MirrorReader {
     /// ignored, as in [`ConntrackHandle::get`]. It is `conntrack -G` without a request to the
     /// kernel.
     pub fn get(&self, key: impl Into<FlowKey>) -> Option<Flow> {
-        let key = key.into();
-        let named = Key::named(&key);
-        let flow = self.look_up(&key, &named).or_else(|| {
-            let tuple = named.tuple.without_detail()?;
-            self.look_up(&key, &Key { tuple, ..named })
-        });
-        flow.filter(|flow| key.names(flow))
-    }
-
-    fn look_up(&self, key: &FlowKey, named: &Key) -> Option<Flow> {
         let now = self.view.worked.load(Ordering::Relaxed);
-        // A list or lookup may have come since.
-        let look = |entry: &Entry| entry.show(now.max(entry.heard));
-        match key.direction() {
-            Direction::Orig => self.view.index.by_orig(named, look),
-            Direction::Reply => self.view.index.by_reply(named, look),
-        }
+        self.view.index.get(&key.into(), now)
     }
 
     /// Asks the kernel for a flow, for its current counters and timeout. This is
@@ -140,7 +124,7 @@ impl MirrorReader {
     /// the flow has a new timeout, or is [`Gone`](super::RemovalCause::Gone).
     pub fn expired(&self) -> MirrorFlows {
         MirrorFlows::new(self.view.clone(), |entry, now| {
-            (entry.deadline <= now).then(|| entry.show(now))
+            (entry.notes.deadline <= now).then(|| entry.show(now))
         })
     }
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::entry::Entry;
+use super::entry::{Entry, Notes};
+use crate::flow::Flow;
 
 /// The number of slots in a chunk. Memory grows by one chunk at a time, so that growth moves
 /// nothing and wastes little.
@@ -19,40 +20,24 @@ pub(super) struct Slab {
 
 #[derive(Debug, Default)]
 struct Chunk {
-    slots: Vec<Slot>,
-    used: usize,
-    /// The first slot in the list of free slots.
-    free: Option<u8>,
-}
-
-#[derive(Debug)]
-// Nearly all slots hold entries.
-#[allow(clippy::large_enum_variant)]
-enum Slot {
-    Used(Entry),
-    /// The next free slot.
-    Free(Option<u8>),
+    slots: Vec<Option<Entry>>,
+    /// The slots that entries have left.
+    free: Vec<u8>,
 }
 
 impl Slab {
     pub(super) fn get(&self, slot: u32) -> Option<&Entry> {
         let (chunk, at) = place(slot);
-        match self.chunks.get(chunk)?.slots.get(at)? {
-            Slot::Used(entry) => Some(entry),
-            Slot::Free(_) => None,
-        }
+        self.chunks.get(chunk)?.slots.get(at)?.as_ref()
     }
 
     pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut Entry> {
         let (chunk, at) = place(slot);
-        match self.chunks.get_mut(chunk)?.slots.get_mut(at)? {
-            Slot::Used(entry) => Some(entry),
-            Slot::Free(_) => None,
-        }
+        self.chunks.get_mut(chunk)?.slots.get_mut(at)?.as_mut()
     }
 
     #[inline]
-    pub(super) fn insert(&mut self, entry: Entry) -> u32 {
+    pub(super) fn insert(&mut self, flow: &mut Flow, notes: Notes) -> u32 {
         let number = match self.open.first() {
             Some(number) => *number,
             None => {
@@ -63,8 +48,8 @@ impl Slab {
             }
         };
         let chunk = &mut self.chunks[number as usize];
-        let at = chunk.insert(entry);
-        if chunk.used == CHUNK {
+        let at = chunk.insert(flow, notes);
+        if chunk.used() == CHUNK {
             self.open.remove(&number);
         }
         number * CHUNK as u32 + u32::from(at)
@@ -75,10 +60,10 @@ impl Slab {
         let (number, at) = place(slot);
         let chunk = self.chunks.get_mut(number)?;
         let seen = chunk.remove(at, look)?;
-        if chunk.used == 0 {
+        if chunk.used() == 0 {
             *chunk = Chunk::default();
         }
-        if chunk.used + 1 == CHUNK {
+        if chunk.used() + 1 == CHUNK {
             self.open.insert(number as u32);
         }
         Some(seen)
@@ -86,41 +71,34 @@ impl Slab {
 
     pub(super) fn chunk(&self, chunk: usize) -> Option<impl Iterator<Item = &Entry>> {
         let slots = self.chunks.get(chunk)?.slots.iter();
-        Some(slots.filter_map(|slot| match slot {
-            Slot::Used(entry) => Some(entry),
-            Slot::Free(_) => None,
-        }))
+        Some(slots.flatten())
     }
 }
 
 impl Chunk {
+    fn used(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
     #[inline]
-    fn insert(&mut self, entry: Entry) -> u8 {
-        self.used += 1;
-        if let Some(at) = self.free {
-            let place = &mut self.slots[usize::from(at)];
-            if let Slot::Free(next) = place {
-                self.free = *next;
-            }
-            *place = Slot::Used(entry);
+    fn insert(&mut self, flow: &mut Flow, notes: Notes) -> u8 {
+        // In each case, the entry is built where it is.
+        if let Some(at) = self.free.pop() {
+            self.slots[usize::from(at)] = Some(Entry::of(flow, notes));
             return at;
         }
         if self.slots.is_empty() {
             self.slots.reserve_exact(CHUNK);
         }
-        self.slots.push(Slot::Used(entry));
+        self.slots.push(Some(Entry::of(flow, notes)));
         (self.slots.len() - 1) as u8
     }
 
     fn remove<T>(&mut self, at: usize, look: impl FnOnce(&Entry) -> T) -> Option<T> {
         let place = self.slots.get_mut(at)?;
-        let Slot::Used(entry) = place else {
-            return None;
-        };
-        let seen = look(entry);
-        *place = Slot::Free(self.free);
-        self.free = Some(at as u8);
-        self.used -= 1;
+        let seen = look(place.as_ref()?);
+        *place = None;
+        self.free.push(at as u8);
         Some(seen)
     }
 }
@@ -135,7 +113,7 @@ mod tests {
 
     use super::*;
     use crate::flow::{Flow, Tuple};
-    use crate::mirror::entry::Interner;
+    use crate::mirror::entry::{Interner, Notes};
 
     impl Slab {
         /// The number of slots that have memory.
@@ -144,19 +122,17 @@ mod tests {
         }
 
         fn fill(&mut self, numbers: std::ops::Range<u32>) -> Vec<u32> {
-            numbers.map(|n| self.insert(entry(n))).collect()
+            numbers.map(|n| self.add(n)).collect()
         }
-    }
 
-    fn entry(n: u32) -> Entry {
-        let src = SocketAddr::new(Ipv4Addr::from(n).into(), 1);
-        let dst = SocketAddr::new([192, 0, 2, 1].into(), 2);
-        let tuple = Tuple::udp(src, dst).expect("one family");
-        Entry::new(
-            Flow::new(tuple, tuple.inverse()),
-            &mut Interner::default(),
-            0,
-        )
+        fn add(&mut self, n: u32) -> u32 {
+            let src = SocketAddr::new(Ipv4Addr::from(n).into(), 1);
+            let dst = SocketAddr::new([192, 0, 2, 1].into(), 2);
+            let tuple = Tuple::udp(src, dst).expect("one family");
+            let mut flow = Flow::new(tuple, tuple.inverse());
+            let notes = Notes::of(&mut flow, &mut Interner::default(), 0);
+            self.insert(&mut flow, notes)
+        }
     }
 
     fn src(entry: &Entry) -> std::net::IpAddr {

@@ -13,34 +13,30 @@
 //!   the lookup began.
 
 mod asks;
+mod events;
+mod origin;
 mod sync;
+mod tombs;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::delta::{Delta, RemovalCause};
-use super::entry::{Entry, Interner, Key};
+use super::entry::{Interner, Key, Notes};
 use super::hash::Keyed;
-use super::index::{Index, Spot};
+use super::index::{Index, Known, Spot};
 use super::learnt::Learnt;
-use super::merge;
 use super::schedule::Schedule;
 use super::settings::Settings;
 use super::stats::MirrorStats;
 use super::status::Status;
-use crate::event::Event;
 use crate::filter::Filter;
 use crate::flow::{Flow, FlowId};
 use asks::Asks;
 pub(super) use asks::Round;
+use origin::Origin;
 use sync::Sync;
-
-/// The maximum number of tombstones. If there are more during a list, the list is repeated.
-const TOMBS: usize = 1 << 20;
-
-/// For fewer events, nothing is gained by a look at their flows in advance.
-const FEW: usize = 4;
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -118,126 +114,6 @@ impl State {
         self.deltas = None;
     }
 
-    /// Applies events, in order. `now` is the time of the mirror's clock.
-    pub(super) fn events(&mut self, events: &mut Vec<Event>, now: Duration) {
-        if events.len() >= FEW {
-            self.index.warm(events.iter().filter_map(Event::flow));
-        }
-        for event in events.drain(..) {
-            self.event(event, now);
-        }
-    }
-
-    fn event(&mut self, event: Event, now: Duration) {
-        match event {
-            Event::New { flow, .. } => {
-                self.stats.new += 1;
-                self.began(flow, now);
-            }
-            Event::Update { flow, .. } => {
-                self.stats.updates += 1;
-                self.changed(flow, now);
-            }
-            Event::Destroy { flow, port_id, .. } => {
-                self.stats.destroys += 1;
-                if self.learnt.learn_of_end(&flow) {
-                    self.ask_others(now);
-                }
-                self.ended(flow, port_id);
-            }
-            Event::Overrun { lost } => {
-                self.stats.overruns += 1;
-                self.lost(lost, now);
-            }
-            Event::ExpectNew { .. } | Event::ExpectDestroy { .. } => return,
-        }
-        self.stats.events += 1;
-    }
-
-    /// Notes an event that does not decode.
-    pub(super) fn undecoded(&mut self, now: Duration) {
-        self.stats.decode_errors += 1;
-        self.lost(1, now);
-    }
-
-    fn began(&mut self, mut flow: Flow, now: Duration) {
-        self.learnt.learn_of_event(&flow);
-        let (spot, doubt) = self.known(&mut flow, now);
-        let is_lacking = match spot.known {
-            // Unless it is known from the list in progress, it may be another flow with the same
-            // id, and the end of the earlier one was lost.
-            Some(known) => doubt || known.touched < self.sync.round(),
-            None => self.is_unsure() || self.learnt.lacks(&flow),
-        };
-        self.becomes(spot, flow, self.round, is_lacking, true, now);
-    }
-
-    /// Is a new flow looked up to learn what the kernel reports? The first one is: those of the list
-    /// may be older than a setting. Before anything is known, all are that a list may not contain.
-    fn is_unsure(&self) -> bool {
-        match self.sync.is_listing() {
-            true => !self.learnt.is_known,
-            false => !self.learnt.is_recent && !self.has_questions(),
-        }
-    }
-
-    fn changed(&mut self, mut flow: Flow, now: Duration) {
-        self.learnt.learn_of_event(&flow);
-        let (spot, doubt) = self.known(&mut flow, now);
-        if spot.known.is_some() {
-            return self.becomes(spot, flow, self.round, doubt, true, now);
-        }
-        if self.told.as_ref().is_some_and(|told| !told.matches(&flow)) {
-            return self.bury(spot.key);
-        }
-        // Its `New` event was missed, and an `Update` contains only a part of the flow.
-        match self.told == self.filter {
-            true => {
-                if self.status.is_synced() {
-                    self.stats.unreported += 1;
-                }
-                self.becomes(spot, flow, self.round, true, true, now);
-            }
-            false => self.asks.push(spot.key, &flow),
-        }
-    }
-
-    fn ended(&mut self, flow: Flow, port_id: Option<u32>) {
-        let mut spot = self.index.spot(Key::orig(&flow));
-        self.bury(spot.key);
-        let known = spot.known.as_ref();
-        if known.is_some_and(|known| differ(known.id, flow.id)) {
-            // The end of an earlier flow with the same key, or of a later one that was missed.
-            self.index.doubt(&spot);
-            return self.asks.push(spot.key, &flow);
-        }
-        let (deltas, learnt) = (&mut self.deltas, &self.learnt);
-        self.index.take(&mut spot, |known| {
-            tell(deltas, || Delta::Removed {
-                flow: merge::ended(&known.show(0), flow, learnt),
-                cause: RemovalCause::Destroyed { port_id },
-            });
-        });
-    }
-
-    /// The place of an event's flow. What the event leaves out is added from the known version; the
-    /// `bool` says whether that is in doubt. A stored flow with another id has ended, and is removed.
-    fn known(&mut self, flow: &mut Flow, now: Duration) -> (Spot, bool) {
-        flow.mark = flow.mark.or(self.learnt.no_mark());
-        let mut doubt = false;
-        let mut spot = self.index.spot_and(Key::orig(flow), |known| {
-            if !differ(known.bare().id, flow.id) {
-                doubt = merge::changed(&known.to_merge(), flow) || known.is_lacking;
-            }
-        });
-        let known = spot.known.as_ref();
-        if known.is_some_and(|known| differ(known.id, flow.id)) {
-            self.stats.unreported += 1;
-            self.replaced(&mut spot, now);
-        }
-        (spot, doubt)
-    }
-
     fn replaced(&mut self, spot: &mut Spot, now: Duration) {
         self.removed(spot, secs(now), RemovalCause::Replaced);
     }
@@ -254,27 +130,24 @@ impl State {
         taken.is_some()
     }
 
-    /// Stores the new version of a flow. `touched` is the round of the flow's last event. If it is
-    /// the current round, this version wins over lists and lookups that began earlier. `by_events`
-    /// says that it is from an event, which may leave parts out.
-    fn becomes(
-        &mut self,
-        mut spot: Spot,
-        flow: Flow,
-        touched: u32,
-        is_lacking: bool,
-        by_events: bool,
-        now: Duration,
-    ) {
+    /// Stores the new version of a flow. What is left in `flow` is of no use.
+    fn becomes(&mut self, spot: &mut Spot, flow: &mut Flow, origin: Origin, now: Duration) {
+        let touched = match origin {
+            Origin::Event { .. } | Origin::Lookup => self.round,
+            Origin::List => self.sync.round(),
+            Origin::Both { known, .. } => known.touched,
+        };
+        let is_lacking = origin.is_lacking();
+        // Then this version wins over lists and lookups that began earlier.
         let is_newest = touched == self.round;
         let filter = self.filter.as_ref();
-        if filter.is_some_and(|filter| !filter.matches(&flow)) {
+        if filter.is_some_and(|filter| !filter.matches(flow)) {
             if is_newest {
                 self.bury(spot.key);
             }
-            if self.index.take(&mut spot, |_| {}).is_some() {
+            if self.index.take(spot, |_| {}).is_some() {
                 self.tell(|| Delta::Removed {
-                    flow,
+                    flow: flow.clone(),
                     cause: RemovalCause::Unmatched,
                 });
             }
@@ -292,50 +165,27 @@ impl State {
         let now = secs(now);
         // During the first list, or a list after a loss, wait for the list instead.
         if is_lacking && (self.status.is_synced() || !self.sync.is_listing()) {
-            self.asks.push(spot.key, &flow);
+            self.asks.push(spot.key, flow);
         }
-        let mut entry = Entry::new(flow, &mut self.names, now);
-        entry.seen = self.sync.number();
-        entry.touched = touched;
-        entry.is_lacking = is_lacking;
-        entry.by_events = by_events;
-        let deltas = &mut self.deltas;
-        self.index.put(&spot, entry, |before, entry| {
+        let mut notes = Notes::of(flow, &mut self.names, now);
+        notes.seen = self.sync.number();
+        notes.touched = touched;
+        notes.is_lacking = is_lacking;
+        notes.by_events = origin.is_by_events();
+        let Some(deltas) = &mut self.deltas else {
+            return self.index.put(spot, flow, notes, |_, _| {});
+        };
+        self.index.put(spot, flow, notes, |before, after| {
             let Some(before) = before else {
-                return tell(deltas, || Delta::Added(entry.show(now)));
+                return deltas.push_back(Delta::Added(after.show(now)));
             };
-            entry.keep(before);
-            if deltas.is_some() && !before.says_same_as(entry) {
-                tell(deltas, || Delta::Updated {
+            if !before.says_same_as(after) {
+                deltas.push_back(Delta::Updated {
                     before: before.show(now),
-                    after: entry.show(now),
+                    after: after.show(now),
                 });
             }
         });
-    }
-
-    /// Adds a tombstone, if an older list or lookup could still add the flow again.
-    fn bury(&mut self, key: Key) {
-        if !self.sync.is_listing() && !self.asks.are_under_way() {
-            return;
-        }
-        if self.tombs.len() >= TOMBS {
-            self.sync.spoil();
-            self.schedule.want();
-            return;
-        }
-        self.tombs.insert(key, self.round);
-    }
-
-    /// Does the flow have a tombstone since that round began?
-    fn is_buried(&self, key: &Key, since: u32) -> bool {
-        self.tombs.get(key).is_some_and(|round| *round >= since)
-    }
-
-    fn clear_tombs(&mut self) {
-        if !self.sync.is_listing() && !self.asks.are_under_way() {
-            self.tombs = HashMap::default();
-        }
     }
 
     fn lost(&mut self, lost: u64, now: Duration) {

@@ -107,7 +107,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the key: no kernel takes it for a flush.
+        /// No kernel mistakes it for a flush, whatever the key is.
         #[test]
         fn has_a_whole_tuple_always(mut flow in flow(), other in flow(), with_id: bool) {
             let id = flow.id.filter(|_| with_id);

@@ -125,7 +125,7 @@ mod tests {
     use crate::ErrorKind;
     use crate::flow::Tuple;
 
-    /// Errors of the list: they end nothing, and the first of them is told.
+    /// An error of the list does not end the request, and the first one is reported.
     #[test]
     fn a_list_with_errors_is_incomplete() {
         let end = "10.0.0.1:1".parse().unwrap();

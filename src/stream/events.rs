@@ -152,6 +152,53 @@ impl EventStream {
         self.listener.look();
     }
 
+    /// Polls for the next event, and calls `take` with it: an event is too large to be moved through
+    /// results.
+    #[inline]
+    pub(crate) fn poll_next_to<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: impl FnOnce(Event) -> T,
+    ) -> Poll<Option<Result<T>>> {
+        while !self.done {
+            ready!(pin!(consume_budget()).poll(cx));
+            let (datagram, nsid) = match ready!(self.listener.poll_next(cx)) {
+                Ok(Heard::Datagram(datagram, nsid)) => (datagram, nsid),
+                Ok(Heard::Lost(lost)) => return Poll::Ready(Some(Ok(take(self.lost(lost))))),
+                Err(cause) => {
+                    self.done = true;
+                    return self.failed(Error::io("receiving", cause));
+                }
+            };
+            // The kernel sends each event in its own datagram.
+            let event = match Frame::first(datagram) {
+                Some(Ok(frame)) if frame.is_control() => continue,
+                Some(Ok(frame)) => Event::decode(&frame, nsid),
+                Some(Err(cause)) => Err(cause),
+                // One without a message was one with an event, too.
+                None => Err(DecodeError::Truncated),
+            };
+            self.stats.received += 1;
+            match event {
+                Ok(event)
+                    if self
+                        .filter
+                        .as_ref()
+                        .is_none_or(|filter| wanted(filter, &event)) =>
+                {
+                    return Poll::Ready(Some(Ok(take(event))));
+                }
+                Ok(_) => {}
+                Err(cause) => {
+                    let error = Error::decode(cause, datagram);
+                    self.stats.decode_errors += 1;
+                    return self.failed(error);
+                }
+            }
+        }
+        Poll::Ready(None)
+    }
+
     fn lost(&mut self, lost: u32) -> Event {
         let lost = u64::from(lost);
         self.stats.lost += lost;
@@ -168,7 +215,7 @@ impl EventStream {
     }
 
     #[cold]
-    fn failed(&self, error: Error) -> Poll<Option<Result<Event>>> {
+    fn failed<T>(&self, error: Error) -> Poll<Option<Result<T>>> {
         Poll::Ready(Some(Err(error.context("listening to events"))))
     }
 }
@@ -186,44 +233,7 @@ impl Stream for EventStream {
 
     #[inline]
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Event>>> {
-        let this = self.get_mut();
-        while !this.done {
-            ready!(pin!(consume_budget()).poll(cx));
-            let (datagram, nsid) = match ready!(this.listener.poll_next(cx)) {
-                Ok(Heard::Datagram(datagram, nsid)) => (datagram, nsid),
-                Ok(Heard::Lost(lost)) => return Poll::Ready(Some(Ok(this.lost(lost)))),
-                Err(cause) => {
-                    this.done = true;
-                    return this.failed(Error::io("receiving", cause));
-                }
-            };
-            // The kernel sends each event in its own datagram.
-            let event = match Frame::first(datagram) {
-                Some(Ok(frame)) if frame.is_control() => continue,
-                Some(Ok(frame)) => Event::decode(&frame, nsid),
-                Some(Err(cause)) => Err(cause),
-                // One without a message was one with an event, too.
-                None => Err(DecodeError::Truncated),
-            };
-            this.stats.received += 1;
-            match event {
-                Ok(event)
-                    if this
-                        .filter
-                        .as_ref()
-                        .is_none_or(|filter| wanted(filter, &event)) =>
-                {
-                    return Poll::Ready(Some(Ok(event)));
-                }
-                Ok(_) => {}
-                Err(cause) => {
-                    let error = Error::decode(cause, datagram);
-                    this.stats.decode_errors += 1;
-                    return this.failed(error);
-                }
-            }
-        }
-        Poll::Ready(None)
+        self.get_mut().poll_next_to(cx, |event| event)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Data that the rows of a message share.
 
-/// The direction of a flow that a row is of.
+/// The direction of a flow that a row belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     Orig,

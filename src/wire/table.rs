@@ -22,6 +22,7 @@ pub(crate) use keys::Absent;
 /// The attribute of a row and its type. With it, a request can write a single attribute without
 /// repeating its number.
 pub(crate) struct Kind<T> {
+    pub(crate) name: &'static str,
     pub(crate) number: u16,
     pub(crate) direction: Option<Way>,
     /// The number of the attribute's mask; 0 if it has none.
@@ -30,6 +31,16 @@ pub(crate) struct Kind<T> {
 }
 
 impl<T: Codec> Kind<T> {
+    /// The payload of the next attribute, if it is this one.
+    #[inline(always)]
+    pub(crate) fn next<'a>(self, ordered: &mut Ordered<'a>) -> Option<&'a [u8]> {
+        match (T::LEN, T::NEST) {
+            (0, 0) => ordered.next_any(self.number),
+            (0, len) => ordered.next(self.number | NLA_F_NESTED, len),
+            (len, _) => ordered.next(self.number, len),
+        }
+    }
+
     #[inline]
     pub(crate) fn put(self, value: &T, cx: &Context, w: &mut Writer<'_>) {
         value.encode(self.number, &cx.of(self.direction), w);
@@ -50,16 +61,6 @@ impl<T: Codec> Kind<T> {
         if self.mask != 0 {
             mask.encode(self.mask, &cx, w);
         }
-    }
-}
-
-/// The next attribute, if it is that of a row.
-#[inline(always)]
-pub(crate) fn next_of<'a, R: Row>(_: &R, kind: u16, ordered: &mut Ordered<'a>) -> Option<&'a [u8]> {
-    match (<R::Inner as Codec>::LEN, <R::Inner as Codec>::NEST) {
-        (0, 0) => ordered.next_any(kind),
-        (0, len) => ordered.next(kind | NLA_F_NESTED, len),
-        (len, _) => ordered.next(kind, len),
     }
 }
 
@@ -107,7 +108,7 @@ macro_rules! row {
 ///
 /// `= [default]` after a type is for serde, as in `#[serde(default)]`.
 ///
-/// `in order { CTA_MARK => mark, }` after the rows is the order in which the kernel usually writes
+/// `in order { mark, }` after the rows is the order in which the kernel usually writes
 /// them, which makes decoding faster. A row can be there twice.
 macro_rules! attributes {
     ($($rows:tt)+) => {
@@ -126,7 +127,7 @@ macro_rules! attribute_rows {
         $(boxed $rare:ident: $rare_ty:ident {
             $($(#[$rare_meta:meta])* $rare_cta:ident => $rare_field:ident, $rare_set:ident: $rare_field_ty:ty $(as $rare_with:literal)?,)+
         })?
-        $(in order { $($next_cta:ident => $next_field:ident,)+ })?
+        $(in order { $($next:ident,)+ })?
     ) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -143,6 +144,7 @@ macro_rules! attribute_rows {
             $(pub(crate) const $field:
                 $crate::wire::table::Kind<<$ty as $crate::wire::table::Row>::Inner> =
                 $crate::wire::table::Kind {
+                    name: stringify!($cta),
                     number: $crate::wire::uapi::$cta,
                     direction: row!(direction $($($says)+)?),
                     mask: row!(mask $($($says)+)?),
@@ -187,15 +189,11 @@ macro_rules! attribute_rows {
                 $(
                     let mut ordered = $crate::wire::usual::Ordered::new(attributes);
                     $(
-                        let next = $crate::wire::table::next_of(
-                            &self.$next_field,
-                            $crate::wire::uapi::$next_cta,
-                            &mut ordered,
-                        );
-                        if let Some(payload) = next {
-                            cx.direction = Self::$next_field.direction;
-                            within!($next_cta, Row::read(&mut self.$next_field, payload, cx))?;
-                            $next_field = true;
+                        if let Some(payload) = Self::$next.next(&mut ordered) {
+                            cx.direction = Self::$next.direction;
+                            Row::read(&mut self.$next, payload, cx)
+                                .map_err(|cause| cause.inside(Self::$next.name))?;
+                            $next = true;
                         }
                     )+
                     attributes = ordered.rest();
@@ -291,6 +289,7 @@ macro_rules! attribute_rows {
             impl $rare_ty {
                 $(pub(crate) const $rare_field: $crate::wire::table::Kind<$rare_field_ty> =
                     $crate::wire::table::Kind {
+                        name: stringify!($rare_cta),
                         number: $crate::wire::uapi::$rare_cta,
                         direction: None,
                         mask: 0,

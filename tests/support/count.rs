@@ -3,17 +3,17 @@
 use std::collections::HashSet;
 use std::fs;
 
-/// Open file descriptors, without the one that this look takes itself.
+/// The open file descriptors, without the one that the count itself needs.
 pub fn open_fds() -> usize {
     entries("/proc/self/fd") - 1
 }
 
-/// Threads. One that has been joined can be counted for a moment yet: poll.
+/// The threads. A thread that was joined may still be counted for a moment, so poll.
 pub fn threads() -> usize {
     entries("/proc/self/task")
 }
 
-/// Threads whose name begins with `prefix`. The kernel keeps 15 bytes of a name.
+/// The threads whose names begin with `prefix`. The kernel keeps 15 bytes of a name.
 pub fn threads_named(prefix: &str) -> usize {
     let tasks = fs::read_dir("/proc/self/task")
         .expect("/proc/self/task")
@@ -25,7 +25,7 @@ pub fn threads_named(prefix: &str) -> usize {
         .count()
 }
 
-/// Bound netlink sockets of this process that are in the network namespace of this thread.
+/// The bound netlink sockets of this process in the network namespace of this thread.
 pub fn netlink_sockets() -> usize {
     let table =
         fs::read_to_string("/proc/thread-self/net/netlink").expect("/proc/thread-self/net/netlink");

@@ -1,9 +1,9 @@
-// Runs the examples of the crate's documentation on the real kernel: included by each of them,
-// so it stands alone.
+// Runs the examples of the crate's documentation on the real kernel. Each example includes this
+// file, so it uses no other one.
 
 type Done = Result<(), Box<dyn std::error::Error>>;
 
-/// Runs an example with a handle on a fresh table; says why where there can be none.
+/// Runs an example with a handle on an empty table. If that is not possible here, it prints why.
 fn in_namespace(example: impl AsyncFnOnce(ctnetlink::ConntrackHandle) -> Done) {
     alone(|| {
         let mut runtime = tokio::runtime::Builder::new_current_thread();

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 
-/// Options whose value is an argument of its own.
+/// Options whose value is the next argument.
 const WITH_VALUE: [&str; 6] = [
     "--color",
     "--format",
@@ -15,7 +15,7 @@ const WITH_VALUE: [&str; 6] = [
     "-Z",
 ];
 
-/// What was asked for on the command line.
+/// The tests that the command line selects.
 #[derive(Debug, Clone)]
 pub struct Asked {
     arguments: Arguments,
@@ -27,7 +27,7 @@ impl Asked {
         Self::of(env::args().collect())
     }
 
-    /// Takes the filters out of the arguments: libtest-mimic knows one alone.
+    /// Takes the filters out of the arguments, because libtest-mimic accepts only one.
     pub fn of(all: Vec<String>) -> Self {
         let (mut others, mut filters) = (Vec::new(), Vec::new());
         let mut all = all.into_iter();
@@ -49,7 +49,7 @@ impl Asked {
         }
     }
 
-    /// Is a test of this name asked for?
+    /// Is the test of this name selected?
     pub fn has(&self, name: &str) -> bool {
         let is_met = |filter: &String| match self.arguments.exact {
             true => name == filter,
@@ -58,7 +58,7 @@ impl Asked {
         self.filters.is_empty() || self.filters.iter().any(is_met)
     }
 
-    /// Runs those that are asked for.
+    /// Runs the selected tests.
     pub fn run(self, mut trials: Vec<Trial>) -> ExitCode {
         trials.retain(|trial| self.has(trial.name()));
         libtest_mimic::run(&self.arguments, trials).exit_code()

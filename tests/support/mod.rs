@@ -1,7 +1,7 @@
 //! The environment of tests and examples: network namespaces, rules that make the kernel track, and
 //! real traffic. It needs no tool, and no root if user namespaces are enabled.
 
-// Each user takes a part of it, and in a test binary nothing is reachable from outside.
+// Each test binary uses a part of it, and exports nothing.
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
 pub mod count;

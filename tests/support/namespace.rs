@@ -9,15 +9,15 @@ use nix::unistd::{getegid, geteuid};
 
 use super::{loopback, nft, patience};
 
-/// Makes this process able to create network namespaces, or says why that cannot be.
+/// Makes this process able to create network namespaces, or returns why that is not possible.
 ///
-/// Without root it moves the process into a user and network namespace of its own, so it must be called while the
-/// process has one thread only.
+/// Without root, it moves the process into a new user and network namespace. This works only while the process has a
+/// single thread.
 pub fn enter() -> Result<(), String> {
     if !geteuid().is_root() {
         enter_user_namespace()?;
     }
-    // A thread of its own, so that the process stays where it is.
+    // On a new thread, so that this one stays in its namespace.
     thread::spawn(prepare)
         .join()
         .unwrap_or_else(|_| Err("the attempt at a network namespace panicked".into()))
@@ -53,7 +53,7 @@ fn no_user_namespace(errno: Errno) -> String {
     }
 }
 
-/// The settings that switch user namespaces off, with their values here.
+/// The settings that can disable user namespaces, and their values.
 fn user_namespace_settings() -> String {
     let settings = [
         "user.max_user_namespaces",
@@ -75,7 +75,7 @@ fn user_namespace_settings() -> String {
     )
 }
 
-/// A container engine's profile forbids user namespaces to whoever lacks CAP_SYS_ADMIN.
+/// The seccomp profile of container engines forbids user namespaces without CAP_SYS_ADMIN.
 fn seccomp() -> &'static str {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     match status.lines().any(|line| line == "Seccomp:\t2") {
@@ -86,7 +86,7 @@ fn seccomp() -> &'static str {
     }
 }
 
-/// Moves this thread into a new network namespace that is fit for a test.
+/// Moves this thread into a new network namespace, and prepares it for a test.
 pub fn prepare() -> Result<(), String> {
     unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| {
         format!("cannot create a network namespace: {errno}; CAP_SYS_ADMIN is missing?")
@@ -98,7 +98,7 @@ pub fn prepare() -> Result<(), String> {
         "nf_conntrack_timestamp",
     ] {
         let written = match sysctl(name, "1") {
-            // nf_conntrack is a module that nothing has asked for yet; a rule does.
+            // The module nf_conntrack is not loaded yet. A rule that needs it loads it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 nft::track()
                     .and_then(nft::Table::delete)
@@ -114,8 +114,8 @@ pub fn prepare() -> Result<(), String> {
     Ok(())
 }
 
-/// Runs `f` on a thread of its own in a new network namespace: `lo` is up, and conntrack events, accounting and
-/// timestamps are on. A panic in `f` is a panic here.
+/// Runs `f` on a new thread in a new network namespace. There `lo` is up, and conntrack's events, accounting and
+/// timestamps are on. A panic of `f` is resumed in the caller.
 pub fn isolated<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R {
     let body = move || {
         prepare().unwrap_or_else(|reason| panic!("{reason}"));
@@ -130,8 +130,8 @@ pub fn isolated<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R 
         .unwrap_or_else(|payload| panic::resume_unwind(payload))
 }
 
-/// Drives `f` on a current-thread runtime, for at most a minute (more on a slow
-/// machine). Code that blocks the thread escapes the deadline.
+/// Runs `f` on a current-thread runtime, for at most a minute (longer on a slow machine). The deadline cannot stop code
+/// that blocks the thread.
 pub fn block_on<F: Future>(f: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -147,13 +147,13 @@ pub fn block_on<F: Future>(f: F) -> F::Output {
     driven.unwrap_or_else(|_| panic!("not finished after {deadline:?}"))
 }
 
-/// Dropping a runtime waits for its blocking threads without end: one that hangs would hang all tests.
+/// Limits the wait for the blocking threads of a runtime. The runtime's own drop waits for ever, so a thread that hangs
+/// would stop all tests.
 struct Runtime(Option<tokio::runtime::Runtime>);
 
 impl Drop for Runtime {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
-            // For what may still sit in a blocking thread.
             runtime.shutdown_timeout(patience::secs(5));
         }
     }
@@ -164,7 +164,7 @@ pub fn sysctl(name: &str, value: &str) -> io::Result<()> {
     set(&format!("net/netfilter/{name}"), value)
 }
 
-/// Sets a setting below `/proc/sys`, such as one of the network namespace of this thread.
+/// Changes a setting in `/proc/sys`, for example one of the network namespace of this thread.
 pub fn set(path: &str, value: &str) -> io::Result<()> {
     fs::write(format!("/proc/sys/{path}"), value)
 }

@@ -10,7 +10,7 @@ use nix::sched::{CloneFlags, setns};
 use super::link;
 use super::namespace::{block_on, prepare};
 
-/// The link here.
+/// The link on this side.
 pub const NEAR: &str = "va";
 const FAR: &str = "vb";
 /// The link to the host beyond.
@@ -19,9 +19,10 @@ pub const NEAR_BEYOND: &str = "wa";
 /// A link, and its addresses.
 type End = (&'static str, (IpAddr, IpAddr));
 
-/// A second network namespace, joined to this one by a veth pair (`va` here, `vb` there).
+/// A second network namespace, connected to this one by a veth pair (`va` here, `vb` there).
 ///
-/// Sockets stay in the namespace they were made in: `peer.run(|| UdpSocket::bind(..))` gives one of the peer's.
+/// A socket stays in the namespace in which it was opened: `peer.run(|| UdpSocket::bind(..))` returns a socket of the
+/// peer.
 pub struct Peer {
     namespace: File,
 }
@@ -41,13 +42,13 @@ impl Peer {
     /// The IPv4 address of the host beyond.
     pub const BEYOND: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 2));
 
-    /// Makes the namespace and joins it to that of this thread; both families are usable at once.
+    /// Makes the namespace, and connects it to the namespace of this thread. Both families can be used at once.
     pub async fn new() -> Self {
         let near = (Self::NEAR_V4, Self::NEAR_V6);
         Self::join((NEAR, near), (FAR, (Self::FAR_V4, Self::FAR_V6))).await
     }
 
-    /// Another, in a network of its own.
+    /// Makes another host, in another network.
     pub async fn beyond() -> Self {
         let v6 = |host| Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, host).into();
         let near = (Self::NEAR_BEYOND, v6(1));

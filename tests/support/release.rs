@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nix::sys::utsname::uname;
 
-/// Of the running kernel: 6.18 is `(6, 18)`.
+/// The release of the running kernel: `(6, 18)` for 6.18.
 pub fn release() -> (u32, u32) {
     let name = uname().expect("uname");
     let release = name.release().to_string_lossy();
@@ -13,8 +13,8 @@ pub fn release() -> (u32, u32) {
     number().zip(number()).expect("two numbers")
 }
 
-/// Is the timeout of a flow with `IPS_FIXED_TIMEOUT` for requests to change? Before, it was fixed for
-/// packets alone.
+/// Can a request change the timeout of a flow with `IPS_FIXED_TIMEOUT`? Old kernels fix it only for
+/// packets.
 pub fn refuses_fixed_timeouts() -> bool {
     release() >= (6, 0)
 }
@@ -24,17 +24,17 @@ pub fn tracks_udplite() -> bool {
     release() < (7, 3)
 }
 
-/// Can the helper of a flow be taken away?
+/// Can the helper of a flow be removed?
 pub fn takes_helpers_away() -> bool {
     release() < (7, 3)
 }
 
-/// Is there the value 2 of `nf_conntrack_events`, which is also the default where there is?
+/// Does `nf_conntrack_events` have the value 2? Where it does, 2 is the default.
 pub fn has_events_for_listeners() -> bool {
     release() >= (5, 19)
 }
 
-/// Does the kernel answer SCTP itself? Where its module is loaded.
+/// Does the kernel itself answer SCTP? It does if its module is loaded.
 pub fn answers_sctp() -> bool {
     Path::new("/proc/net/sctp").exists()
 }

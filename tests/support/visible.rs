@@ -10,12 +10,12 @@ use tokio::time::{sleep, timeout};
 use super::patience;
 use super::traffic::{self, TcpPair, UdpPair};
 
-/// Waits until the table has the flow; panics if it never does.
+/// Waits until the flow is in the table, and panics if it never is.
 pub async fn visible(handle: &ConntrackHandle, key: impl Into<FlowKey>) -> Flow {
     visible_when(handle, key, |_| true).await
 }
 
-/// Waits until the table has the flow, and shows of it what is asked for.
+/// Waits until the flow is in the table and `holds` is true for it.
 pub async fn visible_when(
     handle: &ConntrackHandle,
     key: impl Into<FlowKey>,
@@ -43,7 +43,7 @@ pub async fn tcp(handle: &ConntrackHandle, server: SocketAddr) -> io::Result<(Tc
     Ok((pair, visible(handle, tuple).await))
 }
 
-/// A question over UDP to `server` (port 0: any), its answer, and their flow.
+/// A UDP datagram to `server` (port 0: any), the answer, and their flow.
 pub async fn udp(handle: &ConntrackHandle, server: SocketAddr) -> io::Result<(UdpPair, Flow)> {
     let mut pair = UdpPair::new(server)?;
     pair.send()?;

@@ -75,6 +75,9 @@ proptest! {
         prop_assert_eq!(flow.orig.inverse().inverse(), flow.orig);
         prop_assert_eq!(flow.orig.inverse().family(), flow.orig.family());
         prop_assert_eq!(flow.orig.inverse().src(), flow.orig.dst());
+        prop_assert!(flow.orig.inverse().is_inverse_of(&flow.orig));
+        let is_inverse = flow.reply == flow.orig.inverse();
+        prop_assert_eq!(flow.reply.is_inverse_of(&flow.orig), is_inverse);
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::View;
 use crate::flow::Flow;
 use crate::mirror::entry::Entry;
-use crate::mirror::index::SHARDS;
+use crate::mirror::index::Cursor;
 
 type Pick = dyn Fn(&Entry, u32) -> Option<Flow> + Send + Sync;
 
@@ -17,8 +17,7 @@ type Pick = dyn Fn(&Entry, u32) -> Option<Flow> + Send + Sync;
 pub struct MirrorFlows {
     view: Arc<View>,
     pick: Box<Pick>,
-    shard: usize,
-    chunk: usize,
+    cursor: Cursor,
     found: std::vec::IntoIter<Flow>,
 }
 
@@ -30,8 +29,7 @@ impl MirrorFlows {
         Self {
             view,
             pick: Box::new(pick),
-            shard: 0,
-            chunk: 0,
+            cursor: Cursor::default(),
             found: Vec::new().into_iter(),
         }
     }
@@ -45,19 +43,15 @@ impl Iterator for MirrorFlows {
             if let Some(flow) = self.found.next() {
                 return Some(flow);
             }
-            if self.shard == SHARDS {
-                return None;
-            }
             let now = self.view.now();
             let mut found = Vec::new();
-            let is_there = self.view.index.chunk(self.shard, self.chunk, |entry| {
+            let is_there = self.view.index.walk(&mut self.cursor, |entry| {
                 found.extend((self.pick)(entry, now));
             });
+            if !is_there {
+                return None;
+            }
             self.found = found.into_iter();
-            (self.shard, self.chunk) = match is_there {
-                true => (self.shard, self.chunk + 1),
-                false => (self.shard + 1, 0),
-            };
         }
     }
 }

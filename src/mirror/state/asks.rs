@@ -3,10 +3,11 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
-use super::{Flow, Key, RemovalCause, Spot, State, differ, secs};
+use super::{Flow, Key, Origin, RemovalCause, Spot, State, differ, secs};
 use crate::flow::FlowKey;
+use crate::mirror::entry::Notes;
 use crate::mirror::hash::Keyed;
-use crate::mirror::index::SHARDS;
+use crate::mirror::index::Cursor;
 use crate::mirror::slab::CHUNK;
 
 /// The maximum number of waiting flows. The others are found again by a later [`State::tick`].
@@ -28,8 +29,8 @@ pub(super) struct Asks {
     keys: HashSet<Key, Keyed>,
     /// The round in flight.
     round: Option<Round>,
-    /// The shard and chunk to check next.
-    cursor: (usize, usize),
+    /// The flows to check next.
+    check: Cursor,
 }
 
 /// The number of a round of lookups.
@@ -57,16 +58,12 @@ impl State {
     /// Looks up all flows that are in doubt.
     pub(super) fn ask_all_in_doubt(&mut self) {
         let (asks, learnt) = (&mut self.asks, &self.learnt);
-        for shard in 0..SHARDS {
-            let mut chunk = 0;
-            while self.index.chunk(shard, chunk, |entry| {
-                if entry.is_in_doubt(learnt) {
-                    asks.push(entry.key(), entry.bare());
-                }
-            }) {
-                chunk += 1;
+        let mut cursor = Cursor::default();
+        while self.index.walk(&mut cursor, |entry| {
+            if entry.is_in_doubt(learnt) {
+                asks.push(entry.key(), entry.bare());
             }
-        }
+        }) {}
     }
 
     fn ask_if_in_doubt(&mut self, spot: &Spot) {
@@ -119,7 +116,7 @@ impl State {
             self.ask_if_in_doubt(&spot);
             return;
         }
-        let Some(flow) = flow else {
+        let Some(mut flow) = flow else {
             if self.removed(&mut spot, secs(now), RemovalCause::Gone) {
                 self.stats.unreported += 1;
             }
@@ -135,8 +132,7 @@ impl State {
             self.stats.unreported += 1;
             self.replaced(&mut spot, now);
         }
-        // A list in progress may have an older version of the flow.
-        self.becomes(spot, flow, self.round, false, false, now);
+        self.becomes(&mut spot, &mut flow, Origin::Lookup, now);
     }
 
     /// There was no answer for this flow: look it up again.
@@ -161,18 +157,21 @@ impl State {
         let chunks = FEW.max(self.index.len() / CHUNK / TICKS);
         let is_listing = self.sync.is_listing();
         for _ in 0..chunks {
-            let (shard, chunk) = self.asks.cursor;
+            let mut cursor = self.asks.check;
             let (asks, learnt, recheck) = (&mut self.asks, &self.learnt, self.recheck);
-            let is_there = self.index.chunk(shard, chunk, |entry| {
-                let is_old = recheck.is_some_and(|it| entry.heard.saturating_add(it) <= now);
+            let is_there = self.index.walk(&mut cursor, |entry| {
+                let Notes {
+                    heard, deadline, ..
+                } = entry.notes;
+                let is_old = recheck.is_some_and(|it| heard.saturating_add(it) <= now);
                 let is_in_doubt = !is_listing && entry.is_in_doubt(learnt);
-                if entry.deadline <= now || is_old || is_in_doubt {
+                if deadline <= now || is_old || is_in_doubt {
                     asks.push(entry.key(), entry.bare());
                 }
             });
-            self.asks.cursor = match is_there {
-                true => (shard, chunk + 1),
-                false => ((shard + 1) % SHARDS, 0),
+            self.asks.check = match is_there {
+                true => cursor,
+                false => Cursor::default(),
             };
         }
     }

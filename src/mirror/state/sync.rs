@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Delta, Flow, Key, RemovalCause, State, Status, differ, merge, secs};
+use super::{Delta, Flow, Key, Origin, RemovalCause, State, Status, differ, secs};
 use crate::mirror::delta::SyncCause;
-use crate::mirror::index::SHARDS;
+use crate::mirror::index::Cursor;
+use crate::mirror::merge;
 
 /// The state of the current or last list.
 #[derive(Debug, Default)]
@@ -28,8 +29,8 @@ enum Phase {
     #[default]
     Rest,
     List,
-    /// The shard and chunk to sweep next.
-    Sweep(usize, usize),
+    /// The flows to sweep next.
+    Sweep(Cursor),
 }
 
 impl Sync {
@@ -95,7 +96,7 @@ impl State {
     }
 
     /// Applies a flow of the list.
-    pub(in crate::mirror) fn listed(&mut self, flow: Flow, now: Duration) {
+    pub(in crate::mirror) fn listed(&mut self, mut flow: Flow, now: Duration) {
         self.learn(&flow, now);
         let mut spot = self.index.spot(Key::orig(&flow));
         let is_same = spot.known.is_some_and(|known| !differ(known.id, flow.id));
@@ -103,21 +104,18 @@ impl State {
         if !is_same && self.is_buried(&spot.key, self.sync.round) {
             return;
         }
-        // The list is newer than the answers to lookups that began before it.
-        let round = self.sync.round;
         let Some(known) = spot.known else {
-            return self.becomes(spot, flow, round, false, false, now);
+            return self.becomes(&mut spot, &mut flow, Origin::List, now);
         };
-        if known.touched >= round {
+        if known.touched >= self.sync.round {
             if is_same {
                 let merged = self.index.at(&spot, |known| {
                     merge::refreshed(&known.show(secs(now)), flow)
                 });
-                if let Some((flow, doubt)) = merged {
-                    // The list may be older than the event that left a field out.
+                if let Some((mut flow, doubt)) = merged {
                     let is_lacking = doubt || known.is_lacking;
-                    let by_events = is_lacking && known.by_events;
-                    self.becomes(spot, flow, known.touched, is_lacking, by_events, now);
+                    let origin = Origin::Both { known, is_lacking };
+                    self.becomes(&mut spot, &mut flow, origin, now);
                 }
             }
             return;
@@ -125,7 +123,7 @@ impl State {
         if !is_same {
             self.replaced(&mut spot, now);
         }
-        self.becomes(spot, flow, round, false, false, now);
+        self.becomes(&mut spot, &mut flow, Origin::List, now);
     }
 
     /// The list failed.
@@ -139,32 +137,32 @@ impl State {
 
     /// The list has ended, and all events that were sent before its end have been applied.
     pub(in crate::mirror) fn list_ended(&mut self) {
-        self.sync.phase = Phase::Sweep(0, 0);
+        self.sync.phase = Phase::Sweep(Cursor::default());
         self.clear_tombs();
     }
 
     /// Removes some of the flows that the list did not contain. Returns whether it must be called
     /// again. After the last call, the mirror is in sync.
     pub(in crate::mirror) fn sweep(&mut self, now: Duration) -> bool {
-        let Phase::Sweep(shard, chunk) = self.sync.phase else {
+        let Phase::Sweep(cursor) = &mut self.sync.phase else {
             return false;
         };
-        if shard == SHARDS {
-            self.sync.phase = Phase::Rest;
-            self.swept(now);
-            return false;
-        }
         let mut old = Vec::new();
         let number = self.sync.number;
         let (asks, learnt) = (&mut self.asks, &self.learnt);
-        let is_there = self.index.chunk(shard, chunk, |entry| {
-            if entry.seen != number {
+        let is_there = self.index.walk(cursor, |entry| {
+            if entry.notes.seen != number {
                 old.push(entry.key());
             } else if entry.is_in_doubt(learnt) {
                 // The list did not contain the flow, or not the missing field.
                 asks.push(entry.key(), entry.bare());
             }
         });
+        if !is_there {
+            self.sync.phase = Phase::Rest;
+            self.swept(now);
+            return false;
+        }
         for key in old {
             let mut spot = self.index.spot(key);
             if self.removed(&mut spot, secs(now), RemovalCause::Swept) {
@@ -172,10 +170,6 @@ impl State {
                 self.sync.swept += 1;
             }
         }
-        self.sync.phase = match is_there {
-            true => Phase::Sweep(shard, chunk + 1),
-            false => Phase::Sweep(shard + 1, 0),
-        };
         true
     }
 

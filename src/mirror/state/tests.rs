@@ -3,14 +3,17 @@
 
 mod learning;
 mod model;
+mod storing;
 
 use std::collections::HashMap;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::event::Event;
 use crate::flow::{Counters, Labels, TcpState};
 use crate::mirror::delta::SyncCause;
+use crate::mirror::merge;
 use model::{Model, NUMBERS};
 
 type Store = HashMap<Key, Flow>;
@@ -332,59 +335,4 @@ fn a_list_that_was_spoiled_is_made_again() {
         panic!("{causes:?}");
     };
     assert_eq!(events, 2);
-}
-
-/// The names of helpers are stored once.
-#[test]
-fn words_are_interned() {
-    let mut names = Interner::default();
-    let mut flow = model::flow(1);
-    flow.set_helper(crate::flow::Helper::new("ftp"));
-    let entries: Vec<_> = (0..3)
-        .map(|_| Entry::new(flow.clone(), &mut names, 0))
-        .collect();
-    assert_eq!(names.len(), 1);
-    for entry in &entries {
-        assert!(entry.bare().rare.is_none(), "no box of its own");
-        assert_eq!(entry.show(0).helper(), flow.helper());
-    }
-    // Unused names are removed.
-    drop(entries);
-    for n in 0..1000 {
-        flow.set_helper(crate::flow::Helper::new(format!("h{n}")));
-        Entry::new(flow.clone(), &mut names, 0);
-    }
-    assert!(names.len() <= 64, "{}", names.len());
-}
-
-/// An update leaves out what cannot change: the time of the start and the security context.
-#[test]
-fn what_an_update_leaves_out_stays() {
-    for has_secctx in [false, true] {
-        let mut model = Model::new(Filter::default(), usize::MAX);
-        let start = std::time::UNIX_EPOCH + Duration::from_nanos(1_700_000_000_000_000_001);
-        let mut flow = model::flow(1);
-        flow.set_timestamp(crate::flow::Timestamp { start, stop: None });
-        if has_secctx {
-            flow.set_secctx(crate::flow::SecCtx::new("system_u"));
-        }
-        model.state.listed(flow.clone(), Duration::ZERO);
-        let mut said = model::flow(1);
-        said.mark = Some(77);
-        model.state.changed(said, Duration::ZERO);
-        let kept = model
-            .state
-            .index
-            .by_orig(&Key::orig(&flow), |entry| entry.show(0));
-        let kept = kept.expect("the flow");
-        assert_eq!(kept.mark, Some(77));
-        assert_eq!(kept.timestamp(), flow.timestamp());
-        assert_eq!(kept.secctx(), flow.secctx());
-    }
-}
-
-#[test]
-fn a_flow_takes_little() {
-    // The goal is 320 bytes in total, of which the index takes about 30.
-    assert!(size_of::<Entry>() <= 272, "{}", size_of::<Entry>());
 }

@@ -17,9 +17,9 @@ use nix::libc::{MSG_DONTWAIT, NFNL_SUBSYS_NFTABLES};
 /// The kernel refused a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// What was to be made.
+    /// What should have been made.
     pub what: String,
-    /// Why it was not. `ENOENT`: the kernel does not have the expression, helper or chain type.
+    /// The reason. `ENOENT`: the kernel does not have the expression, helper or chain type.
     pub errno: Errno,
 }
 
@@ -31,8 +31,8 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// Messages on their way, each with what it makes. Its index, plus one, is its sequence number; the begin of the
-/// batch has number 0, and errors of the batch as a whole carry it.
+/// Messages to be sent, each with a description of what it makes. The sequence number of a message is its index plus
+/// one. The begin message has number 0, and so have errors about the whole batch.
 #[derive(Default)]
 pub(super) struct Batch {
     messages: Vec<(String, NetfilterMessage, u16)>,
@@ -57,7 +57,7 @@ impl Batch {
     pub(super) fn send(&self) -> Result<(), Refused> {
         let socket = self.exchange().map_err(|error| self.refused(0, error))?;
         let mut acks = 0;
-        // The kernel has worked inside of send: whatever it has to say is already there.
+        // The kernel works inside our send, so all its answers are there.
         while acks < self.messages.len() {
             let mut buffer = Vec::with_capacity(1 << 16);
             socket

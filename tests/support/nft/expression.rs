@@ -115,7 +115,7 @@ pub(super) fn set_ct(key: CtKey, value: &[u8]) -> Vec<Expressions> {
     ]
 }
 
-/// As `set_ct`, for the original direction only.
+/// [`set_ct`] for the original direction only.
 pub(super) fn set_ct_original(key: CtKey, value: &[u8]) -> Vec<Expressions> {
     let original = DefaultNla::new(NFTA_CT_DIRECTION, vec![0]);
     let mut expressions = set_ct(key, value);
@@ -152,14 +152,14 @@ pub(super) fn use_helper(object: &str) -> Expressions {
     other("objref", attributes)
 }
 
-/// Waits for the verdict of the program at the other end of this queue.
+/// Waits for the verdict of the program that reads this queue.
 pub(super) fn queue(number: u16) -> Expressions {
     let be16 = |kind, value: u16| DefaultNla::new(kind, value.to_be_bytes().to_vec());
     let attributes = vec![be16(NFTA_QUEUE_NUM, number), be16(NFTA_QUEUE_TOTAL, 1)];
     other("queue", attributes)
 }
 
-/// Gives the flow to a flow table of this name.
+/// Adds the flow to the flow table of this name.
 pub(super) fn offload(table: &str) -> Expressions {
     other("flow_offload", vec![string(NFTA_FLOW_TABLE_NAME, table)])
 }
@@ -168,7 +168,7 @@ pub(super) fn notrack() -> Expressions {
     other("notrack", Vec::new())
 }
 
-/// `-j CT --timeout NAME` of iptables, which nftables has no word for: `xt_ct_target_info_v1`.
+/// `-j CT --timeout NAME` of iptables, for which nftables has no expression: `xt_ct_target_info_v1`.
 pub(super) fn ct_timeout(policy: &str) -> Expressions {
     const TIMEOUT: usize = 2 + 2 + 4 + 4 + 16;
     const ALIGNED: usize = 64;

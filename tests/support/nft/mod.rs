@@ -1,7 +1,7 @@
 //! nftables rules, sent as messages: no nft(8) is needed.
 //!
-//! Every function makes a table of its own in the network namespace of this thread, so they combine; all of them but
-//! [`notrack`] also make the kernel track (IPv4 and IPv6, except that NAT is for the family of its address).
+//! Every function makes a new table in the network namespace of this thread, so they can be combined. All of them except
+//! [`notrack`] also make the kernel track IPv4 and IPv6 (NAT: only the family of its address).
 
 mod batch;
 mod expression;
@@ -51,13 +51,13 @@ impl Port {
     }
 }
 
-/// Makes the kernel track all traffic; changes nothing else.
+/// Makes the kernel track all traffic. It changes nothing else.
 pub fn track() -> Result<Table, Refused> {
     let expressions = vec![get_ct(CtKey::State), equals(INVALID.to_ne_bytes().to_vec())];
     on_the_way("track", FILTER, vec![("ct state invalid", expressions)])
 }
 
-/// Makes the kernel give labels to new entries, and sets none: the chain is attached nowhere.
+/// Makes the kernel reserve room for labels in new flows. It sets no label, because no packet reaches the chain.
 pub fn labels() -> Result<Table, Refused> {
     let mut draft = Draft::new("labels", Family::Inet);
     draft.chain("unused", None);
@@ -87,7 +87,7 @@ pub fn set_mark(port: Port, mark: u32) -> Result<Table, Refused> {
     )
 }
 
-/// Lets flows to `port` emit only the events in `mask` (bits `IPCT_*`).
+/// Limits the events of flows to `port` to those in `mask` (bits `IPCT_*`).
 pub fn event_mask(port: Port, mask: u32) -> Result<Table, Refused> {
     to(
         "events",
@@ -119,7 +119,7 @@ pub fn zone_original(port: Port, zone: u16) -> Result<Table, Refused> {
     )
 }
 
-/// Attaches a helper ("ftp", …) to flows to `port`; `ENOENT` where the kernel does not have it.
+/// Attaches a helper ("ftp", …) to flows to `port`. `ENOENT` if the kernel does not have it.
 pub fn helper(name: &str, port: Port) -> Result<Table, Refused> {
     let mut draft = Draft::new("helper", Family::Inet);
     draft.helper(name, port.protocol());
@@ -128,7 +128,7 @@ pub fn helper(name: &str, port: Port) -> Result<Table, Refused> {
     draft.commit()
 }
 
-/// Packets that we send to `port` wait in a queue for a verdict; `ENOENT` where the kernel has no queues.
+/// Makes packets that we send to `port` wait in a queue for a verdict. `ENOENT` if the kernel has no queues.
 pub fn queue(port: Port, number: u16) -> Result<Table, Refused> {
     let mut draft = Draft::new("queue", Family::Inet);
     draft.chain("out", Some(base(InetHookNumber::LocalOut)));
@@ -137,8 +137,8 @@ pub fn queue(port: Port, number: u16) -> Result<Table, Refused> {
     draft.commit()
 }
 
-/// Flows that are passed on go into a flow table, and their packets that arrive at these links through it; `ENOENT` or
-/// `EOPNOTSUPP` where the kernel has none.
+/// Adds forwarded flows to a flow table, which then handles their packets that arrive at these links. `ENOENT` or
+/// `EOPNOTSUPP` if the kernel has no flow tables.
 pub fn offload(links: &[&str]) -> Result<Table, Refused> {
     let mut draft = Draft::new("offload", Family::Inet);
     draft.flow_table("fast", links);
@@ -155,10 +155,10 @@ fn base(hook: InetHookNumber) -> Base {
     }
 }
 
-/// Gives new flows of `protocol` (IPv4) a timeout policy, as `iptables -t raw -A OUTPUT -j CT --timeout NAME` does:
-/// there is one such table in a namespace.
+/// Gives new flows of `protocol` (IPv4) a timeout policy, as `iptables -t raw -A OUTPUT -j CT --timeout NAME` does. A
+/// namespace has only one such table.
 pub fn timeout_policy(name: &str, protocol: u8) -> Result<Table, Refused> {
-    // The target wants a table of this name.
+    // The target works only in a table of this name.
     let mut draft = Draft::named("raw".to_owned(), Family::IPv4);
     let base = Base {
         kind: "filter",
@@ -206,7 +206,7 @@ fn on_the_way(
     draft.commit()
 }
 
-/// The rules, for the packets that we send and for those that arrive.
+/// The rules for packets that we send, and for packets that arrive.
 fn attach(draft: &mut Draft, priority: i32, rules: Vec<(&str, Vec<Expressions>)>) {
     for (chain, hook) in [
         ("out", InetHookNumber::LocalOut),

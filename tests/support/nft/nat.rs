@@ -10,13 +10,13 @@ use super::{Port, Refused, Table};
 const DSTNAT: i32 = -100;
 const SRCNAT: i32 = 100;
 
-/// Gives flows to `port` that leave (or go over `lo`) another source.
+/// Translates the source of flows to `port` that leave, also over `lo`.
 pub fn snat(port: Port, source: SocketAddr) -> Result<Table, Refused> {
     let hooks = [("post", InetHookNumber::PostRouting)];
     translate(Nat::Source, port, source, SRCNAT, &hooks)
 }
 
-/// Gives flows to `port`, our own and arriving ones, another destination.
+/// Translates the destination of flows to `port`, both our own and arriving ones.
 pub fn dnat(port: Port, destination: SocketAddr) -> Result<Table, Refused> {
     let hooks = [
         ("out", InetHookNumber::LocalOut),

@@ -1,4 +1,4 @@
-//! A table that is being built, and a table in the kernel.
+//! Builds tables, and removes them.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -31,7 +31,7 @@ const NFTA_DEVICE_NAME: u16 = 1;
 const NFTA_CT_HELPER_NAME: u16 = 1;
 const NFTA_CT_HELPER_L4PROTO: u16 = 3;
 
-/// A table of rules in a network namespace. It stands until it is deleted, or the namespace ends.
+/// A table of rules in a network namespace. It exists until it is deleted, or the namespace ends.
 #[derive(Debug)]
 pub struct Table {
     family: Family,
@@ -39,7 +39,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// Takes the rules away. Call it in the namespace where they were made.
+    /// Removes the rules. Call it in the namespace where they were made.
     pub fn delete(self) -> Result<(), Refused> {
         let mut batch = Batch::default();
         let what = format!("to delete the table {}", self.name);
@@ -58,7 +58,7 @@ pub(super) struct Base {
     pub(super) priority: i32,
 }
 
-/// A table with its content, before the kernel knows of it.
+/// A table with its content, before it is sent to the kernel.
 pub(super) struct Draft {
     table: Table,
     batch: Batch,
@@ -72,7 +72,7 @@ impl Draft {
         Self::named(format!("{prefix}_{number}"), family)
     }
 
-    /// A new table of this name: targets of iptables ask for some.
+    /// A new table of exactly this name, which some targets of iptables need.
     pub(super) fn named(name: String, family: Family) -> Self {
         let table = Table { family, name };
         let message = TableMessage {
@@ -118,7 +118,7 @@ impl Draft {
         self.rule_with(chain, what, expressions, None);
     }
 
-    /// A rule whose packets are of one protocol: targets of iptables want to know.
+    /// A rule for packets of one protocol, which some targets of iptables need.
     pub(super) fn rule_of(&mut self, chain: &str, what: &str, protocol: u8, target: Expressions) {
         let compat = vec![
             number(NFTA_RULE_COMPAT_PROTO, protocol.into()),
@@ -149,7 +149,7 @@ impl Draft {
         );
     }
 
-    /// A `ct helper` object of that name.
+    /// A `ct helper` object of this name.
     pub(super) fn helper(&mut self, name: &str, protocol: u8) {
         let helper = [
             string(NFTA_CT_HELPER_NAME, name),
@@ -168,7 +168,7 @@ impl Draft {
         );
     }
 
-    /// A flow table of that name, for what arrives at the links.
+    /// A flow table of this name, for packets that arrive at the links.
     pub(super) fn flow_table(&mut self, name: &str, links: &[&str]) {
         let name_of = |link: &&str| string(NFTA_DEVICE_NAME, link);
         let devices: Vec<_> = links.iter().map(name_of).collect();

@@ -1,4 +1,4 @@
-//! Real flows. Sockets belong to the network namespace of the thread that makes them.
+//! Real flows. A socket belongs to the network namespace of the thread that opens it.
 
 pub mod packet;
 mod raw;
@@ -12,7 +12,7 @@ pub use self::raw::{ping, raw};
 pub use self::tcp::TcpPair;
 pub use self::udp::{UdpPair, udp};
 
-/// Any address, any port, of the family of `like`.
+/// The wildcard address of the family of `like`, with port 0.
 fn unspecified(like: SocketAddr) -> SocketAddr {
     let any = match like {
         SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),

@@ -1,17 +1,17 @@
-//! Packets, byte for byte.
+//! The bytes of packets.
 
 use std::net::{IpAddr, SocketAddr};
 
 /// IP protocol number of GRE.
 pub const GRE: u8 = 47;
-/// IP protocol number of OSPF: one that conntrack knows nothing of.
+/// IP protocol number of OSPF, which conntrack does not know.
 pub const OSPF: u8 = 89;
 /// IP protocol number of SCTP.
 pub const SCTP: u8 = 132;
 /// IP protocol number of UDP-Lite.
 pub const UDPLITE: u8 = 136;
 
-/// An IP packet. Both addresses are of one family.
+/// An IP packet. Both addresses must be of one family.
 pub fn ip(protocol: u8, src: IpAddr, dst: IpAddr, payload: &[u8]) -> Vec<u8> {
     let length = payload.len() as u16;
     let mut bytes = match (src, dst) {
@@ -84,7 +84,7 @@ pub fn udplite(source: SocketAddr, destination: SocketAddr, data: &[u8]) -> Vec<
     summed.extend_from_slice(&(bytes.len() as u32).to_be_bytes());
     summed.extend_from_slice(&[0, 0, 0, UDPLITE]);
     summed.extend_from_slice(&bytes);
-    // 0 would say that there is none.
+    // 0 would mean that there is no checksum.
     let checksum = match internet_checksum(&summed) {
         0 => u16::MAX,
         checksum => checksum,

@@ -15,7 +15,7 @@ use super::packet;
 const ECHO_REPLY_V4: u8 = 0;
 const ECHO_REPLY_V6: u8 = 129;
 
-/// An ICMP or ICMPv6 echo request with identifier `id`; the reply has arrived when this returns.
+/// An ICMP or ICMPv6 echo request with identifier `id`. It returns after the reply has arrived.
 pub fn ping(from: IpAddr, to: IpAddr, id: u16) -> io::Result<()> {
     let (protocol, reply) = match to {
         IpAddr::V4(_) => (SockProtocol::Icmp, ECHO_REPLY_V4),
@@ -32,7 +32,7 @@ pub fn ping(from: IpAddr, to: IpAddr, id: u16) -> io::Result<()> {
     let mut buffer = [0; 256];
     loop {
         let received = recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
-        // Only IPv4 hands the IP header over.
+        // Only IPv4 returns the IP header too.
         let header = if to.is_ipv4() {
             usize::from(buffer[0] & 15) * 4
         } else {
@@ -45,7 +45,7 @@ pub fn ping(from: IpAddr, to: IpAddr, id: u16) -> io::Result<()> {
     }
 }
 
-/// One IP packet of any protocol; see [`packet`] for payloads. Nobody needs to understand it on the other side.
+/// One IP packet of any protocol; see [`packet`] for payloads. The other side does not need to know the protocol.
 pub fn raw(protocol: u8, src: IpAddr, dst: IpAddr, payload: &[u8]) -> io::Result<()> {
     send(
         &open(dst, SockProtocol::Raw)?,
@@ -73,7 +73,7 @@ fn send(socket: &OwnedFd, to: IpAddr, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// A raw socket takes the port for a protocol; 0 is its own.
+/// To a raw socket, the port is a protocol number. 0 means the protocol of the socket.
 fn address(ip: IpAddr) -> SockaddrStorage {
     SocketAddr::new(ip, 0).into()
 }

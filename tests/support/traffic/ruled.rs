@@ -1,4 +1,4 @@
-//! Packets that rules mark, label and translate: what a rule does goes by the port.
+//! Packets that rules mark, label and translate. The port selects the rule.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
@@ -7,7 +7,7 @@ use super::{UdpPair, udp};
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// Marks, labels, zones and translations.
+/// Adds rules for marks, labels, zones and translations.
 pub fn rules() {
     nft::set_mark(Port::Udp(9001), 0x2a).expect("a rule that marks");
     nft::set_label(Port::Udp(9002), 100).expect("a rule that labels");
@@ -20,14 +20,14 @@ pub fn rules() {
         .expect("a rule that translates the destination");
 }
 
-/// A packet to each port of a rule that does not translate.
+/// Sends a packet to each port whose rule does not translate.
 pub fn packets(to: IpAddr) {
     for port in [9001, 9002, 9003, 9004] {
         udp(None, SocketAddr::new(to, port)).expect("a datagram");
     }
 }
 
-/// A packet to each port of a rule that translates.
+/// Sends a packet to each port whose rule translates.
 pub fn translated() {
     for (port, behind) in [(9011, 9011), (9012, 9013)] {
         let server = UdpSocket::bind(SocketAddr::new(LOCAL, behind)).expect("a server");

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::super::patience;
 use super::unspecified;
 
-/// A TCP connection, both ends of it; conntrack knows it as ESTABLISHED and ASSURED.
+/// Both ends of a TCP connection. In the table it is ESTABLISHED and ASSURED.
 pub struct TcpPair {
     /// The end that connected.
     pub client: TcpStream,
@@ -16,7 +16,7 @@ pub struct TcpPair {
     pub server: TcpStream,
     /// The source of the original direction.
     pub source: SocketAddr,
-    /// The destination of the original direction: what the client dialled.
+    /// The destination of the original direction: the address that the client connected to.
     pub destination: SocketAddr,
 }
 
@@ -28,7 +28,8 @@ impl TcpPair {
         Self::through(listener, None, dialled).await
     }
 
-    /// Connects from `source` (or any) to `dialled`, which NAT or a route leads to `listener`, in whatever namespace.
+    /// Connects from `source` (or any) to `dialled`, which NAT or a route leads to `listener`. That may be in another
+    /// namespace.
     pub async fn through(
         listener: std::net::TcpListener,
         source: Option<SocketAddr>,
@@ -56,7 +57,7 @@ impl TcpPair {
         Ok(pair)
     }
 
-    /// A few bytes each way.
+    /// Sends a few bytes each way.
     pub async fn exchange(&mut self) -> io::Result<()> {
         let exchange = async {
             pass(&mut self.client, &mut self.server).await?;
@@ -65,7 +66,7 @@ impl TcpPair {
         timeout(patience::answer(), exchange).await?
     }
 
-    /// Closes in good order, the client first: conntrack comes to TIME_WAIT.
+    /// Closes both ends, the client first: the flow is then in TIME_WAIT.
     pub async fn close(mut self) -> io::Result<()> {
         let close = async {
             self.client.shutdown().await?;

@@ -6,7 +6,7 @@ use super::unspecified;
 
 /// A UDP client and its server. Nothing is sent before [`UdpPair::send`].
 pub struct UdpPair {
-    /// The socket that speaks first, connected to `destination`.
+    /// The socket that sends first, connected to `destination`.
     pub client: UdpSocket,
     /// The socket that answers.
     pub server: UdpSocket,
@@ -26,8 +26,8 @@ impl UdpPair {
         Self::through(server, None, destination)
     }
 
-    /// A client on `source` (or any) that speaks to `destination`, which NAT or a route leads to `server`, in whatever
-    /// namespace.
+    /// A client on `source` (or any) that sends to `destination`, which NAT or a route leads to `server`. That may be in
+    /// another namespace.
     pub fn through(
         server: UdpSocket,
         source: Option<SocketAddr>,
@@ -46,7 +46,7 @@ impl UdpPair {
         })
     }
 
-    /// A datagram from the client, which has arrived when this returns.
+    /// Sends a datagram from the client, and returns after it has arrived.
     pub fn send(&mut self) -> io::Result<()> {
         self.client.send(b"question")?;
         let (_, seen) = self.server.recv_from(&mut [0; 64])?;
@@ -54,7 +54,7 @@ impl UdpPair {
         Ok(())
     }
 
-    /// A datagram to the client, which has arrived when this returns. The client has to have sent one.
+    /// Sends a datagram to the client, and returns after it has arrived. The client must have sent one before.
     pub fn reply(&self) -> io::Result<()> {
         let seen = self.seen.ok_or(io::ErrorKind::NotConnected)?;
         self.server.send_to(b"answer", seen)?;
@@ -62,7 +62,7 @@ impl UdpPair {
     }
 }
 
-/// One datagram from `source` (or any) to `destination`, where nobody needs to listen. Returns the source.
+/// Sends one datagram from `source` (or any) to `destination`, where no socket is needed. Returns the source.
 pub fn udp(source: Option<SocketAddr>, destination: SocketAddr) -> io::Result<SocketAddr> {
     let client = client(source, destination)?;
     client.send(b"question")?;

@@ -7,7 +7,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::super::*;
 use super::{Op, Store};
+use crate::event::Event;
 use crate::flow::{FlowKey, Labels, ProtoInfo, TcpState, Timestamp, Tuple, Zone};
+use crate::mirror::index::Cursor;
 
 pub(super) const NUMBERS: u8 = 8;
 pub(super) const TIMEOUT: u64 = 600;
@@ -127,7 +129,7 @@ impl Model {
                         _ => true,
                     };
                     if !is_past && self.events.is_empty() {
-                        self.state.event(event, self.now);
+                        self.state.events(&mut vec![event], self.now);
                     }
                 }
             }
@@ -326,15 +328,11 @@ impl Model {
     fn held(&self) -> Store {
         let mut held = Store::new();
         let mut seen = HashSet::new();
-        for shard in 0..crate::mirror::index::SHARDS {
-            let mut chunk = 0;
-            while self.state.index.chunk(shard, chunk, |entry| {
-                assert!(seen.insert(entry.key()), "twice");
-                held.insert(entry.key(), bare(&entry.show(0)));
-            }) {
-                chunk += 1;
-            }
-        }
+        let mut cursor = Cursor::default();
+        while self.state.index.walk(&mut cursor, |entry| {
+            assert!(seen.insert(entry.key()), "twice");
+            held.insert(entry.key(), bare(&entry.show(0)));
+        }) {}
         held
     }
 

@@ -1,0 +1,139 @@
+//! What an event changes.
+
+use std::time::Duration;
+
+use super::origin::Origin;
+use super::{Delta, Flow, Key, RemovalCause, Spot, State, differ, tell};
+use crate::event::Event;
+use crate::mirror::merge;
+
+/// For fewer events, nothing is gained by a look at their flows in advance.
+const FEW: usize = 4;
+
+impl State {
+    /// Applies events, in order. `now` is the time of the mirror's clock.
+    pub(in crate::mirror) fn events(&mut self, events: &mut Vec<Event>, now: Duration) {
+        let hash = |event: &Event| event.flow().map(|flow| self.index.hash(&Key::orig(flow)));
+        let hashes = events.iter().map(|event| hash(event).unwrap_or_default());
+        let hashes: Vec<u64> = hashes.collect();
+        if events.len() >= FEW {
+            self.index.warm(&hashes);
+        }
+        for (event, hash) in events.iter_mut().zip(hashes) {
+            self.event(event, hash, now);
+        }
+        events.clear();
+    }
+
+    fn event(&mut self, event: &mut Event, hash: u64, now: Duration) {
+        match event {
+            Event::New { flow, .. } => {
+                self.stats.new += 1;
+                self.began(flow, hash, now);
+            }
+            Event::Update { flow, .. } => {
+                self.stats.updates += 1;
+                self.changed(flow, hash, now);
+            }
+            Event::Destroy { flow, port_id, .. } => {
+                self.stats.destroys += 1;
+                if self.learnt.learn_of_end(flow) {
+                    self.ask_others(now);
+                }
+                self.ended(flow, hash, *port_id);
+            }
+            Event::Overrun { lost } => {
+                self.stats.overruns += 1;
+                self.lost(*lost, now);
+            }
+            Event::ExpectNew { .. } | Event::ExpectDestroy { .. } => return,
+        }
+        self.stats.events += 1;
+    }
+
+    /// Notes an event that does not decode.
+    pub(in crate::mirror) fn undecoded(&mut self, now: Duration) {
+        self.stats.decode_errors += 1;
+        self.lost(1, now);
+    }
+
+    fn began(&mut self, flow: &mut Flow, hash: u64, now: Duration) {
+        self.learnt.learn_of_event(flow);
+        let (mut spot, doubt) = self.known(flow, hash, now);
+        let is_lacking = match spot.known {
+            // Unless it is known from the list in progress, it may be another flow with the same
+            // id, and the end of the earlier one was lost.
+            Some(known) => doubt || known.touched < self.sync.round(),
+            None => self.is_unsure() || self.learnt.lacks(flow),
+        };
+        self.becomes(&mut spot, flow, Origin::Event { is_lacking }, now);
+    }
+
+    /// Is a new flow looked up to learn what the kernel reports? The first one is: those of the list
+    /// may be older than a setting. Before anything is known, all are that a list may not contain.
+    fn is_unsure(&self) -> bool {
+        match self.sync.is_listing() {
+            true => !self.learnt.is_known,
+            false => !self.learnt.is_recent && !self.has_questions(),
+        }
+    }
+
+    fn changed(&mut self, flow: &mut Flow, hash: u64, now: Duration) {
+        self.learnt.learn_of_event(flow);
+        let (mut spot, doubt) = self.known(flow, hash, now);
+        if spot.known.is_some() {
+            let is_lacking = doubt;
+            return self.becomes(&mut spot, flow, Origin::Event { is_lacking }, now);
+        }
+        if self.told.as_ref().is_some_and(|told| !told.matches(flow)) {
+            return self.bury(spot.key);
+        }
+        // Its `New` event was missed, and an `Update` contains only a part of the flow.
+        match self.told == self.filter {
+            true => {
+                if self.status.is_synced() {
+                    self.stats.unreported += 1;
+                }
+                let is_lacking = true;
+                self.becomes(&mut spot, flow, Origin::Event { is_lacking }, now);
+            }
+            false => self.asks.push(spot.key, flow),
+        }
+    }
+
+    fn ended(&mut self, flow: &mut Flow, hash: u64, port_id: Option<u32>) {
+        let mut spot = self.index.spot_and(Key::orig(flow), hash, |_| {});
+        self.bury(spot.key);
+        let known = spot.known.as_ref();
+        if known.is_some_and(|known| differ(known.id, flow.id)) {
+            // The end of an earlier flow with the same key, or of a later one that was missed.
+            self.index.doubt(&spot);
+            return self.asks.push(spot.key, flow);
+        }
+        let (deltas, learnt) = (&mut self.deltas, &self.learnt);
+        self.index.take(&mut spot, |known| {
+            tell(deltas, || Delta::Removed {
+                flow: merge::ended(&known.show(0), flow.clone(), learnt),
+                cause: RemovalCause::Destroyed { port_id },
+            });
+        });
+    }
+
+    /// The place of an event's flow. What the event leaves out is added from the known version; the
+    /// `bool` says whether that is in doubt. A stored flow with another id has ended, and is removed.
+    fn known(&mut self, flow: &mut Flow, hash: u64, now: Duration) -> (Spot, bool) {
+        flow.mark = flow.mark.or(self.learnt.no_mark());
+        let mut doubt = false;
+        let mut spot = self.index.spot_and(Key::orig(flow), hash, |known| {
+            if !differ(known.bare().id, flow.id) {
+                doubt = merge::changed(&known.to_merge(), flow) || known.notes.is_lacking;
+            }
+        });
+        let known = spot.known.as_ref();
+        if known.is_some_and(|known| differ(known.id, flow.id)) {
+            self.stats.unreported += 1;
+            self.replaced(&mut spot, now);
+        }
+        (spot, doubt)
+    }
+}

@@ -1,0 +1,83 @@
+//! How flows are stored, and shown.
+
+use super::super::*;
+use super::Op;
+use super::model::{self, Model};
+use crate::event::Event;
+use crate::flow::FlowKey;
+use crate::mirror::entry::Entry;
+
+/// A reader takes the time of the mirror's last work, which may be older than the flow.
+#[test]
+fn a_flow_never_has_more_time_left_than_it_was_listed_with() {
+    let mut model = Model::new(Filter::default(), usize::MAX);
+    model.act(Op::Create(1, 1, false));
+    model.settle();
+    let flow = model::flow(1);
+    let key = FlowKey::orig(flow.orig).zone(flow.zone);
+    let found = model.state.index.get(&key, 0).expect("the flow");
+    assert_eq!(found.timeout, Some(Duration::from_secs(model::TIMEOUT)));
+}
+
+/// The names of helpers are stored once.
+#[test]
+fn words_are_interned() {
+    let mut names = Interner::default();
+    let mut flow = model::flow(1);
+    flow.set_helper(crate::flow::Helper::new("ftp"));
+    let entry = |flow: &Flow, names: &mut Interner| {
+        let mut flow = flow.clone();
+        let notes = Notes::of(&mut flow, names, 0);
+        Entry::of(&mut flow, notes)
+    };
+    let entries: Vec<_> = (0..3).map(|_| entry(&flow, &mut names)).collect();
+    assert_eq!(names.len(), 1);
+    for entry in &entries {
+        assert!(entry.bare().rare.is_none(), "no box of its own");
+        assert_eq!(entry.show(0).helper(), flow.helper());
+    }
+    // Unused names are removed.
+    drop(entries);
+    for n in 0..1000 {
+        flow.set_helper(crate::flow::Helper::new(format!("h{n}")));
+        entry(&flow, &mut names);
+    }
+    assert!(names.len() <= 64, "{}", names.len());
+}
+
+/// An update leaves out what cannot change: the time of the start and the security context.
+#[test]
+fn what_an_update_leaves_out_stays() {
+    for has_secctx in [false, true] {
+        let mut model = Model::new(Filter::default(), usize::MAX);
+        let start = std::time::UNIX_EPOCH + Duration::from_nanos(1_700_000_000_000_000_001);
+        let mut flow = model::flow(1);
+        flow.set_timestamp(crate::flow::Timestamp { start, stop: None });
+        if has_secctx {
+            flow.set_secctx(crate::flow::SecCtx::new("system_u"));
+        }
+        model.state.listed(flow.clone(), Duration::ZERO);
+        let mut said = model::flow(1);
+        said.mark = Some(77);
+        let said = Event::Update {
+            flow: said,
+            port_id: None,
+            nsid: None,
+        };
+        model.state.events(&mut vec![said], Duration::ZERO);
+        let kept = model
+            .state
+            .index
+            .by_orig(&Key::orig(&flow), |entry| entry.show(0));
+        let kept = kept.expect("the flow");
+        assert_eq!(kept.mark, Some(77));
+        assert_eq!(kept.timestamp(), flow.timestamp());
+        assert_eq!(kept.secctx(), flow.secctx());
+    }
+}
+
+#[test]
+fn a_flow_takes_little() {
+    // The goal is 320 bytes in total, of which the index takes about 30.
+    assert!(size_of::<Entry>() <= 272, "{}", size_of::<Entry>());
+}

@@ -1,0 +1,34 @@
+//! Tombstones: flows that a list or lookup must not add again.
+
+use std::collections::HashMap;
+
+use super::{Key, State};
+
+/// The maximum number of tombstones. If there are more during a list, the list is repeated.
+const MOST: usize = 1 << 20;
+
+impl State {
+    /// Adds a tombstone, if an older list or lookup could still add the flow again.
+    pub(super) fn bury(&mut self, key: Key) {
+        if !self.sync.is_listing() && !self.asks.are_under_way() {
+            return;
+        }
+        if self.tombs.len() >= MOST {
+            self.sync.spoil();
+            self.schedule.want();
+            return;
+        }
+        self.tombs.insert(key, self.round);
+    }
+
+    /// Does the flow have a tombstone since that round began?
+    pub(super) fn is_buried(&self, key: &Key, since: u32) -> bool {
+        self.tombs.get(key).is_some_and(|round| *round >= since)
+    }
+
+    pub(super) fn clear_tombs(&mut self) {
+        if !self.sync.is_listing() && !self.asks.are_under_way() {
+            self.tombs = HashMap::default();
+        }
+    }
+}
