@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 
 use source::{rows, tokens, top_level_paths};
 
-/// Each module of the crate's root, with what it may use beside itself.
+/// Each module of the crate's root, with the other modules that it may use.
 const LAYERS: [(&str, &[&str]); 20] = [
     ("wire", &[]),
     ("error", &["wire"]),
     ("flow", &["error", "wire"]),
     ("expectation", &["error", "flow", "wire"]),
     ("event", &["error", "expectation", "flow", "wire"]),
-    // The tests of what is sent ask the rules of the kernel in the process.
+    // Its tests use the rules of the kernel in the process.
     ("filter", &["error", "event", "flow", "testing", "wire"]),
     ("stats", &["error", "wire"]),
     ("timeout", &["error", "flow", "wire"]),
@@ -89,7 +89,7 @@ const LAYERS: [(&str, &[&str]); 20] = [
         ],
     ),
     ("connection", &["error", "handle", "testing", "transport"]),
-    // Documentation alone.
+    // Only documentation.
     ("guide", &[]),
     (
         "blocking",
@@ -105,11 +105,11 @@ const LAYERS: [(&str, &[&str]); 20] = [
     ),
 ];
 
-/// A line more asks for two files.
+/// A longer file must be split.
 const LINES: usize = 400;
 
-/// The paths of `text`, the file `path` below `src`, that its layer may not use. `exports` has the
-/// names that the root passes on, and the module each is from.
+/// The paths in `text` that its layer may not use. `path` is the file, below `src`. `exports` has
+/// the names that the root exports, with their modules.
 fn violations(path: &str, text: &str, exports: &BTreeMap<String, String>) -> Vec<String> {
     let module: Vec<&str> = path
         .trim_end_matches(".rs")
@@ -124,13 +124,13 @@ fn violations(path: &str, text: &str, exports: &BTreeMap<String, String>) -> Vec
         .into_iter()
         .map(|name| exports.get(&name).cloned().unwrap_or(name))
         .filter(|used| used != layer && !below.contains(&used.as_str()))
-        // Tests of any layer make their messages by hand.
+        // Tests of every layer make messages by hand.
         .filter(|used| used != "wire" || !module.contains(&"tests"))
         .map(|used| format!("{path}: {layer} uses {used}"))
         .collect()
 }
 
-/// The names that the root passes on. A glob is of the nouns: they are what else it has.
+/// The names that the root exports. A glob exports the nouns, so all other names are nouns.
 fn exports(root: &str) -> BTreeMap<String, String> {
     let mut exports = BTreeMap::new();
     for statement in root
@@ -158,7 +158,7 @@ fn files_below(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The crate's sources: path below `src`, and text.
+/// The crate's sources: the path below `src`, and the text.
 fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let files = files_below(&root).into_iter().map(|path| {
@@ -292,7 +292,7 @@ fn no_file_is_too_long() {
     assert_eq!(long, [""; 0], "more than {LINES} lines");
 }
 
-/// A harness of our own takes any number of filters, as libtest's does.
+/// Our own harnesses accept any number of filters, as libtest's does.
 #[test]
 fn each_harness_reads_its_command_line_in_one_way() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
@@ -318,8 +318,7 @@ fn nothing_is_unsafe() {
     assert_eq!(hidden, ["let", "a", "=", ";", "unsafe", "{", "}"]);
 }
 
-/// What is awaited without being a future says on its page what it gives, and how a future is made
-/// of it.
+/// The page of a builder says what awaiting it gives, and how to get the future itself.
 #[test]
 fn each_builder_says_what_awaiting_it_gives() {
     let mut builders = 0;
@@ -347,7 +346,7 @@ fn each_builder_says_what_awaiting_it_gives() {
     assert!(builders >= 12, "{builders}");
 }
 
-/// A field more breaks no program, which makes them by their constructors.
+/// A new field breaks no program, because programs use the constructors.
 #[test]
 fn structs_with_public_fields_are_non_exhaustive() {
     let mut seen = 0;
@@ -356,7 +355,7 @@ fn structs_with_public_fields_are_non_exhaustive() {
             let (line, rest) = text[at..].split_once('\n').unwrap_or_default();
             let indent = at - text[..at].rfind('\n').map_or(0, |end| end + 1);
             let is_code = text[at - indent..at].trim().is_empty();
-            // What a macro declares says so where it is used.
+            // For a macro, the attribute is where the macro is used.
             if !is_code || !line.ends_with('{') || line.contains('$') {
                 continue;
             }

@@ -17,13 +17,13 @@ fn masked_laws<T: Bits + std::fmt::Debug>(value: T, mask: T, old: T) -> Result<(
     prop_assert_eq!(masked.excess(), value.and(mask.not()));
     let new = masked.apply(old);
     prop_assert_eq!(masked.apply(new), new);
-    // What the kernel does: it clears the mask's bits, then toggles the value's.
+    // As the kernel does, clear the bits of the mask, then toggle the bits of the value.
     prop_assert_eq!(new.and(mask.not()), old.and(mask.not()));
     prop_assert_eq!(new.and(mask), masked.value());
     let inside = Masked::new(masked.value(), mask);
     prop_assert!(inside.matches(new));
     prop_assert_eq!(inside.matches(old), new == old);
-    // As in the kernel, a bit outside the mask is in no flow.
+    // As in the kernel, a value with a bit outside of the mask matches no flow.
     let excess = masked.excess() != T::NONE;
     prop_assert_eq!(masked.matches(new), !excess);
     prop_assert_eq!(Masked::from(value).apply(old), value);
@@ -113,7 +113,7 @@ proptest! {
         }
     }
 
-    /// What a dual-stack socket gives is the flow of IPv4.
+    /// The address of a dual-stack socket names the IPv4 flow.
     #[test]
     fn mapped_addresses_are_of_ipv4(a: std::net::Ipv4Addr, b: std::net::Ipv4Addr, port: u16) {
         use std::net::{IpAddr, SocketAddr};

@@ -84,7 +84,7 @@ fn what_happens_is_heard() {
             }
             Ok::<(), ctnetlink::Error>(())
         };
-        // The stream has no end: the clock jumps once nothing is left to do.
+        // The stream has no end. The clock jumps to the timeout when nothing else is left to do.
         let watch = tokio::time::timeout(Duration::from_secs(1), watch);
         let (watched, flushed) = tokio::join!(watch, kernel.flush(Table::Conntrack).into_future());
         flushed?;
@@ -125,7 +125,7 @@ fn numbers_of_the_table() {
     });
 }
 
-/// The recipes stand in this file, where they are compiled, in the same words.
+/// The recipes are in this file too, where they are compiled.
 #[test]
 fn recipes_are_those_that_run() {
     let words = |text: &str| {

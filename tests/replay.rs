@@ -55,11 +55,11 @@ fn events() {
     replay("events", bodies::events::run);
 }
 
-/// Kernels' messages: on every machine they are what they were on the one that they were taken on.
+/// The messages of kernels decode on every machine as on the machine where they were recorded.
 #[test]
 fn messages_of_kernels() {
     let kernels = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/kernels");
-    // The flows that were made by requests, of all kernels: by what names them.
+    // The flows that were made by requests on all kernels, by their keys.
     let mut made: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut releases = Vec::new();
     for file in fs::read_dir(kernels).expect("messages") {
@@ -112,7 +112,7 @@ fn same(it: &impl Debug, shown: &str) {
     assert_eq!(format!("{it:?}"), shown);
 }
 
-/// Has the table of a kernel all of them?
+/// Does the table of a kernel have flows of every kind?
 fn every_kind(flows: &[Flow], path: &Path) {
     for protocol in [1, 6, 17, 47, 58, 89, 132, 136, 253] {
         let mut all = flows.iter().map(|flow| flow.orig.protocol().number());

@@ -90,7 +90,7 @@ fn builders_become_futures() {
     builder::<Flush, ()>();
     builder::<FlushExpectations, ()>();
     builder::<ListExpectations, ExpectationStream>();
-    // They have an iterator or a stream, which need not be cloned or shared.
+    // They contain an iterator or a stream, which need not be `Clone` or `Sync`.
     begins::<Bulk, Report>();
     begins::<GetMany, FoundStream>();
 }
@@ -153,12 +153,12 @@ fn panics_may_pass_through_nouns() {
 #[cfg(target_pointer_width = "64")]
 fn a_flow_is_small() {
     assert_eq!(size_of::<Flow>(), 232);
-    // The place that is free in it is `None`'s.
+    // `None` uses a value that no flow has.
     assert_eq!(size_of::<Option<Flow>>(), 232);
     assert_eq!(size_of::<Tuple>(), 39);
 }
 
-/// What can be set can be read again.
+/// Everything that can be set can be read.
 #[test]
 fn what_was_set_can_be_read() {
     let tuple = Tuple::udp("10.0.0.1:1".parse().unwrap(), "10.0.0.2:2".parse().unwrap()).unwrap();
@@ -227,7 +227,7 @@ fn what_was_set_can_be_read() {
     assert!(FlowKey::orig(tuple) < key);
 }
 
-/// GRE's keys are no ports.
+/// The keys of GRE are not ports.
 #[test]
 fn the_ends_of_a_tuple_are_sockets() {
     let (src, dst) = ("10.0.0.1:1".parse().unwrap(), "10.0.0.2:2".parse().unwrap());
@@ -244,7 +244,7 @@ fn the_ends_of_a_tuple_are_sockets() {
     }
 }
 
-/// Programs that test what they do with flows make them.
+/// Programs create flows for their own tests.
 #[test]
 fn the_rare_parts_of_a_flow_can_be_set() {
     use ctnetlink::{Helper, SecCtx, SeqAdj};

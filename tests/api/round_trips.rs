@@ -45,7 +45,7 @@ proptest! {
         read_again(&labels)?;
     }
 
-    /// A line shows ports of 0 where a tuple has none: what is read names the same flow.
+    /// A line shows port 0 if a tuple has no ports. The tuple that is read names the same flow.
     #[test]
     fn a_tuple_as_text(tuple in tuple()) {
         let text = format!("{} {tuple}", tuple.protocol());
@@ -60,7 +60,7 @@ proptest! {
         prop_assert_eq!(key, text);
     }
 
-    /// None is so long that a log suffers, and none is empty.
+    /// The lines are not too long for a log, and not empty.
     #[test]
     fn what_is_sent_has_a_line(filter in filter(), flow in new_flow(), patch in patch(), change in change()) {
         for line in [filter.to_string(), flow.to_string(), patch.to_string(), change.to_string()] {
@@ -99,7 +99,7 @@ mod serde {
 
     use super::*;
 
-    /// The same value with one more key, in each of its objects by turns.
+    /// The same value with an additional key, once in each of its objects.
     fn with_a_key(value: &Value) -> Vec<Value> {
         let mut all = Vec::new();
         match value {
@@ -136,7 +136,7 @@ mod serde {
         let bytes = postcard::to_allocvec(&value).unwrap();
         let read = postcard::from_bytes::<T>(&bytes);
         prop_assert_eq!(read.ok(), Some(value), "{}: {:02x?}", text, bytes);
-        // What is absent has no key.
+        // Absent fields have no key.
         prop_assert!(!text.contains(":null"), "{}", text);
         for more in with_a_key(&serde_json::from_str(&text).unwrap()) {
             let read = serde_json::from_value::<T>(more.clone());

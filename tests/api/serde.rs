@@ -10,7 +10,7 @@ use ctnetlink::{
     TcpState, TcpTimeouts, Zone,
 };
 
-/// In a format of text, and in a binary one without keys.
+/// Checks the value in a text format, and in a binary format without keys.
 pub(super) fn same<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: T) {
     let text = serde_json::to_string(&value).unwrap();
     let read: T = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
@@ -51,7 +51,7 @@ fn what_the_kernel_sent_survives() {
     }
     assert_eq!((seen, expectations), (17, 8));
     let long = lines.lines().filter(|line| line.len() > 450);
-    // It has both sequence adjustments, a helper and the SYN proxy's numbers.
+    // The line has both sequence adjustments, a helper and the SYN proxy's numbers.
     assert_eq!(
         long.filter(|line| !line.contains("seqadj_reply")).count(),
         0
@@ -61,7 +61,7 @@ fn what_the_kernel_sent_survives() {
     pinned("events.jsonl", &events);
 }
 
-/// Another line, of what survives.
+/// Adds a line for the value, which must be read back unchanged.
 fn put<T: Serialize + DeserializeOwned + PartialEq + Clone + std::fmt::Debug>(
     lines: &mut String,
     value: &T,
@@ -71,7 +71,7 @@ fn put<T: Serialize + DeserializeOwned + PartialEq + Clone + std::fmt::Debug>(
     lines.push('\n');
 }
 
-/// The format is a public one: programs read it. `KEEP=1` writes it anew.
+/// The format is public, because programs read it. `KEEP=1` writes the file again.
 fn pinned(name: &str, lines: &str) {
     let kept = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("KEEP").is_some() {
@@ -133,8 +133,8 @@ fn nouns_survive() {
     same(flow);
 }
 
-/// Kernels keep no ports of protocols that they do not know; of ICMP over the other family old ones
-/// keep no fields, and newer ones do.
+/// Kernels keep no ports of protocols that they do not know. Old kernels keep no fields of ICMP
+/// over the other family.
 #[test]
 fn tuples_without_their_ports_survive() {
     let (src, dst) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
@@ -195,7 +195,7 @@ fn what_is_documented_is_read_and_written() {
     as_written::<Flow>(&text);
 }
 
-/// The longest of its kind, as documented.
+/// The longest flow in JSON is as documented.
 #[test]
 fn a_flow_is_small_in_json() {
     let end = |last, port| ([192, 168, 255, last], port).into();
@@ -229,7 +229,7 @@ fn a_flow_is_small_in_json() {
     same(flow);
 }
 
-/// What would not fit the attribute.
+/// Names that have no room in the attribute.
 #[test]
 fn names_have_a_bound() {
     let tuple = r#"{"protocol":"udp","src":"::1","dst":"::2","src_port":1,"dst_port":2}"#;
@@ -246,7 +246,7 @@ fn names_have_a_bound() {
     }
 }
 
-/// What cannot be built cannot be read, and nothing that is to be sent is passed over.
+/// A value that cannot be built cannot be read, and no part of a request is ignored.
 #[test]
 fn what_makes_no_sense_is_refused() {
     fn refused<T: DeserializeOwned + std::fmt::Debug>(text: &str) {
@@ -322,8 +322,8 @@ fn requests_are_pleasant() {
     assert_eq!(text, r#"{"timeout":9,"mark":1}"#);
 }
 
-/// Whoever writes it by hand gets what is inside the mask alone written, and what is outside
-/// refused by a filter.
+/// If it is written by hand, a change ignores the bits outside of the mask, and a filter refuses
+/// them.
 #[test]
 fn a_mask_holds_for_what_is_read() {
     let read: Masked<u32> = serde_json::from_str(r#"{"value":255,"mask":15}"#).unwrap();
@@ -333,7 +333,7 @@ fn a_mask_holds_for_what_is_read() {
     assert!(filter.unwrap_err().to_string().contains("mark"));
 }
 
-/// One word for a check and for how bad it is, in text and in JSON.
+/// A check and its severity have the same words in text and in JSON.
 #[test]
 fn findings_have_the_words_of_their_text() {
     let all = Preflight::new(ctnetlink::Facts::default());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::serde::same;
 
-/// A date of the calendar and a time of the day, in UTC, of which the kernel's clock can tell.
+/// A valid date and time in UTC, in the range of the kernel's clock.
 #[test]
 fn a_time_is_one_of_the_calendar() {
     let read = |text: &str| {
@@ -17,7 +17,7 @@ fn a_time_is_one_of_the_calendar() {
         let since = start.duration_since(std::time::UNIX_EPOCH).unwrap();
         (since.as_secs(), since.subsec_nanos())
     };
-    // As date(1) of GNU has them.
+    // The values are from GNU date(1).
     for (text, expected) in [
         ("1970-01-01T00:00:00Z", (0, 0)),
         ("1999-12-31T23:59:59Z", (946_684_799, 0)),
@@ -74,7 +74,7 @@ fn a_time_is_one_of_the_calendar() {
             .unwrap_err();
         assert!(error.to_string().contains("RFC 3339"), "{error}");
     }
-    // What could not be read is not written.
+    // Times that could not be read are not written.
     let epoch = std::time::UNIX_EPOCH;
     for start in [
         epoch - Duration::from_nanos(1),

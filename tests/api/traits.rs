@@ -14,7 +14,7 @@ use super::*;
 
 type Any = std::result::Result<(), Box<dyn std::error::Error>>;
 
-/// What `FromStr` reads, with `Display`'s text where it is another.
+/// The texts that `FromStr` reads, with the text of `Display` if it differs.
 #[test]
 fn nouns_are_read_from_text() -> Any {
     fn read<T: FromStr<Err = Error> + PartialEq + std::fmt::Debug>(text: &str, value: T) -> Any {
@@ -103,7 +103,7 @@ fn keys_are_ordered_and_come_from_nouns() -> Any {
     Ok(())
 }
 
-/// No prefix has to be made of an address first.
+/// An address can be given where a prefix is taken.
 #[test]
 fn addresses_where_a_prefix_is_taken() -> Any {
     let (four, six) = (Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST);
@@ -124,7 +124,7 @@ fn addresses_where_a_prefix_is_taken() -> Any {
     Ok(())
 }
 
-/// A dual-stack socket's `peer_addr()` gives such ones.
+/// The `peer_addr()` of a dual-stack socket returns such addresses.
 #[test]
 fn mapped_addresses_are_of_ipv4_everywhere() -> Any {
     let (plain, mapped) = (
@@ -149,7 +149,7 @@ fn mapped_addresses_are_of_ipv4_everywhere() -> Any {
     let net = |text: &str| text.parse::<IpNet>().map(PrefixSet::from);
     assert_eq!(net("::ffff:10.0.0.0/104")?, net("10.0.0.0/8")?);
     assert_eq!(net("::ffff:0.0.0.0/96")?, net("0.0.0.0/0")?);
-    // Shorter ones have more in them than IPv4.
+    // Shorter prefixes contain more than IPv4.
     assert_ne!(net("::/95")?, net("0.0.0.0/0")?);
     Ok(())
 }
@@ -166,7 +166,7 @@ fn errors_are_those_of_io_where_they_have_to_be() -> Any {
     Ok(())
 }
 
-/// Each names one; whether it is there is seen on opening.
+/// Each names a namespace. Opening finds out whether it exists.
 #[test]
 fn namespaces() -> Any {
     let file = File::open("/proc/self/ns/net")?;

@@ -31,7 +31,7 @@ fn new(n: u8) -> NewFlow {
         .mark(u32::from(n))
 }
 
-/// Programs make what they test themselves on. Each struct with public fields is here.
+/// Programs create values for their own tests. Each struct with public fields is here.
 #[test]
 fn small_nouns_can_be_made() {
     use ctnetlink::{
@@ -176,7 +176,7 @@ fn lists_and_their_flows() {
         let flows = list().filter(marked).await?.into_vec().await?;
         assert_eq!(flows.len(), 1);
         assert_eq!(flows[0].orig, tuple(7));
-        // What was listed can be restored.
+        // Listed flows can be restored.
         let flows = list().await?.into_vec().await?;
         let other = Kernel::new().connect();
         assert_eq!(other.restore(flows).await?.applied, 9);

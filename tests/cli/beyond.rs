@@ -28,7 +28,7 @@ fn conntrack(line: &str) -> Shown {
     run(Side::Ours, "conntrack", line)
 }
 
-/// `--where`: ranges, prefixes, one of several, not.
+/// `--where`: ranges, prefixes, alternatives, negation.
 pub fn conditions() {
     fill();
     for (condition, count) in [
@@ -70,14 +70,14 @@ pub fn conditions() {
     assert_eq!(conntrack("-C").stdout, "3\n");
 }
 
-/// `--doctor` says what is right here and what is not.
+/// `--doctor` prints what works here and what does not.
 pub fn doctor() {
     let shown = conntrack("--doctor");
     assert_eq!(shown.code, Some(0), "{}", shown.stdout);
     assert!(shown.stdout.contains("[ok]"), "{}", shown.stdout);
 }
 
-/// A program that goes on, with its output in a file; it ends with this.
+/// A running program with its output in a file. Dropping this ends it.
 struct Going {
     child: Child,
     path: PathBuf,
@@ -99,7 +99,7 @@ impl Going {
         Self::start(program, name)
     }
 
-    /// On a terminal of its own, as long as that has no output.
+    /// On a new terminal.
     fn on_terminal(line: &str, name: &str) -> Self {
         let program = command(Side::Ours, "conntrack");
         let program = program.get_program().to_str().expect("UTF-8").to_owned();
@@ -129,7 +129,7 @@ impl Going {
         kill(Pid::from_raw(id), signal).expect("to signal it");
     }
 
-    /// What it printed, and its exit code.
+    /// Ends it, and returns its output and its exit code.
     fn end(&mut self) -> (String, Option<i32>) {
         self.signal(Signal::SIGINT);
         let status = self.child.wait().expect("its end");
@@ -145,7 +145,7 @@ impl Drop for Going {
     }
 }
 
-/// `--watch`, on no terminal: the flows that match, and what becomes of them.
+/// `--watch` without a terminal: the flows that match, and their changes.
 pub fn watch() {
     fill();
     let mut watch = Going::ours("--watch -p udp -s 10.0.0.0/24 -m 7/7", "watch");
@@ -179,14 +179,14 @@ pub fn watch() {
     ];
     let expected = expected.map(|(sign, src, mark)| (sign.into(), src.into(), mark.into()));
     let mut flows: Vec<(String, String, String)> = flows.collect();
-    // What no event has, the mirror asks for: the same once more, with counters.
+    // The mirror looks up what events leave out, so a line can come again with counters.
     flows.dedup_by(|next, before| next.0 == "~ " && (&next.1, &next.2) == (&before.1, &before.2));
     assert_eq!(flows, expected, "{text}");
     let refused = conntrack("--watch -t 5");
     assert_eq!(refused.code, Some(2), "{}", refused.stderr);
 }
 
-/// On a terminal it is a table that is drawn again, and a bulk says how far it is.
+/// On a terminal, the table is drawn again and again, and a bulk request prints its progress.
 pub fn terminal() {
     if !Path::new("/usr/bin/script").exists() {
         assert!(
@@ -206,7 +206,7 @@ pub fn terminal() {
     assert!(bulk.text().contains(" deleted so far"), "{}", bulk.text());
 }
 
-/// `-E` says that events were lost, and goes on.
+/// `-E` reports lost events, and goes on.
 pub fn lost() {
     let mut events = Going::ours("-E -e NEW -b 4096", "lost");
     events.says("NOTICE: Netlink socket buffer size");
@@ -237,7 +237,7 @@ pub fn lost() {
     assert_eq!(lost + shown, 5001, "{lost} lost, {shown} shown");
 }
 
-/// Whoever reads may go: no panic, and no word.
+/// The reader of a pipe may close it: no panic, and no message.
 pub fn reader_goes() {
     let lines: String = (1..=5000)
         .map(|n| format!("-I -t 100 -s 10.0.0.1 -d 10.1.0.1 -p udp --sport {n} --dport 53\n"))
@@ -292,7 +292,7 @@ pub fn reader_goes() {
     }
 }
 
-/// `-o json`: a flow a line, as the crate reads it.
+/// `-o json`: one flow per line, which the crate can read.
 #[cfg(feature = "serde")]
 pub fn json() {
     fill();

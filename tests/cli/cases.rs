@@ -1,6 +1,6 @@
 //! The command lines of the matrix.
 
-/// Each option with a value that some flows meet, and one that none or other flows do.
+/// Each option with a value that some flows match, and a value that no flow or other flows match.
 pub const CONDITIONS: &[&str] = &[
     "",
     "-s 10.3.0.1",
@@ -94,7 +94,7 @@ pub const CONDITIONS: &[&str] = &[
     "--label-add label5",
     "--label-del",
     "-a 10.0.0.1",
-    // Cut short.
+    // Abbreviated options.
     "--proto udp --sp 1",
     "--orig-s 10.3.0.1",
     "--reply-s 10.4.0.18 --fam ipv4",
@@ -103,7 +103,7 @@ pub const CONDITIONS: &[&str] = &[
     "--an",
 ];
 
-/// The forms of output.
+/// The output formats.
 pub const OUTPUTS: &[&str] = &[
     "",
     "-o extended",
@@ -143,7 +143,7 @@ pub const KEYS: &[&str] = &[
     "-p 89 -s 10.3.0.13 -d 10.4.0.14",
 ];
 
-/// What `-U` is to change.
+/// Changes for `-U`.
 pub const UPDATES: &[&str] = &[
     "-s 10.3.0.1 -t 77",
     "-s 10.3.0.1 -m 5",
@@ -175,7 +175,7 @@ pub const UPDATES: &[&str] = &[
     "",
 ];
 
-/// Flows that are to be created.
+/// Flows to create.
 pub const NEW: &[&str] = &[
     "",
     "-p tcp",

@@ -5,12 +5,12 @@ use crate::population;
 use crate::run::{Side, run};
 
 struct Difference {
-    /// The command lines begin with one of these,
+    /// The command lines begin with one of these words,
     commands: &'static [&'static str],
-    /// and have one of each of these in them.
+    /// and contain one word of each of these lists.
     words: &'static [&'static [&'static str]],
     reason: &'static str,
-    /// One that shows it.
+    /// A command line that shows the difference.
     shown: &'static str,
 }
 
@@ -101,7 +101,7 @@ const DIFFERENCES: &[Difference] = &[
     },
 ];
 
-/// The reason why the two are not compared.
+/// The reason why the two programs are not compared.
 pub fn reason(line: &str) -> Option<&'static str> {
     let meant = |difference: &&Difference| {
         let mut commands = difference.commands.iter();
@@ -113,7 +113,7 @@ pub fn reason(line: &str) -> Option<&'static str> {
     found.map(|difference| difference.reason)
 }
 
-/// A difference that has gone is to leave the table.
+/// A difference that no longer exists must be removed from the table.
 pub fn still_there() {
     population::prepare();
     for Difference {

@@ -30,7 +30,7 @@ const FORMS: &[&str] = &[
     "-E -b 200000",
 ];
 
-/// A program that listens, and where its output goes.
+/// A program that listens, and the file of its output.
 pub struct Listener {
     child: Child,
     files: [std::path::PathBuf; 2],
@@ -69,7 +69,7 @@ impl Listener {
     }
 }
 
-/// How many sockets listen to netfilter in this namespace.
+/// The number of listening netfilter sockets in this namespace.
 fn listeners() -> usize {
     let table = std::fs::read_to_string("/proc/thread-self/net/netlink").expect("the sockets");
     let listening = |line: &&str| {
@@ -91,12 +91,12 @@ pub fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Those lines that the other side has not.
+/// The lines that the other side does not have.
 fn without<'a>(lines: &'a [String], others: &[String]) -> Vec<&'a String> {
     lines.iter().filter(|line| !others.contains(line)).collect()
 }
 
-/// With `CTNETLINK_TEST_MATRIX=full` each of these is tried with each of the conditions.
+/// With `CTNETLINK_TEST_MATRIX=full`, each of these runs with each of the conditions.
 const OUTPUTS: &[&str] = &[
     "",
     "-o extended",
@@ -187,7 +187,7 @@ fn heard(lines: &[String]) {
     ] {
         run(Side::Theirs, "conntrack", line);
     }
-    // All of them have seen the last one, or will not see it.
+    // All programs have printed the last event, or never will.
     let last = |side: Side| {
         move || {
             let probe = run(side, "conntrack", "-C").stdout;

@@ -12,7 +12,7 @@ use crate::population;
 use crate::run::{Side, run};
 use crate::support::namespace::block_on;
 
-/// Where the kernel has expectations on their way, they are read.
+/// Commands that read expectations.
 const READ: &[&str] = &[
     "-L expect",
     "-L expect -f ipv4",
@@ -34,7 +34,7 @@ const MASTER: &str = "-p udp -s 10.3.0.1 -d 10.4.0.1 --sport 4000 --dport 69";
 const EXPECTED: &str =
     "-p udp -s 10.4.0.1 -d 10.3.0.1 --sport 0 --dport 7777 --reply-port-src 0 --reply-port-dst 0";
 
-/// These change them.
+/// Commands that change them.
 const CHANGE: &[&str] = &[
     "-F expect",
     "-D expect @EXPECTED",
@@ -62,7 +62,7 @@ fn with_handle<R>(f: impl AsyncFnOnce(ConntrackHandle) -> R) -> R {
     })
 }
 
-/// One of IPv4 and one of IPv6; false where the kernel has no such helper.
+/// Creates an IPv4 and an IPv6 expectation. Returns `false` if the kernel has no such helper.
 fn fill() -> bool {
     run(Side::Theirs, "conntrack", "-F expect");
     run(Side::Theirs, "conntrack", "-F");
@@ -98,7 +98,7 @@ fn fill() -> bool {
     })
 }
 
-/// The same words, and the same expectations afterwards.
+/// The same output, and the same expectations afterwards.
 pub fn beside() {
     population::prepare();
     if !fill() {
@@ -133,7 +133,7 @@ pub fn beside() {
     assert!(unequal.is_empty(), "{}", unequal.join("\n"));
 }
 
-/// Events of expectations, in each form.
+/// Events of expectations, in each format.
 pub fn events() {
     population::prepare();
     if !fill() {
@@ -150,7 +150,7 @@ pub fn events() {
             (line, theirs, Listener::start(Side::Ours, line, number))
         })
         .collect();
-    // They end, and begin.
+    // The expectations end, and new ones begin.
     assert!(fill());
     until("all is printed", || {
         let mut all = running.iter().flat_map(|(_, theirs, ours)| [theirs, ours]);

@@ -7,9 +7,10 @@ use crate::support::namespace::sysctl;
 
 const LINES: usize = 131_070;
 
-/// As many as tables most often have room for.
+/// As many flows as most tables have room for.
 pub fn many_lines() {
-    // Of the whole machine, and not to be made smaller again: other tests run beside.
+    // This setting belongs to the whole machine. It is not reset, because other tests run at the
+    // same time.
     if let Err(error) = sysctl("nf_conntrack_max", "1048576") {
         eprintln!("nf_conntrack_max: {error}");
     }
@@ -27,7 +28,7 @@ pub fn many_lines() {
     assert_eq!((loaded.code, &loaded.stderr[..]), (Some(0), ""));
     let counted = run(Side::Theirs, "conntrack", "-C");
     assert_eq!(counted.stdout.trim(), LINES.to_string());
-    // Some of them once more: they are there.
+    // Some of the flows again, which exist already.
     let some: String = lines.split_inclusive('\n').step_by(50).collect();
     let loaded = fed(Side::Ours, "-R -", &some);
     assert_eq!((loaded.code, &loaded.stderr[..]), (Some(0), ""));
@@ -40,7 +41,7 @@ pub fn many_lines() {
     );
 }
 
-/// What one saves, both load alike.
+/// Both programs load what either has saved.
 pub fn saved() {
     population::prepare();
     population::fill();
@@ -60,7 +61,7 @@ pub fn saved() {
         "-L\n",
         "-A -t 100 -s 10.8.0.7\n",
         "-I -t 500 -s 10.9.0.1 -d 10.9.0.2 -p 89\n-Z\n",
-        // Options that are cut short, or have their value in the same word, among plain ones.
+        // Abbreviated options, and options with the value in the same word, among plain ones.
         "-A -t500 -ptcp --src=10.9.0.1 --orig-d 10.9.0.2 --sport=7 --dport 8 --sta LISTEN -n -u ASSURED\n",
         "-I -t 500 lost -s 10.9.0.1 -d 10.9.0.2 -p 89 -g 10.9.0.3 -m0x7 -- -Z\n",
         "-It 500 -s 10.9.0.1 -d 10.9.0.2 -p 89\n",

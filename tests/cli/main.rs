@@ -5,7 +5,7 @@
 //! runs in a fresh network namespace. Comparisons are skipped without the tools or without
 //! namespaces; `CTNETLINK_TEST_STRICT=1` makes that a failure.
 
-// In a test binary nothing is reachable from outside.
+// A test binary exports nothing.
 #![allow(unreachable_pub)]
 
 #[path = "../support/mod.rs"]
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
 fn tests() -> ExitCode {
     let asked = Asked::from_args();
     let strict = std::env::var_os("CTNETLINK_TEST_STRICT").is_some_and(|value| value == "1");
-    // First of all, while the process has one thread.
+    // This comes first, while the process has a single thread.
     let obstacle = namespace::enter().err();
     let missing = obstacle.clone().or_else(|| run::installed().err());
     if let Some(reason) = &missing {

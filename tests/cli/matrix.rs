@@ -15,22 +15,22 @@ use crate::population;
 use crate::run::{Shown, Side, run};
 use crate::support::namespace;
 
-/// Is all of it to be tried?
+/// Should the whole matrix run?
 pub fn full() -> bool {
     std::env::var_os("CTNETLINK_TEST_MATRIX").is_some_and(|value| value == "full")
 }
 
-/// Does the command leave the table as it is?
+/// Does the command only read the table?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Table {
     Read,
     Changed,
 }
 
-/// So many namespaces, with a table each.
+/// The number of namespaces. Each has its own table.
 const WORKERS: usize = 2;
 
-/// Each command that changes nothing, with each condition and with each form of output.
+/// Each command that changes nothing, with each condition and each output format.
 pub fn reading() {
     let mut lines = Vec::new();
     for condition in CONDITIONS {
@@ -63,7 +63,7 @@ pub fn reading() {
     all(Table::Read, &lines, || {});
 }
 
-/// The forms of output, where flows have no counters or no times.
+/// The output formats for flows without counters or times.
 pub fn settings() {
     for (acct, stamps) in [("0", "0"), ("1", "0"), ("0", "1")] {
         let lines: Vec<_> = OUTPUTS
@@ -77,7 +77,7 @@ pub fn settings() {
     }
 }
 
-/// Each command that changes the table, with each condition, and what it leaves behind.
+/// Each command that changes the table, with each condition, and the table afterwards.
 pub fn changing() {
     let mut lines = Vec::new();
     for condition in CONDITIONS {
@@ -124,7 +124,7 @@ fn few(lines: &'static [&'static str]) -> impl Iterator<Item = &'static str> {
     lines.iter().copied().step_by(step)
 }
 
-/// Compares both at each line, after `prepare` in each namespace.
+/// Compares both programs for each line. Each namespace is made ready by `prepare`.
 fn all(table: Table, lines: &[String], prepare: impl Fn() + Sync) {
     let next = AtomicUsize::new(0);
     let unequal = Mutex::new(Vec::new());
@@ -163,10 +163,10 @@ fn all(table: Table, lines: &[String], prepare: impl Fn() + Sync) {
     );
 }
 
-/// Runs both on the same table, which is as it was afterwards; says what is not the same.
+/// Runs both programs on the same table, which is restored afterwards. Returns the difference.
 fn compare(table: Table, line: &str) -> Option<String> {
     let theirs = normal(&run(Side::Theirs, "conntrack", line));
-    // A command line that is refused does nothing.
+    // A command line that is refused changes nothing.
     let unchanged = table == Table::Read || theirs.code == Some(2);
     let after = (!unchanged).then(again);
     let ours = normal(&run(Side::Ours, "conntrack", line));
@@ -175,7 +175,7 @@ fn compare(table: Table, line: &str) -> Option<String> {
     (!equal).then(|| format!("{line}\n{}", differ((&theirs, after), (&ours, after_ours))))
 }
 
-/// The table that was left; it is filled again.
+/// Returns the table, and fills it again.
 fn again() -> Shown {
     let after = left();
     population::fill();

@@ -3,7 +3,7 @@
 use crate::run::{Shown, Side, command, run, words};
 use crate::support::namespace;
 
-/// One after the other, on what the ones before have left.
+/// These run one after the other on the same state.
 const LINES: &str = "
 
 help
@@ -154,7 +154,7 @@ default-get helper
 helper list
 helper add ftp inet tcp";
 
-/// Lines that are meant to differ, and why.
+/// Lines that differ on purpose, and the reason.
 const DIFFERENCES: &[(&str, &str)] = &[
     (
         "add timeout nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn inet tcp CLOSE 5",
@@ -170,7 +170,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ),
 ];
 
-/// A difference that has gone is to leave the table.
+/// A difference that no longer exists must be removed from the table.
 pub fn differences() {
     for (line, reason) in DIFFERENCES {
         let one = |side| namespace::isolated(move || run(side, "nfct", line));
@@ -178,13 +178,13 @@ pub fn differences() {
     }
 }
 
-/// Each side has a namespace of its own.
+/// Each side runs in its own namespace.
 fn all(side: Side) -> Vec<(&'static str, Shown)> {
     namespace::isolated(move || {
         let lines = LINES.lines().skip(1);
         let one = |line| {
             let mut shown = run(side, "nfct", line);
-            // See the differences.
+            // See `DIFFERENCES`.
             let known = |line: &&str| !line.contains(".HEARTBEAT_");
             shown.stdout = shown.stdout.split_inclusive('\n').filter(known).collect();
             (line, shown)
@@ -193,14 +193,14 @@ fn all(side: Side) -> Vec<(&'static str, Shown)> {
     })
 }
 
-/// The same after each line.
+/// The output of each line is the same.
 pub fn beside() {
     for (theirs, ours) in all(Side::Theirs).into_iter().zip(all(Side::Ours)) {
         assert_eq!(theirs, ours);
     }
 }
 
-/// Nobody but root may.
+/// Only root has the right.
 pub fn without_rights() {
     for line in [
         "list timeout",

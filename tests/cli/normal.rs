@@ -2,10 +2,10 @@
 
 use crate::run::Shown;
 
-/// The same in both where the programs do the same.
+/// The output in a form that is equal if the programs do the same.
 pub fn normal(shown: &Shown) -> Shown {
     let mut lines: Vec<_> = shown.stdout.lines().map(line).collect();
-    // The words of a document or of help keep their place.
+    // The lines of a document or of help keep their order.
     if lines
         .iter()
         .any(|line| line.contains("src=") || line.contains(" -s ") || line.contains("<flow"))
@@ -19,7 +19,7 @@ pub fn normal(shown: &Shown) -> Shown {
     }
 }
 
-/// One line, with letters for what is of the moment.
+/// A line, with letters in place of the values that change.
 pub fn line(text: &str) -> String {
     let mut text = text.to_owned();
     for tag in [
@@ -39,7 +39,7 @@ pub fn line(text: &str) -> String {
             }
         }
     }
-    // The time of now, in front.
+    // The current time at the beginning.
     if let Some((head, rest)) = text.split_once("]\t") {
         if head
             .strip_prefix('[')
@@ -63,7 +63,7 @@ pub fn line(text: &str) -> String {
             let numeric = word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_digit());
             seen_src |= word.starts_with("src=");
             let normal = match word {
-                // The time left is the last number before the addresses.
+                // The timeout is the last number before the addresses.
                 _ if numeric && !seen_src && before.parse::<u8>().is_ok() => "T".to_owned(),
                 _ if numeric && before == "-t" => "T".to_owned(),
                 _ if numeric && text.contains("proto=") && before.is_empty() => "T".to_owned(),

@@ -8,7 +8,7 @@ use nix::sched::{CloneFlags, unshare};
 use crate::run::{Side, fed, run};
 use crate::support::nft;
 
-/// As lines that `-R` reads.
+/// The flows, as lines that `-R` reads.
 const FLOWS: &str = "\
 -I -t 3600 -s 10.3.0.1 -d 10.4.0.1 -p tcp --sport 1 --dport 2 --state ESTABLISHED -u SEEN_REPLY,ASSURED -m 5
 -I -t 3600 -s 10.3.0.2 -d 10.4.0.2 -p tcp --sport 1 --dport 2 --state SYN_SENT -m 4294967295
@@ -34,13 +34,14 @@ const FLOWS: &str = "\
 -I -t 3600 -s fd00:3::5 -d fd00:4::5 -p gre --srckey 0 --dstkey 0
 ";
 
-/// Names for the labels, and rules that make room for them.
+/// Sets names for the labels, and rules that make room for them.
 pub fn prepare() {
     name_all_labels();
     nft::labels().expect("a rule with labels");
 }
 
-/// The table as it is to be. Made by ours: conntrack(8) 1.4.7 crashes on labels in what `-R` reads.
+/// Fills the table with our program, because conntrack(8) 1.4.7 crashes on labels in a file for
+/// `-R`.
 pub fn fill() {
     let emptied = run(Side::Theirs, "conntrack", "-F");
     assert_eq!(emptied.code, Some(0), "{}", emptied.stderr);
@@ -48,12 +49,12 @@ pub fn fill() {
     assert_eq!((filled.code, &filled.stderr[..]), (Some(0), ""));
 }
 
-/// How many flows there are then.
+/// The number of these flows.
 pub fn count() -> usize {
     FLOWS.lines().count()
 }
 
-/// Gives this thread, and what it starts, an `/etc` in which label n is named `label<n>`.
+/// Gives this thread and its child processes an `/etc` where label n has the name `label<n>`.
 fn name_all_labels() {
     let kept = ["/etc/protocols", "/etc/ld.so.cache"].map(|path| (path, fs::read(path)));
     unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");

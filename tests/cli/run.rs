@@ -12,7 +12,7 @@ pub enum Side {
     Ours,
 }
 
-/// What a run showed.
+/// The output of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
     pub stdout: String,
@@ -20,7 +20,7 @@ pub struct Shown {
     pub code: Option<i32>,
 }
 
-/// Says what stands in the way of running the tools.
+/// Returns an error if the tools cannot be run.
 pub fn installed() -> Result<(), String> {
     for program in ["conntrack", "nfct"] {
         let started = command(Side::Theirs, program).arg("-V").output();
@@ -29,7 +29,7 @@ pub fn installed() -> Result<(), String> {
     Ok(())
 }
 
-/// Words with blanks between; single quotes keep what is in them.
+/// Splits a line at spaces. Single quotes keep words together.
 pub fn words(line: &str) -> Vec<OsString> {
     let mut words: Vec<String> = Vec::new();
     for (index, part) in line.split('\'').enumerate() {
@@ -46,7 +46,7 @@ pub fn run(side: Side, program: &str, line: &str) -> Shown {
     shown(output.unwrap_or_else(|error| panic!("{program} {line}: {error}")))
 }
 
-/// With `input` on stdin.
+/// Runs the program with `input` on stdin.
 pub fn fed(side: Side, line: &str, input: &str) -> Shown {
     let mut child = command(side, "conntrack")
         .args(words(line))
@@ -76,7 +76,7 @@ pub fn command(side: Side, program: &str) -> Command {
         Side::Ours => Command::new(ours().join(program)),
     };
     let path = std::env::var("PATH").unwrap_or_default();
-    // Where distributions put it, and where a user's PATH may not lead.
+    // Distributions put the tools there, and the PATH of a user may not contain these directories.
     command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
     command.env("TZ", "UTC");
     command

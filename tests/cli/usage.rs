@@ -2,7 +2,7 @@
 
 use crate::run::{Side, run};
 
-/// What is written, and what is said.
+/// Command lines, and their error messages.
 const REFUSED: &[(&str, &str)] = &[
     ("-L foo", "unknown type `foo'"),
     ("-L -L", "Invalid commands combination"),
@@ -125,7 +125,7 @@ const REFUSED: &[(&str, &str)] = &[
 
 const MORE: &str = "Try `conntrack -h' or 'conntrack --help' for more information.";
 
-/// Each is refused in these words, with exit code 2.
+/// Each is refused with this message and exit code 2.
 pub fn refused() {
     for (line, words) in REFUSED {
         let shown = run(Side::Ours, "conntrack", line);
@@ -148,7 +148,7 @@ pub fn refused() {
     }
 }
 
-/// They are theirs, and so is help.
+/// The messages and the help equal those of the tool.
 pub fn equal() {
     let helps = ["", "-h", "foo", "-V", "-h expect", "-V expect"];
     let protocols = [

@@ -15,7 +15,7 @@ fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-/// What a flow with FTP's helper may expect.
+/// The tuple that a flow with the helper for FTP can expect.
 fn data(n: u16) -> Tuple {
     let control = tcp(n);
     let at = |address, port| std::net::SocketAddr::new(address, port);
@@ -63,7 +63,8 @@ fn an_expectation_from_its_create_to_its_end() {
     });
 }
 
-/// They end with their time, with their master, and to make room; each end is told.
+/// Expectations end when they time out, with their master, and to make room. Each end makes an
+/// event.
 #[test]
 fn events_of_expectations() {
     run(async {
@@ -80,7 +81,7 @@ fn events_of_expectations() {
         };
         handle.create(ftp(1)).await.unwrap();
         expectations.create(new(1)).await.unwrap();
-        // The helper takes one at a time.
+        // The helper allows one expectation at a time.
         expectations.create(new(2)).await.unwrap();
         kernel.advance(secs(300));
         expectations.create(new(3)).await.unwrap();
@@ -123,7 +124,7 @@ fn the_table_is_counted() {
     });
 }
 
-/// Each CPU is an answer of its own, more of them than one datagram holds.
+/// Each CPU has its own message, and they do not all fit into one datagram.
 #[test]
 fn cpus_that_count() {
     run(async {
@@ -141,7 +142,7 @@ fn cpus_that_count() {
         assert_eq!(CpuStats::total(&counted).insert, Some(200));
         let counted = handle.expectations().cpu_stats().await.unwrap();
         assert!(counted.iter().map(|counted| counted.cpu).eq(0..400));
-        // One at the least.
+        // At least one CPU.
         let handle = Kernel::release("6.18").unwrap().cpus(0).build().connect();
         handle.create(new(1)).await.unwrap();
         assert_eq!(handle.cpu_stats().await.unwrap().len(), 1);
@@ -209,7 +210,7 @@ fn helpers_in_user_space() {
         let changed = wanted.clone().queue(8).enabled(false);
         helpers.update(changed.clone()).await.unwrap();
         assert_eq!(helpers.get(&wanted).await.unwrap(), Some(changed));
-        // Flows that have it lose it.
+        // Flows with the helper lose it.
         let flow = NewFlow::new(tcp(1), secs(60)).helper("mine");
         handle.create(flow).await.unwrap();
         helpers.delete(&wanted).await.unwrap();

@@ -52,7 +52,7 @@ fn what_becomes_of_a_flow_is_told() {
     });
 }
 
-/// What the kernel could not so much as make is a gap without a number; who listens reliably gets it
+/// An event that the kernel could not make is a gap without a number. A reliable listener gets it
 /// with the next event of its flow.
 #[test]
 fn what_was_never_made_is_told_without_a_number() {
@@ -72,7 +72,7 @@ fn what_was_never_made_is_told_without_a_number() {
                 event => panic!("{event:?}"),
             });
         }
-        // The socket says so before what it has queued.
+        // The socket reports the error before the queued events.
         heard.sort();
         assert_eq!(heard, [Ok(udp(1)), Ok(udp(3)), Err(0)]);
         let stats = events.stats();
@@ -91,7 +91,7 @@ fn what_was_never_made_is_told_without_a_number() {
     });
 }
 
-/// A loss is one item, with how many were lost, in its place.
+/// A loss is one item with the number of lost events, in its place.
 #[test]
 fn an_overrun_is_told_with_its_number() {
     run(async {
@@ -115,7 +115,7 @@ fn an_overrun_is_told_with_its_number() {
     });
 }
 
-/// The error comes where nothing is queued: the gap is told at once, and not twice.
+/// If nothing is queued when the error comes, the gap is reported at once, and only once.
 #[test]
 fn a_loss_beside_an_empty_queue() {
     run(async {
@@ -156,7 +156,7 @@ fn events_lost_without_a_word_and_told_twice() {
     });
 }
 
-/// Notes the losses that are warned of, and for how many gaps each line stands.
+/// Records the losses in warnings, and the number of gaps in each line.
 #[derive(Default, Clone)]
 struct Warnings(Arc<Mutex<BTreeMap<&'static str, Vec<u64>>>>);
 
@@ -189,10 +189,11 @@ impl Subscriber for Warnings {
     fn exit(&self, _: &Id) {}
 }
 
-/// Runs it, and gives what was warned of.
+/// Runs a test, and returns the losses in its warnings.
 fn warned<F: Future<Output = EventStats>>(test: F) -> (EventStats, [Vec<u64>; 2]) {
     let warnings = Warnings::default();
-    // While there is one alone, what another test's thread says first goes by that thread's: none.
+    // With a single subscriber, tracing would cache the interest of another test's thread, which
+    // has none.
     let _another = Dispatch::new(Warnings::default());
     let _guard = set_default(&Dispatch::new(warnings.clone()));
     let mut stats = EventStats::default();
@@ -202,7 +203,7 @@ fn warned<F: Future<Output = EventStats>>(test: F) -> (EventStats, [Vec<u64>; 2]
     (stats, told)
 }
 
-/// A stream with gaps, so far apart.
+/// A stream with gaps at this distance.
 async fn gaps(many: u16, apart: Duration) -> EventStats {
     let kernel = Kernel::new();
     let handle = kernel.connect();
@@ -219,8 +220,7 @@ async fn gaps(many: u16, apart: Duration) -> EventStats {
     stats
 }
 
-/// However many gaps there are, there are few lines; together they tell of all, and of all that was
-/// lost.
+/// Many gaps make a few lines, which count all gaps and all lost events.
 #[test]
 fn warnings_of_overruns_are_few_and_complete() {
     let began = Instant::now();
@@ -228,12 +228,12 @@ fn warnings_of_overruns_are_few_and_complete() {
     assert_eq!(lost.iter().sum::<u64>(), stats.lost, "{lost:?}");
     assert_eq!(gaps.iter().sum::<u64>(), 20, "{gaps:?}");
     assert_eq!((lost[0], gaps[0]), (50, 1), "the first at once");
-    // One a second, and what is left at the end.
+    // One per second, and the rest at the end.
     let seconds = began.elapsed().as_secs() as usize;
     assert!(lost.len() <= seconds + 2, "{lost:?}");
 }
 
-/// Where they are not too many, each gap is a line of its own.
+/// If the gaps are rare, each has its own line.
 #[test]
 fn each_gap_is_a_line() {
     let (_, [lost, gaps]) = warned(gaps(3, Duration::from_millis(1010)));

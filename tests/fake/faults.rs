@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::{fill, hasty, list, new, run, udp};
 
-/// A list's second datagram of flows, or its end: before the first, two say how it begins.
+/// The second datagram of flows in a list, or its end. Two datagrams come before the first one.
 const SECOND: u64 = 3;
 
 fn marks(n: u16) -> impl Iterator<Item = Change> + Send {
@@ -47,7 +47,7 @@ fn an_overrun_of_a_keyed_request() {
     });
 }
 
-/// The last is acknowledged, and stands for those before it that the kernel is silent about.
+/// The ACK of the last request stands for the earlier requests without an answer.
 #[test]
 fn marks_that_leave_together() {
     run(async {
@@ -128,7 +128,7 @@ fn interrupted_sends_are_made_again() {
     });
 }
 
-/// A send that is refused has changed nothing: it is told, or made in smaller parts.
+/// A refused send has changed nothing. It is reported, or repeated in smaller parts.
 #[test]
 fn sends_that_are_refused() {
     run(async {
@@ -146,13 +146,13 @@ fn sends_that_are_refused() {
     });
 }
 
-/// All that was asked for is accounted for, whatever became of the answers: of 300 changes in sends of
-/// 64, the fault meets the second.
+/// Every change is accounted for, whatever happens to the answers. The fault is in the second send
+/// of 64 of the 300 changes.
 #[test]
 fn faults_among_many_changes() {
     run(async {
         for (fault, made, applied) in [
-            // What was lost is made once more: the kernel has then done it twice.
+            // Changes with lost answers are repeated, so the kernel makes them twice.
             (RequestFault::AnswersLost, 364, 300),
             (RequestFault::Overrun, 364, 300),
             (RequestFault::TooLong, 300, 300),
@@ -167,7 +167,7 @@ fn faults_among_many_changes() {
             let report = handle.bulk(marks(300)).await.unwrap();
             assert_eq!(events.backlog().unwrap().used, made * 1280, "{fault:?}");
             assert_eq!((report.applied, report.gone), (applied, 0), "{fault:?}");
-            // The second send, and no other.
+            // Only the second send.
             let failed: Vec<_> = report.failed.iter().map(|(key, _)| *key.tuple()).collect();
             let unsent: Vec<_> = (64..364 - applied as u16).map(udp).collect();
             assert_eq!(failed, unsent, "{fault:?}");
@@ -176,7 +176,7 @@ fn faults_among_many_changes() {
             let flows = kernel.flows();
             let marked = flows.iter().filter(|flow| flow.mark == Some(7));
             assert_eq!(marked.count() as u64, applied, "{fault:?}");
-            // The same again has no fault.
+            // The same request again succeeds.
             let report = handle.bulk(marks(300)).await.unwrap();
             assert_eq!((report.applied, report.failed.len()), (300, 0), "{fault:?}");
             assert!(kernel.flows().iter().all(|flow| flow.mark == Some(7)));
@@ -185,7 +185,7 @@ fn faults_among_many_changes() {
     });
 }
 
-/// What is asked of it is not done, and said to be so; then all is as before.
+/// Requests fail, and report that they did. Then everything works as before.
 #[test]
 fn a_stuck_kernel_is_given_up() {
     run(async {
@@ -195,7 +195,7 @@ fn a_stuck_kernel_is_given_up() {
         kernel.on_request(0, RequestFault::Stuck);
         let refused = list(&handle).await.unwrap_err();
         assert!(refused.is_timeout(), "{refused}");
-        // A kernel answers these before the send returns: there is nothing to wait for.
+        // A kernel answers these before the send returns, so nothing is awaited.
         let refused = handle.get(udp(1)).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Overrun, "{refused}");
         let refused = handle.delete(udp(1)).await.unwrap_err();
@@ -228,8 +228,8 @@ fn a_busy_kernel_is_waited_for() {
     });
 }
 
-/// A flush is under way, of another connection: its end wakes nobody here, and the request of a
-/// connection that nobody polls comes to its own end all the same, whenever it began.
+/// Another connection flushes. Its end wakes no task here, and the request of a connection that is
+/// not polled still times out, whenever it began.
 #[test]
 fn a_flush_elsewhere_keeps_nobody_waiting() {
     let (ended, end) = std::sync::mpsc::channel();
@@ -240,7 +240,7 @@ fn a_flush_elsewhere_keeps_nobody_waiting() {
             kernel.on_request(0, RequestFault::Delay(Duration::from_millis(300)));
             let flush = elsewhere.flush(Table::Conntrack).into_future();
             let flush = tokio::spawn(flush);
-            // Until it is there, and holds the kernel up.
+            // Wait until the flush blocks the kernel.
             let since = Instant::now();
             while since.elapsed() < Duration::from_millis(100) {
                 tokio::task::yield_now().await;
@@ -259,7 +259,7 @@ fn a_flush_elsewhere_keeps_nobody_waiting() {
         .expect("an end of the request");
 }
 
-/// What came is there, and that it was not all is the last that is told.
+/// The received flows are returned, and the last item reports that some are missing.
 #[test]
 fn a_dump_without_its_end_is_no_whole_one() {
     run(async {
@@ -325,7 +325,7 @@ fn parts_of_a_dump_that_come_twice_or_late() {
     });
 }
 
-/// What is left of one request's answers is not another's.
+/// A late answer to one request is not the answer to another one.
 #[test]
 fn an_answer_that_comes_late() {
     run(async {
@@ -344,7 +344,7 @@ fn an_answer_that_comes_late() {
     });
 }
 
-/// What comes twice is not taken for the answer to the next.
+/// An answer that comes twice is not the answer to the next request.
 #[test]
 fn an_answer_that_comes_twice() {
     run(async {
@@ -363,7 +363,7 @@ fn an_answer_that_comes_twice() {
     });
 }
 
-/// Bytes that no kernel sends are an error of the one who asked, and of nobody after.
+/// Bytes that no kernel sends are an error of their request, and of no later one.
 #[test]
 fn datagrams_that_were_tampered_with() {
     run(async {

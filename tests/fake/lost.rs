@@ -7,7 +7,7 @@ use ctnetlink::{Change, ErrorKind, FlowKey, NewFlow, Patch, Report, Status};
 
 use crate::{fill, new, run, tcp, udp};
 
-/// The report of a bulk all of whose answers are lost.
+/// The report of a bulk request whose answers are all lost.
 async fn lost(kernel: &Kernel, changes: Vec<Change>) -> Report {
     let handle = kernel.connect();
     kernel.on_request(0, RequestFault::Overrun);
@@ -64,7 +64,7 @@ fn updates_are_made_once_more_and_creates_and_deletes_looked_at() {
     });
 }
 
-/// It is not made once more: that would be of the flow that came after it.
+/// The update is not repeated, because it would change the flow that came later.
 #[test]
 fn an_update_before_a_successor() {
     run(async {
@@ -90,7 +90,7 @@ fn a_create_before_an_update() {
     });
 }
 
-/// It is not as it was to be made: another's, or changed since.
+/// The flow differs from the create: another program made it, or has changed it.
 #[test]
 fn a_create_of_what_is_another() {
     run(async {

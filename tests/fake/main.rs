@@ -22,7 +22,7 @@ use ctnetlink::testing::Kernel;
 use ctnetlink::{ConntrackHandle, Flow, NewFlow, Options, Table, Tuple};
 use futures::TryStreamExt;
 
-/// Runs a test on a runtime that has nothing but a clock, which stands still.
+/// Runs a test on a runtime with only a clock, which is paused.
 fn run<F: Future<Output = ()>>(test: F) {
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -32,14 +32,14 @@ fn run<F: Future<Output = ()>>(test: F) {
         .block_on(test);
 }
 
-/// A handle whose walks give up soon.
+/// A handle with a short timeout.
 async fn hasty(kernel: &Kernel) -> ConntrackHandle {
     let options = Options::new().kernel(kernel);
     let options = options.request_timeout(Duration::from_secs(1));
     options.connect().await.expect("a connection")
 }
 
-/// Each number gives another.
+/// The tuple number `n`.
 fn udp(n: u16) -> Tuple {
     let [high, low] = n.to_be_bytes();
     let src = SocketAddr::new([10, 1, high, low].into(), 4000);

@@ -12,24 +12,24 @@ use proptest::prelude::*;
 
 use crate::{run, udp};
 
-/// What the queue has room for.
+/// The number of events that have room in the queue.
 const ROOM: u16 = 3;
-/// What the kernel counts for an event.
+/// The bytes that the kernel counts for an event.
 const COUNTED: usize = 1280;
 
-/// What happens next.
+/// One step of a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Event,
     /// More events than the queue has room for.
     Burst,
     Fault(EventFault),
-    /// The reader takes one item, where there is one.
+    /// The reader takes one item, if there is one.
     ReadOne,
     ReadAll,
 }
 
-/// Each fault that an event can meet is one.
+/// Each fault of an event is a step.
 const STEPS: [Step; 9] = [
     Step::Event,
     Step::Burst,
@@ -42,16 +42,16 @@ const STEPS: [Step; 9] = [
     Step::ReadAll,
 ];
 
-/// What was sent, datagram by datagram, and what the reader has come to.
+/// The datagrams that were sent, and the position of the reader.
 struct Ledger {
     kernel: Kernel,
     events: EventStream,
-    /// The number of each, and whether it was sent whole.
+    /// The number of each datagram, and whether it was sent whole.
     sent: Vec<(u16, bool)>,
     next: u16,
-    /// How many of the sent are accounted for.
+    /// The number of datagrams that are accounted for.
     at: usize,
-    /// How many events were never made, and whether the last of them is still to be told of.
+    /// The number of events that were never made, and whether the last of them is not reported yet.
     unmade: usize,
     is_untold: bool,
     /// Gaps without a number.
@@ -95,7 +95,7 @@ impl Ledger {
         self.next += 1;
     }
 
-    /// Takes an item that is there; false where none is.
+    /// Takes an item. Returns `false` if there is none.
     async fn read(&mut self) -> bool {
         let item = poll_fn(|cx| match self.events.poll_next_unpin(cx) {
             Poll::Pending => Poll::Ready(None),
@@ -135,7 +135,7 @@ impl Ledger {
         }
     }
 
-    /// All is accounted for, and the stream hears what comes then.
+    /// Checks that everything is accounted for, and that the stream still gets events.
     async fn end(mut self) {
         while self.read().await {}
         self.send(None);
@@ -153,7 +153,7 @@ fn source(number: u16) -> IpAddr {
     udp(number).src()
 }
 
-/// In one go: that a stream lets others live is not the matter here.
+/// Without tokio's cooperative budget, which is not tested here.
 async fn play(steps: &[Step]) {
     let played = async {
         let mut ledger = Ledger::new().await;
@@ -165,7 +165,7 @@ async fn play(steps: &[Step]) {
     tokio::task::unconstrained(played).await;
 }
 
-/// Says which steps they were, where a test fails.
+/// Prints the steps if a test fails.
 struct Told<'a>(&'a [Step]);
 
 impl Drop for Told<'_> {
@@ -176,7 +176,7 @@ impl Drop for Told<'_> {
     }
 }
 
-/// Four steps of these, in all orders.
+/// Four of these steps, in all orders.
 #[test]
 fn everything_is_accounted_for_in_all_orders() {
     run(async {

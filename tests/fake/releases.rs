@@ -30,7 +30,8 @@ fn a_release_is_what_uname_prints() {
     }
 }
 
-/// Whatever a kernel ignores, inverts or refuses: the crate gives the same on all.
+/// Kernels ignore, invert or refuse different parts of a filter. The crate gives the same result on
+/// all.
 #[test]
 fn a_filter_lists_and_removes_the_same_on_all() {
     run(async {
@@ -156,7 +157,7 @@ fn a_helper_can_be_taken_away_until_7_3() {
     });
 }
 
-/// In Debian's 5.10 nothing has the id that a delete names.
+/// On Debian's 5.10, no expectation has the id in a delete.
 #[test]
 fn an_expectation_is_deleted_on_all() {
     run(async {
@@ -172,7 +173,7 @@ fn an_expectation_is_deleted_on_all() {
             let first = expectations.get(data).await.unwrap().unwrap();
             expectations.delete(&first).await.expect(release);
             assert_eq!(expectations.get(data).await.unwrap(), None);
-            // Another that has its tuple is not what the id names.
+            // Another expectation with this tuple does not have the id.
             expectations.create(new).await.unwrap();
             let second = expectations.get(data).await.unwrap().unwrap();
             assert_ne!(first.id, second.id);

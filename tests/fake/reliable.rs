@@ -10,7 +10,8 @@ use crate::{new, run, udp};
 
 const COUNTED: usize = 1280;
 
-/// What is there: which flows began, changed and ended, and how many events were lost.
+/// Reads the waiting events. Returns which flows began, changed and ended, and the number of lost
+/// events.
 fn heard(events: &mut EventStream) -> (Vec<(&'static str, Flow)>, u64) {
     let (mut told, mut lost) = (Vec::new(), 0);
     while let Some(event) = events.next().now_or_never() {
@@ -31,7 +32,8 @@ async fn dying(kernel: &Kernel) -> usize {
     flows.try_collect::<Vec<_>>().await.unwrap().len()
 }
 
-/// A flow that ends is kept until its end could be told: it counts, and it is listed.
+/// A flow that ended is kept until its event has room. It counts towards the limit, and is listed
+/// as dying.
 #[test]
 fn ends_come_again() {
     run(async {
@@ -50,7 +52,7 @@ fn ends_come_again() {
         let (first, lost) = heard(&mut events);
         assert_eq!((first.len(), lost), (2, 3));
 
-        // After a second, and then every 10 ms, as far as there is room.
+        // After a second, and then every 10 ms, as long as there is room.
         kernel.advance(Duration::from_millis(999));
         assert_eq!(heard(&mut events).0.len(), 0);
         kernel.advance(Duration::from_millis(1));
@@ -69,12 +71,12 @@ fn ends_come_again() {
             .collect();
         let all: Vec<_> = (0..5).map(|n| ("destroy", udp(n))).collect();
         assert_eq!(ended, all, "each once");
-        // The other listener has had room: what is told again, it hears again.
+        // The other listener had room, so it gets the repeated events too.
         assert!(heard(&mut other).0.len() > 5);
     });
 }
 
-/// A reader that has stopped does not hold the clock up, and a full table takes no more.
+/// A reader that has stopped does not stop the clock, and a full table accepts no more flows.
 #[test]
 fn the_dying_fill_the_table() {
     run(async {
@@ -95,7 +97,7 @@ fn the_dying_fill_the_table() {
     });
 }
 
-/// A change that had no room comes with the flow's next event, as what it was.
+/// A change that had no room comes with the next event of its flow, as an event of its own kind.
 #[test]
 fn changes_come_with_the_next() {
     run(async {
@@ -119,7 +121,7 @@ fn changes_come_with_the_next() {
     });
 }
 
-/// What does not match takes no room, and is not counted.
+/// Events that do not match take no room, and are not counted.
 #[test]
 fn a_socket_filter_is_run() {
     run(async {

@@ -6,7 +6,7 @@ use futures::TryStreamExt;
 
 use crate::{list, new, run, tcp, udp};
 
-/// A flow may have another for its master; the master's end leaves it.
+/// A flow can have another flow as its master. It stays when the master ends.
 #[test]
 fn masters() {
     run(async {
@@ -32,8 +32,8 @@ fn masters() {
     });
 }
 
-/// Bits that were set stay: this crate asks for what there is and what is wanted. Those that are the
-/// kernel's own are refused.
+/// Bits that are set cannot be cleared, so this crate sends the current bits together with the new
+/// ones. The kernel's own bits are refused.
 #[test]
 fn status() {
     run(async {
@@ -48,7 +48,7 @@ fn status() {
             .unwrap();
         let both = Status::CONFIRMED | Status::ASSURED | Status::SEEN_REPLY;
         assert_eq!(kernel.flows()[0].status, both);
-        // By its bytes, without what there is: EBUSY.
+        // A request without the current bits is EBUSY.
         let socket = kernel.socket();
         let mut request = bytes(&kernel, 8);
         socket.send(&request).unwrap();
@@ -60,7 +60,7 @@ fn status() {
     });
 }
 
-/// The request that sets the status of flow 1, and nothing else is said.
+/// The request that sets only the status of flow 1.
 fn bytes(kernel: &Kernel, status: u32) -> Vec<u8> {
     assert_eq!(kernel.flows()[0].orig, udp(1));
     let attr = |kind: u16, payload: &[u8]| {
@@ -94,7 +94,7 @@ fn verdict(datagram: &[u8]) -> i32 {
     -i32::from_ne_bytes(*errno)
 }
 
-/// It ignores marks: nothing is set, nothing compared, and no flush by a mark widens.
+/// It ignores marks. None is set or compared, and a flush by a mark does not remove other flows.
 #[test]
 fn a_kernel_without_marks() {
     run(async {
@@ -135,7 +135,7 @@ fn a_kernel_without_zones() {
         let key = FlowKey::from(tcp(1)).zone(3);
         let refused = handle.get(key).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Unsupported);
-        // A list by zone is one of all, compared here.
+        // A list by zone requests all flows, and compares them here.
         for (zone, met) in [(0, 1), (3, 0)] {
             let filter = Filter::builder().zone(zone).build().unwrap();
             let flows = handle.list(Table::Conntrack).filter(filter);

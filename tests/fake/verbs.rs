@@ -128,7 +128,7 @@ fn translation_is_set_up_by_a_create_alone() {
             flow.status
                 .contains(Status::SRC_NAT | Status::SRC_NAT_DONE | Status::DST_NAT_DONE)
         );
-        // What that flow has of the reply side is taken.
+        // The reply tuple of that flow is in use.
         let same = NewFlow::new(udp(2), Duration::from_secs(9)).source_nat(nat);
         assert!(handle.create(same).await.unwrap_err().is_already_exists());
     });
@@ -228,7 +228,7 @@ fn kernels_are_apart_and_clones_are_one() {
     });
 }
 
-/// Of more failures than a report keeps, each is judged as the first are.
+/// Failures beyond those that a report keeps are counted in the same way.
 #[test]
 fn failures_beyond_those_kept_are_told_alike() {
     run(async {

@@ -12,7 +12,7 @@ use tracing_core::dispatcher::{Dispatch, set_default};
 
 use crate::{new, run, udp};
 
-/// What a plain subscriber writes.
+/// The text that a plain subscriber has written.
 #[derive(Default, Clone)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -40,7 +40,8 @@ impl Written {
     /// The lines during a test, to the end of its runtime.
     fn during<F: Future<Output = ()>>(test: F) -> Vec<String> {
         let written = Self::default();
-        // While there is one alone, what another test's thread says first goes by that thread's: none.
+        // With a single subscriber, tracing would cache the interest of another test's thread,
+        // which has none.
         let _another = Self::default().subscriber();
         let guard = set_default(&written.subscriber());
         run(test);
@@ -56,8 +57,7 @@ async fn overrun(kernel: &Kernel, handle: &ctnetlink::ConntrackHandle, n: u16) {
     assert_eq!(lost.kind(), ErrorKind::Overrun);
 }
 
-/// However often the queue of the control connection overflows, there are few lines; together they
-/// tell of each time.
+/// Many overflows of the control connection's queue make a few lines, which count each overflow.
 #[test]
 fn overruns_of_the_control_connection() {
     let began = Instant::now();
@@ -75,12 +75,12 @@ fn overruns_of_the_control_connection() {
         times.parse().unwrap()
     };
     assert_eq!(lines.iter().map(times).sum::<u64>(), 20, "{lines:?}");
-    // The first, one a second, and what is left at the end.
+    // The first one, one per second, and the rest at the end.
     let seconds = began.elapsed().as_secs() as usize;
     assert!(lines.len() <= seconds + 2, "{lines:?}");
 }
 
-/// Without the numbers, which are others each time.
+/// The line without the numbers that change each time.
 fn without_numbers(line: &str) -> String {
     line.chars().filter(|char| !char.is_ascii_digit()).collect()
 }

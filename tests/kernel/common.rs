@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use crate::support::{count, patience};
 
-/// The trials of a module's test functions, each in a process of its own.
+/// The trials for a module's test functions. Each runs in its own process.
 macro_rules! alone {
     ($module:literal: $($test:ident,)+) => {
         vec![$($crate::alone(concat!($module, "::", stringify!($test)), $test, || Ok(())),)+]
@@ -28,7 +28,7 @@ pub(crate) fn connect() -> ConntrackHandle {
     handle
 }
 
-/// Each number gives another.
+/// The tuple number `n`.
 pub(crate) fn udp(n: u16) -> Tuple {
     let [high, low] = n.to_be_bytes();
     let src = SocketAddr::new(Ipv4Addr::new(10, 1, high, low).into(), 4000);
@@ -50,13 +50,13 @@ pub(crate) async fn list(handle: &ConntrackHandle) -> FlowStream {
     handle.list(Table::Conntrack).await.expect("a stream")
 }
 
-/// How many flows the rest of the stream has.
+/// The number of flows in the rest of the stream.
 pub(crate) async fn rest(flows: FlowStream) -> usize {
     let counted = flows.try_fold(0, |n, _| async move { Ok(n + 1) }).await;
     counted.expect("flows")
 }
 
-/// What the process holds.
+/// The resources of this process.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Held {
     pub(crate) fds: usize,
@@ -71,7 +71,7 @@ impl Held {
         }
     }
 
-    /// What it holds at rest: the start of the process leaves threads that are on their way out.
+    /// The resources after the threads from the start of the process have ended.
     pub(crate) async fn at_rest() -> Self {
         let mut last = Self::now();
         loop {
@@ -84,7 +84,8 @@ impl Held {
         }
     }
 
-    /// Waits until it is so again: threads and their sockets take a moment to go.
+    /// Waits until the resources are the same again. Threads and their sockets need a moment to
+    /// end.
     pub(crate) async fn again(&self) {
         until(
             || *self == Self::now(),
@@ -94,7 +95,7 @@ impl Held {
     }
 }
 
-/// Waits until it holds; panics with what is instead if it never does.
+/// Waits until `holds` is true. If it never is, panics with the text of `instead`.
 pub(crate) async fn until(mut holds: impl FnMut() -> bool, instead: impl Fn() -> String) {
     let (began, patience) = (Instant::now(), patience::secs(10));
     while began.elapsed() < patience {
@@ -114,7 +115,7 @@ pub(crate) fn memory(line: &str) -> u64 {
     number.expect("a line").parse().expect("a number")
 }
 
-/// A new network namespace, in which nobody is.
+/// A new network namespace without threads in it.
 pub(crate) fn namespace() -> File {
     let made = thread::spawn(|| {
         unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace");
@@ -123,7 +124,7 @@ pub(crate) fn namespace() -> File {
     made.join().expect("a thread")
 }
 
-/// How many threads of the process are in this namespace.
+/// The number of this process's threads in this namespace.
 pub(crate) fn threads_in(namespace: &File) -> usize {
     let inode = namespace.metadata().expect("metadata").ino();
     let tasks = fs::read_dir("/proc/self/task").expect("the threads");

@@ -6,8 +6,8 @@ use std::{fs, io};
 use netlink_sys::protocols::NETLINK_NETFILTER;
 use netlink_sys::{Socket, SocketAddr};
 
-/// The netfilter sockets of this namespace, by their port ids, with what was lost of each. The
-/// namespace is a test's own: so are they.
+/// The netfilter sockets of this namespace: their port ids, and the number of lost datagrams. All
+/// of them belong to this test.
 fn sockets() -> BTreeMap<u32, u64> {
     let table = fs::read_to_string("/proc/thread-self/net/netlink").expect("the netlink sockets");
     let sockets = table.lines().skip(1).filter_map(|line| {
@@ -15,7 +15,7 @@ fn sockets() -> BTreeMap<u32, u64> {
         let protocol: isize = columns.next()?.parse().ok()?;
         let port: u32 = columns.next()?.parse().ok()?;
         let drops: u64 = columns.nth(5)?.parse().ok()?;
-        // The kernel's own has port 0.
+        // The kernel's socket has port 0.
         (protocol == NETLINK_NETFILTER && port != 0).then_some((port, drops))
     });
     sockets.collect()
@@ -26,12 +26,12 @@ pub(crate) fn ports() -> BTreeSet<u32> {
     sockets().into_keys().collect()
 }
 
-/// How many datagrams of the kernel's had no room in the queue of this port's socket.
+/// The number of datagrams that had no room in the queue of this port's socket.
 pub(crate) fn drops(port: u32) -> u64 {
     sockets()[&port]
 }
 
-/// The port id of the only socket that was not there `before`.
+/// The port id of the only socket that is new since `before`.
 pub(crate) fn new_port(before: &BTreeSet<u32>) -> u32 {
     let new: Vec<u32> = ports().difference(before).copied().collect();
     assert_eq!(new.len(), 1, "{new:?}");

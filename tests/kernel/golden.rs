@@ -33,7 +33,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     crate::trials!["golden": every_kind,]
 }
 
-/// What is kept: a line for each message, its kind, its bytes, and what it is.
+/// The text of the file: for each message a line with its kind, its bytes, and its decoded form.
 #[derive(Default)]
 struct Kept(String);
 
@@ -52,7 +52,7 @@ async fn every_kind() {
     nft::labels().expect("a rule that uses labels");
     let real = Real::open();
     let handle = connect();
-    // One after the other: the events are in this order on every kernel.
+    // One after the other, so that the events have the same order on every kernel.
     for n in (0..28).map(|n| n * 23) {
         let flow = population::flow(n);
         handle.create(flow).await.expect("a flow");
@@ -83,7 +83,7 @@ async fn every_kind() {
         let of = |it: u16| kinds.iter().position(|(kind, _)| *kind == it);
         let count = &mut kinds[of(kind(message)).expect("a kind of event")].1;
         *count += 1;
-        // Enough of each.
+        // A few of each kind are enough.
         if *count <= 4 {
             kept.add("event", message, &event);
         }
@@ -101,7 +101,7 @@ fn dumped(real: &Real, request: u16) -> Vec<Vec<u8>> {
     wanted.map(Vec::from).collect()
 }
 
-/// Flows of packets, with counters in both directions and the time of their beginning.
+/// Flows from packets, with counters in both directions and a start time.
 async fn traffic(handle: &ConntrackHandle) {
     for host in ["127.0.0.1", "::1"] {
         let host = host.parse().expect("an address");
@@ -116,7 +116,7 @@ async fn traffic(handle: &ConntrackHandle) {
     }
 }
 
-/// An expectation that waits, and a flow that met one.
+/// An expectation, and a flow that was expected.
 async fn expectations(handle: &ConntrackHandle) {
     let at = |host: u8, port| ([192, 0, 2, host], port).into();
     let control = Tuple::tcp(at(1, 4000), at(2, 21)).expect("one family");

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         return verbs::rights::stranger();
     }
     let asked = Asked::from_args();
-    // First of all, while the process has one thread.
+    // This comes first, while the process has a single thread.
     let obstacle = namespace::enter().err();
     let trials = verbs::tests()
         .into_iter()
@@ -72,7 +72,7 @@ fn is_strict() -> bool {
     env::var_os("CTNETLINK_TEST_STRICT").is_some_and(|value| value == "1")
 }
 
-/// A test in a network namespace of its own; `body` runs there on a current-thread runtime.
+/// A test in a new network namespace. `body` runs there on a current-thread runtime.
 fn trial<F>(name: &str, body: fn() -> F) -> Trial
 where
     F: Future<Output = ()> + 'static,
@@ -83,8 +83,8 @@ where
     })
 }
 
-/// As [`trial`], in a process of its own: for what is measured of a process. Skipped where the
-/// machine is not as the test needs it.
+/// [`trial`] in a new process, for tests that measure their process. It is skipped if `fits` says
+/// that the machine does not fit the test.
 fn alone<F>(name: &str, body: fn() -> F, fits: fn() -> Result<(), String>) -> Trial
 where
     F: Future<Output = ()> + 'static,
@@ -118,7 +118,7 @@ where
     namespace::isolated(move || namespace::block_on(body()));
 }
 
-/// This program again, in the network namespace of this thread.
+/// A command that runs this program again, in the network namespace of this thread.
 fn command() -> io::Result<Command> {
     Ok(Command::new(env::current_exe()?))
 }

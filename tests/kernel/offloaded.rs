@@ -20,14 +20,15 @@ pub(crate) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// A host on each side of this one, which passes on their packets, through a flow table where that has their flow.
+/// This host forwards packets between a host on each side. Packets of flows in the flow table go
+/// through that.
 struct Router {
     client: Peer,
     server: Peer,
 }
 
 impl Router {
-    /// `None` where the kernel has no flow tables.
+    /// `None` if the kernel has no flow tables.
     async fn new() -> Option<Self> {
         let (client, server) = (Peer::new().await, Peer::beyond().await);
         set("net/ipv4/ip_forward", "1").expect("a setting");
@@ -45,7 +46,7 @@ impl Router {
         Some(Self { client, server })
     }
 
-    /// Questions and answers, and their flow when it is in the flow table.
+    /// Sends datagrams and answers until their flow is in the flow table, and returns the flow.
     async fn flow(&self, handle: &ConntrackHandle) -> Flow {
         let bind = |peer: &Peer, at| {
             let socket = peer.run(|| UdpSocket::bind(SocketAddr::new(at, 0)).expect("a socket"));
@@ -67,7 +68,8 @@ impl Router {
     }
 }
 
-/// The kernel shows no timeout of it. Kernels without a mending of 2023 keep it until the flow table lets go.
+/// The kernel does not report its timeout. Kernels without a fix of 2023 keep the flow until it
+/// leaves the flow table.
 async fn shown_marked_and_deleted() {
     let Some(router) = Router::new().await else {
         return;
@@ -119,6 +121,6 @@ async fn flushed_and_matched() {
     handle.flush(Table::Conntrack).await.expect("a flush");
     let left = handle.list(Table::Conntrack).filter(offloaded).await;
     let left: Vec<_> = left.expect("a stream").try_collect().await.expect("flows");
-    // All, or none, where it keeps them.
+    // All are deleted, or none if the kernel keeps them.
     assert_eq!(left.len(), if report.failed.is_empty() { 0 } else { 3 });
 }

@@ -4,17 +4,17 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-/// When a future is dropped that has been polled as often as it may be.
+/// When to drop a future after its last poll.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Drop {
-    /// As soon as it waits again.
+    /// When it waits again.
     Waiting,
-    /// As soon as there is news for it, which it never sees.
+    /// When it is woken again, so that it never sees the reason.
     Woken,
 }
 
-/// Polls `future` each time that it is woken, `polls` times at most; its output, if that was
-/// enough.
+/// Polls `future` each time that it is woken, at most `polls` times. Returns its output if it
+/// completed.
 pub(crate) async fn polled<F: Future>(
     future: F,
     mut polls: usize,

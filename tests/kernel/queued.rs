@@ -37,11 +37,11 @@ const ACKNOWLEDGED: u16 = 5;
 const DROP: u32 = 0;
 const ACCEPT: u32 = 1;
 
-/// The queue, and the rule that sends packets there.
+/// The queue. A rule sends packets to it.
 struct Queue(Socket);
 
 impl Queue {
-    /// `None` where the kernel has none.
+    /// `None` if the kernel has no queues.
     async fn open() -> Option<Self> {
         nft::track().expect("a rule");
         match nft::queue(Port::Udp(PORT), NUMBER) {
@@ -56,7 +56,7 @@ impl Queue {
         socket.bind_auto().expect("a port");
         socket.set_non_blocking(true).expect("a socket option");
         let queue = Self(socket);
-        // To bind, and to be told of packets without their bytes.
+        // Bind to the queue, and ask for packets without their bytes.
         for (kind, payload) in [(1, &[1, 0, 0, 0][..]), (2, &[0, 0, 0, 0, 1])] {
             queue.send(CONFIG, ACKNOWLEDGED, kind, payload);
             let answer = queue.next().await;
@@ -91,7 +91,7 @@ impl Queue {
         received.expect("a message of the queue")
     }
 
-    /// Waits for a packet; its number.
+    /// Waits for a packet, and returns its number.
     async fn packet(&self) -> [u8; 4] {
         let message = self.next().await;
         assert_eq!(message[4..6], PACKET.to_ne_bytes());
@@ -105,7 +105,7 @@ impl Queue {
     }
 }
 
-/// Sends a packet, which waits.
+/// Sends a packet that waits in the queue.
 async fn waiting(queue: &Queue) -> ([u8; 4], Tuple) {
     let server = ([127, 0, 0, 1], PORT).into();
     let client = traffic::udp(None, server).expect("a packet");
@@ -118,7 +118,7 @@ async fn all(handle: &ConntrackHandle, table: Table) -> Vec<Flow> {
     flows.try_collect().await.expect("flows")
 }
 
-/// It is in no table, but for that of its own which kernels before 5.19 have.
+/// The flow is in no table, except the table of unconfirmed flows that kernels before 5.19 have.
 async fn is_unconfirmed(handle: &ConntrackHandle, tuple: Tuple) {
     assert_eq!(handle.get(tuple).await.expect("an answer"), None);
     assert_eq!(all(handle, Table::Conntrack).await, []);
@@ -155,7 +155,7 @@ async fn until_it_is_accepted() {
     assert_eq!(all(&handle, Table::Unconfirmed).await, []);
 }
 
-/// It never was.
+/// The flow is in no table.
 async fn one_that_is_dropped() {
     let Some(queue) = Queue::open().await else {
         return;
@@ -164,7 +164,7 @@ async fn one_that_is_dropped() {
     let mut events = handle.events().await.expect("a stream");
     let (packet, tuple) = waiting(&queue).await;
     queue.decide(packet, DROP);
-    // Behind the verdict: it is made inside the send.
+    // The kernel applies the verdict inside the send.
     assert_eq!(handle.get(tuple).await.expect("an answer"), None);
     for table in [Table::Conntrack, Table::Unconfirmed] {
         assert_eq!(all(&handle, table).await, []);

@@ -12,7 +12,7 @@ use crate::support::namespace::{block_on, isolated};
 
 pub(crate) const NOBODY: u32 = 65534;
 
-/// A test in a process of its own, and on its first thread: it is to lose the right as a whole.
+/// A test on the first thread of a new process. The whole process gives up the right.
 pub(crate) fn trial<F>(name: &'static str, body: fn() -> F) -> Trial
 where
     F: Future<Output = ()> + 'static,
@@ -37,16 +37,16 @@ where
     })
 }
 
-/// Gives up the right over this network namespace. Can it be [had back](take_back)?
+/// Gives up the right over this network namespace. Returns whether [`take_back`] can restore it.
 pub(crate) async fn give_up() -> bool {
     match seteuid(Uid::from_raw(NOBODY)) {
         Ok(()) => return true,
-        // In a user namespace, which has no such user.
+        // In a user namespace without such a user.
         Err(Errno::EINVAL) => {}
         Err(errno) => panic!("cannot become nobody: {errno}"),
     }
-    // A namespace below has no right over what is above. Only one thread can go there, and the one
-    // that looked for obstacles may still be on its way out.
+    // A child user namespace has no right over its parent. Only a process with one thread can enter
+    // it, and the thread that looked for obstacles may still be ending.
     for _ in 0..100 {
         match unshare(CloneFlags::CLONE_NEWUSER) {
             Ok(()) => return false,
@@ -57,7 +57,7 @@ pub(crate) async fn give_up() -> bool {
     panic!("this process has more than one thread");
 }
 
-/// Root again.
+/// Becomes root again.
 pub(crate) fn take_back() {
     seteuid(Uid::from_raw(0)).expect("to be root again");
 }

@@ -47,7 +47,7 @@ fn raw_string(text: &str) -> Option<usize> {
     Some(text.len() - start.len() + end)
 }
 
-/// The length of what a quote opened, with the one that closes it.
+/// The length of a quoted text, with its closing quote.
 fn quoted(text: &str, quote: char) -> usize {
     let mut escaped = false;
     for (at, char) in text.char_indices() {
@@ -70,11 +70,11 @@ fn character_or_lifetime(text: &str) -> usize {
     }
 }
 
-/// The names of the root that the paths of a file lead to, by `crate::` or by enough `super::`.
-/// `module` is the path of the file's own module.
+/// The root's names in the paths of a file, after `crate::` or enough `super::`. `module` is the
+/// path of the file's module.
 pub(crate) fn top_level_paths(tokens: &[String], module: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
-    // The depth in braces at which each inline module around began.
+    // The depth in braces at which each surrounding inline module began.
     let mut inline = Vec::new();
     let mut depth = 0;
     for (at, token) in tokens.iter().enumerate() {

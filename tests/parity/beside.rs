@@ -27,7 +27,7 @@ fn connect() -> ConntrackHandle {
     handle
 }
 
-/// A flow with a helper, and an expectation of it.
+/// Creates a flow with a helper, and an expectation of the flow.
 async fn expect(handle: &ConntrackHandle, helper: &str, control: Tuple, new: NewExpectation) {
     let flow = NewFlow::new(control, secs(3600)).helper(helper);
     handle.create(flow).await.expect("a flow");
@@ -38,7 +38,7 @@ async fn expect(handle: &ConntrackHandle, helper: &str, control: Tuple, new: New
         .expect("an expectation");
 }
 
-/// How many there are.
+/// Creates expectations, and returns their number.
 async fn expectations(handle: &ConntrackHandle) -> usize {
     let control = Tuple::tcp(at("10.0.0.1:1000"), at("10.0.0.2:21")).expect("a tuple");
     let ftp = Tuple::tcp(at("10.0.0.2:0"), at("10.0.0.1:10000")).expect("a tuple");
@@ -68,13 +68,13 @@ async fn expectations(handle: &ConntrackHandle) -> usize {
     4
 }
 
-/// The line, and the timeout that opens it.
+/// The timeout at the beginning of the line, and the rest.
 fn ticking(line: &str) -> (u64, &str) {
     let (timeout, rest) = line.split_once(' ').expect("a timeout");
     (timeout.parse().expect("seconds"), rest)
 }
 
-/// Every line of `-L expect`, but for the time that passes between the two looks.
+/// Every line of `-L expect`, except for the time that passes between the two lists.
 pub async fn lines_of_expectations() {
     let handle = connect();
     let made = expectations(&handle).await;
@@ -93,8 +93,8 @@ pub async fn lines_of_expectations() {
     }
 }
 
-/// What they create, we show; what they flush is gone, and the other way round. Of UDP: of TCP, 1.4.7
-/// parses no ports of the tuple.
+/// We list what the tool creates and flushes, and the other way round. The expectations are UDP,
+/// because conntrack 1.4.7 does not parse the ports of a TCP tuple.
 pub async fn their_expectations() {
     let handle = connect();
     let control = Tuple::udp(at("10.0.0.1:1000"), at("10.0.0.2:69")).expect("a tuple");
@@ -136,7 +136,7 @@ pub async fn statistics() {
         let stats = handle.cpu_stats().await.expect("counters");
         let ours: String = stats.iter().map(|cpu| format!("{cpu}\n")).collect();
         let theirs = conntrack("-S");
-        // Theirs has other names for what it does not know.
+        // The tool has other names for unknown counters.
         match ours == theirs {
             true => Ok(()),
             false => Err(format!("\n{ours}\n{theirs}")),
@@ -150,7 +150,7 @@ pub async fn statistics() {
     assert_eq!(format!("{stats}\n"), conntrack("-C"));
 }
 
-/// Of each protocol, what nfct(8) prints of a policy.
+/// The text of nfct(8) for a policy of each protocol.
 pub async fn timeout_policies() {
     let handle = connect();
     let two_way = TwoWayTimeouts::new().unreplied(secs(11)).replied(secs(12));
@@ -186,14 +186,14 @@ pub async fn timeout_policies() {
     assert_eq!(ours, listing);
 }
 
-/// What nfct(8) shows of it: it does not know the states of SCTP's heartbeats.
+/// The text of nfct(8), which does not know the heartbeat states of SCTP.
 fn known(policy: &TimeoutPolicy) -> String {
     let shown = format!("{policy}\n");
     let lines = shown.split_inclusive('\n');
     lines.filter(|line| !line.contains("HEARTBEAT")).collect()
 }
 
-/// What they add, we show, and the other way round.
+/// We list the policies that the tool adds, and the other way round.
 pub async fn their_timeout_policies() {
     let handle = connect();
     let wanted = TcpTimeouts::new().established(secs(100)).syn_sent(secs(9));
@@ -239,7 +239,7 @@ pub async fn their_timeout_policies() {
     assert_eq!(nfct("list timeout"), "");
 }
 
-/// Both ways.
+/// The defaults are read and set by both.
 pub async fn default_timeouts() {
     let handle = connect();
     nfct("default-set timeout inet udp REPLIED 77 UNREPLIED 66");
@@ -263,7 +263,7 @@ pub async fn default_timeouts() {
         .defaults(Protocol::TCP)
         .await
         .expect("defaults");
-    // Theirs has the policy's words without its first line.
+    // The tool prints the text of a policy without its first line.
     let ours = TimeoutPolicy::new("it", Family::Ipv4, ours).to_string();
     assert_eq!(
         format!("{}\n", ours.split_once('\n').expect("lines").1),

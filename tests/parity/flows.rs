@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ctnetlink::{ConntrackHandle, NewFlow, Tuple};
 
-/// No flow shall end under a test.
+/// No flow may end during a test.
 pub const HOUR: Duration = Duration::from_secs(3600);
 
 pub const SRC: &str = "10.1.0.1:4000";

@@ -3,7 +3,7 @@
 //! Each test runs on its own thread in a fresh network namespace. Without the tools, or if no
 //! namespace can be created, the tests are skipped; `CTNETLINK_TEST_STRICT=1` makes that a failure.
 
-// In a test binary nothing is reachable from outside.
+// A test binary exports nothing.
 #![allow(unreachable_pub)]
 
 #[path = "../support/mod.rs"]
@@ -37,7 +37,7 @@ use support::namespace;
 fn main() -> ExitCode {
     let asked = Asked::from_args();
     let strict = std::env::var_os("CTNETLINK_TEST_STRICT").is_some_and(|value| value == "1");
-    // First of all, while the process has one thread.
+    // This comes first, while the process has a single thread.
     let obstacle = namespace::enter().and_then(|()| tool::installed()).err();
     if let Some(reason) = &obstacle {
         eprintln!("parity: all tests are skipped: {reason}");

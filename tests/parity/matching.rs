@@ -53,12 +53,12 @@ async fn listed(handle: &ConntrackHandle) -> Vec<Flow> {
     flows.try_collect().await.expect("all flows")
 }
 
-/// What tells the flows apart, whoever made them.
+/// What identifies a flow, whoever created it.
 fn names(flows: &[Flow]) -> BTreeSet<(Tuple, Zone)> {
     flows.iter().map(|flow| (flow.orig, flow.zone)).collect()
 }
 
-/// Those of the flows that are gone: creates them again, masters first.
+/// Returns the flows that are gone, and creates them again, masters first.
 async fn gone(handle: &ConntrackHandle, all: &[Flow]) -> BTreeSet<(Tuple, Zone)> {
     let left = names(&listed(handle).await);
     let is_gone = |flow: &&Flow| !left.contains(&(flow.orig, flow.zone));
@@ -101,7 +101,8 @@ pub async fn flushes() {
     }
 }
 
-/// By what the tool's updates go well with: others it ends at a zone, a master or a translation.
+/// Only conditions with which the tool's updates succeed. With others it stops at a flow with a
+/// zone, a master or a translation.
 const UPDATES: [Case; 4] = [
     ("-s 10.3.0.7", |b| b.orig_src(net("10.3.0.7/32"))),
     ("-s 10.1.0.0/29", |b| b.orig_src(net("10.1.0.0/29"))),
@@ -132,7 +133,7 @@ pub async fn updates() {
             let all = set(Filter::default(), 0).await;
             match tried(&format!("-U {} -m {n}", case.0)) {
                 Ok(_) => break all,
-                // conntrack 1.4.7 ends with EPROTO now and then, in the midst of it.
+                // conntrack 1.4.7 sometimes stops half way with EPROTO.
                 Err(words) => assert!(words.contains("Protocol error"), "{words}"),
             }
         };

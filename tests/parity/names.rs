@@ -9,16 +9,16 @@ use nix::sched::{CloneFlags, unshare};
 
 use crate::tool::nft;
 
-/// What conntrack(8) reads, beside the file of names.
+/// Other files that conntrack(8) reads.
 const KEPT: [&str; 2] = ["/etc/protocols", "/etc/ld.so.cache"];
 
-/// Gives this thread, and what it starts, an `/etc` in which label n is named `label<n>`.
+/// Gives this thread and its child processes an `/etc` where label n has the name `label<n>`.
 pub fn name_all_labels() {
     let names: String = (0..128).map(|bit| format!("{bit} label{bit}\n")).collect();
     own_etc(&[("/etc/xtables/connlabel.conf", &names)]);
 }
 
-/// Gives this thread, and what it starts, an `/etc` with these files.
+/// Gives this thread and its child processes an `/etc` with these files.
 pub fn own_etc(files: &[(&str, &str)]) {
     let kept = KEPT.map(|path| (path, fs::read(path)));
     unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");
@@ -37,7 +37,7 @@ pub fn own_etc(files: &[(&str, &str)]) {
     }
 }
 
-/// The file that nft(8) reads, and the names that it goes by; not those of conntrack(8).
+/// The names in the file of nft(8) are the names that nft(8) uses. conntrack(8) reads another file.
 pub async fn labels_of_nft_are_those_of_its_file() {
     let names = "# names\n\n0 zero\n1\tone\n  2   two  \n3 three # why\n0x10 hex\n127 last\n";
     own_etc(&[
@@ -68,7 +68,7 @@ pub async fn labels_of_nft_are_those_of_its_file() {
         }
     }
     assert_eq!(named, 6);
-    // conntrack(8) reads the other one, and so do we where it is there.
+    // conntrack(8) reads the other file. We do too, if it exists.
     let load = LabelMap::load().expect("the names");
     assert_eq!((load.name(0), load.name(9)), (Some("other"), Some("nine")));
     fs::remove_file("/etc/xtables/connlabel.conf").expect("to remove it");

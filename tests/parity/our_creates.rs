@@ -7,7 +7,7 @@ use crate::shown::End;
 use crate::tool::{got, shown};
 use crate::wait::same_line;
 
-/// Both ends, one end, neither port given; both families.
+/// With both ends, one end, and without ports, for both families.
 pub async fn translation() {
     let handle = connect();
     let to = |address: &str| Nat::to(at(address).ip()).port(at(address).port());
@@ -55,7 +55,7 @@ pub async fn translation() {
     }
 }
 
-/// Of a range of ports, the kernel picks one that is free.
+/// The kernel chooses a free port from the range.
 pub async fn translation_to_a_range() {
     let handle = connect();
     let mut picked = Vec::new();

@@ -21,7 +21,7 @@ pub async fn flush() {
     assert_eq!(shown("-L"), []);
 }
 
-/// Here the tool is no model: its `-F -f ipv6` removes both families.
+/// The tool cannot be compared here: its `-F -f ipv6` removes both families.
 pub async fn flush_of_one_family() {
     let handle = two_families().await;
     handle

@@ -120,7 +120,7 @@ pub async fn tcp_state() {
     }
 }
 
-/// All that one request can set; and the whole line, as both print it.
+/// Everything that one request can set, and the whole line as both print it.
 pub async fn everything_at_once() {
     name_all_labels();
     nft::labels().expect("a rule that uses labels");

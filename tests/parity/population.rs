@@ -13,7 +13,7 @@ use crate::support::nft;
 
 /// Keeps the traffic's sockets open.
 pub struct Population {
-    /// Flows made by requests and by the tool: at least so many are in the table.
+    /// The number of flows made by requests and by the tool. The table has at least as many.
     pub made: usize,
     _traffic: traffic::Open,
 }
@@ -32,14 +32,14 @@ pub async fn populate(handle: &ConntrackHandle) -> Population {
     }
 }
 
-/// As [`populate`], without traffic: nothing but requests changes it.
+/// [`populate`] without traffic: only requests change the table.
 pub async fn populate_by_requests(handle: &ConntrackHandle) {
     nft::labels().expect("a rule that uses labels");
     ours::create(handle).await;
     theirs::insert();
 }
 
-/// Nothing that traffic makes shall time out under a test.
+/// Flows from traffic must not time out during a test.
 fn slow_clocks() {
     let directory = "/proc/sys/net/netfilter";
     for entry in fs::read_dir(directory).expect(directory).flatten() {

@@ -7,7 +7,7 @@ use ctnetlink::{Counters, Flow, ProtoInfo, Status, TcpState, Tuple, ZoneDirectio
 
 use crate::xml::Element;
 
-/// All that the XML says of a flow.
+/// Everything in the XML about a flow.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Shown {
     pub orig: Option<End>,
@@ -44,7 +44,7 @@ pub struct End {
 }
 
 impl Shown {
-    /// The flows of a document; of none, the tool prints none.
+    /// The flows of a document. Without flows, the tool prints no document.
     pub fn read(document: &str) -> Vec<Self> {
         if document.trim().is_empty() {
             return Vec::new();
@@ -72,8 +72,8 @@ impl Shown {
         flow
     }
 
-    /// Takes an element that is of no direction. One that we know nothing of is a failure: it
-    /// would not be compared.
+    /// Reads an element without a direction. An unknown element is a failure, because it would not
+    /// be compared.
     fn take(&mut self, element: &Element) {
         match element.name.as_str() {
             "state" => self.state = Some(element.value()),
@@ -135,7 +135,7 @@ impl End {
 
     fn of(tuple: &Tuple, zone: Option<u16>, counters: Option<Counters>) -> Self {
         let (layer3, layer4) = (layer3(tuple.src()), tuple.protocol().number());
-        // The tool has 0 where the kernel sent no port.
+        // The tool prints 0 if the kernel sent no port.
         let ports = tuple.src_port().zip(tuple.dst_port());
         let ports = ports.or((layer4 == DCCP).then_some((0, 0)));
         Self {
@@ -152,8 +152,8 @@ impl End {
 
 const DCCP: u8 = 33;
 
-/// The XML calls a state of any protocol by the name that TCP's state of that number has: an SCTP
-/// flow that is CLOSED is SYN_SENT there (libnetfilter_conntrack 1.0.9). The text does not.
+/// The XML names the state of every protocol as the TCP state with that number. A CLOSED SCTP flow
+/// is SYN_SENT there (libnetfilter_conntrack 1.0.9). The text has the right name.
 fn state(info: &ProtoInfo) -> String {
     let number = match info {
         ProtoInfo::Tcp(info) => info.state.number(),
@@ -164,7 +164,7 @@ fn state(info: &ProtoInfo) -> String {
     TcpState::from(number).to_string()
 }
 
-/// GRE's keys are in hexadecimal.
+/// The keys of GRE are hexadecimal.
 fn number(element: &Element) -> u16 {
     match element.text.strip_prefix("0x") {
         Some(digits) => u16::from_str_radix(digits, 16).expect("a hexadecimal number"),
@@ -193,7 +193,7 @@ fn layer4_name(protocol: u8) -> &'static str {
     }
 }
 
-/// In the XML's terms; labels under the names that [`crate::table`] gives them.
+/// The flow as the XML shows it. The labels have the names that [`crate::table`] gives them.
 impl From<&Flow> for Shown {
     fn from(flow: &Flow) -> Self {
         let zone = |direction| {
@@ -224,7 +224,7 @@ impl From<&Flow> for Shown {
             assured: flow.status.contains(Status::ASSURED),
             start: start.map(|start| start.as_nanos() as u64),
             stop: stop.map(|stop| stop.as_nanos() as u64),
-            // Of a flow that ended, what its line rounds otherwise.
+            // The line rounds the age of an ended flow differently.
             age: start.map(|start| match stop {
                 Some(stop) => (stop - start).as_secs(),
                 None => now - start.as_secs(),

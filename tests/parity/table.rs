@@ -12,16 +12,16 @@ use crate::shown::Shown;
 use crate::tool::{conntrack, shown};
 use crate::wait::until_equal;
 
-/// With fewer, the population has lost its variety.
+/// With fewer flows, the population would lack variety.
 const FLOWS: usize = 60;
 
-/// Every field of the XML, of every flow, both ways.
+/// Every field of every flow in the XML, in both directions.
 pub async fn nouns_equal_the_xml() {
     name_all_labels();
     let handle = ctnetlink::connect().await.expect("a connection");
     let population = populate(&handle).await;
 
-    // A late acknowledgement may come between two looks.
+    // A late TCP ACK may arrive between the two lists.
     until_equal(async || {
         let before = Instant::now();
         let ours = list(&handle).await;
@@ -39,7 +39,7 @@ pub async fn nouns_equal_the_xml() {
         for our in ours {
             let their = theirs.remove(&our.id);
             let mut their = their.ok_or_else(|| format!("ours alone: {our:#?}"))?;
-            // Time may pass, and no more than did.
+            // Times may differ, but not by more than the time that has passed.
             forgive(&mut their.timeout, our.timeout, passed);
             forgive(&mut their.age, our.age, passed);
             if our != their {
@@ -51,8 +51,8 @@ pub async fn nouns_equal_the_xml() {
     .await;
 }
 
-/// Every line of `-L` and of `-L -o extended,id`, byte for byte, but for the time that passes
-/// between the two looks.
+/// Every line of `-L` and of `-L -o extended,id`, byte for byte, except for the time that passes
+/// between the two lists.
 pub async fn text_equals_the_listing() {
     name_all_labels();
     let handle = ctnetlink::connect().await.expect("a connection");
@@ -73,7 +73,7 @@ pub async fn text_equals_the_listing() {
     .await;
 }
 
-/// Our names of labels are those that conntrack(8) goes by.
+/// conntrack(8) uses the same label names as we do.
 pub async fn labels_go_by_the_same_names() {
     name_all_labels();
     let handle = ctnetlink::connect().await.expect("a connection");
@@ -106,7 +106,7 @@ async fn list(handle: &ConntrackHandle) -> Vec<Flow> {
     flows.try_collect().await.expect("all flows")
 }
 
-/// Sets `then` to `now` where it lies at most `passed` seconds apart.
+/// Sets `then` to `now` if they differ by at most `passed` seconds.
 fn forgive(then: &mut Option<u64>, now: Option<u64>, passed: u64) {
     if let (Some(one), Some(other)) = (*then, now) {
         if one.abs_diff(other) <= passed {
@@ -120,7 +120,7 @@ fn id_and_labels(line: &str) -> Option<(&str, &str)> {
     rest.split_once(" labels=")
 }
 
-/// Has the tool printed these lines, and no other?
+/// Has the tool printed exactly these lines?
 fn same_lines(ours: &[String], listing: &str, passed: u64) -> Result<(), String> {
     let theirs: Vec<_> = listing.lines().map(Line::new).collect();
     assert_eq!(
@@ -128,7 +128,7 @@ fn same_lines(ours: &[String], listing: &str, passed: u64) -> Result<(), String>
         theirs.len(),
         "our lines, and those of {listing}"
     );
-    // A line holds its flow's tuples, so no two are the same.
+    // A line contains the tuples of its flow, so no two lines are the same.
     let theirs: HashMap<_, _> = theirs
         .iter()
         .map(|line| (&line.words, &line.times))
@@ -146,8 +146,7 @@ fn same_lines(ours: &[String], listing: &str, passed: u64) -> Result<(), String>
     Ok(())
 }
 
-/// A line, and what in it ticks: the timeout, which is the last number before the addresses, and
-/// the age.
+/// A line and its times: the timeout, which is the last number before the addresses, and the age.
 struct Line {
     words: String,
     times: Vec<u64>,

@@ -24,7 +24,7 @@ fn state(flow: &Flow) -> TcpState {
     }
 }
 
-/// A flow of the tool's making, and its answer in the reply direction too.
+/// The tool creates flows, also with a given reply direction.
 pub async fn create() {
     let handle = connect();
     conntrack(&format!(
@@ -47,7 +47,7 @@ pub async fn create() {
         flow.id
     );
 
-    // What it made we can make again, as it was.
+    // We can create the tool's flow again, with the same settings.
     handle.delete(&flow).await.expect("to delete it");
     handle.create(&flow).await.expect("to create it again");
     let again = same_line(&handle, tcp().into(), TCP).await;
@@ -82,7 +82,7 @@ pub async fn translation() {
             nat.contains("--dst-nat")
         );
 
-        // Restored from our noun, it is translated as before.
+        // A flow that is restored from our `Flow` has the same translation.
         conntrack(&format!("-D {key}"));
         let restored = NewFlow::from(&flow);
         handle.create(restored).await.expect("to create it again");
@@ -122,7 +122,7 @@ pub async fn update() {
     assert_eq!(get(&handle, tcp()).await.mark, Some(0x55));
     conntrack(&format!("-U {TCP} -m 0xf0/0xf0"));
     let flow = get(&handle, tcp()).await;
-    // The tool's bits outside of the mask stay, as ours do.
+    // As with our updates, the bits outside of the mask stay.
     assert_eq!(flow.mark, Some(0xf5));
     conntrack(&format!("-U {TCP} --state ESTABLISHED"));
     assert_eq!(state(&get(&handle, tcp()).await), TcpState::ESTABLISHED);

@@ -9,7 +9,7 @@ const CONNTRACK: &str = "conntrack";
 const NFCT: &str = "nfct";
 const NFT: &str = "nft";
 
-/// Says what stands in the way of running the tools.
+/// Returns an error if the tools cannot be run.
 pub fn installed() -> Result<(), String> {
     let tools = [
         (CONNTRACK, "--version"),
@@ -23,13 +23,13 @@ pub fn installed() -> Result<(), String> {
     Ok(())
 }
 
-/// Runs nfct(8); it must succeed. Gives what it printed.
+/// Runs nfct(8), which must succeed, and returns its output.
 #[track_caller]
 pub fn nfct(arguments: &str) -> String {
     printed(NFCT, arguments)
 }
 
-/// Runs nft(8); it must succeed. Gives what it printed.
+/// Runs nft(8), which must succeed, and returns its output.
 #[track_caller]
 pub fn nft(arguments: &str) -> String {
     printed(NFT, arguments)
@@ -46,13 +46,13 @@ fn printed(program: &str, arguments: &str) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// Runs the tool; it must succeed. Gives what it printed.
+/// Runs the tool, which must succeed, and returns its output.
 #[track_caller]
 pub fn conntrack(arguments: &str) -> String {
     tried(arguments).unwrap_or_else(|words| panic!("conntrack {arguments}: {words}"))
 }
 
-/// Runs the tool. Gives what it printed, or what it complained of.
+/// Runs the tool. Returns its output or its error message.
 pub fn tried(arguments: &str) -> Result<String, String> {
     let output = run(arguments);
     match output.status.success() {
@@ -61,7 +61,7 @@ pub fn tried(arguments: &str) -> Result<String, String> {
     }
 }
 
-/// Runs the tool; it must fail. Gives what it complained of.
+/// Runs the tool, which must fail, and returns its error message.
 #[track_caller]
 pub fn refused(arguments: &str) -> String {
     let output = run(arguments);

@@ -7,7 +7,7 @@ use ctnetlink::{ConntrackHandle, Flow, FlowKey};
 use crate::support::patience;
 use crate::tool::conntrack;
 
-/// Looks again and again until `look` finds nothing that differs; panics with what does.
+/// Repeats `look` until it finds no difference. After a while it panics with the difference.
 pub async fn until_equal(mut look: impl AsyncFnMut() -> Result<(), String>) {
     let (start, patience) = (Instant::now(), patience::secs(20));
     while let Err(difference) = look().await {
@@ -18,7 +18,8 @@ pub async fn until_equal(mut look: impl AsyncFnMut() -> Result<(), String>) {
     }
 }
 
-/// Waits until `get` of our key and `-G` of theirs are one line; gives our flow.
+/// Waits until `get` of our key and `-G` of the tool's key give the same line, and returns our
+/// flow.
 pub async fn same_line(handle: &ConntrackHandle, ours: FlowKey, theirs: &str) -> Flow {
     let mut last = None;
     until_equal(async || {

@@ -1,6 +1,6 @@
 //! Parses the part of XML that conntrack(8) writes: elements, attributes, text.
 
-/// An element and what is in it.
+/// An element with its content.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Element {
     pub name: String,
@@ -27,7 +27,7 @@ impl Element {
         found.map_or_else(|| panic!("no {name} in {self:?}"), |(_, value)| value)
     }
 
-    /// The text, as a value.
+    /// The text, parsed as a value.
     #[track_caller]
     pub fn value<T: std::str::FromStr>(&self) -> T {
         let value = self.text.parse().ok();
@@ -35,7 +35,7 @@ impl Element {
     }
 }
 
-/// What is yet to be read.
+/// The rest of the document.
 struct Reader<'a>(&'a str);
 
 impl<'a> Reader<'a> {
@@ -59,7 +59,7 @@ impl<'a> Reader<'a> {
         element
     }
 
-    /// What is between the tags.
+    /// Reads the content between the tags.
     fn content(&mut self, element: &mut Element) {
         loop {
             element.text.push_str(self.up_to("<").trim());
@@ -72,7 +72,7 @@ impl<'a> Reader<'a> {
         assert_eq!(self.until(">"), element.name, "the end of an element");
     }
 
-    /// What comes before `mark`, which is passed over.
+    /// Returns the text before `mark`, and skips `mark`.
     fn until(&mut self, mark: &str) -> &'a str {
         let before = self.up_to(mark);
         self.0 = &self.0[mark.len()..];

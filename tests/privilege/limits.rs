@@ -35,9 +35,9 @@ pub(crate) fn tests(place: Place) -> Vec<Trial> {
     ]
 }
 
-/// Without force the kernel grants what `net.core.rmem_max` allows, and says nothing.
+/// Without the right, the kernel silently limits the size to `net.core.rmem_max`.
 fn forced_receive_buffer(place: Place) -> Result<(), String> {
-    // Above any sensible limit; it is room for a queue, not memory in use.
+    // Above any sensible limit. It is only a limit, and uses no memory.
     const ASKED: usize = 256 << 20;
     let socket = netfilter();
     let granted = || getsockopt(&socket, sockopt::RcvBuf).expect("the size");
@@ -56,7 +56,7 @@ fn forced_receive_buffer(place: Place) -> Result<(), String> {
     Ok(())
 }
 
-/// The kernel checks it when the group is joined, and never again.
+/// The kernel checks the right only when the socket joins the group.
 fn event_groups(place: Place) -> Result<(), String> {
     const NEW: u32 = 1;
     let join = || bind(netfilter().as_raw_fd(), &NetlinkAddr::new(0, NEW));
@@ -93,7 +93,7 @@ fn other_namespace(place: Place) -> Result<(), String> {
         });
         return Ok(());
     }
-    // Even into the one where it is already: there is no other that it could have a file of.
+    // Even its own namespace cannot be entered, and it has no file of another one.
     let entered = thread::spawn(|| {
         let own = File::open(OWN).expect("a namespace");
         setns(own, CloneFlags::CLONE_NEWNET)
@@ -121,7 +121,7 @@ async fn enters(other: File) {
     assert_eq!(fs::read_link(OWN).expect("a namespace"), before);
 }
 
-/// The namespace of the thread needs no entering, by whatever name it is asked for.
+/// The namespace of the thread need not be entered, whatever name it is given by.
 fn own_namespace(place: Place) -> Result<(), String> {
     let opened = move || {
         block_on(async {
@@ -142,7 +142,7 @@ fn own_namespace(place: Place) -> Result<(), String> {
 /// Engines mount /proc/sys read-only in containers that are not privileged.
 fn sysctls(place: Place) -> Result<(), String> {
     if place.enters() {
-        // A new namespace has its own: written once when it was made, and here.
+        // A new namespace has its own settings, which were written when it was made, and here.
         isolated(|| fs::write(ACCOUNTING, "0")).expect("to write a sysctl");
         return Ok(());
     }
@@ -150,7 +150,7 @@ fn sysctls(place: Place) -> Result<(), String> {
         .map_err(|error| format!("{ACCOUNTING}: {error}; is nf_conntrack loaded?"))?;
     let mount = statvfs(ACCOUNTING).expect("the mount of /proc/sys");
     let read_only = mount.flags().contains(FsFlags::ST_RDONLY);
-    // The value that it has: this namespace may be everybody's.
+    // Write the same value, because others may use this namespace.
     let written = fs::write(ACCOUNTING, &value).map_err(|error| error.raw_os_error());
     if place.administers() && !read_only {
         assert_eq!(written, Ok(()));

@@ -32,14 +32,14 @@ fn main() -> ExitCode {
     asked.run(trials)
 }
 
-/// What every level either may or may not do.
+/// The tests of what every level may do or not.
 fn trials(place: Place) -> Vec<Trial> {
     let mut trials = limits::tests(place);
     trials.extend(verbs::tests(place));
     trials
 }
 
-/// A test that panics where it fails, and gives the reason where it cannot be tried.
+/// A test that panics if it fails, and returns the reason if it cannot be run here.
 fn trial(name: &str, test: impl FnOnce() -> Result<(), String> + Send + 'static) -> Trial {
     let strict = std::env::var_os("CTNETLINK_TEST_STRICT").is_some_and(|value| value == "1");
     Trial::ignorable_test(name, move || match test() {

@@ -11,9 +11,9 @@ use crate::place::{Level, Place};
 use crate::support::namespace::{self, block_on, isolated};
 use crate::{trial, trials};
 
-/// Set in the process that goes there: one that has a single thread yet.
+/// Set in the process that enters the namespaces, while it has a single thread.
 const INSIDE: &str = "CTNETLINK_TEST_INSIDE";
-/// Its exit status where the machine does not let it.
+/// Its exit status if the machine does not permit that.
 const SHUT: u8 = 77;
 
 pub(crate) fn tests(place: Place) -> Option<Trial> {
@@ -64,7 +64,7 @@ pub(crate) fn inside() -> ExitCode {
     libtest_mimic::run(&Arguments::default(), trials).exit_code()
 }
 
-/// The namespace that it came from is not its own.
+/// It has no right over the namespace that it came from.
 fn the_way_back_is_shut(outside: File) {
     let opened = isolated(|| {
         block_on(async {

@@ -4,32 +4,32 @@ use std::{env, fmt, fs};
 
 const CAP_NET_ADMIN: u32 = 12;
 const CAP_SYS_ADMIN: u32 = 21;
-/// The number that the kernel gives to the first of all user namespaces.
+/// The kernel's number of the initial user namespace.
 const INITIAL: &str = "user:[4026531837]";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Level {
     /// Root, or a privileged container.
     Privileged,
-    /// `CAP_NET_ADMIN` alone.
+    /// Only `CAP_NET_ADMIN`.
     NetAdmin,
     /// An ordinary user.
     Rootless,
-    /// Every right, within a user namespace that is not the first.
+    /// All rights in a user namespace that is not the initial one.
     UserNamespace,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
     pub(crate) level: Level,
-    /// In the first of all user namespaces?
+    /// Is it in the initial user namespace?
     pub(crate) initial: bool,
-    /// Did the caller give it a network namespace that nobody else uses?
+    /// Did the caller start it in a network namespace that no one else uses?
     pub(crate) own: bool,
 }
 
 impl Place {
-    /// Panics where it is not what `CTNETLINK_LEVEL` says.
+    /// Panics if it is not the place that `CTNETLINK_LEVEL` names.
     pub(crate) fn find() -> Self {
         let user = fs::read_link("/proc/self/ns/user").expect("a user namespace");
         let initial = user.as_os_str() == INITIAL;
@@ -48,7 +48,7 @@ impl Place {
             Some("rootless") => Level::Rootless,
             Some(other) => panic!("CTNETLINK_LEVEL={other}: no such level"),
         };
-        // An engine may itself run in a user namespace: nothing in it is more.
+        // An engine may itself run in a user namespace. Its containers then have no more rights.
         let rootless_engine = level == Level::Privileged && found == Level::UserNamespace;
         assert!(
             level == found || rootless_engine,
@@ -61,17 +61,17 @@ impl Place {
         }
     }
 
-    /// May it use ctnetlink in the network namespace that it is in?
+    /// May it use ctnetlink in its network namespace?
     pub(crate) fn administers(self) -> bool {
         self.level != Level::Rootless
     }
 
-    /// May it make network namespaces, and go into those of its user namespace?
+    /// May it make network namespaces, and enter those of its user namespace?
     pub(crate) fn enters(self) -> bool {
         matches!(self.level, Level::Privileged | Level::UserNamespace)
     }
 
-    /// May it go beyond the machine's limits?
+    /// May it exceed the limits of the machine?
     pub(crate) fn forces(self) -> bool {
         self.administers() && self.initial
     }

@@ -18,7 +18,7 @@ use crate::support::nft;
 use crate::trial;
 
 const HOUR: Duration = Duration::from_secs(3600);
-/// Where the tests share a table, they take turns.
+/// If the tests share a table, they run one after the other.
 static TURN: Mutex<()> = Mutex::new(());
 
 macro_rules! verbs {
@@ -78,7 +78,7 @@ where
     })
 }
 
-/// The answer must say which right is lacking.
+/// The answer must name the missing right.
 #[track_caller]
 pub(crate) fn denied(answer: Answer<()>) {
     let error = answer.expect_err("an answer, without the right to one");
@@ -108,7 +108,7 @@ pub(crate) async fn has_the_flow(handle: &ConntrackHandle) -> bool {
     handle.get(v4()).await.expect("an answer").is_some()
 }
 
-/// The flow as it stands.
+/// The flow as it is in the table.
 async fn got(handle: &ConntrackHandle) -> Flow {
     let flow = handle.get(v4()).await.expect("an answer");
     flow.expect("the flow")
@@ -156,7 +156,7 @@ async fn set_mark(handle: ConntrackHandle) {
     clean(&handle).await;
 }
 
-/// With the rule that makes room for them, which needs no other right.
+/// With the rule that makes room for them, which needs the same right.
 async fn set_labels(handle: ConntrackHandle) {
     let rule = nft::labels().expect("a rule");
     leave_a_flow(&handle).await;
@@ -186,20 +186,20 @@ async fn flush(handle: ConntrackHandle) {
     assert!(!has_the_flow(&handle).await);
 }
 
-/// With the flow of IPv4, which has mark 1, and one of IPv6 without a mark.
+/// Leaves the IPv4 flow with mark 1, and an IPv6 flow without a mark.
 async fn leave_two_flows(handle: &ConntrackHandle) {
     leave_a_flow(handle).await;
     let created = handle.create(NewFlow::new(v6(), HOUR)).await;
     created.expect("a flow");
 }
 
-/// The flow of IPv6 alone has to be left.
+/// Checks that only the IPv6 flow is left, and removes it.
 async fn clean_the_other(handle: &ConntrackHandle) {
     assert!(!has_the_flow(handle).await);
     handle.delete(v6()).await.expect("a delete");
 }
 
-/// The mark of the flow of IPv4.
+/// A filter for the mark of the IPv4 flow.
 fn marked() -> Filter {
     let net = ctnetlink::IpNet::from(v4().src());
     let filter = Filter::builder().mark(1).orig_src(net).build();
@@ -212,7 +212,7 @@ fn applied(report: Answer<Report>) -> u64 {
     report.applied
 }
 
-/// At once, where the kernel compares the filter, and one by one.
+/// In one request if the kernel compares the filter, and one by one.
 async fn flush_by_a_filter(handle: ConntrackHandle) {
     let mark = Filter::builder().mark(1).family(Family::Ipv4).build();
     for filter in [mark.expect("a filter"), marked()] {
@@ -261,7 +261,7 @@ async fn update_matching(handle: ConntrackHandle) {
     clean(&handle).await;
 }
 
-/// Of two keys the flow of the first is there.
+/// Checks that only the flow of the first key is in the table.
 fn are_found(found: &[(FlowKey, Option<Flow>)]) {
     let marks = found
         .iter()

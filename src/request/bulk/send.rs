@@ -5,8 +5,8 @@ use crate::flow::{Flow, FlowId, Status};
 use crate::request::{Change, create, delete, update};
 use crate::transport::bulk::Datagram;
 
-/// The first changes, up to one that needs a lookup if they do not, or the reverse. A lookup must
-/// not overtake the changes before it.
+/// The first changes, as long as all of them need a lookup, or none does. A lookup must not overtake
+/// the changes before it.
 pub(super) fn first_run(changes: &[Change]) -> &[Change] {
     let looks = changes.first().is_some_and(looks_first);
     let end = changes

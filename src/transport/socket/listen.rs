@@ -1,7 +1,7 @@
 //! Socket functions for the listen lane: groups, a filter, a large queue, many datagrams in one
 //! call, and the number of drops.
 
-// Without the kernel in the process, a socket is of one kind.
+// Without the feature `testing`, there is only one kind of socket.
 #![allow(clippy::infallible_destructuring_match)]
 
 use std::io::{self, IoSliceMut};

@@ -14,7 +14,7 @@ use ctnetlink::{
 
 use crate::{new, tcp, udp};
 
-/// What it gives, where it fails.
+/// The error of a request that fails.
 type Failure = Pin<Box<dyn Future<Output = Option<Error>>>>;
 
 pub(super) struct Case {
@@ -24,7 +24,7 @@ pub(super) struct Case {
     pub(super) fails: fn() -> Failure,
 }
 
-/// What no fake kernel does; the test of the real one that has it, and its source.
+/// Errors that the fake kernel does not make, and the tests on the real kernel that cover them.
 pub(super) const ON_THE_REAL_KERNEL: [(&str, &str, &str, &str, &str); 9] = {
     const POLICIES: &str = include_str!("../../kernel/beside/timeouts.rs");
     const OFFLOADED: &str = include_str!("../../kernel/offloaded.rs");
@@ -191,7 +191,7 @@ where
     error(request(&handle)).await
 }
 
-/// The error of a request where a flow uses the helper "mine".
+/// The error of a request while a flow uses the helper "mine".
 async fn used<T, F: IntoFuture<Output = Result<T>>>(
     request: impl Fn(&ConntrackHandle) -> F,
 ) -> Option<Error> {
@@ -203,7 +203,7 @@ async fn used<T, F: IntoFuture<Output = Result<T>>>(
     error(request(&handle)).await
 }
 
-/// The error of a request after the right was taken away.
+/// The error of a request after the right was lost.
 async fn denied<T, F>(request: impl Fn(&ConntrackHandle) -> F) -> Option<Error>
 where
     F: IntoFuture<Output = Result<T>>,
@@ -323,7 +323,7 @@ fn label() -> Masked<Labels> {
     Labels::bit(3).expect("a bit").into()
 }
 
-/// What the flow `tcp(n)` may expect.
+/// The tuple that the flow `tcp(n)` can expect.
 fn data(n: u16) -> Tuple {
     let control = tcp(n);
     let (from, to) = (

@@ -30,7 +30,7 @@ const SOURCES: &[(&str, &str)] = &[
     ),
 ];
 
-/// The type, its verb (or the type once more, for what holds for all its verbs), and the kind.
+/// The type, its verb (or again the type, for errors of all its verbs), and the kind.
 pub(super) fn errors() -> BTreeSet<(String, String, String)> {
     let mut errors = BTreeSet::new();
     for (of, source) in SOURCES {
@@ -38,7 +38,7 @@ pub(super) fn errors() -> BTreeSet<(String, String, String)> {
         let mut in_errors = false;
         for line in source.lines().map(str::trim) {
             if let Some(doc) = line.strip_prefix("///") {
-                // What the type says of all its verbs needs no title.
+                // The errors of all verbs of a type have no title.
                 let of_all = doc.contains("errors of every verb");
                 match doc.trim().strip_prefix("# ") {
                     Some(title) => in_errors = title == "Errors",
@@ -58,7 +58,7 @@ pub(super) fn errors() -> BTreeSet<(String, String, String)> {
     errors
 }
 
-/// The name of what a line begins.
+/// The name of the item that a line declares.
 fn named(line: &str) -> Option<&str> {
     let begun = line.strip_prefix("pub struct ");
     let begun = begun.or_else(|| line.strip_prefix("pub fn "))?;

@@ -16,8 +16,8 @@ use crate::{new, run, udp};
 const DECISIONS: u32 = 10_000;
 const FLOWS: usize = 100;
 
-/// Changes flows one by one, and looks at them in the mirror whenever that says that it is in sync. Of every
-/// `every`th change all who listen lose the event. How many changes it took.
+/// Changes flows one by one, and looks them up in the mirror whenever that is in sync. All
+/// listeners lose the event of every `every`th change. Returns the number of changes.
 async fn decide(
     kernel: &Kernel,
     handle: &ConntrackHandle,
@@ -75,7 +75,8 @@ fn beside_it() {
     });
 }
 
-/// The mirror and the one who acts, each in a thread of its own: what is read in the wrong order is wrong.
+/// The mirror and the code that decides run on different threads, so that reads in a wrong order
+/// are noticed.
 #[test]
 fn in_another_thread() {
     let kernel = audible(|kernel| kernel);

@@ -11,12 +11,12 @@ use tokio::time::sleep;
 use super::{Watch, audible};
 use crate::{fill, new, run, tcp, udp};
 
-/// So many datagrams of each kind there are in a life, or fewer.
+/// The maximum number of datagrams of each kind in a run.
 const DATAGRAMS: u64 = 24;
 
 const STEPS: u32 = 15;
 
-/// One thing that happens in the table. A fault may have met it: what is true is what the table has.
+/// Makes one change in the table. A fault may prevent it, so only the table shows the result.
 async fn step(number: u32, kernel: &Kernel, handle: &ConntrackHandle) {
     let label = Labels::bit(3).expect("a label");
     let done = match number {
@@ -50,17 +50,17 @@ async fn step(number: u32, kernel: &Kernel, handle: &ConntrackHandle) {
     drop(done);
 }
 
-/// What a fault is for who meets it.
+/// How a fault shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Told,
-    /// Nobody learns of it.
+    /// It is not reported.
     Silent,
-    /// Until the kernel recovers each request waits for its deadline.
+    /// Until the kernel recovers, each request waits for its deadline.
     Lasting,
 }
 
-/// What became of a life.
+/// The result of a run.
 #[derive(Debug, Default)]
 struct Seen {
     errors: usize,
@@ -69,9 +69,9 @@ struct Seen {
     healed: u64,
 }
 
-/// Whatever happens, a mirror that says that it is in sync is equal to the table, and it comes to be so.
-/// Where datagrams of the kernel get lost without a word, the first cannot be; the second is so as soon as
-/// something is heard of each flow.
+/// Whatever happens, a mirror that is in sync equals the table, and the mirror gets in sync. If
+/// datagrams of the kernel are lost silently, the first is impossible. The second is true after an
+/// event of each flow.
 async fn live(order: impl FnOnce(&Kernel), kind: Kind, what: &dyn Debug) -> Seen {
     let kernel = audible(|kernel| kernel.labels(true));
     fill(&kernel, 5);
@@ -106,7 +106,7 @@ async fn live(order: impl FnOnce(&Kernel), kind: Kind, what: &dyn Debug) -> Seen
         check("after it");
     }
     kernel.recover();
-    // With time enough, however busy the machine is.
+    // With enough time for a busy machine.
     let actor = Options::new().kernel(&kernel).connect().await;
     let actor = actor.expect("a connection");
     for flow in kernel.flows() {
@@ -124,7 +124,7 @@ async fn live(order: impl FnOnce(&Kernel), kind: Kind, what: &dyn Debug) -> Seen
     }
 }
 
-/// The fault at each datagram. All that was seen, together.
+/// Puts the fault at each datagram, and returns the sum of the results.
 async fn everywhere<F: Debug + Copy>(
     fault: F,
     kind: Kind,
@@ -161,11 +161,11 @@ fn of_requests() {
     run(async {
         let seen = everywhere(RequestFault::Denied, Kind::Told, Kernel::on_request).await;
         assert!(seen.errors > 0 && seen.syncs > 0, "{seen:?}");
-        // These meet one datagram, and it is chance whose it is: the actor's or the mirror's.
+        // These faults hit one datagram, either the actor's or the mirror's.
         for fault in [RequestFault::AnswersLost, RequestFault::NoMemory] {
             everywhere(fault, Kind::Told, Kernel::on_request).await;
         }
-        // Those that are made again by who meets them.
+        // Requests with these faults are repeated.
         for fault in [
             RequestFault::Overrun,
             RequestFault::Interrupted,
@@ -193,7 +193,7 @@ fn of_answers() {
         assert!(seen.errors > 0 && seen.syncs > 0, "{seen:?}");
         let seen = everywhere(AnswerFault::Twice, Kind::Told, Kernel::on_answer).await;
         assert_eq!(seen.overruns, 0, "{seen:?}");
-        // It is chance whose datagram it is: the actor's or the mirror's.
+        // The datagram may be the actor's or the mirror's.
         for fault in [AnswerFault::Lost, AnswerFault::Late] {
             everywhere(fault, Kind::Silent, Kernel::on_answer).await;
         }

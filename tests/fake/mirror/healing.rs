@@ -9,8 +9,8 @@ use tokio::time::{advance, sleep};
 use super::{Watch, audible};
 use crate::{fill, new, run, udp};
 
-/// Of a kernel without events: flows whose time has passed have an end, and those that packets have
-/// refreshed have none.
+/// Without events from the kernel, flows that timed out end, and flows that packets have refreshed
+/// stay.
 #[test]
 fn flows_without_events_have_an_end() {
     run(async {
@@ -47,8 +47,7 @@ fn flows_without_events_have_an_end() {
     });
 }
 
-/// However far the mirror's clock jumps: each flow is asked for, and none is taken for gone that is
-/// there.
+/// The mirror's clock jumps far ahead. Each flow is looked up, and no flow in the table is removed.
 #[test]
 fn a_clock_that_jumps() {
     run(async {
@@ -70,7 +69,7 @@ fn a_clock_that_jumps() {
     });
 }
 
-/// What the kernel has no room for makes no event of a flow that is none.
+/// A flow that the kernel has no room for makes no event.
 #[test]
 fn a_table_at_its_limit() {
     run(async {
@@ -91,7 +90,8 @@ fn a_table_at_its_limit() {
     });
 }
 
-/// At its own, the mirror says that it is not whole, and becomes so when there is room.
+/// At its own limit, the mirror reports that it is not complete. It becomes complete when there is
+/// room.
 #[test]
 fn a_mirror_at_its_limit() {
     run(async {
@@ -104,7 +104,7 @@ fn a_mirror_at_its_limit() {
         assert!(!watch.reader.is_synced());
         assert_eq!(watch.told().stats.left_out, 40);
         assert_eq!(watch.told().stats.syncs, 1, "a list would be of no use");
-        // Those that are there are kept up to date.
+        // The flows in the mirror are kept up to date.
         for flow in kernel.flows() {
             handle.set_mark(&flow, 5).await.expect("a mark");
         }
@@ -124,7 +124,7 @@ fn a_mirror_at_its_limit() {
     });
 }
 
-/// Where losses go on, it waits between lists, and applies what comes.
+/// While losses go on, it waits between lists, and applies the events that come.
 #[test]
 fn a_storm_that_goes_on() {
     run(async {
@@ -148,16 +148,17 @@ fn a_storm_that_goes_on() {
         watch.in_sync().await;
         let told = watch.told();
         assert_eq!(told.stats.overruns, 3000);
-        // Where the mirror has its turn late, the next event is lost too.
+        // If the mirror runs late, the next event is lost too.
         assert!((3000..3100).contains(&told.stats.lost), "{:?}", told.stats);
-        // One in 10 s, of five losses a second; on a busy machine the paused clock jumps ahead.
+        // One list in 10 s, with five losses a second. On a busy machine the paused clock jumps
+        // forward.
         assert!((2..=300).contains(&told.stats.syncs), "{:?}", told.stats);
         let mut causes = told.syncs().skip(1);
         assert!(causes.all(|cause| matches!(cause, SyncCause::Lost { .. })));
     });
 }
 
-/// Who waits learns that nothing comes any more, and the flows stay.
+/// A waiting reader gets an error, and the flows stay.
 #[test]
 fn a_mirror_that_is_gone() {
     run(async {
@@ -174,7 +175,7 @@ fn a_mirror_that_is_gone() {
         assert!(matches!(reader.state(), MirrorState::Stale { lost: 0, .. }));
         assert_eq!(reader.len(), 3);
         assert!(reader.backlog().is_none());
-        // What has changed is told once.
+        // A change is reported once.
         let _ = reader.changed().await;
         let error = reader.changed().await.expect_err("no more");
         assert_eq!(error.kind(), ErrorKind::Closed);

@@ -96,7 +96,7 @@ fn labels_in_deltas_and_by_get() {
         handle.set_labels(udp(1), label(2)).await.expect("labels");
         watch.in_sync().await;
         assert_eq!(labels(), Some(label(2)));
-        // No event says that they are cleared: the flow is asked for.
+        // No event reports that they were cleared, so the flow is looked up.
         handle
             .set_labels(udp(1), Labels::default())
             .await
@@ -141,7 +141,7 @@ fn by_filters_and_numbers() {
         watch.in_sync().await;
         let reader = watch.reader.clone();
         let marked = Filter::builder().mark(5).build().expect("a filter");
-        // From any thread, while the caller does what it likes with what it has.
+        // From any thread, while the caller uses the flows that it has.
         let found = std::thread::spawn(move || {
             let found = reader.find(&marked);
             found

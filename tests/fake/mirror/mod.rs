@@ -23,12 +23,12 @@ use tokio::time::sleep;
 
 use crate::{fill, new, run, udp};
 
-/// Of a busy machine.
+/// Long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 type Store = HashMap<(Tuple, Zone), Flow>;
 
-/// A mirror that a task polls.
+/// A mirror that is polled by a task.
 struct Watch {
     kernel: Kernel,
     reader: MirrorReader,
@@ -42,10 +42,10 @@ impl Drop for Watch {
     }
 }
 
-/// What a mirror told.
+/// What a mirror has reported.
 #[derive(Debug, Default)]
 struct Told {
-    /// What its deltas give.
+    /// The flows according to its deltas.
     store: Store,
     deltas: Vec<Delta>,
     errors: Vec<Error>,
@@ -85,12 +85,12 @@ impl Watch {
         self.told.lock().expect("a lock")
     }
 
-    /// A flow of which the mirror and the table do not say the same.
+    /// A flow that differs between the mirror and the table.
     fn difference(&self) -> Option<[Option<Flow>; 2]> {
         differ(&self.kernel.flows(), &self.reader.snapshot())
     }
 
-    /// Waits until it is in sync; it has to be equal to the table then, and so have its deltas.
+    /// Waits until the mirror is in sync, and checks that it and its deltas equal the table.
     async fn in_sync(&self) {
         self.until(|| self.reader.is_synced()).await;
         assert_eq!(self.difference(), None);
@@ -98,7 +98,7 @@ impl Watch {
             .await;
     }
 
-    /// Waits for what threads do, too: the clock of the test would not.
+    /// Waits in real time, because threads work too, and the clock of the test is paused.
     async fn until(&self, is_so: impl Fn() -> bool) {
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
@@ -116,7 +116,7 @@ impl Watch {
     }
 }
 
-/// A kernel whose flows all make events, also those that are older than the mirror.
+/// A kernel where all flows make events, also flows that are older than the mirror.
 fn audible(with: impl FnOnce(KernelBuilder) -> KernelBuilder) -> Kernel {
     let kernel = Kernel::release("6.18").expect("a release");
     with(kernel.events(1)).build()
@@ -176,7 +176,7 @@ impl Told {
     }
 }
 
-/// Without what changes without an event.
+/// The flow without the fields that change without an event.
 fn bare(mut flow: Flow) -> Flow {
     flow.timeout = None;
     flow.use_count = None;
@@ -189,7 +189,7 @@ async fn next(mirror: &mut Mirror) -> Delta {
     mirror.next().await.expect("it goes on").expect("a delta")
 }
 
-/// Runs it until it is in sync.
+/// Runs the mirror until it is in sync.
 async fn sync(mirror: &mut Mirror) -> Vec<Delta> {
     let mut deltas = Vec::new();
     loop {

@@ -30,7 +30,7 @@ async fn list(list: ListExpectations) -> Vec<Expectation> {
     found
 }
 
-/// More than one datagram of them, of both families.
+/// Expectations of both families, more than one datagram has room for.
 async fn a_list_has_them_all() {
     let handle = connect();
     let expectations = handle.expectations();
@@ -60,12 +60,12 @@ async fn a_list_has_them_all() {
     tuples.sort();
     let all = list(expectations.list()).await;
     assert_eq!(of(all.clone()), tuples);
-    // What a list gives names it.
+    // An expectation from a list is a key.
     expectations.delete(&all[7]).await.expect("a delete");
     assert_eq!(list(expectations.list()).await.len(), 250);
 }
 
-/// The kernel answers with the ACK alone where the master has no helper.
+/// If the master has no helper, the kernel answers with only an ACK.
 async fn a_list_of_one_master() {
     let handle = connect();
     let expectations = handle.expectations();
@@ -96,7 +96,7 @@ async fn a_list_of_one_master() {
         .family(Family::Ipv6)
         .await;
     refused(six, ErrorKind::InvalidInput, &["master", "ipv6"]);
-    // In a zone: what is listed has it, so that it can be deleted.
+    // Listed expectations have the zone of their master, so that they can be deleted.
     let flow = NewFlow::new(tcp(6), HOUR).helper("ftp").zone(5);
     let key = FlowKey::from(&flow);
     handle.create(flow).await.expect("a flow");

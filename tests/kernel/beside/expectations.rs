@@ -31,7 +31,8 @@ pub(super) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// A flow with FTP's helper, and what it may expect; each number gives another.
+/// Creates flow number `n`, with the helper for FTP. Returns its tuple and the tuple of a flow that
+/// it can expect.
 pub(super) async fn ftp(handle: &ConntrackHandle, n: u8) -> (Tuple, Tuple) {
     let control = tcp(n);
     let flow = NewFlow::new(control, HOUR).helper("ftp");
@@ -186,7 +187,7 @@ async fn what_the_kernel_refuses() {
     let (control, expectation) = expected(&handle, 1).await;
     let (other, _) = ftp(&handle, 2).await;
     let expectations = handle.expectations();
-    // The same, and one that the mask of the first lets pass.
+    // The same expectation, and one that the mask of the first matches.
     let near = Tuple::tcp(at(v4(250), 20), at(v4(1), 10_000)).expect("one family");
     for tuple in [expectation.tuple, near] {
         let created = expectations
@@ -194,7 +195,7 @@ async fn what_the_kernel_refuses() {
             .await;
         refused(created, ErrorKind::AlreadyExists, &["already"]);
     }
-    // All that the first lets pass, and more.
+    // It matches everything that the first one matches, and more.
     let wide = Tuple::tcp(at(v4(7), 0), at(v4(1), 10_000)).expect("one family");
     let none = TupleMask::new(&wide, "0.0.0.0".parse().expect("bits"), 0).expect("a mask");
     let new = NewExpectation::new(other, wide).mask(none);
@@ -242,7 +243,7 @@ async fn input_is_refused_before_anything_is_sent() {
     lasts(&got(&handle, data).await, 300);
 }
 
-/// The kernel's look-up finds by the mask.
+/// The kernel's lookup compares under the mask.
 async fn a_tuple_names_its_own_alone() {
     let handle = connect();
     let (_, expectation) = expected(&handle, 1).await;

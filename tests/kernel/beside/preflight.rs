@@ -102,7 +102,7 @@ async fn it_says_what_the_settings_say() {
 async fn it_sees_the_rule_that_sets_labels() {
     let handle = connect();
     assert_eq!(preflight(&handle).await.facts.labels, Some(false));
-    // It tracks, and has to do with labels in no way.
+    // This rule makes the kernel track, and does not use labels.
     let _other = nft::track().expect("a rule");
     let without = preflight(&handle).await;
     assert_eq!(without.facts.labels, Some(false));
@@ -124,7 +124,7 @@ async fn it_counts_the_flows() {
     assert!(limit.text.starts_with("3 flows of "), "{limit}");
 }
 
-/// By the hooks, where the kernel shows them; else by what there is.
+/// It looks at the hooks if the kernel reports them, and otherwise at the flows.
 async fn it_tells_why_a_table_is_empty() {
     let handle = connect();
     let checks = [Check::TrackingIpv4, Check::TrackingIpv6];
@@ -170,7 +170,7 @@ async fn it_changes_nothing() {
     assert_eq!(handle.timeouts().list().await.ok().unwrap_or_default(), []);
 }
 
-/// /proc shows the settings of the namespace of the thread that reads.
+/// /proc shows the settings of the reading thread's namespace.
 async fn another_namespace_is_looked_at_there() {
     let elsewhere = crate::common::namespace();
     let options = ctnetlink::Options::new().network_namespace(&elsewhere);

@@ -26,7 +26,7 @@ async fn how_many_flows_there_are() {
     assert_eq!(stats.to_string(), "7");
 }
 
-/// The file has a line for each CPU that is online, in hexadecimal, under names.
+/// The file has a header, and a line of hexadecimal numbers for each CPU that is online.
 async fn what_the_cpus_have_counted() {
     let handle = connect();
     fill(&handle, 9).await;

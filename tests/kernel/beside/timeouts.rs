@@ -82,7 +82,7 @@ async fn what_is_not_named_takes_the_defaults() {
     assert_eq!(timeouts, tcp(&defaults).close(secs(3)));
 }
 
-/// The kernel's own REPLACE would reset it.
+/// The kernel's REPLACE alone would reset the other timeouts.
 async fn an_update_keeps_what_it_does_not_name() {
     let handle = connect();
     let first = TcpTimeouts::new().established(secs(1000)).close(secs(3));
@@ -131,8 +131,8 @@ async fn what_is_not_there_is_not_found() {
     assert_eq!(timeouts.get("p").await.expect("an answer"), None);
 }
 
-/// The kernel counts the rules that use a policy, and keeps it for them. Later ones count the rule twice and the flows
-/// too, and take the name away: the rule goes on with what had it.
+/// Older kernels count the rules that use a policy, and do not delete it. Later kernels count
+/// differently, and remove the name. The rule then still uses the policy.
 async fn one_that_a_rule_uses() {
     let handle = connect();
     let timeouts = handle.timeouts();
@@ -159,11 +159,11 @@ async fn one_that_a_rule_uses() {
         ];
         let error = refused(deleted, ErrorKind::Busy, &words);
         assert_eq!(error.errno(), Some(nix::libc::EBUSY));
-        // A flush passes over it.
+        // A flush skips a policy that is in use.
         timeouts.flush().await.expect("a flush");
         assert_eq!(names(&handle).await, ["p"]);
         rule.delete().expect("to take the rule away");
-        // The kernel takes its time to forget a rule.
+        // The kernel removes the rule some time later.
         let patience = Instant::now() + patience::answer();
         while let Err(error) = timeouts.delete("p").await {
             assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
@@ -198,7 +198,7 @@ async fn a_list_has_them_all_and_a_flush_removes_them() {
     let handle = connect();
     let timeouts = handle.timeouts();
     assert_eq!(timeouts.list().await.expect("a list"), []);
-    // More than one datagram of them.
+    // More policies than one datagram has room for.
     for n in 0..300 {
         create(
             &handle,
@@ -246,7 +246,7 @@ async fn of_each_protocol() {
         (Some(secs(14)), Some(secs(16)), Some(secs(15)))
     );
     assert!(found.established.is_some());
-    // An update keeps what it does not name.
+    // An update keeps the timeouts that it does not name.
     let update = handle
         .timeouts()
         .update("sctp", SctpTimeouts::new().closed(secs(17)));
@@ -255,7 +255,7 @@ async fn of_each_protocol() {
         panic!("not SCTP");
     };
     assert_eq!(updated, found.closed(secs(17)));
-    // Kernels lose the trackers of UDP-Lite and DCCP.
+    // Newer kernels have no trackers for UDP-Lite and DCCP.
     for lost in [Protocol::UDPLITE, Protocol::DCCP] {
         let policy = TimeoutPolicy::new("lost", Family::Ipv4, Timeouts::unset(lost));
         match handle.timeouts().create(policy).await {

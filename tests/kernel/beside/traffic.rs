@@ -40,7 +40,7 @@ async fn control() -> (TcpPair, Tuple) {
     (pair, tuple)
 }
 
-/// A line, in a packet of its own: the helper looks at nothing before the end of the first.
+/// Sends a line in its own packet. The helper ignores everything before the end of the first line.
 async fn say(from: &mut TcpStream, to: &mut TcpStream, line: &str) {
     from.write_all(format!("{line}\r\n").as_bytes())
         .await
@@ -49,20 +49,20 @@ async fn say(from: &mut TcpStream, to: &mut TcpStream, line: &str) {
     to.read_exact(&mut heard).await.expect("the line");
 }
 
-/// As FTP writes an address.
+/// The address in the form that FTP uses.
 fn commas(address: SocketAddr) -> String {
     let port = address.port();
     format!("127,0,0,1,{},{}", port >> 8, port & 0xff)
 }
 
-/// The expectation, and the flow that meets it.
+/// Checks an expectation, and the expected flow.
 async fn met(handle: &ConntrackHandle, expected: Expectation, flow: Tuple, helper: &str) {
     assert_eq!(expected.helper.as_deref(), Some(helper));
     assert!(expected.expects(&flow), "{expected}, and {flow}");
     let flow = visible(handle, flow).await;
     assert_eq!(flow.master(), Some(&expected.master));
     assert!(flow.status.contains(Status::EXPECTED), "{flow}");
-    // It ends as it is met, unless it is for more than one.
+    // It ends when its flow begins, unless it is permanent.
     let left = handle
         .expectations()
         .get(expected.tuple)
@@ -123,7 +123,7 @@ fn socket() -> (UdpSocket, SocketAddr) {
     (socket, address)
 }
 
-/// Sends a datagram, which has arrived when this returns.
+/// Sends a datagram, and returns after it has arrived.
 fn send(from: &UdpSocket, to: &UdpSocket, address: SocketAddr, bytes: &[u8]) {
     from.send_to(bytes, address).expect("a datagram");
     to.recv(&mut [0; 2048]).expect("the datagram");
@@ -137,7 +137,7 @@ async fn tftp() {
     let control = Tuple::udp(source, destination).expect("one family");
     let tuple = Tuple::udp(here(0), source).expect("one family");
     let expected = the_expectation(&handle, tuple, control).await;
-    // The file comes from another port of the server.
+    // The server sends the file from another port.
     let (data, from) = socket();
     send(&data, &client, source, b"\0\x03\0\x01text");
     met(
@@ -149,7 +149,7 @@ async fn tftp() {
     .await;
 }
 
-/// An even port for the media, and the odd one above it: RTP, and RTCP.
+/// An even port for RTP, with the odd port above it free for RTCP.
 fn media() -> (UdpSocket, u16) {
     for port in (40_000..50_000).step_by(2) {
         if let Ok(socket) = UdpSocket::bind(here(port)) {
@@ -196,7 +196,7 @@ async fn sip() {
         "sip",
     )
     .await;
-    // With its master the other goes too.
+    // The other expectation is removed together with its master.
     handle.delete(control).await.expect("a delete");
     let left = handle
         .expectations()

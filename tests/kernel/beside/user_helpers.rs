@@ -25,7 +25,7 @@ fn helper(name: &str) -> UserHelper {
     UserHelper::new(name, Family::Ipv4, Protocol::TCP, [data]).queue(77)
 }
 
-/// They are the machine's: the name is one that nobody else has.
+/// Helpers belong to the whole machine, so the name is unusual.
 async fn every_verb_or_the_cure() {
     let handle = connect();
     let helpers = handle.user_helpers();
@@ -69,11 +69,11 @@ async fn every_verb_or_the_cure() {
     );
     let room = helpers.update(wanted.clone().private_data(8)).await;
     refused(room, ErrorKind::Busy, &["never change"]);
-    // The first flow with it has the kernel load its own.
+    // The first flow with this helper makes the kernel load its own one.
     let control = NewFlow::new(tcp(1), HOUR).helper("ftp");
     handle.create(control).await.expect("a flow with a helper");
     let error = helpers.create(helper("ftp")).await.expect_err("it has one");
-    // Linux 5.10 takes it for one in user space.
+    // Linux 5.10 treats it as a helper in user space.
     let kinds = [ErrorKind::Busy, ErrorKind::AlreadyExists];
     assert!(kinds.contains(&error.kind()), "{error}");
     one_that_a_rule_uses_is_kept().await;
@@ -91,7 +91,7 @@ async fn every_verb_or_the_cure() {
     assert_eq!(helpers.get(&wanted).await.expect("an answer"), None);
     helpers.create(wanted.clone()).await.expect("a helper");
     let all = helpers.list().await.expect("a list");
-    // Those of others are not for a test to delete.
+    // A test must not delete the helpers of other programs.
     match all == [wanted.clone()] {
         true => helpers.flush().await.expect("a flush"),
         false => helpers.delete(&wanted).await.expect("a delete"),
@@ -99,7 +99,7 @@ async fn every_verb_or_the_cure() {
     assert_eq!(helpers.get(&wanted).await.expect("an answer"), None);
 }
 
-/// Until Linux 7.3, which takes it from the rule.
+/// Until Linux 7.3, which removes it from the rule.
 async fn one_that_a_rule_uses_is_kept() {
     let handle = connect();
     let helpers = handle.user_helpers();

@@ -33,13 +33,13 @@ pub(super) fn tests() -> Vec<Trial> {
     tests
 }
 
-/// Enough for the second thread.
+/// Enough changes to start the second thread.
 const ALL: u16 = 40 * BATCH as u16;
 
-/// The changes before the second thread.
+/// The number of changes before the second thread starts.
 const BEFORE: usize = 8 * BATCH;
 
-/// It needs a second processor.
+/// The second thread needs a second processor.
 fn has_second() -> bool {
     thread::available_parallelism().is_ok_and(|processors| processors.get() > 1)
 }
@@ -136,7 +136,7 @@ async fn invalid_changes_are_told_in_order() {
     );
 }
 
-/// The source of a request that stands still.
+/// The source of a request whose watcher blocks.
 async fn it_takes_so_many_and_no_more() {
     let handle = connect();
     fill(&handle, ALL).await;
@@ -147,7 +147,7 @@ async fn it_takes_so_many_and_no_more() {
     let seen = most.clone();
     let report = handle.bulk(updates).on_progress(move |report| {
         if report.done() == 2 * BEFORE as u64 && has_second() {
-            // Meanwhile the source goes on.
+            // Meanwhile the source is read further.
             while taken_now() - report.done() < BATCH as u64 {
                 thread::yield_now();
             }
@@ -162,7 +162,7 @@ async fn it_takes_so_many_and_no_more() {
     assert!(most <= AHEAD, "{most} changes ahead");
 }
 
-/// Tells when it is dropped.
+/// Sets a flag when it is dropped.
 struct Told(Arc<Mutex<bool>>);
 
 impl Drop for Told {
@@ -192,7 +192,7 @@ async fn the_source_is_dropped_before_the_report() {
     }
 }
 
-/// A change is made as it comes, also after many that came at once.
+/// A change is made as soon as it comes, also after many that came at once.
 async fn a_stream_that_becomes_slow() {
     let handle = connect();
     fill(&handle, ALL).await;
@@ -213,7 +213,8 @@ fn ahead_threads() -> usize {
     count::threads_named(AHEAD_THREAD)
 }
 
-/// It ends when the request is over, dropped while its stream waits, or stopped by its watcher.
+/// The thread ends when the request is done, when it is dropped while its stream waits, and when
+/// its watcher stops it.
 async fn the_thread_ends_with_the_request() {
     let handle = connect();
     fill(&handle, ALL).await;
@@ -244,7 +245,7 @@ async fn the_thread_ends_with_the_request() {
     assert!(stopped.await.expect("a report").applied >= 2000);
     until(|| ahead_threads() == 0, || "it goes on".into()).await;
 
-    // It waits for room while the request stands still.
+    // The thread waits for room while the watcher blocks.
     let (go_on, stand) = std::sync::mpsc::channel::<()>();
     let mut bulk = handle
         .bulk((0..ALL).map(|n| mark(n, 2)))

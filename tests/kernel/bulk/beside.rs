@@ -74,7 +74,7 @@ async fn requests_go_on() {
     assert_eq!(counts(&report), (40 * u64::from(ALL), 0, 0));
 }
 
-/// Each waits for the other after its first send.
+/// Each request waits for the other one after its first send.
 async fn two_at_once() {
     let handle = connect();
     fill(&handle, ALL).await;
@@ -102,7 +102,7 @@ async fn two_at_once() {
     }
 }
 
-/// Of which each has its own report.
+/// Each request has its own report.
 async fn many_at_once() {
     let handle = connect();
     let bulks = (0..20_u16).map(|n| {
@@ -118,7 +118,7 @@ async fn many_at_once() {
         applied += report.applied;
         failed += report.exists;
     }
-    // Half of the flows are two bulks' to create, and one of them comes too late.
+    // Half of the flows are created by two requests, and the second one of the two fails.
     assert_eq!((applied, failed), (2050, 950));
     assert_eq!(marks(&handle, 0..2050).await, vec![Some(0); 2050]);
 }
@@ -157,7 +157,7 @@ fn closed<T: std::fmt::Debug>(result: Result<T>) {
     assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
 }
 
-/// Is not to be asked.
+/// A source that must not be read.
 fn never() -> impl Iterator<Item = u16> + Send {
     std::iter::from_fn(|| panic!("it was asked"))
 }
@@ -221,7 +221,7 @@ async fn what_has_begun_keeps_the_connection() {
     ended.expect("an end").expect("a task").expect("success");
 }
 
-/// Creates in both, with a mark that tells which.
+/// Creates a flow with another mark in each namespace.
 async fn each_in_its_own(here: &ConntrackHandle, there: &ConntrackHandle) {
     for (handle, value) in [(here, 1), (there, 2)] {
         let creates = (0..ALL).map(move |n| Change::Create(new(n).mark(value)));
@@ -252,7 +252,7 @@ async fn in_another_namespace() {
     until(|| threads_in(&other) == 0, || "a thread is astray".into()).await;
 }
 
-/// A bulk is in the namespace that the connection was made for, wherever it is started.
+/// A bulk request works in the namespace of its connection, whichever thread starts it.
 async fn on_a_thread_elsewhere() {
     let handle = connect();
     fill(&handle, BATCH as u16 + 1).await;
@@ -269,7 +269,7 @@ async fn on_a_thread_elsewhere() {
             (ours.applied, theirs.gone, marks.last().copied().flatten())
         })
     });
-    // The handle's connection is this thread's to drive.
+    // This thread polls the connection.
     until(|| inside.is_finished(), || "it hangs".into()).await;
     assert_eq!(inside.join().expect("a thread"), (1, 1, Some(7)));
 }

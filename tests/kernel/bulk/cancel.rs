@@ -33,11 +33,11 @@ pub(super) fn tests() -> Vec<Trial> {
     )
 }
 
-/// The last of them with a second thread.
+/// Enough sends for a second thread.
 const SENDS: u16 = 24;
 const ALL: u16 = SENDS * BATCH as u16;
 
-/// How many flows have the mark: the first, and no later one.
+/// The number of flows with the mark. They must be the first ones.
 async fn marked(handle: &ConntrackHandle, value: u32) -> u64 {
     ended().await;
     let marks = marks(handle, 0..ALL).await;
@@ -74,7 +74,7 @@ async fn it_breaks_after_each_send() {
     }
 }
 
-/// Changes that take a look leave in sends of their own.
+/// Changes that need a lookup are sent separately.
 async fn it_breaks_between_changes_of_two_kinds() {
     let handle = connect();
     fill(&handle, ALL).await;
@@ -118,7 +118,7 @@ async fn it_is_dropped_after_each_send() {
             left = left.saturating_sub(1);
             if let Some(reached) = reached.take_if(|_| left == 0) {
                 reached.send(()).expect("the test");
-                // Until the other end is dropped.
+                // It waits until the sender is dropped.
                 let _ = go_on.recv();
             }
             ControlFlow::Continue(())
@@ -170,7 +170,7 @@ async fn it_is_dropped_at_any_time() {
         let updates = (0..ALL).map(move |n| mark(n, value));
         let bulk = tokio::spawn(handle.bulk(updates).into_future());
         yield_now().await;
-        // The bulk needs nothing of this thread.
+        // The bulk request does not need this thread.
         let wait = Duration::from_micros(u64::from(value) * 10);
         let began = Instant::now();
         while began.elapsed() < wait {}
@@ -188,7 +188,7 @@ async fn it_is_dropped_while_its_iterator_is_at_work() {
     let handle = connect();
     fill(&handle, ALL).await;
     let held = Held::at_rest().await;
-    // At the first change, amid a send, at its last, and at the first of the next.
+    // The first change of a send, one in the middle, the last one, and the first of the next send.
     for place in [0, 1, 63, 64, 100, 1000, 1024] {
         let value = place + 1;
         let (reached, at) = oneshot::channel();
@@ -206,7 +206,7 @@ async fn it_is_dropped_while_its_iterator_is_at_work() {
             reached = at => reached.expect("a change"),
         }
         drop(dropped);
-        // Of those that were taken ahead, some may be sent.
+        // Some of the changes that were taken ahead may be sent.
         let taken = u64::from(place) / BATCH as u64 * BATCH as u64;
         let sent = marked(&handle, value).await;
         let is_right = match taken {
@@ -239,7 +239,7 @@ async fn it_is_dropped_while_its_stream_waits() {
         while !waits().await {
             sleep(Duration::from_millis(1)).await;
         }
-        // That of the marks takes a moment to go.
+        // The thread that made the marks needs a moment to end.
         until(|| count::threads_named(BULK) == 1, || "it is gone".into()).await;
         bulk.abort();
         is_dropped.await.expect_err("the stream is dropped");
@@ -248,7 +248,7 @@ async fn it_is_dropped_while_its_stream_waits() {
     held.again().await;
 }
 
-/// With its task: in the midst of it, and while its stream waits.
+/// While it makes changes, and while its stream waits.
 async fn a_runtime_that_shuts_down_drops_it() {
     let handle = connect();
     fill(&handle, ALL).await;
@@ -271,7 +271,7 @@ async fn a_runtime_that_shuts_down_drops_it() {
                 }
             });
             let endless = handle.bulk_stream(updates).into_future();
-            // Outside of this one: a runtime waits for its threads.
+            // On a thread outside of this runtime, because a runtime waits for its threads.
             let shut_down = thread::spawn(move || {
                 other.spawn(endless);
                 other.block_on(begins).expect("a change");

@@ -24,7 +24,7 @@ pub(super) fn tests() -> Vec<Trial> {
 
 const SHORT: Duration = Duration::from_secs(100);
 
-/// A flow as it is to be in the table.
+/// A flow as it must be in the table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Expected {
     tuple: Tuple,
@@ -53,7 +53,7 @@ impl Expected {
         })
     }
 
-    /// Changes one thing or all, as the number says.
+    /// Changes one setting or all of them. The number decides which.
     fn update(&mut self, n: usize) -> Patch {
         let is = |what| n % 6 == what || n % 6 == 5;
         let mut patch = Patch::new();
@@ -100,7 +100,7 @@ impl From<&Flow> for Expected {
     }
 }
 
-/// Of both families, all protocols and several zones: more than one send.
+/// Flows of both families, all protocols and several zones, for more than one send.
 fn population() -> Vec<Expected> {
     let zones = [Zone::default(), Zone::new(5), Zone::orig(6), Zone::reply(7)];
     let tuples = (1..).zip(zones).flat_map(|(n, zone)| {
@@ -130,7 +130,7 @@ async fn table_is(handle: &ConntrackHandle, expected: &[Expected]) {
     }
 }
 
-/// The key by the reply tuple, with the id, or plain: as the number says.
+/// A key by the reply tuple, with the id, or without both. The number decides which.
 fn key(expected: &Expected, flows: &[Flow], n: usize) -> FlowKey {
     let both = expected.zone == Zone::new(expected.zone.id());
     match n % 3 {
@@ -204,7 +204,7 @@ async fn changes_are_made_in_their_order() {
         let flow = got(&handle, udp(1)).await;
         assert_eq!(flow.mark, Some(7));
         assert_eq!(flow.status, Status::CONFIRMED | Status::SEEN_REPLY);
-        // From the second round on the first three find the flow of the round before.
+        // From the second round on, the first three changes find the flow of the previous round.
         let (applied, gone, exists) = [(8, 5, 1), (8, 4, 2)][round.min(1)];
         assert_eq!(counts(&report), (applied, gone, 0), "{report:?}");
         assert_eq!(report.exists, exists, "{report:?}");
@@ -223,7 +223,7 @@ async fn a_stale_id_is_gone_and_its_successor_stays() {
         assert_eq!(got(&handle, udp(1)).await.id, second.id);
     }
     assert_eq!(got(&handle, udp(2)).await.mark, Some(9));
-    // An update goes by the tuple.
+    // An update uses only the tuple.
     let patch = Patch::new().mark(7);
     let report = bulk(&handle, [Change::Update((&first).into(), patch)]).await;
     assert_eq!(counts(&report), (1, 0, 0), "{report:?}");
@@ -232,7 +232,7 @@ async fn a_stale_id_is_gone_and_its_successor_stays() {
     assert_eq!(counts(&report), (1, 0, 0), "{report:?}");
 }
 
-/// The kernel's look-up does not mind the direction.
+/// The kernel's lookup ignores the direction.
 async fn a_reply_tuple_alone_deletes_nothing() {
     let handle = connect();
     let tuples = [udp(1), udp(2), tcp(1)];

@@ -22,10 +22,10 @@ pub(super) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// So many flows can be changed: two sends.
+/// The number of flows that can be changed: enough for two sends.
 const GOOD: u16 = BATCH as u16 + 2;
 
-// The flows of those that fail.
+// The flows of the changes that fail.
 const PLAIN: u16 = 1000;
 const FIXED: u16 = 1001;
 const MISSING: u16 = 1003;
@@ -34,7 +34,7 @@ const MASTER: u8 = 2;
 
 use ErrorKind::*;
 
-/// What is to become of a change: no kind is that its flow is gone.
+/// The expected outcome of a change. `None` means that its flow is gone.
 type Outcome = (Option<ErrorKind>, &'static str);
 
 const GONE: Outcome = (None, "");
@@ -52,7 +52,7 @@ async fn failing(handle: &ConntrackHandle) -> Vec<(Change, Outcome)> {
         let update = handle.update(tcp(WITH_HELPER)).helper("");
         update.await.expect("no helper");
     }
-    // As if another had been there before.
+    // This key has the id of another flow.
     let id = got(handle, udp(FIXED)).await.id.expect("an id");
     let stale = FlowKey::from(udp(PLAIN)).id(id);
     creates()
@@ -179,7 +179,7 @@ fn deletes(stale: FlowKey) -> Vec<(Change, Outcome)> {
     keys.map(|key| (Change::Delete(key), GONE)).into()
 }
 
-/// What its verb makes of the change, which must be as expected: gone, failed, and the error.
+/// Checks the result of the change's own verb, and returns it: gone, failed, and the error.
 async fn check(handle: &ConntrackHandle, change: &Change, outcome: Outcome) -> (u64, u64, String) {
     let error = by_its_verb(handle, change.clone())
         .await
@@ -197,7 +197,7 @@ async fn check(handle: &ConntrackHandle, change: &Change, outcome: Outcome) -> (
     }
 }
 
-/// Each failing change at each place among good ones, which set a bit for each place.
+/// Puts each failing change at each place among good ones. The good ones set a bit for each place.
 async fn at_each_place(more: Patch) {
     let handle = connect();
     fill(&handle, GOOD).await;
@@ -230,7 +230,7 @@ async fn among_updates() {
     at_each_place(Patch::new()).await;
 }
 
-/// Of which each takes a look.
+/// Each of these changes needs a lookup.
 async fn among_changes_of_status() {
     at_each_place(Patch::new().status(Status::SEEN_REPLY)).await;
 }
@@ -251,7 +251,7 @@ async fn several_in_one_send() {
         .collect();
     let gone = kinds - failed.len() as u64;
     for value in 1..=GOOD {
-        // A failing one after every few that are good, the rest at the end.
+        // A failing change after every few good ones, and the rest at the end.
         let mut bad = bad.iter().map(|(change, _)| change.clone());
         let mut changes = Vec::new();
         for n in 0..GOOD {
@@ -292,7 +292,8 @@ async fn all_of_them() {
 async fn the_first_thousand_are_kept() {
     const ALL: u16 = 2500;
     let handle = connect();
-    // Of two of three the master is not there, with the number of their failure.
+    // Two of three flows have a master that does not exist. Its number is the number of the
+    // failure.
     let creates = (0..ALL / 2 * 3).map(|n| match n % 3 {
         2 => Change::Create(new(ALL + n)),
         _ => Change::Create(new(n / 3 * 2 + n % 3).master(tcp(MASTER))),

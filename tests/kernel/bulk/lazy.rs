@@ -27,7 +27,7 @@ const MILLION: u64 = 1_000_000;
 
 const MANY: u64 = 200_000;
 
-/// In KiB; this many keys alone are more.
+/// In KiB. All keys together are larger.
 const BOUND: u64 = 2 * 1024;
 
 fn has_not_grown(before: u64) {
@@ -50,11 +50,11 @@ async fn a_million_changes() {
     assert_eq!(marks(&handle, 0..10).await, last);
 }
 
-/// Of which the first alone are kept.
+/// Only the first failures are kept.
 async fn failures_without_end() {
     let handle = connect();
     let before = memory("VmHWM");
-    // Refused before they are sent, and by the kernel.
+    // Some are refused before they are sent, and some by the kernel.
     let nothing = Patch::new();
     let updates = (0..MANY).map(move |n| match n % 4 {
         0 => Change::Update(udp(1).into(), nothing.clone()),

@@ -25,14 +25,14 @@ use libtest_mimic::Trial;
 use crate::common::{connect, fill, new, udp, until};
 use crate::support::count;
 
-/// The most changes, or reads, in one send.
+/// The maximum number of changes or reads in one send.
 const BATCH: usize = 64;
 
-/// The most changes that are taken from the source and not made yet: those of the next sends, and
-/// of the present one.
+/// The maximum number of changes that are taken from the source and not made yet: those of the next
+/// sends and of the current one.
 const AHEAD: u64 = 9 * BATCH as u64;
 
-/// The name of the threads that do it.
+/// The name of the threads that make changes.
 const BULK: &str = "ctnetlink-bulk";
 /// The name of the threads that take many changes from their source.
 const AHEAD_THREAD: &str = "ctnetlink-ahead";
@@ -63,7 +63,7 @@ fn mark(n: u16, mark: u32) -> Change {
     Change::Update(udp(n).into(), Patch::new().mark(mark))
 }
 
-/// The bulk of these changes, which has to come to its end.
+/// Runs a bulk request, which must complete.
 async fn bulk(
     handle: &ConntrackHandle,
     changes: impl IntoIterator<Item = Change, IntoIter: Send + 'static>,
@@ -71,7 +71,7 @@ async fn bulk(
     handle.bulk(changes).await.expect("a report")
 }
 
-/// What the change's own verb makes of it.
+/// Makes the change with its own verb.
 async fn by_its_verb(handle: &ConntrackHandle, change: Change) -> Result<()> {
     match change {
         Change::Create(flow) => handle.create(flow).await,
@@ -81,12 +81,12 @@ async fn by_its_verb(handle: &ConntrackHandle, change: Change) -> Result<()> {
     }
 }
 
-/// Applied, gone, failed.
+/// The numbers of changes that were applied, gone, and failed.
 fn counts(report: &Report) -> (u64, u64, u64) {
     (report.applied, report.gone, report.failed_total)
 }
 
-/// All of them, each of which must have an answer.
+/// The flows of all keys. Each must have an answer.
 async fn found(
     handle: &ConntrackHandle,
     keys: impl IntoIterator<Item: Into<FlowKey> + 'static, IntoIter: Send + 'static>,
@@ -96,7 +96,7 @@ async fn found(
     flows.await.expect("flows")
 }
 
-/// The marks of these flows, `None` of those that are not in the table.
+/// The marks of these flows; `None` for a flow that is not in the table.
 async fn marks(handle: &ConntrackHandle, flows: std::ops::Range<u16>) -> Vec<Option<u32>> {
     let flows = found(handle, flows.map(udp)).await;
     let marks = flows.into_iter();
@@ -105,7 +105,7 @@ async fn marks(handle: &ConntrackHandle, flows: std::ops::Range<u16>) -> Vec<Opt
         .collect()
 }
 
-/// Counts what is taken of it.
+/// Counts the items that are taken from it.
 fn counted<T>(items: impl IntoIterator<Item = T>) -> (impl Iterator<Item = T>, Arc<AtomicU64>) {
     let taken = Arc::new(AtomicU64::new(0));
     let count = taken.clone();
@@ -115,7 +115,7 @@ fn counted<T>(items: impl IntoIterator<Item = T>) -> (impl Iterator<Item = T>, A
     (items, taken)
 }
 
-/// Waits until the threads are gone: then no change is made any more.
+/// Waits until the threads have ended, so that no more changes are made.
 async fn ended() {
     let threads = || count::threads_named(BULK) + count::threads_named(AHEAD_THREAD);
     until(|| threads() == 0, || "it goes on".into()).await;

@@ -15,7 +15,7 @@ pub(super) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// The kernel finds one busy that does not name the bit which the change before it set.
+/// The kernel answers EBUSY if a status lacks the bit that the change before has set.
 async fn changes_of_status_keep_their_order() {
     let handle = connect();
     fill(&handle, 2).await;
@@ -46,7 +46,7 @@ async fn a_change_of_status_that_a_delete_follows() {
     assert_eq!(counts(&bulk(&handle, changes).await), (3, 0, 0));
 }
 
-/// The flow is gone when the whole send is over, and does not tell the reason any more.
+/// The flow is gone after the send, so the reason of the failure cannot be found out.
 async fn a_reason_that_is_gone_is_not_guessed() {
     let handle = connect();
     fill(&handle, 2).await;

@@ -24,7 +24,7 @@ pub(super) fn tests() -> Vec<Trial> {
     )
 }
 
-/// The last of them with a second thread.
+/// Enough changes for a second thread.
 const ALL: u16 = 20 * BATCH as u16;
 
 const WORDS: &str = "the caller's own words";
@@ -33,15 +33,15 @@ fn is_ours(payload: Box<dyn Any + Send>) {
     assert_eq!(payload.downcast_ref(), Some(&WORDS));
 }
 
-/// Nothing, but a panic at the place.
+/// Panics if `n` is the place.
 fn panic_at(place: u16, n: u16) {
     if n == place {
         panic::panic_any(WORDS);
     }
 }
 
-/// Panics at each of some places, in the task that awaits and in one of its own; what was sent
-/// before the place is done, and no more.
+/// Panics at several places, in the awaiting task and in another task. Only the changes that were
+/// sent before the panic are made.
 async fn each_place(done: impl Fn(u16) -> u16, make: impl Fn(&ConntrackHandle, u16, u32) -> Bulk) {
     let handle = connect();
     fill(&handle, ALL).await;
@@ -66,7 +66,7 @@ async fn each_place(done: impl Fn(u16) -> u16, make: impl Fn(&ConntrackHandle, u
     assert_eq!(count::threads_named(BULK), 0);
 }
 
-/// The changes of the whole sends before the place.
+/// The number of changes in whole sends before the place.
 fn whole_sends(place: u16) -> u16 {
     place / BATCH as u16 * BATCH as u16
 }
@@ -94,7 +94,7 @@ async fn of_the_stream() {
     .await;
 }
 
-/// It gives its changes one by one: none that it gave before is held back.
+/// The stream gives its changes one by one, and each one is sent at once.
 async fn of_a_stream_that_waits() {
     let each = |place| place;
     each_place(each, |handle, place, value| {
@@ -119,7 +119,7 @@ async fn of_the_watcher() {
     .await;
 }
 
-/// The keys, of which getting one panics.
+/// Keys. The iterator panics at the place.
 fn keys(place: u16) -> impl Iterator<Item = FlowKey> + Send {
     (0..ALL).map(move |n| {
         panic_at(place, n);
@@ -127,7 +127,7 @@ fn keys(place: u16) -> impl Iterator<Item = FlowKey> + Send {
     })
 }
 
-/// The future waits for no key: each panic is the stream's.
+/// The future does not wait for a key, so the stream has every panic.
 async fn each_read(make: impl Fn(&ConntrackHandle, u16) -> ctnetlink::GetMany) {
     let handle = connect();
     fill(&handle, ALL).await;

@@ -17,12 +17,12 @@ pub(super) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// In bytes, as they are asked for; the kernel doubles them, and gives 2304 at least.
+/// The requested sizes in bytes. The kernel doubles them, to at least 2304.
 const SIZES: [usize; 7] = [0, 1, 1000, 3000, 4096, 8192, 20_000];
 
 const ALL: u16 = 1000;
 
-/// A bulk with a receive queue of this size, of which no answer may be lost.
+/// Runs a bulk request with a receive queue of this size, and checks that no answer is lost.
 async fn watched(size: usize, changes: Vec<Change>) -> Report {
     let options = Options::new().receive_buffer(size);
     let handle = options.connect().await.expect("a connection");
@@ -34,7 +34,7 @@ async fn watched(size: usize, changes: Vec<Change>) -> Report {
     let report = handle.bulk(changes).on_progress(move |report| {
         let done = report.done();
         looks += 1;
-        // A look at the socket takes longer than a send.
+        // Not after each send, because reading the drops takes longer than a send.
         if looks % 10 == 0 || done == total {
             assert_eq!(drops(new_port(&others)), 0, "{size} bytes: {report}");
             last.store(done, Ordering::Relaxed);
@@ -46,7 +46,7 @@ async fn watched(size: usize, changes: Vec<Change>) -> Report {
     report
 }
 
-/// Half of the changes fail or find no flow: each of those has an answer.
+/// Half of the changes fail or find no flow. The kernel answers each of those.
 async fn no_answer_is_lost() {
     let handle = connect();
     fill(&handle, ALL).await;
@@ -65,7 +65,7 @@ async fn no_answer_is_lost() {
     }
 }
 
-/// What a look finds is more than what a refusal says.
+/// The answer to a lookup is longer than an error.
 async fn changes_that_take_a_look() {
     let handle = connect();
     for (size, round) in SIZES.into_iter().zip(1..) {

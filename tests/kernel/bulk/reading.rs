@@ -26,15 +26,15 @@ pub(super) fn tests() -> Vec<Trial> {
 
 const ALL: u16 = 20 * BATCH as u16;
 
-/// The window that is read, the one that waits, and the one in the thread's hands.
+/// The window that is being read, the one that waits, and the one that the thread holds.
 const AHEAD: u64 = 3 * BATCH as u64;
 
-/// Keys of flows that are there and, one in three, that are not.
+/// Keys. Every third flow is not in the table.
 fn keys() -> impl Iterator<Item = Tuple> + Send {
     (0..ALL).map(|n| udp(if n % 3 == 0 { n + ALL } else { n }))
 }
 
-/// Reads on, for so many items; each must be what its key names.
+/// Reads this many items. Each must be the flow of its key.
 async fn read(found: &mut FoundStream, from: u16, items: u16) {
     for n in from..from + items {
         let (key, flow) = found.next().await.expect("an item").expect("a flow");
@@ -56,7 +56,7 @@ async fn it_waits_for_its_reader() {
         let mut found = found.await.expect("a stream");
         let taken = || taken.load(Ordering::Relaxed);
         for read_before in (0..ALL).step_by(100).take(8) {
-            // It goes on for as long as it can.
+            // Wait until it takes no more keys.
             let mut before = u64::MAX;
             while taken() != before {
                 before = taken();
@@ -72,7 +72,7 @@ async fn it_waits_for_its_reader() {
     held.again().await;
 }
 
-/// How many items so many polls of the stream give, and whether it has come to its end.
+/// Polls the stream this many times. Returns the number of items, and whether the stream has ended.
 async fn polls_of(found: FoundStream, polls: usize, drop: Drop) -> (usize, bool) {
     let (mut found, mut seen, mut left) = (found, 0, polls);
     let reading = poll_fn(|cx| {
@@ -103,7 +103,7 @@ async fn it_is_dropped_after_every_number_of_polls() {
             assert!(found.is_none() || polls > 0, "it was not polled");
             drop(found);
         }
-        // From those that are there at once to more than the end takes.
+        // From polls that need no waiting to more than the whole stream needs.
         let mut last = false;
         for polls in (0..2 * usize::from(ALL)).step_by(61) {
             let found = handle.get_many(keys()).await.expect("a stream");
@@ -129,7 +129,7 @@ async fn it_is_dropped_while_its_keys_are_awaited() {
         });
         let found = handle.get_many_stream(stream::iter(keys().take(given.into())).chain(forever));
         if given == 0 {
-            // Not even the stream of the flows is there.
+            // The future is dropped before the stream exists.
             let found = tokio::spawn(found.into_future());
             until(|| count::threads_named(BULK) == 1, || "no thread".into()).await;
             found.abort();

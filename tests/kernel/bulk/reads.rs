@@ -27,7 +27,7 @@ async fn in_the_order_of_the_keys() {
     let handle = connect();
     fill(&handle, ALL).await;
     handle.set_mark(udp(7), 7).await.expect("a mark");
-    // Those that are there and those that are not, some of them more than once.
+    // Keys of flows that are in the table and of others, some of them repeated.
     let keys = || (0..2 * ALL).map(|n| if n % 5 == 0 { 7 } else { n * 7 % (2 * ALL) });
     let stream = handle.get_many_stream(stream::iter(keys().map(udp)));
     for found in [handle.get_many(keys().map(udp)), stream] {
@@ -45,7 +45,7 @@ async fn in_the_order_of_the_keys() {
     }
 }
 
-/// Times go by from one look to the next.
+/// Times change between two reads.
 fn without_times(flow: Option<Flow>) -> Option<Flow> {
     flow.map(|mut flow| {
         flow.timeout = None;
@@ -53,7 +53,7 @@ fn without_times(flow: Option<Flow>) -> Option<Flow> {
     })
 }
 
-/// A key of each kind for the flow, most of which name no flow.
+/// Keys of each kind for the flow. Most of them name no flow.
 fn keys(flow: &Flow, other: &Flow) -> Vec<FlowKey> {
     let both = [FlowKey::from(flow.orig), FlowKey::reply(flow.reply)];
     let crossed = [FlowKey::reply(flow.orig), FlowKey::from(flow.reply)];
@@ -114,7 +114,7 @@ async fn a_flow_is_named_exactly() {
     assert_eq!(ids, [None, there, there, None, None, there, None]);
 }
 
-/// A flow that has all that a flow can have.
+/// A flow with every attribute.
 fn large(n: u8) -> NewFlow {
     let seqadj = SeqAdj::new(1, 2, 3);
     let synproxy = SynProxy::new(1, 2, 3);
@@ -131,7 +131,7 @@ fn large(n: u8) -> NewFlow {
         .synproxy(synproxy)
 }
 
-/// In queues of any size, in which every answer has room.
+/// Every answer has room in the queue, whatever its size is.
 async fn large_flows() {
     nft::labels().expect("a rule that uses labels");
     let handle = connect();
@@ -176,7 +176,7 @@ async fn large_flows() {
     }
 }
 
-/// The next key is given when the flow of the one before has come.
+/// The source gives the next key only after the flow of the previous key was read.
 async fn keys_that_come_one_by_one() {
     let handle = connect();
     fill(&handle, 50).await;

@@ -21,7 +21,7 @@ pub(super) fn tests() -> Vec<Trial> {
 
 const FLOWS: u16 = 300;
 
-/// One kind of change, of a flow by its number; the last has the flow's id.
+/// A change of this kind for flow number `n`. The last kind uses the flow's id.
 fn change(kind: usize, n: u16, id: ctnetlink::FlowId) -> Change {
     let key = FlowKey::from(udp(n));
     let patch = Patch::new().mark(9);
@@ -35,7 +35,7 @@ fn change(kind: usize, n: u16, id: ctnetlink::FlowId) -> Change {
     }
 }
 
-/// The report of changes that all were refused, for the reason that holds.
+/// Checks the report: all changes were refused, for the right reason.
 fn refused(report: &Report, keys: &[FlowKey]) {
     let all = keys.len() as u64;
     assert_eq!(counts(report), (0, 0, all), "{report:?}");
@@ -57,7 +57,7 @@ async fn lost_before() {
     let held = Held::at_rest().await;
     let back = give_up().await;
     for changes in [1, 2, 63, 64, 65, 128, FLOWS] {
-        // All of one kind, then all kinds by turns.
+        // All changes of one kind, then mixed kinds.
         for kind in 0..7 {
             let kind = |n: u16| if kind < 6 { kind } else { usize::from(n) % 6 };
             let all = (0..changes).map(|n| change(kind(n), n, ids[usize::from(n)]));
@@ -84,7 +84,7 @@ async fn lost_before() {
     }
 }
 
-/// Each is an item of the stream, which comes to its end.
+/// Each refusal is an item of the stream, and the stream ends.
 async fn reads_are_refused(handle: &ConntrackHandle, reads: u16) {
     let found = handle.get_many((0..reads).map(udp)).await;
     let items: Vec<_> = found.expect("a stream").collect().await;
@@ -95,8 +95,8 @@ async fn reads_are_refused(handle: &ConntrackHandle, reads: u16) {
     }
 }
 
-/// After some sends. In a user namespace there is no way from one right to none but for a process
-/// of one thread.
+/// The right is lost after some sends. In a user namespace this is only possible for a process with
+/// one thread.
 async fn lost_amid() {
     if seteuid(Uid::from_raw(NOBODY)).is_err() {
         return;

@@ -19,11 +19,11 @@ pub(super) fn tests() -> Vec<Trial> {
 const SEQUENCES: u64 = 150;
 const LONGEST: u64 = 200;
 
-// Each way has a zone of its own.
+// The two ways use different zones.
 const TOGETHER: u16 = 1;
 const ONE_BY_ONE: u16 = 2;
 
-/// Numbers that look random, and are the same each time: xorshift64.
+/// Pseudorandom numbers that are the same each time: xorshift64.
 struct Dice(u64);
 
 impl Dice {
@@ -39,7 +39,7 @@ impl Dice {
     }
 }
 
-/// Few, so that changes meet: two are each other's reply.
+/// Only a few, so that changes affect the same flows. Two are each other's reply.
 fn tuples() -> [Tuple; 5] {
     [udp(1), udp(1).inverse(), udp(2), tcp(1), udp6(1)]
 }
@@ -112,8 +112,8 @@ fn changes(seed: u64, zone: u16, stale: FlowId) -> Vec<Change> {
         .collect()
 }
 
-/// Applied, gone, there already or for another flow not to be made, and those that failed, whose
-/// zones do not count.
+/// The numbers of changes that were applied, gone, or existed already (or could not be made because
+/// of another flow), and the failed ones. Their keys have zone 0, so that they can be compared.
 #[derive(Default)]
 struct Outcome {
     applied: u64,
@@ -123,10 +123,10 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// Says what differs first.
+    /// Panics with the first difference.
     fn is(&self, other: &Self, seed: u64) {
         for (left, right) in self.failed.iter().zip(&other.failed) {
-            // The reason may be gone when the whole send is over.
+            // The reason may no longer be visible after the send.
             let known = |it: &(FlowKey, ErrorKind, String)| (it.0, it.1);
             assert_eq!(
                 known(left),
@@ -142,7 +142,7 @@ impl Outcome {
 
     fn fail(&mut self, key: FlowKey, error: &ctnetlink::Error) {
         match error.kind() {
-            // Which of the two it was cannot be told when the flow was deleted later in the send.
+            // If the flow was deleted later in the send, it is unknown which of the two it was.
             ErrorKind::AlreadyExists => self.exists += 1,
             kind => self.failed.push((key.zone(0), kind, error.to_string())),
         }
@@ -178,7 +178,7 @@ async fn one_by_one(handle: &ConntrackHandle, changes: Vec<Change>) -> Outcome {
     outcome
 }
 
-/// What the flows of a zone are, but for their ids and times.
+/// The flows of a zone, without their ids and times.
 async fn state(handle: &ConntrackHandle, zone: u16) -> Vec<Option<String>> {
     let keys = tuples().map(|tuple| FlowKey::from(tuple).zone(zone));
     let show = |flow: Flow| {
@@ -208,7 +208,7 @@ async fn one_by_one_or_all_together() {
     let stale = got(&handle, udp(99)).await.id.expect("an id");
     let mut all = Outcome::default();
     for seed in 0..SEQUENCES {
-        // From here on flows are made with room for labels.
+        // From here on, new flows have room for labels.
         if seed == SEQUENCES / 2 {
             nft::labels().expect("a rule that uses labels");
         }
@@ -226,7 +226,7 @@ async fn one_by_one_or_all_together() {
         all.exists += together.exists;
         all.failed.extend(together.failed);
     }
-    // They did meet, in all ways.
+    // The changes did affect the same flows, in all ways.
     assert!(all.applied > 1000 && all.gone > 1000 && all.exists > 100);
     for text in ["master", "ct label", "FIXED", "status:", "protoinfo"] {
         let failed = all.failed.iter().any(|(.., error)| error.contains(text));

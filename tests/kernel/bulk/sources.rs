@@ -47,7 +47,7 @@ async fn a_change_is_made_as_it_comes() {
     assert_eq!(counts(&report), (100, 0, 0));
 }
 
-/// Spawns when it is dropped.
+/// Spawns a task when it is dropped.
 struct Spawns(tokio::sync::mpsc::Sender<u64>);
 
 impl Drop for Spawns {
@@ -94,7 +94,7 @@ async fn keys_may_come_after_the_stream() {
     assert!(found.next().await.is_none());
 }
 
-/// The numbers of changes that were done after each send.
+/// The number of changes that were done after each send.
 async fn sends(bulk: Bulk) -> (Report, Vec<u64>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let sends = seen.clone();
@@ -116,7 +116,7 @@ async fn what_is_there_leaves_together() {
     let all = stream::iter(updates());
     assert_eq!(sends(handle.bulk_stream(all)).await.1, expected);
 
-    // Ten at a time, with nothing to give in between.
+    // Ten changes at a time, with a pause in between.
     let mut n = 0;
     let mut rests = true;
     let tens = stream::poll_fn(move |cx| {
@@ -135,7 +135,7 @@ async fn what_is_there_leaves_together() {
     assert_eq!(marks(&handle, 0..200).await, [Some(8); 200]);
 }
 
-/// It counts how often it is polled, and has nothing for whoever polls it too often in a row.
+/// tokio's channels return `Pending` when a task has polled too often in a row.
 async fn a_channel_of_the_runtimes() {
     const ALL: u16 = 5000;
     let handle = connect();
@@ -188,7 +188,7 @@ async fn a_stream_that_sleeps() {
     inside.join().expect("a thread");
 }
 
-/// Each mark is one more than the one that it finds.
+/// Each change adds one to the mark that it reads.
 async fn a_stream_that_asks_the_same_handle() {
     let handle = connect();
     fill(&handle, 100).await;
@@ -208,7 +208,7 @@ async fn a_stream_that_asks_the_same_handle() {
     assert_eq!(marks(&handle, 0..100).await, [Some(3); 100]);
 }
 
-/// Ends after each number of changes around a whole send.
+/// Sources that end just before, at and after a whole send.
 async fn each_end(bulk: impl Fn(&ConntrackHandle, u16) -> Bulk) {
     let handle = connect();
     let batch = BATCH as u16;
@@ -241,7 +241,7 @@ async fn a_stream_is_not_asked_after_its_end() {
         }))
     })
     .await;
-    // One that waits before its end.
+    // A source that waits before its end.
     let handle = connect();
     let mut polls = 0;
     let silent = stream::poll_fn(move |cx| {

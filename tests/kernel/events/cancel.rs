@@ -25,7 +25,7 @@ pub(super) fn tests() -> Vec<Trial> {
     tests
 }
 
-/// `next()` dropped after every number of polls, with events, gaps and nothing to come.
+/// Drops `next()` after various numbers of polls, while there are events, gaps, or nothing to read.
 async fn next_loses_nothing() {
     let handle = connect();
     let mut events = changes(&handle).await;
@@ -81,7 +81,7 @@ async fn beside_select() {
     assert!(ticked > 0);
 }
 
-/// Many events are there, and a task that takes all it can get gives others their turn.
+/// A task that reads many waiting events lets other tasks run.
 async fn others_have_their_turn() {
     let handle = connect();
     let mut events = changes(&handle).await;
@@ -111,7 +111,7 @@ async fn a_dropped_stream_leaves_nothing() {
     assert_eq!(forger::ports().len(), sockets.len() + 1);
     mark(&handle, 1..=10).await;
     next(&mut events).await;
-    // As a task, waiting.
+    // As a task that waits.
     let task = tokio::spawn(async move { while events.next().await.is_some() {} });
     tokio::task::yield_now().await;
     task.abort();

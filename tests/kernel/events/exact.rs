@@ -35,7 +35,7 @@ async fn a_gap_has_its_number_and_its_place() {
     assert!(ROOM_FOR.contains(&fit), "{fit}");
     assert_eq!(fit + lost, 1000);
     assert_eq!(events.backlog().expect("the queue").used, 0);
-    // It goes on.
+    // The stream goes on.
     mark(&handle, 1001..=1100).await;
     while order.sent() < 1100 {
         order.take(&next(&mut events).await);
@@ -45,7 +45,8 @@ async fn a_gap_has_its_number_and_its_place() {
     assert_eq!((stats.overruns, stats.decode_errors), (1, 0));
 }
 
-/// The socket is read 32 at a time: an overrun between two reads, and in the middle of one.
+/// The socket is read 32 datagrams at a time. The overrun happens between two reads, and in the
+/// middle of one.
 async fn what_a_reader_has_in_hand_is_before_the_gap() {
     for in_hand in [1, 31, 32, 33, 64, 160] {
         let handle = connect();
@@ -82,8 +83,8 @@ async fn a_gap_after_a_gap() {
     assert!(ROOM_FOR.contains(&(stats.received / 20)), "{stats:?}");
 }
 
-/// Bursts of 200 to 20 000, of each size as likely as of half of it, beside a reader that stops and
-/// starts.
+/// Bursts of 200 to 20 000 events, while the reader stops and starts. A size is as likely as half
+/// of it.
 async fn a_reader_that_is_slow_at_random() {
     let rounds = patience::rounds(200);
     let handle = connect();
@@ -104,7 +105,7 @@ async fn a_reader_that_is_slow_at_random() {
             tokio::spawn(async move { mark(&handle, marks).await })
         };
         while order.sent() < sent {
-            // Other tasks run, and so does the sender, which has a thread.
+            // Meanwhile other tasks run, and so does the thread of the sender.
             for _ in 0..random.below(4) * random.below(100) {
                 yield_now().await;
             }

@@ -114,7 +114,7 @@ async fn the_kernel_drops_what_does_not_match() {
                 .flush(ctnetlink::Table::Conntrack)
                 .await
                 .expect("a flush");
-            // An event takes some 1280 bytes, and what does not match none.
+            // An event needs about 1280 bytes, and an event that does not match needs none.
             let per_event = events.backlog().expect("the queue").used / (2 * many);
             assert!((500..3000).contains(&per_event), "{filter:?}: {per_event}");
             for _ in 0..2 * many {
@@ -127,7 +127,7 @@ async fn the_kernel_drops_what_does_not_match() {
     }
 }
 
-/// A kernel before 6.8 has room for some 1000 instructions; later ones can be told to have no more.
+/// Kernels before 6.8 accept about 1000 instructions. Later kernels can be limited to that.
 async fn what_the_kernel_has_room_for_is_compared() {
     const ROOM: &str = "/proc/sys/net/core/optmem_max";
     let handle = connect();
@@ -145,7 +145,7 @@ async fn what_the_kernel_has_room_for_is_compared() {
     if release::release() >= (6, 8) {
         let all = listen().await.kernel_filtered();
         assert!(all.contains(KernelFilter::ORIG_SRC), "{all:?}");
-        // Not for a root of a user namespace to set.
+        // The root of a user namespace cannot set it.
         let _ = fs::write(ROOM, "20480");
         let granted = fs::read_to_string(ROOM).ok();
         room = granted

@@ -85,7 +85,7 @@ async fn a_life() {
     assert_eq!(event.flow().expect("a flow").labels, Some(label));
     let event = next(&mut events).await;
     assert!(matches!(&event, Event::Update { .. }), "{event}");
-    // It says that it is 0 now.
+    // The event contains the new mark, 0.
     assert_eq!(event.flow().expect("a flow").mark, Some(0));
     assert_eq!((event.port_id(), event.nsid()), (port, None));
 
@@ -106,7 +106,7 @@ async fn a_life() {
     assert!(flow.counters_orig.is_some());
     let times = flow.timestamp().expect("a timestamp");
     assert!(times.start >= began && times.stop.expect("an end") >= times.start);
-    // Linux 6.14 and later.
+    // Since Linux 6.14.
     if let Some(time) = event.time() {
         assert!(time >= times.start && time <= SystemTime::now());
     }
@@ -168,7 +168,7 @@ async fn what_is_asked_for_comes_alone() {
     }
 }
 
-/// What a helper reads of in packets, heard beside the flows.
+/// Expectations that a helper makes from packets, together with events of flows.
 async fn expectations() {
     let handle = connect();
     let kinds = EventKinds::EXPECTATIONS | EventKinds::NEW;
@@ -179,7 +179,7 @@ async fn expectations() {
         .expect("sockets");
     let flow = next(&mut events).await;
     assert!(matches!(&flow, Event::New { .. }), "{flow}");
-    // The helper reads whole lines, and not the first.
+    // The helper reads whole lines, and ignores the first one.
     for line in ["\r\n", "PORT 127,0,0,1,39,16\r\n"] {
         ftp.client
             .write_all(line.as_bytes())
@@ -201,7 +201,7 @@ async fn expectations() {
     assert_eq!(event.expectation(), Some(expectation));
     assert_eq!(Some(expectation.master), flow.flow().map(|flow| flow.orig));
     assert_eq!(expectation.tuple.dst_port(), Some(10_000));
-    // With its master goes what it expects.
+    // The expectation is removed together with its master.
     handle.delete(expectation.master).await.expect("the end");
     let event = next(&mut events).await;
     assert!(matches!(&event, Event::ExpectDestroy { .. }), "{event}");
@@ -228,7 +228,7 @@ async fn what_makes_no_sense_is_refused() {
 
 async fn the_queue_is_as_large_as_asked_for() {
     let handle = connect();
-    // Older kernels show it in the initial namespace alone, and these are its units of memory.
+    // Older kernels show this file only in the initial namespace. This is their usual limit.
     let limit = std::fs::read_to_string("/proc/sys/net/core/rmem_max");
     let limit: usize = match limit {
         Ok(limit) => limit.trim().parse().expect("a number"),
@@ -242,7 +242,7 @@ async fn the_queue_is_as_large_as_asked_for() {
             .expect("a stream");
         assert_eq!(events.receive_buffer().expect("a size"), 2 * bytes);
     }
-    // With the right in the initial user namespace, or without.
+    // With or without the right in the initial user namespace.
     let events = handle.events().await.expect("a stream");
     let granted = events.receive_buffer().expect("a size");
     assert!([16 << 20, 2 * limit].contains(&granted), "{granted}");

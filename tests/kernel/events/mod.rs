@@ -33,9 +33,10 @@ pub(crate) fn tests() -> Vec<Trial> {
     .collect()
 }
 
-/// What the kernel grants where nobody asks.
+/// The size that the kernel gives if no size is requested.
 const SMALL: usize = 212_992;
-/// How many events that is: 166 on Linux 6.18. Releases differ in how much they count for one.
+/// The number of events that have room in it: 166 on Linux 6.18. Releases count a different size
+/// for an event.
 const ROOM_FOR: std::ops::Range<u64> = 100..250;
 
 async fn next(events: &mut EventStream) -> Event {
@@ -44,7 +45,7 @@ async fn next(events: &mut EventStream) -> Event {
     next.expect("the stream goes on").expect("an event")
 }
 
-/// A stream of changes with a small queue, and a flow to change.
+/// Creates a flow, and returns a stream of changes with a small queue.
 async fn changes(handle: &ConntrackHandle) -> EventStream {
     handle.create(new(1)).await.expect("a flow");
     let events = handle.events().kinds(EventKinds::UPDATE);
@@ -53,7 +54,7 @@ async fn changes(handle: &ConntrackHandle) -> EventStream {
     events
 }
 
-/// Changes the flow of [`changes`]: marks it with each of these numbers, and each makes an event.
+/// Marks the flow of [`changes`] with each of these numbers. Each mark makes an event.
 async fn mark(handle: &ConntrackHandle, marks: std::ops::RangeInclusive<u32>) {
     let many = u64::from(marks.end() - marks.start() + 1);
     let change = |mark| Change::Update(udp(1).into(), Patch::new().mark(mark));
@@ -61,8 +62,8 @@ async fn mark(handle: &ConntrackHandle, marks: std::ops::RangeInclusive<u32>) {
     assert_eq!(report.applied, many, "{report:?}");
 }
 
-/// The marks of the flow, in the order of their events: none comes twice or late, and those that were
-/// not heard of are counted.
+/// Checks the events of the flow's marks. None may come twice or late, and the missing ones are
+/// counted.
 #[derive(Debug, Default)]
 struct Order {
     last: u32,
@@ -84,7 +85,7 @@ impl Order {
         }
     }
 
-    /// All that were heard of or are known to be lost.
+    /// The number of events that were received or reported as lost.
     fn sent(&self) -> u32 {
         self.heard + self.lost
     }

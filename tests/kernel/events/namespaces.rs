@@ -16,7 +16,8 @@ pub(super) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// The ends of a veth pair give their namespaces an id of each other; a third has none.
+/// A veth pair gives each of its two namespaces an id for the other one. A third namespace has no
+/// id.
 async fn those_with_an_id_are_heard() {
     let peer = Peer::new().await;
     let handle = connect();
@@ -47,14 +48,15 @@ async fn those_with_an_id_are_heard() {
     assert_eq!(event.flow().expect("a flow").orig, udp(3));
 }
 
-/// Nobody is in it, it has no name, and its file is closed: its sockets keep it.
+/// No process is in the namespace, it has no name, and its file is closed. Only its sockets keep
+/// it.
 async fn one_that_is_deleted_is_heard_to_the_end() {
     let options = Options::new().network_namespace(namespace());
     let handle = options.connect().await.expect("a connection");
     let mut events = handle.events().await.expect("a stream");
     handle.create(new(1)).await.expect("a flow");
     handle.flush(Table::Conntrack).await.expect("a flush");
-    // The stream is then all that there is of it.
+    // Then only the stream keeps the namespace.
     drop(handle);
     let event = next(&mut events).await;
     assert!(matches!(&event, Event::New { flow, .. } if flow.orig == udp(1)));
@@ -62,7 +64,7 @@ async fn one_that_is_deleted_is_heard_to_the_end() {
     assert!(matches!(&event, Event::Destroy { flow, .. } if flow.orig == udp(1)));
 }
 
-/// Of a namespace with an id, which goes with flows in it.
+/// Another namespace with an id ends while it has flows.
 async fn the_end_of_another_is_not_that_of_the_stream() {
     let peer = Peer::new().await;
     let handle = connect();
@@ -72,7 +74,7 @@ async fn the_end_of_another_is_not_that_of_the_stream() {
     assert!(event.nsid().is_some(), "{event:?}");
     drop(peer);
     handle.create(new(2)).await.expect("a flow");
-    // That of the other's flow may come before, or never.
+    // The event of the other namespace's flow may come earlier, or never.
     loop {
         let event = next(&mut all).await;
         if event.nsid().is_none() {

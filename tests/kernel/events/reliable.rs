@@ -42,7 +42,8 @@ async fn every_end_arrives() {
     assert!((0..FLOWS).all(|n| ended.contains(&udp(n))));
 }
 
-/// Of a socket that is not told of a loss, and goes on queueing: the reader stops and starts.
+/// With the reliable option, the kernel reports no loss and continues to queue. The reader stops
+/// and starts.
 async fn a_storm_is_counted() {
     let handle = connect();
     handle.create(new(1)).await.expect("a flow");

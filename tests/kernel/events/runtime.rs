@@ -111,7 +111,7 @@ async fn streams_hear_the_same() {
     assert_eq!(heard[1], heard[2]);
 }
 
-/// A clock that jumps ahead where nothing is to do must take nothing from events.
+/// A paused clock jumps forward when no task can run. No event may be lost by that.
 async fn under_a_paused_clock() {
     let handle = connect();
     let mut events = changes(&handle).await;
@@ -123,7 +123,7 @@ async fn under_a_paused_clock() {
         }
     });
     while order.sent() < 300 {
-        // Without a timeout, which the clock would jump to.
+        // Without a timeout, because the clock would jump to it.
         let event = events.next().await.expect("it goes on");
         order.take(&event.expect("an event"));
     }

@@ -17,14 +17,14 @@ use crate::support::visible::{self, visible_when};
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
-/// The packet that is the last.
+/// The port of the last packet.
 const LAST: u16 = 9099;
 
 pub(super) fn tests() -> Vec<Trial> {
     crate::trials!["events::traffic": what_matches_is_heard_and_nothing_else,]
 }
 
-/// Filters, each with something that the kernel is to compare of it.
+/// Filters, each with the conditions that the kernel must compare.
 fn filters() -> Vec<(KernelFilter, Filter)> {
     let any = Filter::builder;
     let net = |text: &str| text.parse::<IpNet>().expect("a network");
@@ -73,7 +73,7 @@ async fn what_matches_is_heard_and_nothing_else() {
     nft::track().expect("a rule that tracks");
     ruled::rules();
     let handle = connect();
-    // What an end says of a flow differs from kernel to kernel.
+    // Without the ends of flows, because their contents differ between kernels.
     let kinds = EventKinds::NEW | EventKinds::UPDATE;
     let mut all = handle.events().kinds(kinds).await.expect("a stream");
     let mut streams = Vec::new();
@@ -84,7 +84,7 @@ async fn what_matches_is_heard_and_nothing_else() {
         assert!(compared.contains(condition), "{filter}: {compared:?}");
         streams.push((filter, events));
     }
-    // The kernel compares no state.
+    // The kernel does not compare states.
     let established = Filter::builder().tcp_state(TcpState::ESTABLISHED);
     let established = established.build().expect("a filter");
     let in_part = handle.events().kinds(kinds).filter(established.clone());
@@ -110,7 +110,7 @@ async fn what_matches_is_heard_and_nothing_else() {
     assert!(wanted > 0 && stats > wanted, "{wanted} of {stats}");
 }
 
-/// Holds what it hears against what matches; how many were received, and how many match.
+/// Compares the received events with those that match. Returns the number of both.
 async fn hears(mut events: EventStream, filter: &Filter, heard: &[Event]) -> (usize, usize) {
     let matching = heard.iter().filter(|event| {
         let flow = event.flow().expect("a flow");
@@ -121,7 +121,7 @@ async fn hears(mut events: EventStream, filter: &Filter, heard: &[Event]) -> (us
     while found.len() < wanted.len() {
         found.push(next(&mut events).await.to_string());
     }
-    // Two at a time may reach two sockets in two orders.
+    // Two events at the same time may reach the two sockets in different orders.
     wanted.sort();
     found.sort();
     assert_eq!(found, wanted, "{filter}");
@@ -136,7 +136,7 @@ async fn send(handle: &ConntrackHandle) {
     for ip in [V4, V6] {
         let (connection, flow) = visible::tcp(handle, at(ip, 0)).await.expect("a connection");
         connection.close().await.expect("to close");
-        // Its last packet is on its way when both ends are closed.
+        // The last packet may still be in flight when both ends are closed.
         let is_over = |state| state == TcpState::TIME_WAIT;
         visible_when(handle, flow.orig, |flow| state(flow).is_some_and(is_over)).await;
         let mut pair = UdpPair::new(at(ip, 0)).expect("sockets");

@@ -32,7 +32,7 @@ pub(crate) async fn populate(handle: &ConntrackHandle) {
     try_join_all(made).await.expect("all flows");
 }
 
-/// One of them, by its number.
+/// Flow number `n`.
 pub(crate) fn flow(n: u16) -> NewFlow {
     let (v6, kind) = (n % 2 == 1, n / 2 % 8);
     let is_generic = kind == 5 || kind == 3 && !release::tracks_udplite();
@@ -62,7 +62,7 @@ pub(crate) fn flow(n: u16) -> NewFlow {
         flow = flow.tcp_state(states[usize::from(n / 3 % 3)]);
     }
     let nat = n / 5 % 4;
-    // All flows of a generic protocol between two hosts are one.
+    // A generic protocol has only one flow between two hosts.
     if nat & 1 == 1 && !is_generic {
         flow = flow.source_nat(Nat::to(host(v6, 77, 1)));
     }
@@ -75,7 +75,7 @@ pub(crate) fn flow(n: u16) -> NewFlow {
     flow
 }
 
-/// Tells the flows apart by what the protocol has: ports, keys, an id, or addresses alone.
+/// Flows differ in what their protocol has: ports, keys, an id, or only addresses.
 fn tuple(n: u16, v6: bool, kind: u16) -> Tuple {
     let (src, dst) = (host(v6, (n % 3) as u8, n % 4 + 1), host(v6, 9, n % 5 + 1));
     let client = SocketAddr::new(src, 10_000 + n);
@@ -101,7 +101,7 @@ fn tuple(n: u16, v6: bool, kind: u16) -> Tuple {
     tuple.expect("a tuple")
 }
 
-/// All of these bits, and the others as they are.
+/// These bits are set. The other bits do not count.
 pub(crate) fn these(status: Status) -> Masked<Status> {
     Masked::new(status, status)
 }

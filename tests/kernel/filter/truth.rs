@@ -17,10 +17,10 @@ pub(super) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// Of all pairs one in so many is tried: each takes a walk.
+/// One of this many pairs is tested, because each test walks the table.
 const SAMPLE: usize = 11;
 
-/// The connection, and the flows of the table as a whole list has them.
+/// A connection, and all flows of the table.
 pub(crate) async fn table() -> (ConntrackHandle, Vec<Flow>) {
     let handle = connect();
     populate(&handle).await;
@@ -29,7 +29,7 @@ pub(crate) async fn table() -> (ConntrackHandle, Vec<Flow>) {
     (handle, flows)
 }
 
-/// Ids of the flows, sorted: within one table that nothing changes they are names.
+/// The ids of the flows, sorted. They are unique as long as the table does not change.
 pub(crate) fn ids<'a>(flows: impl IntoIterator<Item = &'a Flow>) -> Vec<u32> {
     let ids = flows.into_iter().map(|flow| flow.id.expect("an id").into());
     let mut ids: Vec<u32> = ids.collect();
@@ -45,7 +45,7 @@ pub(crate) fn release() -> (u16, u16) {
     (number().expect("a number"), number().expect("a number"))
 }
 
-/// What this kernel can compare, by its release.
+/// The conditions that this kernel can compare, by its release.
 fn comparable() -> KernelFilter {
     let release = release();
     let mut can = KernelFilter::FAMILY | KernelFilter::MARK;
@@ -90,7 +90,7 @@ async fn conditions_in_pairs() {
         let expected = ids(flows.iter().filter(holds));
         let both = (second.add)((first.add)(Filter::builder())).build();
         let Ok(both) = both else {
-            // Refused as a contradiction: then it is one.
+            // A pair that is refused as a contradiction must be one.
             assert_eq!(expected, [], "{name}: {both:?}");
             continue;
         };
@@ -149,7 +149,7 @@ async fn alternatives_and_exceptions() {
         let expected = ids(flows.iter().filter(holds));
         assert!(!expected.is_empty(), "{}", within.name);
         let listed = filtered(&handle, filter.build().expect("a filter")).await;
-        // The parts are not the kernel's.
+        // The kernel does not compare the alternatives.
         assert_eq!(listed.kernel_filtered(), within.by_kernel & comparable());
         assert_eq!(ids(&all(listed).await), expected, "{}", within.name);
     }

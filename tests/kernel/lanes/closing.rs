@@ -35,7 +35,7 @@ fn closed<T: std::fmt::Debug>(result: Result<T>) {
     assert!(error.is_closed());
 }
 
-/// More requests than there are slots, at work and in line.
+/// More requests than slots, so that some are in flight and some wait.
 async fn a_dropped_connection_ends_what_waits() {
     let (connection, handle) = ctnetlink::new_connection().expect("a connection");
     let waiting: Vec<_> = (0..300)
@@ -56,7 +56,7 @@ async fn an_aborted_task_ends_what_waits() {
     let (connection, handle) = ctnetlink::new_connection().expect("a connection");
     let task = tokio::spawn(connection);
     handle.create(new(1)).await.expect("a flow");
-    // One that looks first goes by the task.
+    // A request that needs a lookup is sent by the task.
     let waiting = tokio::spawn(handle.delete(udp(1)).into_future());
     task.abort();
     assert!(task.await.expect_err("aborted").is_cancelled());
@@ -71,7 +71,7 @@ async fn the_last_handle_ends_the_connection() {
     drop(handle);
     clone.create(new(1)).await.expect("a flow");
     assert!(!task.is_finished());
-    // A request that is not made yet counts as one.
+    // A request that was not polled yet also keeps the connection open.
     let get = clone.get(udp(1));
     drop(clone);
     assert!(get.await.expect("an answer").is_some());
@@ -107,14 +107,14 @@ async fn a_request_keeps_the_connection() {
     task.await.expect("a task").expect("success");
 }
 
-/// Its socket is nobody's but its own.
+/// The stream owns its socket.
 async fn it_outlives_the_runtime_that_it_was_opened_in() {
     let other = Builder::new_current_thread().enable_all().build();
     let other = other.expect("a runtime");
     let inside = other.enter();
     let (connection, handle) = ctnetlink::new_connection().expect("a connection");
     drop(inside);
-    // Outside of this one: a runtime waits for its threads.
+    // On a thread outside of this runtime, because a runtime waits for its threads.
     let shut_down = thread::spawn(move || drop(other));
     shut_down.join().expect("a runtime that shuts down");
     tokio::spawn(connection);
@@ -139,7 +139,7 @@ async fn nothing_is_left() {
     fill(&handle, 600).await;
     let flows = list(&handle).await;
     task.abort();
-    // What was being read is not the connection's.
+    // The list does not belong to the connection.
     assert_eq!(rest(flows).await, 600);
     drop(handle);
     until(|| count::threads_named(WALK) == 0, || "it goes on".into()).await;

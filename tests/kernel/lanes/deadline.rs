@@ -12,7 +12,7 @@ use super::{connect, fill, new, udp};
 use crate::support::patience;
 use crate::trials;
 
-/// Enough for an answer where one comes, on a machine with other things to do.
+/// Long enough for an answer, also on a busy machine.
 fn short() -> Duration {
     patience::secs(1) / 2
 }
@@ -37,12 +37,12 @@ async fn a_connection_that_is_never_polled() {
     assert!(error.to_string().contains("creating a flow"), "{error}");
 
     tokio::spawn(connection);
-    // It was not sent in its time, and is not sent later.
+    // A request that was not sent in time is not sent later.
     assert_eq!(handle.get(udp(1)).await.expect("an answer"), None);
     handle.create(new(1)).await.expect("a flow");
 }
 
-/// Those that wait for a slot have a deadline as well.
+/// Requests that wait for a slot also have a deadline.
 async fn more_requests_than_slots() {
     let options = Options::new().request_timeout(short());
     let (connection, handle) = options.new_connection().expect("a connection");
@@ -66,7 +66,7 @@ async fn walks_need_no_connection() {
     drop(connection);
 }
 
-/// The walk may be there first, where this thread gets no turn for as long as it takes.
+/// The walk may be faster, if this thread does not run meanwhile.
 async fn a_walk_without_time() {
     let options = Options::new().request_timeout(Duration::ZERO);
     let handle = options.connect().await.expect("a connection");

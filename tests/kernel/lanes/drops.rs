@@ -12,7 +12,7 @@ use super::{Held, WALK, alone, connect, fill, list, new, rest, udp};
 use crate::polled::{Drop, polled};
 use crate::support::count;
 
-/// Enough for three datagrams: the kernel's first is a small one.
+/// Enough for three datagrams: the first one from the kernel is small.
 const FLOWS: u16 = 40;
 
 pub(super) fn tests() -> Vec<Trial> {
@@ -24,8 +24,8 @@ pub(super) fn tests() -> Vec<Trial> {
     )
 }
 
-/// Makes the future and drops it after each number of polls until it completes, which must take
-/// some; the handle has to work after each.
+/// Drops the future after one poll, then a new one after two polls, and so on, until one completes.
+/// That must take at least `least` polls. The handle must work after each drop.
 async fn every_drop<T, F>(handle: &ConntrackHandle, least: usize, mut make: impl FnMut(u16) -> F)
 where
     F: IntoFuture<Output = Result<T, Error>, IntoFuture = RequestFuture<T>>,
@@ -57,14 +57,14 @@ async fn requests() {
     every_drop(&handle, 1, |n| handle.get(udp(n)).zero_counters()).await;
     every_drop(&handle, 1, |n| handle.create(new(n + 1000))).await;
     every_drop(&handle, 1, |n| handle.set_mark(udp(n), Masked::new(1, 3))).await;
-    // A read of the status, then the write, which the connection does by itself.
+    // This reads the status, and then writes it. The connection does both by itself.
     let assured = |n| handle.update(udp(n)).status(Status::ASSURED);
     every_drop(&handle, 2, assured).await;
     every_drop(&handle, 2, |n| handle.delete(udp(n))).await;
     held.again().await;
 }
 
-/// More than may be on their way at once.
+/// More requests than can be in flight at once.
 async fn requests_that_nobody_waits_for() {
     let handle = connect();
     handle.get(udp(0)).await.expect("an answer");
@@ -75,7 +75,7 @@ async fn requests_that_nobody_waits_for() {
                 let create = handle.create(new(n)).into_future();
                 let _ = polled(create, polls, drop).await;
             }
-            // All at once, while the connection has no turn.
+            // All at once, while the connection is not polled.
             let mut left: Vec<_> = (0..300)
                 .map(|n| handle.delete(udp(n)).into_future())
                 .collect();
@@ -110,7 +110,7 @@ async fn streams() {
             tokio::spawn(async move {
                 let flows = list(&handle).await;
                 let (seen, ended) = read(flows, polls, drop).await;
-                // Of the polls, some found nothing yet.
+                // Some of the polls found nothing.
                 assert!(seen <= polls, "{seen} flows from {polls} polls");
                 (seen, ended)
             })
@@ -126,7 +126,7 @@ async fn streams() {
     assert_eq!(rest(list(&handle).await).await, FLOWS.into());
 }
 
-/// How many flows so many polls give, and whether the stream has come to its end.
+/// Polls the stream this many times. Returns the number of flows, and whether the stream has ended.
 async fn read(mut flows: FlowStream, polls: usize, drop: Drop) -> (usize, bool) {
     let mut seen = 0;
     let mut left = polls;

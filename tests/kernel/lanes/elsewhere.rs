@@ -43,12 +43,12 @@ async fn a_namespace_by_its_path() {
     all_verbs(other, path.into()).await;
 }
 
-/// A descriptor of this process, whose first thread is in another namespace than this one.
+/// A descriptor of this process. Its first thread is in another namespace than this one.
 async fn a_namespace_by_a_process() {
     let (ours, _theirs) = UnixStream::pair().expect("two sockets");
     let process = match getsockopt(&ours, sockopt::PeerPidfd) {
         Ok(process) => process,
-        // So they come without a call that needs `unsafe`, from Linux 6.5 on.
+        // This gets the descriptor without `unsafe`, since Linux 6.5.
         Err(errno) => return assert_eq!(errno, Errno::ENOPROTOOPT),
     };
     let first = Options::new().network_namespace("/proc/self/ns/net");
@@ -61,7 +61,7 @@ async fn a_namespace_by_a_process() {
     named.delete(udp(64_123)).await.expect("a delete");
     assert!(found.is_some() && here.is_none());
 
-    // A descriptor of something else is told as that.
+    // The error names a descriptor of something else.
     let other = File::open("/proc/self/ns/uts").expect("a file");
     let refused = Options::new().network_namespace(other).new_connection();
     let said = refused.expect_err("no namespace").to_string();
@@ -95,7 +95,7 @@ async fn all_verbs(other: File, name: NetworkNamespace) {
     until(here_alone, || "a thread is astray".into()).await;
 }
 
-/// Walks are in the namespace that the connection was made for, wherever they are started.
+/// A walk works in the namespace of its connection, whichever thread starts it.
 async fn a_handle_on_a_thread_elsewhere() {
     let handle = connect();
     fill(&handle, 3).await;
@@ -109,7 +109,7 @@ async fn a_handle_on_a_thread_elsewhere() {
         assert!(is_here(&other));
         found
     });
-    // The handle's connection is this thread's to drive.
+    // This thread polls the connection.
     until(|| inside.is_finished(), || "it hangs".into()).await;
     assert_eq!(inside.join().expect("a thread"), (3, 0));
 }

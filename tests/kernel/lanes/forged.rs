@@ -43,7 +43,7 @@ async fn no_lane_hears_them() {
     is_refused(new_port(&before));
     assert_eq!(rest(flows).await, usize::from(FLOWS) - 1);
 
-    // A port that is free may be the next socket's.
+    // The next socket may get a port that is free.
     until(|| ports().len() == 1, || format!("{:?}", ports())).await;
     let before = ports();
     let report = handle.bulk((0..1).map(move |n| {
@@ -53,7 +53,7 @@ async fn no_lane_hears_them() {
     assert_eq!(report.await.expect("a report").applied, 1);
 }
 
-/// Four threads send as fast as they can, while requests are under way.
+/// Four threads send as fast as they can, while requests are in flight.
 async fn many_senders_hold_nothing_up() {
     const GETS: u16 = 500;
     fill(&connect(), GETS).await;

@@ -13,7 +13,7 @@ use crate::support::release;
 use crate::trials;
 
 const MANY: u16 = 10_000;
-/// In KiB: what ten thousand futures take themselves, and no more for their messages.
+/// In KiB. This is what ten thousand futures need themselves, without room for their messages.
 const BOUND: u64 = 40 * 1024;
 
 pub(super) fn tests() -> Vec<Trial> {
@@ -52,7 +52,7 @@ async fn ten_thousand_at_once() {
     }
 }
 
-/// Gets of flows that are there and of some that are not, updates and deletes between them.
+/// Gets of flows in the table and of others, mixed with updates and deletes.
 async fn each_answer_finds_its_request() {
     let handle = connect();
     fill(&handle, 300).await;
@@ -83,7 +83,8 @@ async fn each_answer_finds_its_request() {
     }
 }
 
-/// A refusal that looks as if the whole datagram were refused, of the first of those sent in one.
+/// The first request of a datagram is refused, with the error that would be sent for the whole
+/// datagram.
 async fn one_that_fails_fails_alone() {
     let handle = connect();
     fill(&handle, 64).await;

@@ -24,7 +24,7 @@ pub(super) fn tests() -> Vec<Trial> {
     )
 }
 
-/// As in a chroot: what stands in for /proc is empty.
+/// As in a chroot: /proc is an empty directory.
 async fn without_proc() {
     fill(&connect(), 3).await;
     let thread = std::thread::spawn(|| {
@@ -66,11 +66,11 @@ async fn without_a_free_descriptor() {
     }
 }
 
-/// It asks the kernel nothing that takes its lock: no timer is late for that.
+/// Opening does not need the kernel's lock, so no timer is late.
 async fn beside_a_flush() {
     let handle = connect();
     let mut most = 0;
-    // On a busy machine a flush may be over before this thread has its turn.
+    // On a busy machine, a flush may end before this thread runs.
     for _ in 0..50 {
         fill(&handle, 5000).await;
         let flush = tokio::spawn(handle.flush(Table::Conntrack).into_future());
@@ -82,17 +82,17 @@ async fn beside_a_flush() {
         }
         flush.await.expect("a task").expect("a flush");
         most = most.max(opened);
-        // A flush of one walk takes as long as thousands of them.
+        // A flush takes as long as thousands of these.
         if most > 10 {
             return;
         }
     }
-    // An only CPU has no time for both.
+    // A single CPU cannot run both at the same time.
     let cpus = std::thread::available_parallelism().expect("a number");
     assert!(cpus.get() == 1, "{most} opened at most");
 }
 
-/// In line they cost no thread, and none is late for the others.
+/// Waiting lists need no thread, and do not delay other requests.
 async fn a_thousand_lists_at_once() {
     let handle = connect();
     fill(&handle, 10).await;
@@ -109,7 +109,7 @@ async fn a_thousand_lists_at_once() {
     let lists = join_all((0..1000).map(|_| handle.list(Table::Conntrack).into_future()));
     let (first, rest_of_them) = tokio::join!(
         async {
-            // A request that names one flow overtakes them.
+            // A request on a single flow overtakes the lists.
             handle.get(udp(1)).await.expect("an answer");
             began.elapsed()
         },

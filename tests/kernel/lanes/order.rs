@@ -56,7 +56,7 @@ async fn by_the_other_direction() {
     created.expect("a create");
 }
 
-/// More than go into a datagram, each pair in its order.
+/// More pairs than have room in a datagram. Each pair keeps its order.
 async fn among_many() {
     let handle = connect();
     fill(&handle, 300).await;

@@ -16,7 +16,7 @@ pub(super) fn tests() -> Vec<Trial> {
     )
 }
 
-/// As many requests leave together as both queues have room for: down to one.
+/// A datagram has as many requests as both queues have room for, at least one.
 async fn small_queues_are_enough() {
     fill(&connect(), 256).await;
     let held = Held::at_rest().await;

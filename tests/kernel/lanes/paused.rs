@@ -89,7 +89,7 @@ async fn a_request_beside_a_flush() {
     });
 }
 
-/// Nobody is at work: the deadline is the clock's.
+/// No thread works, so the deadline follows the clock.
 async fn a_connection_that_nobody_polls() {
     paused(|| async {
         let options = Options::new().request_timeout(Duration::from_secs(3600));

@@ -53,7 +53,7 @@ async fn lost_on_the_way() {
     }
 }
 
-/// Lanes of their own are opened in the handle's namespace, where the thread has no right to go.
+/// A separate lane is opened in the handle's namespace, which the thread may not enter.
 async fn lost_before_the_namespace_is_entered() {
     let handle = connect();
     handle.create(new(1)).await.expect("a flow");
@@ -72,7 +72,7 @@ async fn lost_before_the_namespace_is_entered() {
     }
 }
 
-/// So many requests at once are all refused, and for the reason that holds.
+/// Sends this many requests at once. All must be refused, for the right reason.
 async fn refused(handle: &ConntrackHandle, requests: u16) {
     let marks = (0..requests).map(|n| handle.set_mark(udp(n), 9).into_future());
     for (n, result) in join_all(marks).await.into_iter().enumerate() {

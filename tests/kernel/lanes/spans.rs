@@ -27,7 +27,7 @@ pub(super) fn tests() -> Vec<Trial> {
 
 type Fields = BTreeMap<&'static str, String>;
 
-/// Notes spans and events of the crate.
+/// Records the spans and events of the crate.
 #[derive(Default, Clone)]
 struct Notes(Arc<Mutex<Noted>>);
 
@@ -36,7 +36,7 @@ struct Noted {
     spans: Vec<Fields>,
     events: Vec<&'static str>,
     kinds: Vec<&'static Metadata<'static>>,
-    /// Where we are, the innermost last.
+    /// The entered spans, the innermost last.
     entered: Vec<Id>,
 }
 
@@ -101,10 +101,11 @@ fn at(span: &Id) -> usize {
 }
 
 impl Notes {
-    /// The spans since the last look: all of them must be a request's, with one event at its end.
+    /// The spans since the last call. Each must be the span of a request, with one event at its
+    /// end.
     fn take(&self) -> Vec<Fields> {
         let Noted { spans, events, .. } = std::mem::take(&mut *self.0.lock().unwrap());
-        // Each ends in one.
+        // One event ends each span.
         assert_eq!(events.len(), spans.len(), "{events:?}");
         for span in &spans {
             assert_eq!(span["name"], "ctnetlink", "{span:?}");
@@ -157,7 +158,7 @@ async fn a_request_is_a_span() {
     flush.await.expect("a flush");
     one(&notes, "flush", Some("ipv6"), "ok");
 
-    // Refused before it is sent: a request that has no number.
+    // A request that is refused before it is sent has no number.
     handle.update(udp(1)).await.expect_err("nothing to change");
     let spans = notes.take();
     assert_eq!(spans[0]["outcome"], "InvalidInput");
@@ -177,8 +178,8 @@ async fn a_message_is_nothing() {
     assert_eq!(notes.take().len(), 1);
 }
 
-/// Verb and outcome of the spans since the last look. None has a number but those of walks: the
-/// others are of many messages.
+/// The verb and outcome of the spans since the last call. Only walks have a number, because the
+/// others send many messages.
 fn verbs(notes: &Notes) -> Vec<(String, String)> {
     let spans = notes.take().into_iter();
     let verbs = spans.map(|mut span| {
@@ -244,7 +245,7 @@ async fn a_request_by_a_filter_is_a_span_with_that_of_its_list() {
     assert_eq!(deleted.expect("a report").applied, 0);
     are(&notes, [("delete_matching", "ok"), ("list", "ok")]);
 
-    // Refused: nothing is sent.
+    // It is refused, and nothing is sent.
     let updated = handle.update_matching(mark(), Patch::new()).await;
     updated.expect_err("a patch that changes nothing");
     are(&notes, [("update_matching", "InvalidInput")]);
@@ -262,7 +263,7 @@ async fn a_request_by_a_filter_is_a_span_with_that_of_its_list() {
         [("flush", "InvalidInput"), ("flush", "InvalidInput")],
     );
 
-    // One request where the kernel compares the filter, else a list and deletes.
+    // One request if the kernel compares the filter, otherwise a list and deletes.
     let one_by_one = [("flush", "ok"), ("delete_matching", "ok"), ("list", "ok")];
     flush(on(|b| b.mark(1))).await.expect("a flush");
     match release() >= (6, 12) {
@@ -274,7 +275,7 @@ async fn a_request_by_a_filter_is_a_span_with_that_of_its_list() {
     assert_eq!(rest(list(&handle).await).await, 0);
 }
 
-/// What a subscriber writes.
+/// The text that a subscriber has written.
 #[derive(Default, Clone)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -289,7 +290,7 @@ impl std::io::Write for Written {
     }
 }
 
-/// The line, without the numbers that are others each time.
+/// The line without the numbers that change each time.
 fn without_numbers(line: &str) -> String {
     let words = line.split(' ').map(|word| {
         let word = word.rsplit_once('{').map_or(word, |(_, word)| word);

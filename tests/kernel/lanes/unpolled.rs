@@ -107,7 +107,7 @@ async fn beside_a_timer_that_marks() {
     assert_eq!(seen, 3000);
 }
 
-/// Also while nobody polls the connection.
+/// Also while the connection is not polled.
 async fn a_million_that_are_dropped_leave_nothing() {
     let (connection, handle) = ctnetlink::new_connection().expect("a connection");
     let round = |all: u16| {
@@ -127,7 +127,7 @@ async fn a_million_that_are_dropped_leave_nothing() {
         round(10_000);
     }
     let grown = memory("VmRSS").saturating_sub(before);
-    // 16 bytes each, with what the allocator keeps.
+    // 16 bytes each, and what the allocator keeps.
     assert!(grown < 1024 + rounds * 160, "{grown} KiB are left");
     tokio::spawn(connection);
     assert_eq!(
@@ -138,7 +138,7 @@ async fn a_million_that_are_dropped_leave_nothing() {
     );
 }
 
-/// Beside lists and flushes: nothing hangs, and nothing is left.
+/// Together with lists and flushes. Nothing hangs, and nothing is left.
 async fn ten_thousand_polled_and_dropped_at_random() {
     let handle = connect();
     assert_eq!(rest(list(&handle).await).await, 0);
@@ -197,7 +197,7 @@ async fn ten_thousand_polled_and_dropped_at_random() {
 }
 
 async fn done<T>(request: RequestFuture<T>) {
-    // What became of it hangs on the flushes.
+    // Its result depends on the flushes.
     let _ = request.await;
 }
 
@@ -215,10 +215,11 @@ async fn few_polls_of_the_connection_for_many_requests() {
     for n in 0..100 {
         handle.set_mark(udp(0), n).await.expect("a mark");
     }
-    // One after the other they need it for a few alone, in which others have their turn.
+    // Requests one after the other need only a few polls of the connection, which let other tasks
+    // run.
     let alone = polled();
     assert!((2..=10).contains(&alone), "{alone} polls for 100 requests");
-    // Those that come together leave together, but for the first few.
+    // Requests that come together are sent together, except the first few.
     let marks = (0..512).map(|n| handle.set_mark(udp(0), n).into_future());
     for marked in join_all(marks).await {
         marked.expect("a mark");
@@ -229,7 +230,7 @@ async fn few_polls_of_the_connection_for_many_requests() {
     assert_eq!(flow.expect("the flow").mark, Some(511), "the last");
 }
 
-/// So that no thread of the caller's runtime waits for the kernel.
+/// Then no thread of the caller's runtime waits for the kernel.
 async fn a_connection_in_a_runtime_of_its_own_sends_all() {
     let (connection, handle) = ctnetlink::new_connection().expect("a connection");
     let driver = std::thread::spawn(move || block_on(connection));

@@ -11,7 +11,7 @@ use super::{Held, WALK, alone, connect, fill, list, rest, udp, until};
 use crate::support::namespace::block_on;
 use crate::support::{count, patience};
 
-/// More than a walk reads ahead of its reader.
+/// More flows than a walk reads ahead.
 const FLOWS: u16 = 2500;
 
 pub(super) fn tests() -> Vec<Trial> {
@@ -32,7 +32,7 @@ async fn two_hundred_slow_readers() {
     for flows in &mut streams {
         flows.next().await.expect("an item").expect("a flow");
     }
-    // All of them wait at the same time, each with a socket, and without a thread.
+    // All lists wait at the same time. Each has a socket, and none has a thread.
     until(|| count::threads_named(WALK) == 0, || "they go on".into()).await;
     assert_eq!(Held::now().fds, held.fds + 200);
     handle.set_mark(udp(1), 7).await.expect("a mark");
@@ -45,8 +45,8 @@ async fn two_hundred_slow_readers() {
     assert_eq!(rest(list(&handle).await).await, FLOWS.into());
 }
 
-/// Marks are set, one after the other, while the readers of several lists rest, and while a flush
-/// and lists walk.
+/// Sets marks one after the other, while several lists are not read, and while a flush and lists
+/// walk.
 async fn requests_overtake_walks() {
     let handle = connect();
     fill(&handle, FLOWS).await;
@@ -93,7 +93,7 @@ async fn a_walk_waits_for_its_reader() {
     held.again().await;
 }
 
-/// Requests and walks of several threads, each with a runtime and a connection of its own.
+/// Requests and walks of several threads. Each thread has its own runtime and connection.
 async fn runtimes_take_turns() {
     fill(&connect(), 8).await;
     let rounds = patience::rounds(5) as u32;
@@ -125,7 +125,7 @@ async fn runtimes_take_turns() {
     }
 }
 
-/// Connections that have something to send, and get no turn of their runtime.
+/// Connections that have something to send, and are not polled.
 async fn a_connection_at_rest_holds_up_nobody() {
     let handle = connect();
     fill(&handle, 8).await;

@@ -27,7 +27,7 @@ pub(super) fn tests() -> Vec<Trial> {
     tests
 }
 
-/// The most changes in one send.
+/// The maximum number of changes in one send.
 const BATCH: u64 = 64;
 const FLOWS: u16 = 1000;
 const WALK: &str = "ctnetlink-walk";
@@ -75,7 +75,7 @@ async fn as_progress_says() {
     let marked = flows.iter().filter(|it| it.mark == Some(7)).count();
     assert_eq!((marked as u64, flows.len() as u64), (updated, left));
 
-    // The rest is met by another.
+    // Another request deletes the rest.
     let report = handle.delete_matching(unmarked()).await;
     all_applied(&report.expect("a report"), flows.len() - marked, "the rest");
 }
@@ -96,7 +96,7 @@ async fn progress_is_told_after_each_send() {
     assert!((1..=BATCH).contains(&told[0]));
     assert_eq!(told.last(), Some(&FLOWS.into()));
 
-    // Of nothing there is no progress.
+    // There is no progress if nothing matches.
     let silent = |_: &_| panic!("of nothing");
     let report = handle.delete_matching(unmarked()).on_progress(silent).await;
     all_applied(&report.expect("a report"), 0, "none");
@@ -114,7 +114,7 @@ async fn no_request_timeout_applies() {
     all_applied(&report.expect("a report"), FLOWS.into(), "slowly");
 }
 
-/// While the thread of the changes waits: that of the walk waits for it.
+/// While the thread of the changes waits, and the walk waits for it.
 async fn dropped_in_the_midst() {
     let handle = connect();
     fill(&handle, FLOWS).await;
@@ -150,7 +150,7 @@ async fn dropped_in_the_midst() {
         assert!(task.await.expect_err("aborted").is_cancelled());
         drop(go_on);
         held.again().await;
-        // Nothing was sent any more.
+        // Nothing more was sent.
         assert_eq!(calls.load(Ordering::Relaxed), 1);
         let removed = if update { 0 } else { done.expect("progress") };
         let left = u64::from(FLOWS) - removed;
@@ -179,8 +179,8 @@ async fn dropped_after_every_number_of_polls() {
     assert_eq!(count::threads_named(BULK), 0);
 }
 
-/// Makes the future and drops it after each number of polls until it completes, which must take
-/// some; the handle has to work after each.
+/// Drops the future after one poll, then a new one after two polls, and so on, until one completes.
+/// The handle must work after each drop.
 async fn every_drop<T: std::fmt::Debug>(
     handle: &ConntrackHandle,
     mut make: impl FnMut() -> RequestFuture<T>,
@@ -201,7 +201,7 @@ async fn every_drop<T: std::fmt::Debug>(
     }
 }
 
-/// Those that are gone; of others it fails.
+/// Creates the flows that are gone. For the others, the create fails.
 async fn fill_again(handle: &ConntrackHandle) {
     let created = handle.bulk((0..100).map(|n| Change::Create(new(n)))).await;
     assert_eq!(created.expect("a report").done(), 100);

@@ -24,7 +24,7 @@ pub(super) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// The number that the flow's tuple is made of.
+/// The number from which the flow's tuple was made.
 fn number(flow: &Flow) -> u16 {
     match flow.orig.src() {
         IpAddr::V4(src) => u16::from_be_bytes([src.octets()[2], src.octets()[3]]),
@@ -66,7 +66,7 @@ async fn each_change_is_shown() {
         .await
         .expect("a report");
     assert_eq!(report.applied, 200);
-    // It is named by its reply tuple.
+    // The key is the reply tuple.
     let shown: HashSet<_> = shown.iter().collect();
     assert_eq!(shown, (0..200).map(|n| udp(n).inverse()).collect());
 
@@ -111,7 +111,7 @@ async fn what_exists_is_told_from_a_clash() {
         assert_eq!(*key, FlowKey::from(udp(100 + index as u16)));
         assert!(error.to_string().contains("reply tuple"), "{error}");
     }
-    // Deleted by the same send, where a look comes too late.
+    // Deleted in the same send, so a lookup comes too late.
     let id = got(&handle, udp(1)).await.id.expect("an id");
     let both = [
         Change::create(new(1)),
@@ -121,7 +121,7 @@ async fn what_exists_is_told_from_a_clash() {
     assert_eq!((report.exists, report.applied), (1, 1), "{report}");
 }
 
-/// Labels come last: what comes before them is made.
+/// The kernel sets labels last, so the other changes are made.
 async fn a_part_that_was_made_is_told() {
     let handle = connect();
     fill(&handle, 1).await;
@@ -140,14 +140,14 @@ async fn a_part_that_was_made_is_told() {
     assert!(error.is_partial(), "{error}");
     let error = handle.set_labels(udp(0), label(3)).await;
     assert!(!error.expect_err("no room for labels").is_partial());
-    // Where there is room, all is made.
+    // With room for labels, everything is changed.
     nft::labels().expect("a rule that uses labels");
     handle.create(new(1)).await.expect("a flow");
     let patch = Patch::new().mark(7).labels(label(3));
     handle.update(udp(1)).patch(patch).await.expect("an update");
 }
 
-/// Masters of masters, listed in any order.
+/// Masters that have masters, listed in any order.
 async fn masters_are_restored_first() {
     let handle = connect();
     fill(&handle, 50).await;

@@ -16,7 +16,7 @@ pub(super) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// Of all pairs one in so many is tried: each takes two walks.
+/// One of this many pairs is tested, because each test walks the table twice.
 const SAMPLE: usize = 31;
 
 async fn by_each_condition_on_a_tuple() {

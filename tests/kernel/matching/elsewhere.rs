@@ -12,7 +12,7 @@ pub(super) fn tests() -> Vec<Trial> {
 
 const FLOWS: u16 = 200;
 
-/// The first half with mark 1.
+/// Creates the flows, the first half with mark 1.
 async fn fill(handle: &ConntrackHandle) {
     let marked = |n| new(n).mark(u32::from(n < FLOWS / 2));
     let created = handle.bulk((0..FLOWS).map(move |n| Change::Create(marked(n))));

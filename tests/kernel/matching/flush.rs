@@ -17,13 +17,13 @@ pub(super) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// What a kernel compares in a flush.
+/// The conditions that a kernel compares in a flush.
 const IN_A_FLUSH: KernelFilter = KernelFilter::FAMILY
     .union(KernelFilter::MARK)
     .union(KernelFilter::STATUS)
     .union(KernelFilter::ZONE);
 
-/// Has to remove the flows for which it holds, and no other.
+/// Flushes, and checks that exactly the flows for which `holds` is true are gone.
 async fn flush(stock: &mut Stock, name: &str, filter: Filter, holds: impl Fn(&Flow) -> bool) {
     let (gone, rest) = stock.split(holds);
     assert!(!gone.is_empty() && !rest.is_empty(), "{name}");
@@ -40,9 +40,9 @@ async fn by_each(conditions: impl IntoIterator<Item = Condition>) {
     }
 }
 
-/// Conditions of which the kernel compares all in a flush; and the others.
+/// The conditions that the kernel compares completely in a flush, and the others.
 fn conditions() -> (Vec<Condition>, Vec<Condition>) {
-    // Of an address or a zone of one direction it compares the family or the number.
+    // Of an address it compares only the family, and of a zone of one direction only the number.
     let in_part = [
         "prefix v4",
         "source v6",

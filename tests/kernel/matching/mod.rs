@@ -61,7 +61,7 @@ async fn listed(handle: &ConntrackHandle) -> Vec<Flow> {
     flows.try_collect().await.expect("flows")
 }
 
-/// The flows as far as nobody but a request changes them, by their ids.
+/// The flows, sorted by id, without the fields that change by themselves.
 fn lasting<'a>(flows: impl IntoIterator<Item = &'a Flow>) -> Vec<Flow> {
     let mut flows: Vec<_> = flows.into_iter().cloned().collect();
     for flow in &mut flows {
@@ -72,7 +72,7 @@ fn lasting<'a>(flows: impl IntoIterator<Item = &'a Flow>) -> Vec<Flow> {
     flows
 }
 
-/// Nothing but this many flows that were changed.
+/// Checks that this many flows were changed, and that nothing failed.
 #[track_caller]
 fn all_applied(report: &Report, flows: usize, what: &str) {
     assert_eq!(report.applied, flows as u64, "{what}: {report}");
@@ -80,7 +80,7 @@ fn all_applied(report: &Report, flows: usize, what: &str) {
     assert!(report.failed.is_empty() && report.incomplete.is_none());
 }
 
-/// A table of every kind of flow, and what is in it.
+/// A table with every kind of flow, and its flows.
 struct Stock {
     handle: ConntrackHandle,
     flows: Vec<Flow>,
@@ -92,12 +92,12 @@ impl Stock {
         Self { handle, flows }
     }
 
-    /// The flows for which it holds, and the others.
+    /// The flows for which `holds` is true, and the others.
     fn split(&self, holds: impl Fn(&Flow) -> bool) -> (Vec<Flow>, Vec<Flow>) {
         self.flows.iter().cloned().partition(|flow| holds(flow))
     }
 
-    /// These, and no other, have to be gone: makes them again.
+    /// Checks that these flows are gone, and no others. Then it creates them again.
     async fn lost(&mut self, gone: &[Flow], rest: Vec<Flow>, what: &str) {
         let left = listed(&self.handle).await;
         assert_eq!(ids(&left), ids(&rest), "{what}");
@@ -105,7 +105,7 @@ impl Stock {
         let again: Vec<_> = gone.iter().map(|it| Change::Create(it.into())).collect();
         let report = self.handle.bulk(again).await.expect("a report");
         all_applied(&report, gone.len(), what);
-        // Without their ids, which are others now.
+        // Without the ids, because the new flows have other ones.
         let key = |flow: &Flow| FlowKey::orig(flow.orig).zone(flow.zone);
         let keys = gone.iter().map(key).collect();
         self.flows = rest;

@@ -30,7 +30,8 @@ async fn filled() -> ConntrackHandle {
     handle
 }
 
-/// It has to be refused, by a text that has all of these, and the table to be as it was.
+/// Checks that the request is refused with an error that contains all these words, and that the
+/// table is unchanged.
 async fn refused<T: std::fmt::Debug>(
     handle: &ConntrackHandle,
     request: impl IntoFuture<Output = Result<T>>,
@@ -54,7 +55,7 @@ async fn an_empty_filter_removes_nothing() {
     refused(&handle, handle.delete_matching(empty()), &hint).await;
     let flush = || handle.flush(Table::Conntrack).filter(empty());
     refused(&handle, flush(), &hint).await;
-    // With a family it would be a whole flush of that, which is to be said too.
+    // With a family, it would flush the whole family. The error must mention that too.
     refused(&handle, flush().family(Family::Ipv4), &hint).await;
     let built = Filter::builder().build().expect("a filter");
     refused(&handle, handle.delete_matching(built), &hint).await;
@@ -82,7 +83,7 @@ async fn a_patch_that_changes_nothing() {
         (Patch::new().status(Status::empty()), "status"),
         (Patch::new().status(Status::DYING), "status"),
         (Patch::new().timeout(Duration::MAX), "timeout"),
-        // One part that can be does not make up for it.
+        // One possible change does not make the others possible.
         (Patch::new().mark(7).status(Status::EXPECTED), "status"),
     ] {
         let update = handle.update_matching(mark(), patch.clone());

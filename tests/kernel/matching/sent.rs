@@ -20,7 +20,7 @@ pub(super) fn tests() -> Vec<Trial> {
             .status()
             .is_ok_and(|status| status.success())
     };
-    // In a process that is traced already there is no second strace(1).
+    // A process that is being traced cannot be traced by a second strace(1).
     match is_alone() || traces() {
         true => vec![Trial::test(NAME, no_delete_is_a_flush)],
         false => Vec::new(),
@@ -66,8 +66,8 @@ const ID: u16 = 12;
 const MARK_MASK: u16 = 21;
 const FILTER: u16 = 25;
 
-/// Flows go one by one, by conditions that the kernel does not compare in a flush; at last by a
-/// mark, and all.
+/// Removes flows one by one, by conditions that the kernel does not compare in a flush. At the end
+/// it removes flows by a mark, and then all.
 async fn remove() {
     let (handle, _) = table().await;
     let net = |text: &str| text.parse::<IpNet>().expect("a prefix");
@@ -139,7 +139,7 @@ fn judge(messages: &[Message]) {
     assert!(deletes.len() > 200, "{} deletes", deletes.len());
     for delete in deletes {
         assert!(delete.has(ID) && !delete.has(FILTER), "{delete:?}");
-        // By translation too; two addresses and a protocol are the least.
+        // Flows with NAT too. Two addresses and a protocol are the minimum.
         assert!(delete.attributes[0] >= (TUPLE_REPLY, 36), "{delete:?}");
     }
     let [by_mark @ .., all] = &flushes[..] else {
@@ -153,7 +153,7 @@ fn judge(messages: &[Message]) {
     }
 }
 
-/// The conntrack messages in strace's dumps of what was sent.
+/// The conntrack messages in strace's dumps of the sent data.
 fn sent(trace: &str) -> Vec<Message> {
     let mut messages = Vec::new();
     let mut datagram = Vec::new();
@@ -179,7 +179,7 @@ fn read(mut datagram: &[u8], messages: &mut Vec<Message>) {
         let (message, rest) = datagram.split_at(padded(len).min(datagram.len()));
         datagram = rest;
         let mut attributes = Vec::new();
-        // A header alone asks for nothing.
+        // A message with only a header requests nothing.
         let Some(mut left) = message.get(20..) else {
             continue;
         };

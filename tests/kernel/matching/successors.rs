@@ -21,13 +21,13 @@ pub(super) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// Several datagrams of a list. When the first send of at most 64 changes is made, the list has
-/// about 110 flows more: the kernel fills its second datagram when the first is received.
+/// A list of several datagrams. At the first send of at most 64 changes, about 110 more flows are
+/// already listed, because the kernel fills its second datagram when the first is received.
 const FLOWS: u16 = 400;
 const OLD: u32 = 1;
 const NEW: u32 = 2;
 
-/// Those of our flows that are in the table.
+/// The flows of this test that are in the table.
 async fn there(handle: &ConntrackHandle) -> HashMap<Tuple, Flow> {
     let found = handle.get_many((0..FLOWS).map(udp)).await;
     let found = found
@@ -37,7 +37,7 @@ async fn there(handle: &ConntrackHandle) -> HashMap<Tuple, Flow> {
     flows.try_collect().await.expect("flows")
 }
 
-/// Replaces all flows that have the old mark by others with the new one, and other ids.
+/// Replaces all flows with the old mark by new flows with the new mark and other ids.
 async fn replace(handle: &ConntrackHandle) -> HashMap<Tuple, Flow> {
     let mut before = there(handle).await;
     before.retain(|_, flow| flow.mark == Some(OLD));
@@ -53,7 +53,7 @@ async fn replace(handle: &ConntrackHandle) -> HashMap<Tuple, Flow> {
             if flow.expect("a flow").id != old.id {
                 break;
             }
-            // It got its predecessor's place in memory: another shall.
+            // The new flow got the memory of the old one. Another flow must take that memory.
             handle.delete(*tuple).await.expect("a delete");
             handle.create(new(spare)).await.expect("a flow");
             spare += 1;
@@ -65,8 +65,8 @@ async fn replace(handle: &ConntrackHandle) -> HashMap<Tuple, Flow> {
     after
 }
 
-/// The report after the first send, that at the end, and the successors of the flows that were not
-/// met by the first: somebody made them while the thread of the request waited.
+/// The report after the first send, the report at the end, and the new flows that replaced those
+/// not changed by the first send. They were created while the thread of the request waited.
 async fn staged(request: impl FnOnce(&ConntrackHandle, Filter) -> Bulk) -> Staged {
     let handle = connect();
     let flows = (0..FLOWS).map(|n| Change::Create(new(n).mark(OLD)));
@@ -111,14 +111,14 @@ fn ids(flows: &HashMap<Tuple, Flow>) -> HashMap<Tuple, u32> {
 async fn of_deleted_flows_stay() {
     let staged = staged(|handle, filter| handle.delete_matching(filter)).await;
     let report = staged.report;
-    // The flows that the list had are gone; of those that came, none is.
+    // The listed flows are gone, and no new flow is.
     assert_eq!(report.applied, staged.at_first, "{report}");
     assert!(report.gone > 0, "{report}");
     assert_eq!(ids(&staged.now), ids(&staged.successors));
 }
 
-/// A service's client comes back at once and is sent to another server: its flow has the same
-/// original tuple, most often the same place in memory, and so the same id.
+/// The client of a service returns at once and is sent to another server. Its new flow has the same
+/// original tuple, usually the same address in memory, and so the same id.
 async fn with_another_translation_stay() {
     const CLIENTS: u16 = 400;
     fn server(which: u8) -> IpAddr {
@@ -150,7 +150,7 @@ async fn with_another_translation_stay() {
                     let Some(old) = handle.get(udp(n)).await.expect("an answer") else {
                         continue;
                     };
-                    // The place that is free is another's where the thread has changed its core.
+                    // If the thread has moved to another core, it gets other memory.
                     for _ in 0..50 {
                         handle.delete(udp(n)).await.expect("a delete");
                         handle.create(to(n, 8)).await.expect("a flow");
@@ -189,7 +189,7 @@ async fn with_another_translation_stay() {
     assert!(left.iter().all(|flow| flow.reply.src() == server(8)));
 }
 
-/// As the documentation says: in an update the kernel does not look at the id.
+/// As documented, the kernel ignores the id in an update.
 async fn of_updated_flows_are_changed_in_their_stead() {
     let patch = Patch::new().mark(3);
     let staged = staged(|handle, filter| handle.update_matching(filter, patch)).await;

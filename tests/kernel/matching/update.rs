@@ -34,7 +34,8 @@ fn label(n: u8) -> Labels {
 }
 
 impl Stock {
-    /// The flows that match have to become what `change` makes of them, and the others to stay.
+    /// Checks that the matching flows were changed as by `change`, and that the others are
+    /// unchanged.
     async fn updated(
         &mut self,
         filter: Filter,
@@ -55,8 +56,8 @@ impl Stock {
     }
 }
 
-/// Sets bits of the mark. Every other condition is tried, those on marks first: then the marks are
-/// still those that they are about.
+/// Sets bits of the mark. Every second condition is tested, those on marks first, while the flows
+/// still have the marks that they compare.
 async fn by_conditions_alone() {
     let mut stock = Stock::new().await;
     let mut conditions = conditions::all();
@@ -105,7 +106,7 @@ async fn timeouts() {
     }
 }
 
-/// Whatever a flow had before.
+/// Whatever status a flow had before.
 async fn status() {
     let mut stock = Stock::new().await;
     let [by] = named(["source v4"]);
@@ -157,7 +158,8 @@ async fn several_things_at_once() {
         .await;
 }
 
-/// The keys of the failures, which have to be these flows', all of this kind; with this in the text.
+/// The keys of the failures. Checks that they are the keys of these flows, and that all errors have
+/// this kind and contain this text.
 fn failed<'a>(
     report: &Report,
     flows: impl IntoIterator<Item = &'a Flow>,
@@ -181,7 +183,7 @@ fn failed<'a>(
     }
 }
 
-/// A state of TCP is none of UDP, nor of the others.
+/// Only TCP flows have a TCP state.
 async fn what_fails_fails_alone() {
     let stock = Stock::new().await;
     let [by] = named(["unanswered"]);
@@ -208,8 +210,8 @@ async fn what_fails_fails_alone() {
     assert!(report.into_result().is_err());
 }
 
-/// Those that were made before a rule used labels have none; the kernel has set the mark before it
-/// comes to them.
+/// Flows that were created before a rule used labels have no room for them. The kernel sets the
+/// mark before it tries to set the labels.
 async fn of_flows_without_room_for_labels() {
     let handle = connect();
     fill(&handle, 100).await;
@@ -232,7 +234,7 @@ async fn of_flows_without_room_for_labels() {
     assert!(with.iter().chain(&without).all(|it| it.mark == Some(3)));
 }
 
-/// The kernel's word for it is that for a lack of rights, of the first flow as of any.
+/// The kernel answers with EPERM, as it does without the right, also for the first flow.
 async fn of_a_fixed_timeout() {
     let handle = connect();
     let fixed = |n: u16| n < 30 || n % 3 == 0;

@@ -22,7 +22,7 @@ pub(super) fn tests() -> Vec<Trial> {
 const ZONES: [u16; 4] = [0, 123, 124, 125];
 const BOTH: [Family; 2] = [Family::Ipv4, Family::Ipv6];
 
-/// One flow of each family in each zone, all with the same ports.
+/// Creates one flow of each family in each zone, all with the same ports.
 async fn eight(handle: &ConntrackHandle) {
     for v6 in [false, true] {
         let end = |n| SocketAddr::new(host(v6, 1, n), 1000 + n);
@@ -34,7 +34,7 @@ async fn eight(handle: &ConntrackHandle) {
     }
 }
 
-/// Zone and family of the flows in the table.
+/// The zone and family of each flow in the table.
 async fn left(handle: &ConntrackHandle) -> Vec<(u16, Family)> {
     let flows = listed(handle).await;
     let mut left: Vec<_> = flows.iter().map(|it| (it.zone.id(), it.family())).collect();
@@ -85,7 +85,7 @@ async fn a_delete_by_one_leaves_the_others() {
     }
 }
 
-/// One of its own, or one that the filter has too.
+/// With a family that only the flush has, or that the filter has too.
 async fn a_family_beside_a_filter() {
     let handle = connect();
     eight(&handle).await;
@@ -96,7 +96,7 @@ async fn a_family_beside_a_filter() {
     expected.retain(|flow| *flow != (124, v6));
     assert_eq!(left(&handle).await, expected);
 
-    // One by one: the kernel does not compare a port.
+    // One by one, because the kernel does not compare ports.
     let port = Filter::builder().protocol(17).orig_src_port(1001);
     let port = port.build().expect("a filter");
     let flush = handle.flush(Table::Conntrack).filter(port).family(v6);

@@ -36,7 +36,7 @@ const SMALL: usize = 212_992 / 2;
 
 type Store = HashMap<(Tuple, Zone), Flow>;
 
-/// What the deltas of a mirror gave.
+/// The flows according to the deltas of a mirror.
 #[derive(Debug, Default)]
 struct Told {
     store: Store,
@@ -69,7 +69,7 @@ async fn mirror(builder: ctnetlink::MirrorBuilder) -> (MirrorReader, Arc<Mutex<T
     (reader, told)
 }
 
-/// Without what changes without an event.
+/// The flow without the fields that change without an event.
 fn bare(mut flow: Flow) -> Flow {
     flow.timeout = None;
     flow.use_count = None;
@@ -98,7 +98,7 @@ async fn in_sync(reader: &MirrorReader) {
     until(|| reader.is_synced(), || format!("{reader:?}")).await;
 }
 
-/// In sync, the mirror and what its deltas gave are what a list gives.
+/// Checks that a mirror in sync, and the flows according to its deltas, equal a list.
 async fn equal(
     handle: &ConntrackHandle,
     reader: &MirrorReader,
@@ -136,7 +136,7 @@ async fn a_storm_and_then_quiet() {
             .map(|n| Change::Delete(udp(n).into()));
         let changes = handle.bulk(create.chain(mark).chain(delete)).into_future();
         let report = match round {
-            // Nobody reads meanwhile: more than the queue has room for.
+            // Nothing reads meanwhile, so the queue overflows.
             0 => futures::executor::block_on(changes),
             _ => changes.await,
         };
@@ -147,7 +147,7 @@ async fn a_storm_and_then_quiet() {
     assert!(losses > 0, "nothing was lost");
 }
 
-/// One changes a flow, and looks at it in the mirror as soon as that says that it is in sync.
+/// Changes a flow, and looks it up in the mirror as soon as the mirror is in sync.
 async fn decisions_on_views_that_are_in_sync() {
     let decisions = patience::rounds(10_000);
     sysctl("nf_conntrack_events", "1").expect("a setting");
@@ -189,14 +189,14 @@ async fn decisions_on_views_that_are_in_sync() {
     assert!(losses > 0, "nothing was lost; {decided} decisions");
 }
 
-/// Flows that come and go.
+/// Flows that begin and end.
 fn noise(handle: &ConntrackHandle) -> RequestFuture<Report> {
     let changes =
         (1000..2000).flat_map(|n| [Change::Create(new(n)), Change::Delete(udp(n).into())]);
     handle.bulk(changes).into_future()
 }
 
-/// Labels are in what events say of a change, but for those that are cleared.
+/// The events of changes contain the labels, unless all were cleared.
 async fn labels_are_those_of_the_table() {
     sysctl("nf_conntrack_events", "1").expect("a setting");
     let _rule = nft::labels().expect("a rule");
@@ -219,7 +219,8 @@ async fn labels_are_those_of_the_table() {
     assert_eq!(reader.find(&with.expect("a filter")).count(), 1);
 }
 
-/// A socket holds its namespace: without a name, and with nobody in it, the mirror goes on.
+/// A socket keeps its namespace, so the mirror works although the namespace has no name and no
+/// process.
 async fn a_namespace_without_a_name() {
     let namespace = namespace();
     let options = Options::new().network_namespace(&namespace);
@@ -251,7 +252,7 @@ async fn flows_older_than_the_mirror_and_a_flush() {
     assert!(reader.get_fresh(udp(1)).await.expect("an answer").is_none());
 }
 
-/// With 0 no flow makes an event; those that are known have an end all the same.
+/// With 0, no flow makes events. The mirror still notices the ends of known flows.
 async fn flows_without_events() {
     for events in ["0", "2"] {
         sysctl("nf_conntrack_events", events).expect("a setting");

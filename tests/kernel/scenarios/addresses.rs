@@ -31,7 +31,7 @@ pub(super) fn are_compared_alike() {
     }
 }
 
-/// How many flows are shown.
+/// The number of flows in a dump.
 fn flows(side: &dyn Side, dump: &[u8]) -> usize {
     let answers = side.exchange(dump);
     let messages = answers.iter().flat_map(|datagram| split(datagram));

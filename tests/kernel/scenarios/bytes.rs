@@ -5,7 +5,7 @@ const ERROR: u16 = 2;
 const DONE: u16 = 3;
 const DUMP_FILTERED: u16 = 0x20;
 
-/// Attributes to be.
+/// Attributes under construction.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Attrs(pub(crate) Vec<u8>);
 
@@ -33,7 +33,7 @@ impl Attrs {
     }
 }
 
-/// A message, behind its length.
+/// A message with its length in front.
 pub(crate) fn message(kind: u16, flags: u16, seq: u32, body: &[u8]) -> Vec<u8> {
     let mut bytes = (16 + body.len() as u32).to_ne_bytes().to_vec();
     bytes.extend_from_slice(&kind.to_ne_bytes());
@@ -59,7 +59,7 @@ pub(crate) fn kind(message: &[u8]) -> u16 {
     u16::from_ne_bytes([message[4], message[5]])
 }
 
-/// The id of the flow or the expectation that a message shows.
+/// The id of the flow or the expectation in a message.
 pub(crate) fn id(datagram: &[u8]) -> Option<[u8; 4]> {
     let wanted = match kind(datagram) >> 8 {
         1 => 12,
@@ -75,14 +75,14 @@ pub(crate) fn id(datagram: &[u8]) -> Option<[u8; 4]> {
     found
 }
 
-/// Takes out of a message what is each side's own: the port, ids and times. Seconds that are left
-/// are told in hundreds, to the nearest.
+/// Removes from a message what differs between the two sides: the port, ids and times. Remaining
+/// seconds are rounded to hundreds.
 pub(crate) fn without_own(message: &[u8]) -> Vec<u8> {
     let mut bytes = message.to_vec();
     bytes[12..16].fill(0);
     if kind(message) == DONE {
-        // Some stable series say at the end too that a dump was filtered; the number of the release
-        // tells nothing of that.
+        // Some stable kernels set this flag also at the end of a dump. The release number does not
+        // tell which.
         let flags = u16::from_ne_bytes([bytes[6], bytes[7]]) & !DUMP_FILTERED;
         bytes[6..8].copy_from_slice(&flags.to_ne_bytes());
     }
@@ -107,7 +107,7 @@ pub(crate) fn without_own(message: &[u8]) -> Vec<u8> {
         } else if kind == ids {
             place.fill(0);
         } else if times.contains(&kind) {
-            // Of the nest the heads stay.
+            // The headers inside of the nest stay.
             each_place(payload, |time| place[time].fill(0));
         }
         at += (payload.len() + 4).next_multiple_of(4);
@@ -115,7 +115,7 @@ pub(crate) fn without_own(message: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Where the payloads are inside of a nest; the whole, where it is none.
+/// The places of the payloads inside of a nest, or the whole payload if it is not a nest.
 fn each_place(payload: &[u8], mut f: impl FnMut(std::ops::Range<usize>)) {
     if payload.len() == 8 {
         return f(0..8);

@@ -17,7 +17,7 @@ impl<'a> Dice<'a> {
         self.byte() % sides
     }
 
-    /// Is it so, once in so many times?
+    /// Returns `true` once in this many times.
     pub(super) fn once_in(&mut self, sides: u8) -> bool {
         self.byte() % sides == sides - 1
     }

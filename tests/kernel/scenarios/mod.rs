@@ -17,11 +17,11 @@ use dice::Dice;
 use requests::Request;
 use sides::{Answers, Fake, Real, Side};
 
-/// Some seconds: most of it are the flushes, which walk the table of the whole machine.
+/// This takes some seconds, mostly for flushes, which walk the table of the whole machine.
 const CASES: u32 = 60;
-/// Requests of one case.
+/// The number of requests in a case.
 const LENGTH: usize = 40;
-/// What one request is made of.
+/// The number of bytes that decide one request.
 const BYTES: usize = 48;
 
 pub(crate) fn tests() -> Vec<Trial> {
@@ -45,7 +45,7 @@ fn answer_alike() {
     let _labels = nft::labels().expect("a rule that uses labels");
     let config = Config {
         cases: CASES,
-        // Each try walks the table, twice at least.
+        // Each attempt walks the table at least twice.
         max_shrink_iters: 300,
         failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
         ..Config::default()
@@ -56,7 +56,8 @@ fn answer_alike() {
         .run(&case, |case| {
             compare(&real, &fake, &case).map_err(TestCaseError::fail)
         })
-        // The bytes of the case say nothing: the message is of the shortest.
+        // Not the bytes of the case, which explain nothing. The message shows the shortest failing
+        // case.
         .unwrap_or_else(|failed| match failed {
             TestError::Fail(reason, _) => panic!("{reason}"),
             TestError::Abort(reason) => panic!("{reason}"),
@@ -65,7 +66,7 @@ fn answer_alike() {
 
 /// Sends the requests of a case to both, until they differ.
 fn compare(real: &dyn Side, fake: &dyn Side, case: &[Vec<u8>]) -> Result<(), String> {
-    // What an earlier case has counted tells nothing of this one.
+    // The counts of earlier cases do not belong to this one.
     let before = [real, fake].map(|side| {
         side.clear();
         side.counters()
@@ -86,8 +87,8 @@ fn compare(real: &dyn Side, fake: &dyn Side, case: &[Vec<u8>]) -> Result<(), Str
     Ok(())
 }
 
-/// What one side answers. A request that names an object by its id asks for that first: ids are each
-/// side's own.
+/// The answers of one side. If the request has an id, the object is looked up first, because each
+/// side has its own ids.
 fn ask(side: &dyn Side, request: &Request, before: &[Vec<u8>]) -> Answers {
     let id = request.lookup().and_then(|lookup| {
         let answers = side.exchange(&lookup);

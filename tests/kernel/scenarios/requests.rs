@@ -28,7 +28,7 @@ const EXP_DELETE: u16 = 0x0202;
 /// `CTA_ID`, `CTA_EXPECT_ID`.
 const IDS: [u16; 2] = [12, 5];
 
-/// One request. What names an object by its id gets that of each side's own.
+/// One request. An id in it is replaced by the id that the object has on each side.
 #[derive(Clone)]
 pub(super) struct Request {
     kind: u16,
@@ -37,9 +37,10 @@ pub(super) struct Request {
     family: u8,
     version: u8,
     attrs: Attrs,
-    /// The attributes that the object is looked up by for its id, and whether that is then another.
+    /// The attributes for the lookup of the object's id, and whether the id is then changed to a
+    /// wrong one.
     by_id: Option<(Attrs, bool)>,
-    /// How many bytes are missing at its end.
+    /// The number of bytes that are missing at its end.
     cut: usize,
 }
 
@@ -77,14 +78,14 @@ impl Request {
         request
     }
 
-    /// Does its answer show several objects, in the order of the kernel's table?
+    /// Does its answer contain several objects, in the order of the kernel's table?
     pub(super) fn is_walk(&self) -> bool {
         let creates = [NEW, EXP_NEW, 0x0800];
         let dumps = !creates.contains(&self.kind) && self.flags & DUMP != 0;
         dumps || [DELETE, EXP_DELETE].contains(&self.kind)
     }
 
-    /// The request for what the id is of.
+    /// The request that looks up the object of the id.
     pub(super) fn lookup(&self) -> Option<Vec<u8>> {
         let (attrs, _) = self.by_id.as_ref()?;
         let kind = self.kind & 0xff00 | GET & 0xff;
@@ -123,7 +124,8 @@ impl Request {
             self.attrs.nest(2, |w| reply.write(w));
         }
         if !dice.once_in(30) {
-            // Far from the borders of hundreds; that of zero seconds ends at some time.
+            // Not near the limits of rounding to hundreds. A flow with zero seconds ends at any
+            // time.
             let seconds = dice.one_of(&[600, 1200, 432_000, u32::MAX]);
             self.attrs.u32(7, seconds);
         }
@@ -182,12 +184,12 @@ impl Request {
             self.numbers(dice, 24);
         }
         if dice.once_in(25) {
-            // What is not to be sent, is ignored, or is of no kernel.
+            // Attributes that must not be sent, that are ignored, or that no kernel knows.
             let kind = dice.one_of(&[9, 11, 12, 20, 26, 27, 28, 60]);
             self.attrs.put(kind, &[0; 8]);
         }
         if dice.once_in(25) {
-            // What is too short.
+            // Attributes that are too short.
             let kind = dice.one_of(&[1, 3, 4, 7, 8, 18, 21, 22, 27]);
             self.attrs.put(kind, &[0; 3][..usize::from(dice.below(4))]);
         }
@@ -268,7 +270,8 @@ impl Request {
             "nobody",
             "a name that is too long",
         ]);
-        // Older kernels do not set the timer of what a flow expects whose helper was removed.
+        // Older kernels do not set the timer of an expectation if the helper of its master was
+        // removed.
         let stays = name.is_empty() && release::release() < (5, 15);
         let name = if stays { "nobody" } else { name };
         let name: Vec<u8> = name.bytes().chain([0]).collect();
@@ -286,7 +289,7 @@ impl Request {
         }
     }
 
-    /// A tuple, by which a flow is looked for.
+    /// A tuple as the key of a flow.
     fn key(&mut self, dice: &mut Dice<'_>) {
         let tuple = match dice.once_in(4) {
             true => Tuple::master(dice, self.family),

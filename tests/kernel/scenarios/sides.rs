@@ -10,16 +10,16 @@ use super::bytes::{self, kind, message, split, without_own};
 use super::requests::Request;
 
 const BUFFER: usize = 32 * 1024;
-/// All of flows and of expectations.
+/// All groups of flows and expectations.
 const GROUPS: [u32; 5] = [1, 2, 3, 4, 6];
 const NETFILTER: isize = 12;
 const CPU_STATS: [u16; 2] = [0x0104, 0x0103];
 
 pub(crate) trait Side {
-    /// Sends a datagram, and gives all that is there then.
+    /// Sends a datagram, and returns all answers.
     fn exchange(&self, datagram: &[u8]) -> Vec<Vec<u8>>;
 
-    /// What a listener has heard meanwhile.
+    /// The events that a listener has received meanwhile.
     fn heard(&self) -> Vec<Vec<u8>>;
 
     /// Removes all flows and expectations.
@@ -30,7 +30,7 @@ pub(crate) trait Side {
         self.heard();
     }
 
-    /// The counters of all processors together, by the kind of message that tells them.
+    /// The counters, summed over all CPUs, by the type of their message.
     fn counters(&self) -> Vec<Vec<u8>> {
         const DUMP: u16 = 0x301;
         let asked = [0x0104, 0x0203].map(|kind| self.exchange(&message(kind, DUMP, 1, &[0; 4])));
@@ -46,7 +46,7 @@ pub(crate) struct Real {
 }
 
 impl Real {
-    /// In this thread's network namespace.
+    /// Opens the real kernel in this thread's network namespace.
     pub(crate) fn open() -> Self {
         let open = || {
             let mut socket = Socket::new(NETFILTER)?;
@@ -126,7 +126,7 @@ impl Side for Fake {
     }
 }
 
-/// What came of one request: to the one who asked, and to the listener.
+/// The messages that one request caused: for its sender, and for the listener.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Answers {
     asked: Vec<Vec<u8>>,
@@ -134,8 +134,8 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// What is shown of several flows has each side's order; how it is cut into datagrams, and how
-    /// many processors count, is the machine's business. The counters are told from those before.
+    /// Several flows are sorted, because each side has its own order. The limits of datagrams and
+    /// the number of CPUs do not count. Counters are the differences from those before.
     pub(super) fn of(
         request: &Request,
         [asked, heard]: [Vec<Vec<u8>>; 2],
@@ -147,7 +147,7 @@ impl Answers {
         };
         let [mut asked, mut heard] = [asked, heard].map(|all| messages(&all));
         if request.is_walk() {
-            // The verdict, or the end, is the last.
+            // The verdict or the end of the dump is the last message.
             let last = asked.len().saturating_sub(1);
             asked[..last].sort();
             heard.sort();
@@ -159,7 +159,7 @@ impl Answers {
     }
 }
 
-/// The counters of all processors together, less those before.
+/// The counters, summed over all CPUs, minus those before.
 fn summed(messages: Vec<Vec<u8>>, before: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let mut sums: Vec<Vec<u8>> = Vec::new();
     for message in messages {
@@ -209,7 +209,7 @@ impl fmt::Display for Answers {
     }
 }
 
-/// An attribute a line.
+/// One line for each attribute.
 fn shown(f: &mut fmt::Formatter<'_>, attrs: &[u8], indent: usize) -> fmt::Result {
     let mut lines = Vec::new();
     bytes::each(attrs, |kind, payload| lines.push((kind, payload.to_vec())));

@@ -100,14 +100,14 @@ async fn in_a_zone() {
 
 async fn with_a_timeout() {
     let handle = connect();
-    // The kernel takes whole seconds: half of one is not none at all.
+    // The kernel counts whole seconds. Half a second must not become zero.
     let half = NewFlow::new(udp(1), Duration::from_millis(500));
     handle.create(half).await.expect("a flow");
     assert!(!is_gone(&handle, udp(1)).await);
     let most = NewFlow::new(udp(2), Duration::from_secs(u32::MAX.into()));
     let left = create(&handle, most).await.timeout.expect("a timeout");
     assert!(left > Duration::from_secs(20 * 24 * 3600), "{left:?}");
-    // None at all is what it says.
+    // Zero stays zero.
     let none = NewFlow::new(udp(3), Duration::ZERO);
     handle.create(none).await.expect("an answer");
     assert!(is_gone(&handle, udp(3)).await);
@@ -121,7 +121,7 @@ async fn of_what_is_there_already() {
         let error = refused(created, ErrorKind::AlreadyExists, &["creating a flow"]);
         assert!(error.is_already_exists());
         assert_eq!(error.errno(), Some(nix::libc::EEXIST));
-        // Not even the mirror image was changed.
+        // The flow with the inverse tuple is not changed either.
         assert_eq!(mark_of(&handle, tcp(1)).await, 1);
     }
     let created = handle.create(new(tcp(1))).await;
@@ -177,7 +177,7 @@ async fn below_a_master_that_is_not_there() {
         ErrorKind::NotFound,
         &["master"],
     );
-    // It is there, in another zone.
+    // The master exists, but in another zone.
     create(&handle, new(tcp(1))).await;
     let created = handle.create(related().zone(5)).await;
     refused(created, ErrorKind::NotFound, &["master", "zone"]);

@@ -45,7 +45,7 @@ async fn by_the_reply_tuple() {
     assert_eq!(tuples(&handle).await, [udp(2)]);
 }
 
-/// The kernel's look-up does not mind the direction.
+/// The kernel's lookup ignores the direction.
 async fn not_by_a_tuple_of_the_other_direction() {
     let handle = connect();
     for tuple in [udp(1), tcp6(1)] {
@@ -83,7 +83,7 @@ async fn but_not_the_flows_successor() {
     let deleted = handle.delete(&gone).await;
     refused(deleted, ErrorKind::NotFound, &["deleting a flow"]);
     assert_eq!(got(&handle, udp(1)).await.id, successor.id);
-    // By either tuple.
+    // By the tuple of either direction.
     let reply = FlowKey::reply(udp(1).inverse());
     let deleted = handle.delete(reply.id(gone.id.expect("an id"))).await;
     refused(deleted, ErrorKind::NotFound, &[]);

@@ -33,7 +33,7 @@ async fn either_tuple_finds_the_flow() {
     }
 }
 
-/// The kernel's look-up does not mind the direction.
+/// The kernel's lookup ignores the direction.
 async fn a_tuple_of_the_other_direction_finds_nothing() {
     let handle = connect();
     create(&handle, new(tcp(1))).await;
@@ -67,7 +67,7 @@ async fn the_zone_counts() {
     assert!(is_gone(&handle, FlowKey::from(udp(1)).zone(6)).await);
     let flow = got(&handle, FlowKey::from(udp(1)).zone(5)).await;
     assert_eq!((flow.zone, flow.mark), (5.into(), Some(5)));
-    // A flow's own key has its zone.
+    // The key of a `Flow` includes its zone.
     assert_eq!(got(&handle, &flow).await.mark, Some(5));
     let reply = FlowKey::reply(udp(1).inverse()).zone(5);
     assert_eq!(got(&handle, reply).await.mark, Some(5));

@@ -41,7 +41,7 @@ async fn a_flow_begins_with_one() {
 
 async fn one_that_the_kernel_lacks() {
     let handle = connect();
-    // 15 bytes are the most that a name can have. The second is for another protocol.
+    // A name has at most 15 bytes. The second helper is for another protocol.
     for flow in [
         new(tcp(1)).helper("no-such-helper0"),
         new(udp(1)).helper("ftp"),

@@ -74,7 +74,7 @@ async fn labels_that_cannot_be() {
     }
 }
 
-/// More seconds than the wire has room for.
+/// More seconds than the attribute has room for.
 const TOO_LONG: Duration = Duration::from_secs(1 << 32);
 
 fn bad_flows() -> Vec<(NewFlow, &'static str)> {
@@ -128,7 +128,7 @@ fn reversed() -> std::ops::RangeInclusive<u16> {
     6..=5
 }
 
-/// Changes, each with the tuple of a flow that it is bad for.
+/// Bad changes, each with the tuple of a flow.
 fn bad_patches() -> Vec<(Tuple, Patch, &'static str)> {
     let patch = Patch::new;
     let scales = |orig, reply| {
@@ -244,7 +244,7 @@ async fn changes_that_cannot_be_made() {
             create(&handle, NewFlow::new(tuple, HOUR).mark(7)).await;
         }
         let before = got(&handle, tuple).await;
-        // With a change that is good, and comes before the bad one in the kernel's order.
+        // Together with a good change, which the kernel would make before the bad one.
         let update = handle.update(tuple).patch(patch).await;
         refused(update, INVALID, &["updating a flow", part]);
         let after = got(&handle, tuple).await;
@@ -254,7 +254,7 @@ async fn changes_that_cannot_be_made() {
     }
 }
 
-/// The connection is not polled: whatever it had to send would wait for ever.
+/// The connection is not polled, so a request that must be sent would wait for ever.
 async fn what_is_refused_is_not_sent() {
     let (_connection, handle) = ctnetlink::new_connection().expect("a connection");
     let refusal = |result: Option<ctnetlink::Result<()>>| {
@@ -279,7 +279,7 @@ async fn what_is_refused_is_not_sent() {
     assert!(waits(&handle).is_none());
 }
 
-/// What is not refused does wait.
+/// A request that is not refused waits.
 fn waits(handle: &ConntrackHandle) -> Option<ctnetlink::Result<()>> {
     handle.set_mark(udp(1), 1).into_future().now_or_never()
 }

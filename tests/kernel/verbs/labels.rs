@@ -59,7 +59,8 @@ async fn the_other_bits_stay_under_a_mask() {
     let handle = connect();
     let old = label(3) | label(40) | label(64) | label(127);
     create(&handle, new(tcp6(1)).labels(old)).await;
-    // One in, one out; the value's other bits, which the kernel would toggle, do not count.
+    // Sets one label and clears one. Other bits of the value, which the kernel would toggle, do not
+    // count.
     let change = Masked::new(Labels::ALL - label(64), label(5) | label(64));
     handle.set_labels(tcp6(1), change).await.expect("labels");
     let expected = label(3) | label(5) | label(40) | label(127);
@@ -103,11 +104,11 @@ async fn without_a_rule_the_error_names_the_cure() {
         assert!(!error.is_not_found());
     };
     refusal(tcp(1)).await;
-    // A create goes through, without the labels.
+    // A create succeeds, without the labels.
     let flow = create(&handle, NewFlow::new(tcp(2), HOUR).labels(label(3))).await;
     assert_eq!(flow.labels, None);
 
-    // The cure is what the error says it is: for flows that come later, and for them alone.
+    // The advice in the error works, but only for later flows.
     nft::labels().expect("a rule that uses labels");
     refusal(tcp(1)).await;
     create(&handle, new(tcp(3))).await;

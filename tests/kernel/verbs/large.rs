@@ -13,8 +13,8 @@ use super::{at, connect, new, v4};
 
 const MANY: u32 = 100_000;
 
-/// What a stream may add to the process: two datagrams and the one being read, a thread, and what
-/// the allocator makes of them.
+/// The memory that a stream may need: two datagrams and the one being read, a thread, and the
+/// overhead of the allocator.
 const CONSTANT: u64 = 2 * 1024;
 
 pub(super) fn tests() -> Vec<Trial> {
@@ -22,7 +22,7 @@ pub(super) fn tests() -> Vec<Trial> {
     vec![crate::alone(name, memory, has_room)]
 }
 
-/// nf_conntrack_max is the host's, and not for a test to change.
+/// nf_conntrack_max belongs to the host, so a test does not change it.
 fn has_room() -> Result<(), String> {
     let limit = fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_max");
     let limit = limit.map_err(|error| format!("nf_conntrack_max: {error}"))?;
@@ -47,14 +47,14 @@ async fn memory() {
     let grown = memory_peak() - before;
     assert!(grown < CONSTANT, "a slow reader's stream took {grown} KiB");
 
-    // Does the measure see what a reader keeps?
+    // The measurement must notice flows that a reader keeps.
     let flows = handle.list(Table::Conntrack).await.expect("a stream");
     let flows: Vec<Flow> = flows.try_collect().await.expect("flows");
     let kept = memory_peak() - before;
     assert!(kept > 5 * CONSTANT, "{} flows: {kept} KiB", flows.len());
 }
 
-/// Reads the table, with ten pauses; says how many flows it has.
+/// Reads the table with ten pauses, and returns the number of flows.
 async fn count(handle: &ConntrackHandle, pause: Duration) -> u32 {
     let mut flows = handle.list(Table::Conntrack).await.expect("a stream");
     let mut count = 0;
@@ -69,7 +69,7 @@ async fn count(handle: &ConntrackHandle, pause: Duration) -> u32 {
     }
 }
 
-/// Creates the flows, with 128 requests under way.
+/// Creates the flows, with 128 requests in flight.
 async fn fill(handle: &ConntrackHandle) {
     let created = stream::iter(0..MANY)
         .map(|n| handle.create(flow(n)).into_future())
@@ -84,12 +84,12 @@ fn flow(n: u32) -> NewFlow {
     new(tuple.expect("one family"))
 }
 
-/// KiB that the process has in memory now.
+/// The current memory of the process, in KiB.
 fn memory_now() -> u64 {
     status_of_process("VmRSS:")
 }
 
-/// KiB that the process has had in memory at most.
+/// The maximum memory of the process so far, in KiB.
 fn memory_peak() -> u64 {
     status_of_process("VmHWM:")
 }

@@ -80,7 +80,7 @@ async fn flows_whose_end_is_unheard_are_dying() {
     assert_eq!(list(&handle).await, []);
 
     let dying = table(&handle, Table::Dying).await;
-    // What fits into its queue the listener has taken.
+    // The flows whose events had room in the listener's queue are not dying.
     assert!(dying.len() > usize::from(MANY), "{} are dying", dying.len());
     for flow in &dying {
         assert!(flow.status.contains(Status::DYING), "{flow:?}");
@@ -92,7 +92,7 @@ async fn flows_whose_end_is_unheard_are_dying() {
     drop(deaf);
 }
 
-/// A listener that has to hear the end of each flow, and does not read.
+/// A reliable listener for the ends of flows, which never reads.
 fn deaf_listener() -> Socket {
     const DESTROY: u32 = 3;
     let mut socket = Socket::new(NETLINK_NETFILTER).expect("a socket");
@@ -106,7 +106,7 @@ fn deaf_listener() -> Socket {
 async fn unconfirmed_is_a_table_too() {
     let handle = connect();
     create(&handle, new(tcp(1))).await;
-    // What is in the main table is confirmed; from Linux 5.19 on nothing else can be shown.
+    // The flows of the main table are confirmed. Since Linux 5.19, no other flows can be listed.
     assert_eq!(table(&handle, Table::Unconfirmed).await, []);
 }
 

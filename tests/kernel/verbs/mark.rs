@@ -28,7 +28,8 @@ pub(super) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// Addresses whose last four bytes are an IPv4 flow's, and others whose first four are.
+/// IPv6 addresses whose last four bytes are the address of an IPv4 flow, and others whose first
+/// four are.
 async fn an_ipv6_flow_is_marked_and_not_its_ipv4_likeness() {
     let handle = connect();
     let like = |place: fn(u128) -> u128| {
@@ -54,7 +55,7 @@ async fn an_ipv6_flow_is_marked_and_not_its_ipv4_likeness() {
 async fn bits_outside_the_mask_stay() {
     let handle = connect();
     create(&handle, new(udp(1)).mark(0xf0f0_00f5)).await;
-    // The kernel would toggle the bits of the value that the mask does not have.
+    // The kernel would toggle the bits of the value that are not in the mask.
     let set = handle.set_mark(udp(1), Masked::new(0xffff_fffa, 0x0f));
     set.await.expect("a mark");
     assert_eq!(mark_of(&handle, udp(1)).await, 0xf0f0_00fa);
@@ -76,7 +77,7 @@ async fn the_reply_tuple_names_the_flow() {
     marked.expect("a mark");
     assert_eq!(mark_of(&handle, udp(1)).await, 7);
     assert_eq!(mark_of(&handle, udp(2)).await, 0);
-    // What the reply tuple would be without the translation names nothing.
+    // The reply tuple without the translation names no flow.
     let untranslated = FlowKey::reply(udp(1).inverse());
     let marked = handle.set_mark(untranslated, 8).await;
     refused(marked, ErrorKind::NotFound, &["marking a flow"]);
@@ -104,7 +105,7 @@ async fn zones_keep_equal_tuples_apart() {
 
 async fn a_zone_of_one_direction_is_for_its_tuple() {
     let handle = connect();
-    // They need different replies, which are looked up in zone 0 both.
+    // The flows need different reply tuples, because both are looked up in zone 0.
     let reply = |n| udp(n).inverse();
     handle.create(new(udp(1))).await.expect("a flow");
     let zoned = new(udp(1)).reply(reply(2)).zone(Zone::orig(5));
@@ -168,7 +169,7 @@ async fn a_listed_flow_is_marked_if_it_is_still_there() {
         }
     }
     assert_eq!(sorted(marked), sorted(vec![tcp(1), tcp(3)]));
-    // Another failure is not taken for a flow that is gone.
+    // Another failure is not `NotFound`.
     let void = handle.set_mark(tcp(1), Masked::new(0, 0)).await;
     assert!(!refused(void, ErrorKind::InvalidInput, &["mark"]).is_not_found());
     assert_eq!(mark_of(&handle, tcp(1)).await, 9);

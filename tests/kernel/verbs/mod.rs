@@ -32,7 +32,7 @@ use libtest_mimic::Trial;
 
 use crate::support::release;
 
-/// The timeout of flows that shall outlive their test.
+/// The timeout of flows that must not end during their test.
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 pub(crate) fn tests() -> Vec<Trial> {
@@ -80,7 +80,7 @@ pub(crate) fn at(address: IpAddr, port: u16) -> SocketAddr {
     SocketAddr::new(address, port)
 }
 
-/// A TCP tuple, IPv4; each number gives another.
+/// TCP tuple number `n`, IPv4.
 pub(crate) fn tcp(n: u8) -> Tuple {
     Tuple::tcp(at(v4(n), 4000), at(v4(250), 443)).expect("one family")
 }
@@ -100,7 +100,7 @@ pub(crate) fn udp6(n: u8) -> Tuple {
     Tuple::udp(at(v6(n), 4000), at(v6(250), 53)).expect("one family")
 }
 
-/// One of each kind that the kernel tracks, both families; each number gives others.
+/// A tuple of each kind that the kernel tracks, for both families. They differ for each `n`.
 pub(crate) fn all_protocols(n: u8) -> Vec<Tuple> {
     let mut tuples = Vec::new();
     for (src, dst) in [(v4(n), v4(251)), (v6(n), v6(251))] {
@@ -145,7 +145,7 @@ pub(crate) fn label(n: u8) -> Labels {
     Labels::bit(n).expect("a label")
 }
 
-/// Creates the flow; gives it as it then stands in the table.
+/// Creates the flow, and returns it as it is in the table.
 async fn create(handle: &ConntrackHandle, flow: NewFlow) -> Flow {
     let created = handle.create(flow.clone()).await;
     created.unwrap_or_else(|error| panic!("{flow:?}: {error}"));
@@ -163,12 +163,12 @@ pub(crate) async fn is_gone(handle: &ConntrackHandle, key: impl Into<FlowKey>) -
     handle.get(key).await.expect("an answer").is_none()
 }
 
-/// Two flows of one tuple, one after the other: the first, which is gone, and the second.
+/// Two flows with one tuple, one after the other: the first, which is gone, and the second.
 pub(crate) async fn succession(handle: &ConntrackHandle, tuple: Tuple) -> (Flow, Flow) {
     for n in 0..100 {
         let first = create(handle, new(tuple)).await;
         handle.delete(tuple).await.expect("a delete");
-        // An id comes again where a flow gets the place of its predecessor in memory.
+        // An id is repeated if a flow gets the same address in memory as the flow before.
         create(handle, new(tcp(n))).await;
         let second = create(handle, new(tuple)).await;
         if first.id != second.id {
@@ -200,7 +200,7 @@ fn sorted(mut tuples: Vec<Tuple>) -> Vec<Tuple> {
     tuples
 }
 
-/// The error, which must be of this kind and name all of these.
+/// The error, which must be of this kind and contain all these words.
 #[track_caller]
 pub(crate) fn refused<T>(result: Result<T>, kind: ErrorKind, names: &[&str]) -> Error {
     let Err(error) = result else {

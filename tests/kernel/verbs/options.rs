@@ -40,7 +40,7 @@ fn within(namespace: impl Into<NetworkNamespace>) -> ConntrackHandle {
     handle
 }
 
-/// `theirs` is opened from here, and is of the peer's table: in every lane, and in it alone.
+/// Checks that every lane of `theirs`, opened from here, uses the peer's table and no other.
 async fn reaches(peer: &Peer, theirs: &ConntrackHandle) {
     let before = fs::read_link(OWN).expect("a namespace");
     let ours = connect();
@@ -76,7 +76,7 @@ async fn a_namespace_by_a_threads_path() {
     let peer = Peer::new().await;
     let here = format!("/proc/{}/task/{}/ns/net", getpid(), gettid());
     create(&connect(), new(udp(9))).await;
-    // From the peer's side, where another table is the thread's own.
+    // From a thread in the peer's namespace.
     let seen = peer.run(|| {
         block_on(async {
             create(&connect(), new(udp(1))).await;
@@ -92,7 +92,7 @@ async fn a_namespace_by_a_threads_path() {
 async fn a_namespace_by_a_bound_path() {
     let peer = Peer::new().await;
     let file = namespace_of(&peer);
-    // As ip-netns(8) does it, in a mount namespace of this thread's own.
+    // As ip-netns(8) does it, in a new mount namespace of this thread.
     unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");
     let none: Option<&Path> = None;
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
@@ -113,7 +113,7 @@ async fn a_namespace_by_a_file() {
     reaches(&peer, &within(OwnedFd::from(namespace_of(&peer)))).await;
 }
 
-/// Its walks too, which have sockets of their own.
+/// Its walks stay too, which open their own sockets.
 async fn a_handle_stays_where_it_was_opened() {
     let peer = Peer::new().await;
     let handle = connect();
@@ -138,7 +138,7 @@ async fn a_namespace_that_is_none() {
     let names = ["/no/such/namespace", "No such file"];
     let error = refused(open("/no/such/namespace"), ErrorKind::Io, &names);
     assert_eq!(error.errno(), Some(nix::libc::ENOENT));
-    // It exists, and no flow was asked for.
+    // The file exists, and the error is not about a flow.
     assert!(!error.is_not_found());
     refused(open("/dev/null"), ErrorKind::Io, &["network namespace"]);
     // Another kind of namespace.
@@ -148,7 +148,7 @@ async fn a_namespace_that_is_none() {
 
 async fn a_request_has_a_timeout() {
     let options = Options::new().request_timeout(Duration::from_millis(50));
-    // The connection is not polled: nobody answers.
+    // The connection is not polled, so there is no answer.
     let (_connection, handle) = options.new_connection().expect("a connection");
     let got = handle.get(udp(1)).await;
     let names = ["getting a flow", "50ms", "not being polled"];
@@ -160,11 +160,11 @@ async fn a_request_has_a_timeout() {
 }
 
 async fn a_walk_has_a_timeout() {
-    // The kernel does not answer before it has walked, and it does not walk for an empty table.
+    // The kernel answers after its walk, and it does not walk an empty table.
     create(&connect(), new(udp(1))).await;
     let options = Options::new().request_timeout(Duration::ZERO);
     let handle = options.connect().await.expect("a connection");
-    // An answer that is there at the first poll counts: a thread may be that fast.
+    // An answer at the first poll counts, and the thread may be that fast.
     let mut listed = handle.list(Table::Conntrack).await;
     while listed.is_ok() {
         listed = handle.list(Table::Conntrack).await;

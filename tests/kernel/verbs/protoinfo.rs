@@ -111,7 +111,7 @@ async fn scales_go_with_their_flags() {
     let update = handle.update(tcp(1)).protoinfo(change);
     update.await.expect("scales");
     assert_eq!(tcp_info(&got(&handle, tcp(1)).await), scaled());
-    // They are there now, and can be changed alone.
+    // The flow has scales now, and they can be changed alone.
     let change = TcpInfo::new(TcpState::ESTABLISHED).wscale(0, 14);
     let update = handle.update(tcp(1)).protoinfo(change);
     update.await.expect("scales");

@@ -46,7 +46,7 @@ async fn a_flow_with_another_source() {
         assert_eq!(question(), at(near, 7777));
         let flow = only(&handle).await;
         assert!(flow.status.contains(Status::SRC_NAT | Status::SEEN_REPLY));
-        // A new flow would have another source now.
+        // A new flow would now get another source.
         rule.delete().expect("no rule");
         let rule = source(8888);
         again(&handle, &flow).await;
@@ -86,7 +86,7 @@ async fn a_flow_with_another_destination() {
     }
 }
 
-/// The window of a TCP connection cannot be restored: packets must pass all the same.
+/// The window of a TCP connection cannot be restored, but its packets must pass.
 async fn a_connection_with_both_goes_on() {
     let peer = Peer::new().await;
     let handle = connect();
@@ -133,7 +133,7 @@ async fn a_connection_with_both_goes_on() {
 
 const BULK: usize = 300_000;
 
-/// More than a window.
+/// Sends more bytes than a window.
 async fn pass(from: &mut TcpStream, to: &mut TcpStream) {
     let sent = vec![0x5a; BULK];
     let mut received = vec![0; BULK];
@@ -143,8 +143,8 @@ async fn pass(from: &mut TcpStream, to: &mut TcpStream) {
     assert_eq!(received, sent);
 }
 
-/// The only flow, once no packet is under way: one would make it anew between a delete and a
-/// create.
+/// The only flow, when no packet is in flight. A packet between a delete and a create would create
+/// a flow.
 async fn at_rest(handle: &ConntrackHandle) -> Flow {
     let mut last = only(handle).await;
     loop {
@@ -219,7 +219,7 @@ async fn every_kind_of_translation() {
             new(tuple).destination_nat(destination),
             new(tuple).source_nat(source).destination_nat(destination),
         ];
-        // GRE has keys, which are no ports, and which no request translates.
+        // GRE has keys instead of ports, and no request translates them.
         if tuple.src_socket().is_some() || tuple.icmp_echo().is_some() {
             flows.push(new(tuple).source_nat(source.port(7)));
         }
@@ -235,7 +235,7 @@ async fn every_kind_of_translation() {
     }
 }
 
-/// Deletes the flow and creates it from what it was.
+/// Deletes the flow, and creates it again from its `Flow`.
 async fn again(handle: &ConntrackHandle, flow: &Flow) -> Flow {
     handle.delete(flow).await.expect("a delete");
     handle.create(NewFlow::from(flow)).await.expect("a create");
@@ -259,7 +259,7 @@ fn same(now: &Flow, was: &Flow) {
     assert_eq!((now.helper(), now.master()), (was.helper(), was.master()));
     assert_eq!(now.seqadj_orig(), was.seqadj_orig());
     assert_eq!(now.seqadj_reply(), was.seqadj_reply());
-    // A request gives a flow one of zeros.
+    // A request creates the flow with one that has only zeros.
     assert_eq!(
         now.synproxy.unwrap_or_default(),
         was.synproxy.unwrap_or_default()
@@ -299,7 +299,7 @@ fn bind(address: SocketAddr) -> UdpSocket {
     socket
 }
 
-/// A question and its answer; says whom the server took for the client.
+/// Sends a datagram and its answer, and returns the client's address as the server saw it.
 fn ask(client: &UdpSocket, dialled: SocketAddr, server: &UdpSocket) -> SocketAddr {
     client.send_to(b"question", dialled).expect("a question");
     let (_, seen) = server.recv_from(&mut [0; 64]).expect("a question");

@@ -13,7 +13,7 @@ use nix::unistd::{Uid, setuid};
 use super::{HOUR, connect, create, list, mark_of, new, refused, tcp, tuples, udp};
 use crate::support::namespace::block_on;
 
-/// Set in a process that is to be without rights over its network namespace.
+/// Set in a process that must have no right over its network namespace.
 const STRANGER: &str = "CTNETLINK_TEST_STRANGER";
 
 pub(super) fn tests() -> Vec<Trial> {
@@ -22,7 +22,7 @@ pub(super) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// The right is a process's, and can be lost but not found again: a process of its own tries.
+/// A process that gives up the right cannot get it back, so this runs in another process.
 async fn a_stranger_is_told_what_is_lacking() {
     let handle = connect();
     create(&handle, new(tcp(1)).mark(1)).await;
@@ -30,7 +30,7 @@ async fn a_stranger_is_told_what_is_lacking() {
     let child = child.expect("a process");
     let said = String::from_utf8_lossy(&child.stderr);
     assert!(child.status.success(), "{said}");
-    // None of the requests has done anything.
+    // No request has changed anything.
     assert_eq!(tuples(&handle).await, [tcp(1)]);
     assert_eq!(mark_of(&handle, tcp(1)).await, 1);
 }
@@ -39,12 +39,12 @@ pub(crate) fn is_stranger() -> bool {
     env::var_os(STRANGER).is_some()
 }
 
-/// What the process without rights does: a panic is its failure.
+/// The work of the process without the right. It fails by a panic.
 pub(crate) fn stranger() -> ExitCode {
     block_on(async {
         let before = connect();
         list(&before).await;
-        // The thread of the walk ends a moment after its stream.
+        // The thread of the walk ends shortly after its stream.
         while fs::read_dir("/proc/self/task").expect("threads").count() > 1 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -56,7 +56,7 @@ pub(crate) fn stranger() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Goes into a user namespace that does not own the network namespace.
+/// Enters a user namespace that does not own the network namespace.
 fn lose_rights() {
     if unshare(CloneFlags::CLONE_NEWUSER).is_err() {
         setuid(Uid::from_raw(65_534)).expect("to become nobody");
@@ -65,7 +65,7 @@ fn lose_rights() {
     assert!(links.contains("Threads:\t1\n"), "process {}", process::id());
 }
 
-/// What the text names.
+/// The words that the error must contain.
 const LACKING: [&str; 2] = ["CAP_NET_ADMIN", "user namespace"];
 
 async fn opening_fails() {
@@ -81,7 +81,7 @@ async fn opening_fails() {
     }
 }
 
-/// The kernel answers the first message of a datagram alone.
+/// The kernel answers only the first message of a datagram.
 async fn requests_fail(handle: &ConntrackHandle) {
     let denied = |result| refused(result, ErrorKind::PermissionDenied, &LACKING);
     denied(handle.get(tcp(1)).await.map(drop));
@@ -95,7 +95,7 @@ async fn requests_fail(handle: &ConntrackHandle) {
     }
 }
 
-/// At the first await, not as an item.
+/// The request fails, and not an item of its stream.
 async fn walks_fail(handle: &ConntrackHandle) {
     for table in [Table::Conntrack, Table::Dying, Table::Unconfirmed] {
         let listed = handle.list(table).await;
@@ -104,7 +104,7 @@ async fn walks_fail(handle: &ConntrackHandle) {
     }
     let flushed = handle.flush(Table::Conntrack).await;
     refused(flushed, ErrorKind::PermissionDenied, &LACKING);
-    // By what is asked before, at once, and one by one.
+    // By a probe before the flush, by the flush itself, and by the list.
     let on = |filter: FilterBuilder| filter.build().expect("a filter");
     let mark = || on(Filter::builder().mark(1));
     let port = on(Filter::builder().protocol(6).orig_dst_port(443));

@@ -40,7 +40,7 @@ async fn of_a_fresh_flow() {
     }
 }
 
-/// The kernel takes a status that lacks a bit for an attempt to clear it.
+/// To the kernel, a status that lacks a bit is an attempt to clear the bit.
 async fn of_an_assured_flow() {
     let handle = connect();
     let old = Status::SEEN_REPLY | Status::ASSURED;
@@ -77,7 +77,7 @@ async fn of_a_real_connection() {
     assert_eq!(flow.status, old);
     let status = set(&handle, flow.orig, Status::FIXED_TIMEOUT).await;
     assert_eq!(status, old | Status::FIXED_TIMEOUT);
-    // Now its packets leave the timeout alone.
+    // Now its packets do not change the timeout.
     let left = got(&handle, &flow).await.timeout;
     pair.exchange().await.expect("bytes");
     assert!(got(&handle, &flow).await.timeout <= left);
@@ -144,12 +144,12 @@ async fn a_fixed_timeout_stays() {
     let error = refused(update, ErrorKind::PermissionDenied, &names);
     assert!(error.is_permission_denied());
     assert_eq!(error.errno(), Some(nix::libc::EPERM));
-    // It is no right that is lacking.
+    // No right is missing.
     assert!(!error.to_string().contains("CAP_NET_ADMIN"), "{error}");
     let flow = got(&handle, udp(1)).await;
     assert!(flow.timeout > Some(Duration::from_secs(3000)));
     assert_eq!(flow.mark, Some(0));
-    // In one request the timeout comes first.
+    // In one request, the kernel sets the timeout first.
     create(&handle, new(udp(2))).await;
     let both = handle.update(udp(2)).status(Status::FIXED_TIMEOUT);
     both.timeout(short).await.expect("both");

@@ -24,8 +24,8 @@ pub(super) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// What one protocol's packets made: the original tuple, the replies seen, and the packet size
-/// without the IP header in either direction.
+/// The expected flow of one protocol: the original tuple, and the packet sizes without the IP
+/// header in both directions.
 struct Expected {
     tuple: Tuple,
     reply: Option<u64>,
@@ -58,7 +58,7 @@ async fn of_every_protocol() {
     }
 }
 
-/// What holds for any flow of real packets.
+/// Checks what is true for any flow of real packets.
 fn usual(flow: &Flow, began: SystemTime, ended: SystemTime) {
     let timestamp = flow.timestamp().expect("a timestamp");
     assert!((began..=ended).contains(&timestamp.start), "{flow:?}");
@@ -69,7 +69,7 @@ fn usual(flow: &Flow, began: SystemTime, ended: SystemTime) {
     assert_eq!((flow.helper(), flow.master()), (None, None));
 }
 
-/// Sends one packet of each protocol, which is answered where there is somebody to answer.
+/// Sends one packet of each protocol. It is answered if the other side knows the protocol.
 fn send(peer: &Peer, near: IpAddr, far: IpAddr) -> Vec<Expected> {
     let mut expected = Vec::new();
     let mut sent = |tuple: ctnetlink::Result<Tuple>, size: usize, reply: Option<u64>| {
@@ -128,7 +128,7 @@ fn send(peer: &Peer, near: IpAddr, far: IpAddr) -> Vec<Expected> {
         ),
     ] {
         raw(protocol, near, far, &payload).expect("a packet");
-        // An ABORT: nobody waits for an association.
+        // The answer is an ABORT, because no socket accepts associations.
         let answered = protocol == packet::SCTP && release::answers_sctp();
         sent(tuple, payload.len(), answered.then_some(16));
     }
@@ -166,7 +166,7 @@ async fn of_tcp() {
             let flags = flags.expect("flags").value();
             assert!(flags.contains(TcpFlags::WINDOW_SCALE | TcpFlags::SACK_PERM));
         }
-        // A handshake and a few bytes each way, each segment with 20 to 60 bytes of header.
+        // A handshake and a few bytes each way. Each segment has a header of 20 to 60 bytes.
         for counters in [flow.counters_orig, flow.counters_reply] {
             let Counters { packets, bytes, .. } = counters.expect("counters");
             assert!((2..10).contains(&packets), "{flow}");

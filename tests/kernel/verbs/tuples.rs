@@ -87,7 +87,7 @@ async fn with_or_without_ports(protocol: Protocol) {
     assert_eq!(flow.orig.protocol(), protocol);
     assert!(matches!(flow.orig.src_port(), Some(4000) | None));
     assert_eq!(mark_of(&handle, FlowKey::reply(tuple.inverse())).await, 7);
-    // What the kernel said names the flow too.
+    // The flow as the kernel reported it is a key too.
     assert_eq!(mark_of(&handle, &flow).await, 7);
     let [listed] = &list(&handle).await[..] else {
         panic!("not one flow");
@@ -109,8 +109,8 @@ async fn an_icmp_answer_has_the_other_type() {
     }
 }
 
-/// No packet makes such a flow, and the kernel takes it of a request. What it shows, old ones
-/// without the fields, is read back and names the flow.
+/// No packet makes such a flow, but the kernel accepts it in a request. The text of the flow is a
+/// key, also from old kernels, which leave out some fields.
 async fn icmp_over_the_other_family_is_found_by_its_text() {
     let handle = connect();
     let ask = |text: &str| text.parse::<Tuple>().expect("a tuple");
@@ -134,7 +134,7 @@ async fn icmp_over_the_other_family_is_found_by_its_text() {
     }
 }
 
-/// Its `peer_addr()` is an address of IPv4 inside IPv6; the kernel's flow is one of IPv4.
+/// Its `peer_addr()` is an IPv4 address inside an IPv6 address, but the flow is IPv4.
 async fn what_a_dual_stack_socket_gives_is_found() {
     let handle = connect();
     let mapped = |n, port| match v4(n) {

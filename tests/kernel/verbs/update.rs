@@ -48,7 +48,7 @@ async fn the_timeout() {
             .timeout(most)
             .await
             .expect("a long time");
-        // The kernel cuts it; how far is a matter of its tick.
+        // The kernel limits the timeout. The limit depends on its tick.
         assert!(left(&handle, tuple).await > 20 * 24 * 3600);
         let half = Duration::from_millis(9500);
         handle.update(tuple).timeout(half).await.expect("a timeout");
@@ -143,7 +143,7 @@ async fn a_patch_for_many() {
     for tuple in [tcp(1), tcp6(1)] {
         let flow = new(tuple).mark(0x0f).labels(label(0) | label(3));
         create(&handle, flow).await;
-        // What was named before gives way to the patch.
+        // The patch replaces the changes before it.
         let update = handle.update(tuple).mark(u32::MAX).patch(everything());
         update.await.expect("an update");
         has_everything(&handle, tuple).await;
@@ -159,7 +159,7 @@ async fn nothing_is_no_change() {
     refused(update, ErrorKind::InvalidInput, &names);
 }
 
-/// The order is the kernel's: mark before labels.
+/// The kernel sets the mark before the labels.
 async fn what_failed_leaves_what_came_before() {
     let handle = connect();
     create(&handle, new(udp(1))).await;

@@ -4,7 +4,7 @@ use ctnetlink::Expectation;
 
 use crate::xml::Element;
 
-/// What is in the element of its event, which says what became of it.
+/// The content of the XML element of an expectation's event.
 pub(super) fn children(of: &Expectation) -> Vec<Element> {
     let Expectation {
         tuple,

@@ -16,11 +16,11 @@ use crate::support::patience;
 use crate::tool::command;
 use crate::xml::Element;
 
-/// A form of its output.
+/// A format of the tool's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     Plain,
-    /// With all that is not in the plain line.
+    /// With everything that the plain line leaves out.
     Extended,
     Xml,
 }
@@ -36,7 +36,7 @@ impl Form {
         }
     }
 
-    /// What we have for an event: text to be compared with [`theirs`](Self::theirs).
+    /// Our text for an event, to be compared with [`theirs`](Self::theirs).
     pub(super) fn ours(self, event: &Event) -> String {
         match self {
             Self::Plain => event.to_string(),
@@ -52,14 +52,14 @@ impl Form {
                     return format!("{kind} {:?}", expected::children(expectation));
                 }
                 let mut shown = Shown::from(event.flow().expect("a flow"));
-                // They go by names that this document was not asked for.
+                // The document has labels only by name, and names were not requested.
                 shown.labels.clear();
                 format!("{kind} {shown:?}")
             }
         }
     }
 
-    /// What the tool has written, event by event.
+    /// The tool's output, split into events.
     fn theirs(self, written: &str) -> Vec<String> {
         match self {
             Self::Plain | Self::Extended => written.lines().map(without_time_and_name).collect(),
@@ -78,14 +78,15 @@ impl Form {
     }
 }
 
-/// Their time is that of hearing, ours that of the event; and we know no program's name.
+/// The tool prints the time of receiving, and we print the time of the event. We do not know the
+/// program's name.
 fn without_time_and_name(line: &str) -> String {
     let line = line.split_once('\t').map_or(line, |(_, line)| line);
     let line = line.split_once(" progname=").map_or(line, |(line, _)| line);
     line.to_owned()
 }
 
-/// The tool at work, once for each form.
+/// Running processes of the tool, one for each format.
 pub(super) struct Listeners(Vec<(Form, Listener)>);
 
 struct Listener {
@@ -94,7 +95,7 @@ struct Listener {
 }
 
 impl Listeners {
-    /// Starts it in these forms, and waits until all listen; `table` is "" or "expect".
+    /// Starts the tool in these formats, and waits until all listen. `table` is "" or "expect".
     pub(super) async fn start(forms: &[Form], table: &str) -> Self {
         let mut all = Vec::new();
         for form in forms {
@@ -107,12 +108,13 @@ impl Listeners {
         Self(all)
     }
 
-    /// Waits until each has written of as many events as we heard; ends them in good order, and
-    /// holds what they wrote against what we heard.
+    /// Waits until each has written as many events as we received, ends them, and compares their
+    /// output with our events.
     pub(super) async fn heard_the_same(self, ours: &[Event]) {
         for (form, listener) in self.0 {
             let theirs = form.theirs(&listener.stop(ours.len()).await);
-            // A last packet of what ended may still make a flow after what we waited for.
+            // A last packet of a closed connection may still create a flow after the awaited
+            // events.
             assert!(theirs.len() >= ours.len(), "{form:?}: {theirs:#?}");
             let ours = ours.iter().map(|event| form.ours(event));
             for (n, (ours, theirs)) in ours.zip(&theirs).enumerate() {
@@ -140,11 +142,11 @@ impl Listener {
         Self { child, output }
     }
 
-    /// What it wrote, of so many events at least.
+    /// Ends the tool after this many events, and returns its output.
     async fn stop(mut self, events: usize) -> String {
         let written = || {
             let output = fs::read_to_string(&self.output).expect("its output");
-            // Each event is a line, and the document's head has none of them.
+            // Each event is one line, and the head of the document contains no event.
             let shown = output.lines().filter(|line| line.contains("src"));
             output.ends_with('\n') && shown.count() >= events
         };
@@ -164,7 +166,7 @@ impl Listener {
     }
 }
 
-/// How many netfilter sockets of this namespace listen to events.
+/// The number of netfilter sockets of this namespace that listen to events.
 pub(super) fn listeners() -> usize {
     let table = fs::read_to_string("/proc/thread-self/net/netlink").expect("the sockets");
     let columns = table

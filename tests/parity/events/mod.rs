@@ -48,7 +48,7 @@ pub async fn expectations_equal_the_tools() {
         expectations.create(new).await.expect("an expectation");
         expected.push((control, data));
     }
-    // By a request, by its timeout, and with its master.
+    // Expectations end by a request, by their timeout, and with their master.
     expectations.delete(expected[0].1).await.expect("its end");
     let update = expectations.update(expected[1].1, Duration::ZERO);
     update.await.expect("an update");
@@ -60,8 +60,8 @@ pub async fn expectations_equal_the_tools() {
     tools.heard_the_same(&ours).await;
 }
 
-/// A flow that makes room for another in a full table. The limit is the machine's, and each
-/// namespace has as many.
+/// A flow is removed to make room in a full table. The limit belongs to the machine, and applies to
+/// each namespace.
 pub async fn an_early_drop_equals_the_tools() {
     let handle = connect();
     let flow = |n: u32| {
@@ -73,7 +73,7 @@ pub async fn an_early_drop_equals_the_tools() {
         NewFlow::new(tuple.expect("one family"), Duration::from_secs(600))
     };
     let limit = async || handle.stats().await.expect("statistics").max;
-    // The limit is also for other programs to change.
+    // Other programs may change the limit too.
     let max = loop {
         let max = limit().await.expect("a limit");
         let fill = (0..max).map(move |n| Change::Create(flow(n)));

@@ -13,10 +13,10 @@ use super::next;
 use crate::flows::{connect, tcp_between};
 use crate::population;
 
-/// Tells a case of the traffic by one of its events.
+/// Recognizes a case of the traffic by one of its events.
 type Is = fn(&Event) -> bool;
 
-/// What the traffic is to have.
+/// The cases that the traffic must contain.
 pub(super) const CASES: &[(&str, Is)] = &[
     ("a connection", |event| is_packets(event, 6)),
     ("a connection that was refused", |event| {
@@ -111,7 +111,7 @@ fn state(flow: &Flow) -> Option<TcpState> {
     }
 }
 
-/// The flow that we change.
+/// The flow that this test changes.
 fn one() -> Tuple {
     tcp_between("10.77.0.1:1", "10.77.0.2:2")
 }
@@ -150,7 +150,7 @@ pub(super) fn has_a_whole_connection(events: &[Event]) -> bool {
     for event in events.iter().filter(|event| event.port_id().is_none()) {
         let flow = event.flow().expect("a flow");
         let of = states.entry(flow.orig).or_default();
-        // An end says once more what the flow was.
+        // The event of the end repeats the last state.
         let is_end = matches!(event, Event::Destroy { .. });
         of.extend(state(flow).filter(|_| !is_end));
     }
@@ -168,7 +168,7 @@ pub(super) fn has_a_whole_connection(events: &[Event]) -> bool {
     })
 }
 
-/// Makes it; what we hear of it.
+/// Makes the traffic, and returns the events that we received.
 pub(super) async fn heard() -> Vec<Event> {
     let handle = connect();
     let tools = listeners();
@@ -184,7 +184,7 @@ pub(super) async fn heard() -> Vec<Event> {
     handle.delete(one()).await.expect("the end");
     let soon = NewFlow::new(one(), Duration::from_secs(1));
     handle.create(soon).await.expect("a flow");
-    // The kernel collects a flow whose time is over when it comes across it.
+    // The kernel removes a flow that timed out when it next finds it.
     while handle.get(one()).await.expect("an answer").is_some() {
         sleep(Duration::from_millis(50)).await;
     }

@@ -12,7 +12,7 @@ use crate::support::namespace::sysctl;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Creates them all; says how many.
+/// Creates all flows, and returns their number.
 pub async fn create(handle: &ConntrackHandle) -> usize {
     let flows = [states(), protocols(), translations(), settings()].concat();
     for flow in &flows {
@@ -22,7 +22,7 @@ pub async fn create(handle: &ConntrackHandle) -> usize {
     flows.len() + without_counters(handle).await
 }
 
-/// A flow for what stands at its place in the table: its addresses are those of no other.
+/// The addresses of flow number `n`, which no other flow has.
 fn ends(n: u8, v6: bool) -> (IpAddr, IpAddr) {
     let n6 = u16::from(n);
     if v6 {
@@ -62,7 +62,7 @@ fn states() -> Vec<NewFlow> {
     let tcp = tcp_states
         .zip(0..)
         .map(|(state, n)| new(tcp(n, n % 3 == 0)).tcp_state(state));
-    // HEARTBEAT_ACKED, 9, is of older kernels.
+    // HEARTBEAT_ACKED, 9, exists only in older kernels.
     let sctp_states = (0..=8).map(SctpState::from);
     let sctp = sctp_states.zip(20..).map(|(state, n)| {
         let (src, dst) = ports(n, n % 3 == 0);
@@ -99,7 +99,7 @@ fn protocols() -> Vec<NewFlow> {
     for (kind, id) in [(128, 7), (139, 9)] {
         tuples.push(Tuple::icmpv6(src, dst, IcmpEcho::new(kind, 0, id)));
     }
-    // The forms of IPv6 addresses.
+    // IPv6 addresses with different text forms.
     for address in ["::192.0.2.1", "1:0:0:2::3", "2001:db8::", "64:ff9b::1"] {
         let address = address.parse().expect("an address");
         tuples.push(Tuple::generic(address, Ipv6Addr::LOCALHOST.into(), 89));

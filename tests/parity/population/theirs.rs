@@ -29,7 +29,7 @@ const FLOWS: &[&str] = &[
     "-s fd00:3::5 -d fd00:4::5 -p gre --srckey 0 --dstkey 0",
 ];
 
-/// Inserts them all; says how many.
+/// Inserts all flows, and returns their number.
 pub fn insert() -> usize {
     for flow in FLOWS {
         conntrack(&format!("-I -t 3600 {flow}"));

@@ -12,7 +12,7 @@ const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 /// Connections that stay open.
 pub struct Open(#[expect(dead_code, reason = "held, not read")] Vec<TcpPair>);
 
-/// Sends it all.
+/// Sends all packets.
 pub async fn start() -> Open {
     ruled::rules();
     let mut open = Vec::new();
@@ -23,7 +23,7 @@ pub async fn start() -> Open {
         let mut half = TcpPair::connect(at(ip, 0)).await.expect("a connection");
         half.client.shutdown().await.expect("to close one side");
         open.push(half);
-        // Nobody listens: a reset answers.
+        // No socket listens, so the answer is a reset.
         TcpStream::connect(at(ip, 9)).expect_err("a connection to nobody");
 
         udp(None, at(ip, 9)).expect("a datagram");

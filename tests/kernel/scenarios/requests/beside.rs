@@ -39,7 +39,8 @@ impl Request {
             self.attrs.u32(9, dice.one_of(&[0, 1, 3, 4]));
         }
         if dice.once_in(8) {
-            // Of one class: older kernels look beyond those of the master's helper for another.
+            // Helpers with one class only: for other classes, older kernels read beyond the
+            // policies of the master's helper.
             let name = dice.one_of(&[b"ftp\0".as_slice(), b"tftp\0", b"nobody\0"]);
             self.attrs.put(6, name);
         }
@@ -126,7 +127,7 @@ impl Request {
         }
     }
 
-    /// What is no request of any use.
+    /// A request that makes no sense.
     pub(super) fn odd(&mut self, dice: &mut Dice<'_>) {
         match dice.below(6) {
             0 => {

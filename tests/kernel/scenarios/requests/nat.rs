@@ -3,7 +3,8 @@
 use super::*;
 
 impl Request {
-    /// To one address and one port: of several the kernel takes one by chance.
+    /// A translation to one address and one port, because the kernel chooses at random from
+    /// several.
     pub(super) fn translation(&mut self, dice: &mut Dice<'_>, tuple: Tuple, reply: Tuple) {
         let [source, destination] = [dice.once_in(2), dice.once_in(2)];
         let mut to = [(); 2].map(|()| {
@@ -11,8 +12,8 @@ impl Request {
             (address, dice.one_of(&[1, 5000, 5001_u16]))
         });
         if destination && !source {
-            // The kernel keeps the source as it is, or takes a port by chance if the flow would meet
-            // another then. So it meets none.
+            // The kernel keeps the source. If another flow had the result, it would choose a port
+            // at random, so no other flow may have it.
             let Some(own) = tuple.place_of_its_own(reply) else {
                 return;
             };

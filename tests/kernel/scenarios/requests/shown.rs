@@ -26,7 +26,7 @@ impl fmt::Debug for Request {
             write!(f, ", less {} bytes", self.cut)?;
         }
         bytes::each(&self.attrs.0, |kind, payload| {
-            // Nothing is said of a line that cannot be written.
+            // Errors of writing are ignored.
             let _ = write!(f, "\n    {kind}: {payload:02x?}");
         });
         Ok(())

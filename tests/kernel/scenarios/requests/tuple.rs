@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{Attrs, Dice};
 
-/// A tuple of few addresses and ports.
+/// A tuple from a few addresses and ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tuple {
     pub(super) family: u8,
@@ -15,7 +15,7 @@ pub(super) struct Tuple {
     echo: [u8; 2],
     zone: Option<u16>,
     mask: Option<bool>,
-    /// What is left out: an attribute of the protocol, an address.
+    /// Whether an attribute of the protocol, and an address, are left out.
     without: [bool; 2],
 }
 
@@ -75,8 +75,8 @@ impl Tuple {
         }
     }
 
-    /// An address and a port that no other tuple gets as its destination. There is none for a flow
-    /// whose reply is another's.
+    /// An address and a port that no other tuple has as its destination; `None` for a flow with an
+    /// unusual reply.
     pub(super) fn place_of_its_own(self, reply: Self) -> Option<(u8, u16)> {
         let own = reply == self.inverse() && self.zone.is_none() && self.without == [false; 2];
         let [first, second] = self.ports;
@@ -86,7 +86,7 @@ impl Tuple {
         ))
     }
 
-    /// The mask of an expectation: of the source all counts, or nothing.
+    /// The mask of an expectation. It covers the whole source, or nothing of it.
     pub(super) fn mask(self, whole: bool) -> Self {
         Self {
             mask: Some(whole),
