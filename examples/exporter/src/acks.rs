@@ -1,4 +1,4 @@
-//! The server's answers to what is published.
+//! The server's answers to published messages.
 
 use async_nats::{Client, StatusCode, Subject, Subscriber};
 use futures_util::{FutureExt, StreamExt};
@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use crate::Result;
 
-/// Takes the answers to all messages on one subscription, and tells them apart by a number in their subjects. A request
-/// of its own for each message would be a channel, a timer and an entry of a map for each.
+/// Receives the answers to all messages on one subscription, and identifies them by a number in
+/// their subjects. A request for each message would need a channel, a timer and a map entry each.
 pub struct Acks {
     inbox: String,
     answers: Subscriber,
@@ -19,11 +19,11 @@ pub struct Acks {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ack {
     pub number: u64,
-    /// It had it already.
+    /// The server had the message already.
     pub duplicate: bool,
 }
 
-/// JetStream's answer, as far as it matters here.
+/// The used parts of JetStream's answer.
 #[derive(Deserialize)]
 struct Answer<'a> {
     #[serde(borrow)]
@@ -52,7 +52,7 @@ impl Acks {
         })
     }
 
-    /// Where the answer to the next message is to go. Messages are numbered from 0.
+    /// The subject for the answer to the next message. Messages are numbered from 0.
     pub fn reply(&mut self) -> Subject {
         let number = self.sent;
         self.sent += 1;
@@ -71,7 +71,7 @@ impl Acks {
         }
     }
 
-    /// The next answer, if it is there already.
+    /// The next answer, if it has arrived already.
     pub fn ready(&mut self) -> Option<Result<Ack>> {
         self.next().now_or_never()
     }

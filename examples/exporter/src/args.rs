@@ -15,9 +15,9 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Exports the table of this network namespace until it is stopped.
+    /// Exports the table of this network namespace until it is stopped
     Serve(Box<ServeArgs>),
-    /// Asks the stream that all nodes publish to.
+    /// Answers questions from the stream that all nodes publish to
     Fleet(FleetArgs),
 }
 
@@ -26,38 +26,38 @@ pub struct ServeArgs {
     /// The name of this node [default: the host name]
     #[arg(long, env = "NODE_NAME")]
     pub node: Option<String>,
-    /// Bytes of queue for the kernel's events; the kernel doubles it
+    /// Size in bytes of the queue for the kernel's events; the kernel doubles it
     #[arg(long, default_value_t = 64 << 20)]
     pub receive_buffer: usize,
-    /// Holds this many flows at the most [default: as many as the table has]
+    /// The maximum number of flows in memory [default: the limit of the table]
     #[arg(long)]
     pub limit: Option<usize>,
 
     /// Serves metrics on this address, at /metrics
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub prometheus: Option<SocketAddr>,
-    /// Also serves the metrics under the names of another exporter
+    /// Also serves metrics under the names of another exporter
     #[arg(long, requires = "prometheus")]
     pub compat: Option<Compat>,
-    /// Counts flows by a part of them, and shows the N largest numbers
+    /// Counts flows by each part of --by, and shows the N largest counts
     #[arg(long, value_name = "N", requires = "prometheus", requires = "by",
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub top: Option<u16>,
-    /// The parts that --top counts by
+    /// The parts of a flow that --top counts by
     #[arg(long, value_delimiter = ',', requires = "top")]
     pub by: Vec<By>,
 
-    /// Sends flows and metrics to this collector, as OTLP over HTTP
+    /// Sends flows and metrics to this OpenTelemetry collector, as OTLP over HTTP
     #[arg(long, value_name = "http://HOST:PORT")]
     pub otlp: Option<String>,
-    /// Records that wait in memory while the collector is slow or away
+    /// The maximum number of records that wait in memory while the collector is slow or down
     #[arg(long, default_value_t = 32768, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub otlp_queue: u32,
-    /// Seconds between metrics for the collector
+    /// Sends metrics to the collector every this many seconds
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
     pub otlp_interval: u64,
 
-    /// Publishes flows to the JetStream of this server
+    /// Publishes flows to JetStream on this NATS server
     #[arg(long, value_name = "URL")]
     pub nats: Option<String>,
     #[command(flatten)]
@@ -68,28 +68,30 @@ pub struct ServeArgs {
 pub struct PublishArgs {
     #[command(flatten)]
     pub stream: StreamArgs,
-    /// Bytes that the stream keeps, where this program makes it; the oldest go first
+    /// The maximum size of the stream in bytes, if this program creates it; the oldest messages are
+    /// removed first
     #[arg(long, default_value_t = 10 << 30)]
     pub stream_bytes: i64,
-    /// Seconds within which the server knows a message that it has, where this program makes the stream
+    /// The number of seconds for which the server recognizes repeated messages, if this program
+    /// creates the stream
     #[arg(long, default_value_t = 120)]
     pub duplicate_window: u64,
-    /// Publishes the beginning of flows, too
+    /// Also publishes the beginnings of flows
     #[arg(long)]
     pub begin: bool,
-    /// Publishes changes of flows, too
+    /// Also publishes changes of flows
     #[arg(long)]
     pub change: bool,
-    /// Messages that may wait for the server's ACK
+    /// The maximum number of messages without an ACK from the server
     #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub in_flight: u32,
-    /// Bytes of messages that wait in memory while the server is slow or away
+    /// The maximum bytes of messages that wait in memory while the server is slow or down
     #[arg(long, default_value_t = 32 << 20)]
     pub spool_memory: usize,
-    /// A directory for what does not fit there; it survives a restart
+    /// A directory for messages that have no room in memory; they survive a restart
     #[arg(long, value_name = "DIRECTORY")]
     pub spool: Option<PathBuf>,
-    /// Bytes that the directory may hold
+    /// The maximum size of that directory in bytes
     #[arg(long, default_value_t = 1 << 30)]
     pub spool_disk: u64,
 }
@@ -106,7 +108,7 @@ pub struct StreamArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Compat {
-    /// node_exporter's
+    /// The names of node_exporter
     Node,
 }
 
@@ -127,15 +129,15 @@ pub enum By {
 
 #[derive(Debug, Args)]
 pub struct FleetArgs {
-    /// The server
+    /// The NATS server
     #[arg(long, value_name = "URL", default_value = "nats://127.0.0.1:4222")]
     pub nats: String,
     #[command(flatten)]
     pub stream: StreamArgs,
-    /// How far to look back, in seconds
+    /// The number of seconds to look back
     #[arg(long, default_value_t = 3600)]
     pub since: u64,
-    /// Goes on with what comes
+    /// Continues with new messages until it is stopped
     #[arg(long)]
     pub follow: bool,
     #[command(subcommand)]
@@ -144,14 +146,14 @@ pub struct FleetArgs {
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum Question {
-    /// Who talked to this address, or it to whom: the ended flows, a JSON object a line
+    /// The ended flows from or to this address, one JSON object per line
     Talked { address: IpAddr },
-    /// The largest numbers of ended flows, and their bytes
+    /// The largest numbers of ended flows, with their bytes
     Top {
-        /// What to count by
+        /// The part of a flow to count by
         #[arg(long, default_value = "source")]
         by: By,
-        /// How many
+        /// The number of lines
         #[arg(long, default_value_t = 10)]
         n: usize,
     },
@@ -159,10 +161,10 @@ pub enum Question {
     Nat {
         address: IpAddr,
         port: u16,
-        /// RFC 3339, or seconds since 1970; without it, all that the look back finds
+        /// The time, in RFC 3339 or in seconds since 1970 [default: any time since --since]
         #[arg(long)]
         at: Option<String>,
     },
-    /// What was lost, by node
+    /// The losses of each node
     Lost,
 }

@@ -1,10 +1,10 @@
-//! What flows are counted under.
+//! The classes by which flows are counted.
 
 use std::borrow::Cow;
 
 use ctnetlink::{DccpState, Family, Flow, ProtoInfo, Protocol, SctpState, TcpState};
 
-/// Family, protocol and state of a flow. At most some thousands exist.
+/// Family, protocol and state of a flow. There are at most a few thousand classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Class {
     is_v6: bool,
@@ -44,7 +44,7 @@ impl Class {
         }
     }
 
-    /// As conntrack(8) has it; empty where there is none.
+    /// The name as in conntrack(8); empty if there is no state.
     pub fn state(self) -> Cow<'static, str> {
         let (word, number) = match self.state {
             State::None => return "".into(),

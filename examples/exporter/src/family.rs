@@ -1,11 +1,11 @@
-//! Numbers with names and labels, whoever they are shown to.
+//! Numbers with names and labels, for all outputs.
 
 use std::borrow::Cow;
 
-/// A name, and its numbers.
+/// A name with its numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Family {
-    /// As on the page of metrics, without `_total`.
+    /// The name on the metrics page, without `_total`.
     pub name: Cow<'static, str>,
     pub help: Cow<'static, str>,
     pub kind: Kind,
@@ -14,7 +14,7 @@ pub struct Family {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// It grows, from 0 at the start of the exporter.
+    /// It only grows, from 0 at the start of the exporter.
     Counter,
     Gauge,
 }
@@ -45,12 +45,12 @@ impl Family {
         }
     }
 
-    /// One number, that goes up and down.
+    /// One number that goes up and down.
     pub fn gauge(name: &'static str, help: &'static str, value: impl Into<Number>) -> Self {
         Self::new(name, help, Kind::Gauge).with([], value)
     }
 
-    /// One number, that grows.
+    /// One number that only grows.
     pub fn counter(name: &'static str, help: &'static str, value: u64) -> Self {
         Self::new(name, help, Kind::Counter).with([], value)
     }

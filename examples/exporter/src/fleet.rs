@@ -21,11 +21,11 @@ use crate::message::Message;
 use crate::publisher::connect;
 use answer::Answer;
 
-/// How often a sum is shown again while more comes.
+/// How often a sum is printed again while more messages come.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// So many messages are remembered to know one that comes twice: an exporter sends again what was in
-/// flight alone, a few thousand at the most, right behind the first time.
+/// The number of messages that are remembered to recognize repeated ones. An exporter repeats only
+/// messages that were in flight, at most a few thousand, and soon after the first time.
 const REMEMBERED: usize = 1 << 20;
 
 /// Prints the answer; with `follow` until the program is stopped.
@@ -65,7 +65,7 @@ pub async fn fleet(args: FleetArgs) -> Result {
         match serde_json::from_slice::<Message>(&message.payload) {
             Ok(read) => answer.take(read, &message.payload),
             Err(error) => {
-                tracing::warn!(%error, subject = %message.subject, "not a message of ours")
+                tracing::warn!(%error, subject = %message.subject, "a message of another program")
             }
         }
     }
@@ -73,7 +73,7 @@ pub async fn fleet(args: FleetArgs) -> Result {
     Ok(())
 }
 
-/// The messages of late.
+/// The recent messages.
 #[derive(Default)]
 struct Seen {
     hasher: RandomState,

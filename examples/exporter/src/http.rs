@@ -1,4 +1,4 @@
-//! An HTTP server of two pages: `/metrics`, and `/healthz`.
+//! An HTTP server with two pages, `/metrics` and `/healthz`.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -14,15 +14,15 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-/// Those beyond wait for one to end.
+/// The maximum number of connections. More connections wait until one ends.
 const CONNECTIONS: usize = 32;
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What the pages say.
+/// The contents of the pages.
 pub trait Pages: Send + Sync + 'static {
     fn metrics(&self) -> impl Future<Output = String> + Send;
-    /// Is the table known to be whole?
+    /// Is the table in memory complete?
     fn is_healthy(&self) -> bool;
 }
 
@@ -36,7 +36,7 @@ pub async fn serve(listener: TcpListener, pages: Arc<impl Pages>) {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // Out of file descriptors, most likely: others may end.
+                // Probably there are no file descriptors left. Other connections may end.
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;

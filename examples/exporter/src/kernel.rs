@@ -7,7 +7,7 @@ use ctnetlink::{
     TableCounters, TableStats, TableTotals,
 };
 
-/// What the kernel counts, as of one moment.
+/// The kernel's counts at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Sample {
     pub table: Option<TableStats>,
@@ -15,7 +15,7 @@ pub struct Sample {
     pub expectations: Vec<(u16, ExpectationTotals)>,
 }
 
-/// Asks the kernel, and widens its counters, each CPU's for itself.
+/// Reads the kernel's counters, and widens them, for each CPU separately.
 #[derive(Debug, Default)]
 pub struct Meters {
     flows: BTreeMap<u16, StatsMeter<TableCounters>>,
@@ -23,7 +23,7 @@ pub struct Meters {
 }
 
 impl Meters {
-    /// What cannot be had is left out.
+    /// Statistics that cannot be read are left out.
     pub async fn sample(&mut self, handle: &ConntrackHandle) -> Sample {
         let told = |error: ctnetlink::Error| tracing::warn!(%error, "no statistics");
         let table = handle.stats().await.map_err(told).ok();
@@ -65,7 +65,8 @@ pub const FLOWS: [Field<TableTotals>; 15] = fields! {
 /// Each is `conntrack_expect_<name>_total`.
 pub const EXPECTATIONS: [Field<ExpectationTotals>; 3] = fields! { new create delete };
 
-/// node_exporter's: each is the gauge `node_nf_conntrack_stat_<name>`, the sum over the CPUs.
+/// The counters of node_exporter. Each is the gauge `node_nf_conntrack_stat_<name>`, the sum over
+/// the CPUs.
 pub const NODE: [&str; 8] = [
     "found",
     "invalid",

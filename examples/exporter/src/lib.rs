@@ -1,5 +1,5 @@
-//! One daemon a node: the flows of its connection tracking table and its statistics, for engines that
-//! exist. README.md says how it is used.
+//! A daemon for each node, which exports the flows and statistics of its connection tracking table.
+//! README.md describes its use.
 
 pub mod acks;
 pub mod args;
@@ -18,6 +18,6 @@ pub mod ranking;
 pub mod serve;
 pub mod spool;
 
-/// What ends the program is told to whoever started it.
+/// An error that ends the program, and is printed.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 pub type Result<T = ()> = std::result::Result<T, Error>;

@@ -1,4 +1,4 @@
-//! The program: `serve` is the daemon of a node, `fleet` asks what all nodes have sent.
+//! The program. `serve` is the daemon of a node, and `fleet` answers questions about all nodes.
 
 use clap::Parser;
 use conntrack_exporter::args::{Cli, Command};
@@ -6,8 +6,8 @@ use conntrack_exporter::{Result, fleet, serve};
 use mimalloc::MiMalloc;
 use tracing_subscriber::EnvFilter;
 
-/// A message is some twenty small allocations, which one thread makes and another frees. The system's allocator takes a
-/// quarter of the exporter's time for that.
+/// A message needs about twenty small allocations, which one thread makes and another frees. The
+/// system's allocator needs a quarter of the exporter's time for that.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

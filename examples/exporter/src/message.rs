@@ -1,4 +1,4 @@
-//! What is published: one message a flow's end, and what of it goes where.
+//! The published messages: one for the end of each flow, its subject, and its id.
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -35,22 +35,23 @@ pub enum What {
     /// Something was lost before this message.
     Overrun {
         reason: Reason,
-        /// How many; `null` where nobody knows.
+        /// The number of lost events or messages; `null` if it is unknown.
         lost: Option<u64>,
-        /// Until when all is told, in nanoseconds since 1970: what ended between then and this
-        /// message is not known. For [`Start`](Reason::Start) alone, and `null` where nobody knows.
+        /// Everything before this time was reported, in nanoseconds since 1970. What ended between
+        /// then and this message is unknown. Only for [`Start`](Reason::Start); `null` if it is
+        /// unknown.
         #[serde(default)]
         since: Option<u64>,
     },
 }
 
-/// Why a flow ended, as far as is known.
+/// How the exporter knows that a flow ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// The kernel said so: its counters are the last.
+    /// The kernel reported the end, with the last counters.
     Destroyed,
-    /// The event of its end was lost, and a list no longer had it.
+    /// The event of its end was lost, and a list did not contain it any more.
     Swept,
     /// The event of its end was lost, or there was none, and a get found nothing.
     Gone,
@@ -61,20 +62,19 @@ pub enum Cause {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// The exporter has the whole table from here on: flows that ended before, and after `since`, are
-    /// not known.
+    /// From here on, the exporter has the whole table. Flows that ended before, and after `since`,
+    /// are unknown.
     Start,
-    /// The queue of the kernel's events had no room: events were lost. The ends among them follow
-    /// as `swept`, unless their flows began in the gap, too.
+    /// Events were lost because the queue had no room. The lost ends follow as `swept`, unless
+    /// their flows also began in the gap.
     Kernel,
-    /// The spool had no room, or a run that was killed had messages in memory: so many were lost at
-    /// the most.
+    /// The spool had no room, or a run was killed with messages in memory. The number is a maximum.
     Spool,
-    /// The receiver did not want them.
+    /// The receiver refused them.
     Refused,
 }
 
-/// A message as it goes to the server, and waits for it.
+/// An encoded message, which waits for the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parcel {
     pub subject: String,
@@ -83,19 +83,19 @@ pub struct Parcel {
     pub payload: Bytes,
 }
 
-/// Makes parcels, as this node.
+/// Makes the parcels of this node.
 #[derive(Debug)]
 pub struct Packer {
     node: String,
     boot: String,
-    /// Tells this run of the exporter from others.
+    /// Identifies this run of the exporter.
     run: u64,
     made: u64,
-    /// Of the last message.
+    /// The bytes of the last message.
     buffer: Vec<u8>,
 }
 
-/// [`Message`], of what is elsewhere.
+/// A [`Message`] of borrowed parts.
 #[derive(Serialize)]
 struct Borrowed<'a> {
     node: &'a str,
@@ -107,7 +107,8 @@ struct Borrowed<'a> {
 impl Packer {
     /// # Errors
     ///
-    /// The name of a node is a part of subjects: letters, digits, `-` and `_`; dots become `_`.
+    /// The name of the node has other characters than letters, digits, `-`, `_` and dots. It is a
+    /// part of subjects, so dots become `_`.
     pub fn new(node: &str) -> Result<Self> {
         let node = node.replace('.', "_");
         let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -130,7 +131,7 @@ impl Packer {
 
     /// # Errors
     ///
-    /// None that is known: a flow can always be JSON.
+    /// No case is known: every flow can be JSON.
     pub fn pack(&mut self, what: &What) -> Result<Parcel> {
         let subject = match what.flow() {
             Some(flow) => {
@@ -154,8 +155,8 @@ impl Packer {
         })
     }
 
-    /// Of node, boot, flow id and start. Without a start the flow's id is not enough, as a later flow can
-    /// have the same: the number of the message stands in.
+    /// The id is made of node, boot, flow id and start time. A later flow can have the same flow
+    /// id, so without a start time the number of the message is used.
     pub fn id(&mut self, what: &What) -> String {
         self.made += 1;
         let Self {
@@ -193,7 +194,7 @@ impl What {
         }
     }
 
-    /// How much is lost if this is.
+    /// The loss if this message is lost.
     pub fn weight(&self) -> u64 {
         match self {
             Self::Overrun { lost, .. } => lost.unwrap_or(1),
@@ -214,7 +215,7 @@ impl Reason {
 }
 
 impl Cause {
-    /// `None` where the flow goes on, and left the mirror for another reason.
+    /// `None` if the flow did not end, and left the mirror for another reason.
     pub fn of(cause: RemovalCause) -> Option<Self> {
         match cause {
             RemovalCause::Destroyed { .. } => Some(Self::Destroyed),
@@ -235,7 +236,7 @@ impl Cause {
     }
 }
 
-/// In nanoseconds since 1970; 0 for what was before.
+/// The time in nanoseconds since 1970; 0 for earlier times.
 pub fn nanos(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| {
         u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)

@@ -1,4 +1,4 @@
-//! What is shown in numbers, and under which names.
+//! The metrics and their names.
 
 use std::borrow::Cow;
 
@@ -11,16 +11,16 @@ use crate::otlp::{Queue, QueueStats};
 use crate::publisher::{Outbox, PublisherStats};
 use crate::pump::{Numbers, Shared};
 
-/// Has all numbers.
+/// The source of all numbers.
 pub struct Source {
     pub handle: ConntrackHandle,
     pub reader: MirrorReader,
     pub shared: Shared,
     pub outbox: Option<Outbox>,
     pub queue: Option<Queue>,
-    /// How many of the largest numbers of flows are shown.
+    /// The number of largest counts to show.
     pub top: usize,
-    /// Those who ask at a time are one after the other.
+    /// Concurrent requests take turns.
     pub meters: Mutex<Meters>,
 }
 
@@ -159,7 +159,7 @@ fn of_kernel(kernel: &Sample, all: &mut Vec<Family>) {
     per_cpu("conntrack_expect", help, &kernel.expectations, fields, all);
 }
 
-/// Those that the kernel has.
+/// The counters that this kernel has.
 fn per_cpu<T>(
     prefix: &str,
     help: &str,

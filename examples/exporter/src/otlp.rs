@@ -1,4 +1,5 @@
-//! To an OpenTelemetry collector, as OTLP over HTTP: a log record a flow's end, and the metrics.
+//! Sends to an OpenTelemetry collector, as OTLP over HTTP: a log record for the end of each flow,
+//! and the metrics.
 
 mod client;
 mod metrics;
@@ -32,24 +33,24 @@ use record::{attribute, record, text};
 
 /// Records in one request.
 const BATCH: usize = 1000;
-/// How long a request may wait for more.
+/// How long a request waits for more records.
 const LINGER: Duration = Duration::from_millis(200);
 const RETRY: Duration = Duration::from_millis(250);
 const RETRY_LIMIT: Duration = Duration::from_secs(10);
 
-/// Sends what the queue has, in order, for as long as it is polled.
+/// Sends the records of the queue in order, while it is polled.
 pub struct Sender {
     client: Client,
     queue: Queue,
     resource: Resource,
-    /// Taken from the queue, and not yet delivered.
+    /// Records that were taken from the queue and not delivered yet.
     batch: Vec<Item>,
 }
 
 impl Sender {
     /// # Errors
     ///
-    /// `url` is no address of HTTP.
+    /// `url` is not an HTTP address.
     pub fn new(url: &str, node: &str, queue: Queue) -> Result<Self> {
         Ok(Self {
             client: Client::new(url)?,
@@ -59,7 +60,7 @@ impl Sender {
         })
     }
 
-    /// Cancel-safe: what was not delivered is left for [`drain`](Self::drain).
+    /// Cancel-safe: records that were not delivered are left for [`drain`](Self::drain).
     pub async fn run(&mut self) {
         loop {
             if self.queue.len() == 0 {
@@ -72,14 +73,14 @@ impl Sender {
         }
     }
 
-    /// Delivers what is left.
+    /// Delivers the remaining records.
     pub async fn drain(&mut self) {
         while !self.batch.is_empty() || self.queue.len() > 0 {
             self.next().await;
         }
     }
 
-    /// How many records are not delivered.
+    /// The number of records that are not delivered.
     pub fn left(&self) -> usize {
         self.batch.len() + self.queue.len()
     }
@@ -94,7 +95,7 @@ impl Sender {
         }
     }
 
-    /// Tries until the collector has taken the batch, or has said that it never will.
+    /// Tries until the collector accepts or refuses the batch.
     async fn deliver(&mut self) {
         let body = Bytes::from(self.request().encode_to_vec());
         let numbers = self.queue.numbers();
@@ -110,7 +111,7 @@ impl Sender {
                     return self.refused(refused);
                 }
                 Ok(answer) if answer.is_for_later() => {
-                    tracing::warn!(status = %answer.status, "the collector takes nothing; it is tried again");
+                    tracing::warn!(status = %answer.status, "the collector is busy; trying again");
                     asked_for = answer.retry_after;
                 }
                 Ok(answer) => {
@@ -118,7 +119,7 @@ impl Sender {
                     return self.refused(self.batch.len() as u64);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the collector is not there; it is tried again");
+                    tracing::warn!(%error, "the collector cannot be reached; trying again");
                 }
             }
             numbers.retries.fetch_add(1, Relaxed);
@@ -129,7 +130,7 @@ impl Sender {
 
     fn refused(&self, count: u64) {
         self.queue.numbers().refused.fetch_add(count, Relaxed);
-        // Of the refusal of that message itself nobody is told: it would never end.
+        // The refusal of a message about a loss is not reported, because that would never end.
         let is_news = |item: &Item| !matches!(item.what, What::Overrun { .. });
         if count > 0 && self.batch.iter().any(is_news) {
             self.queue.tell(Reason::Refused, count);
@@ -151,7 +152,7 @@ impl Sender {
     }
 }
 
-/// How many of a request's records were not wanted.
+/// The number of refused records of a request.
 fn rejected(body: &[u8]) -> u64 {
     let Ok(response) = ExportLogsServiceResponse::decode(body) else {
         return 0;
@@ -160,13 +161,16 @@ fn rejected(body: &[u8]) -> u64 {
         return 0;
     };
     if !partial.error_message.is_empty() {
-        tracing::warn!(message = partial.error_message, "from the collector");
+        tracing::warn!(
+            message = partial.error_message,
+            "a message from the collector"
+        );
     }
     u64::try_from(partial.rejected_log_records).unwrap_or(0)
 }
 
-/// Sends the metrics every `period`, until it is dropped. They are sums: one that does not arrive is
-/// made good by the next.
+/// Sends the metrics every `period`, until it is dropped. They are sums, so a lost request does not
+/// matter after the next one.
 ///
 /// # Errors
 ///
@@ -206,7 +210,9 @@ pub fn send_metrics(
                 .await
             {
                 Ok(answer) if answer.status.is_success() => {}
-                Ok(answer) => tracing::warn!(status = %answer.status, "metrics were not taken"),
+                Ok(answer) => {
+                    tracing::warn!(status = %answer.status, "the collector refused metrics")
+                }
                 Err(error) => tracing::warn!(%error, "metrics were not delivered"),
             }
         }

@@ -36,7 +36,7 @@ impl Pages for Page {
     }
 }
 
-/// node_exporter's names: gauges without a label.
+/// The names of node_exporter: gauges without labels.
 fn node(kernel: &Sample) -> Vec<Family> {
     let mut all = Vec::new();
     if let Some(table) = &kernel.table {
@@ -63,7 +63,7 @@ fn node(kernel: &Sample) -> Vec<Family> {
     all
 }
 
-/// In OpenMetrics' text form.
+/// Writes the text format of OpenMetrics.
 fn write(families: Vec<Family>) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Families(families)));

@@ -1,4 +1,4 @@
-//! To JetStream: a message a parcel, and each has its ACK, or is sent again.
+//! Publishes to JetStream. Each message gets an ACK, or is sent again.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -19,16 +19,17 @@ use crate::args::{PublishArgs, StreamArgs};
 use crate::message::{Packer, Parcel, Reason, What};
 use crate::spool::{Fill, Journal, Left, Spool, Waiting};
 
-/// How long an ACK may take. All that waits is sent again after it.
+/// How long an ACK may take. After that, all messages without an ACK are sent again.
 const ACK_WITHIN: Duration = Duration::from_secs(5);
-/// A server that answers to none of a few is gone, though its network says nothing.
+/// The interval of pings. A server that answers none of a few is gone, even without a network
+/// error.
 const PING: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(200);
-/// Answers that are taken in before more is sent.
+/// The number of answers that are handled before more is sent.
 const AT_ONCE: usize = 256;
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Where messages are left for the publisher. It never waits.
+/// A queue of messages for the publisher. Adding to it never waits.
 #[derive(Debug, Clone)]
 pub struct Outbox(Arc<Shared>);
 
@@ -53,9 +54,9 @@ struct Numbers {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PublisherStats {
     pub acked: u64,
-    /// Of them, those that the server had already.
+    /// How many of them the server had already.
     pub duplicates: u64,
-    /// Messages that were sent again, for their ACKs did not come.
+    /// Messages that were sent again because their ACKs did not come.
     pub resent: u64,
     /// Messages that the spool had no room for.
     pub lost: u64,
@@ -77,7 +78,8 @@ impl Outbox {
     pub fn push(&self, parcel: Parcel, what: &What) {
         if let Some(spool) = &mut *self.lock() {
             match what {
-                // The journal says that all is told once this waits: it must not be lost with what does.
+                // When this message waits, the journal is updated. So it must survive if the
+                // program is killed.
                 What::Overrun { .. } => spool.push_kept(parcel, what.weight()),
                 _ => spool.push(parcel, what.weight()),
             }
@@ -105,7 +107,7 @@ impl Outbox {
         }
     }
 
-    /// What an earlier run left to know, and where the next one learns of this.
+    /// What an earlier run has left, and the journal for the next run.
     pub fn journal(&self) -> (Left, Arc<Journal>) {
         let spool = self.lock();
         let spool = spool.as_ref();
@@ -114,7 +116,7 @@ impl Outbox {
             .unwrap_or_default()
     }
 
-    /// Writes what waits to the disk; to be called when nothing is published any more.
+    /// Writes the waiting messages to the disk. Call it when nothing more is published.
     pub fn save(&self) {
         let lost = self.lock().take().map_or(0, Spool::save);
         if lost > 0 {
@@ -146,27 +148,27 @@ pub async fn connect(url: &str, args: &StreamArgs, name: &str) -> Result<Client>
 /// A message that is sent.
 struct Sent {
     waiting: Waiting,
-    /// Whether the server had it already, when it has answered.
+    /// After the answer: did the server have it already?
     duplicate: Option<bool>,
 }
 
-/// Sends what the outbox has, in order, for as long as it is polled.
+/// Sends the messages of the outbox in order, while it is polled.
 pub struct Publisher {
     client: Client,
     outbox: Outbox,
     config: Config,
     packer: Packer,
     limit: usize,
-    /// The oldest first.
+    /// The messages in flight, the oldest first.
     in_flight: VecDeque<Sent>,
-    /// The number of the oldest in this session.
+    /// The number of the oldest message in flight, in this session.
     first: u64,
-    /// Is nothing more to come?
+    /// Will no more messages come?
     is_last: bool,
 }
 
 impl Publisher {
-    /// `packer` makes the messages of what the spool lost.
+    /// `packer` makes the messages about losses of the spool.
     pub fn new(client: Client, outbox: Outbox, packer: Packer, args: &PublishArgs) -> Self {
         let limit = args.in_flight as usize;
         let config = Config {
@@ -189,7 +191,7 @@ impl Publisher {
         }
     }
 
-    /// Cancel-safe but for what is in flight: [`put_back`](Self::put_back) what that was.
+    /// Cancel-safe, except for messages in flight: call [`put_back`](Self::put_back) for them.
     pub async fn run(&mut self) {
         loop {
             let failed = self.session().await;
@@ -200,12 +202,12 @@ impl Publisher {
                 .resent
                 .fetch_add(self.in_flight.len() as u64, Relaxed);
             self.put_back();
-            tracing::warn!(error = %failed, "publishing stopped; it is tried again");
+            tracing::warn!(error = %failed, "publishing failed; trying again");
             tokio::time::sleep(RETRY).await;
         }
     }
 
-    /// Gives back to the spool what has no ACK yet.
+    /// Returns messages without an ACK to the spool.
     pub fn put_back(&mut self) {
         let undelivered = self.in_flight.drain(..).map(|sent| sent.waiting);
         if let Some(spool) = &mut *self.outbox.lock() {
@@ -213,7 +215,7 @@ impl Publisher {
         }
     }
 
-    /// Delivers what is left, and ends; or fails, and ends.
+    /// Delivers the remaining messages. It ends when they are delivered, or when it fails.
     pub async fn drain(&mut self) {
         self.put_back();
         self.is_last = true;
@@ -255,14 +257,15 @@ impl Publisher {
                 biased;
                 ack = acks.next() => {
                     self.delivered(ack?);
-                    // As many as there are: each turn of the loop takes a lock.
+                    // Handle as many answers as there are, because each turn of the loop takes a
+                    // lock.
                     for _ in 1..AT_ONCE {
                         let Some(ack) = acks.ready() else { break };
                         self.delivered(ack?);
                     }
                 }
                 () = outbox.0.filled.notified(), if has_room => {}
-                // Where nothing is sent, nothing else tells of it.
+                // If nothing is sent, only this notices a lost connection.
                 _ = look.tick() => {
                     if self.client.connection_state() != State::Connected {
                         return Err("the connection is lost".into());
@@ -287,7 +290,7 @@ impl Publisher {
             let mut headers = HeaderMap::new();
             headers.insert(NATS_MESSAGE_ID, parcel.id.as_str());
             let (subject, payload) = (parcel.subject.clone(), parcel.payload.clone());
-            // In flight from now on, whatever becomes of it: it is put back where this fails or stops.
+            // It is in flight from now on, so it is put back if this fails or stops.
             self.in_flight.push_back(Sent {
                 waiting,
                 duplicate: None,
@@ -318,7 +321,7 @@ impl Publisher {
         if let Some(sent) = sent {
             sent.duplicate = Some(duplicate);
         }
-        // The server answers in order, but for what it has already.
+        // The server answers in order, except for messages that it had already.
         let numbers = &self.outbox.0.numbers;
         let is_answered = |sent: &Sent| sent.duplicate.is_some();
         while self.in_flight.front().is_some_and(is_answered)

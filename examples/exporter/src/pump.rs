@@ -1,4 +1,4 @@
-//! From the mirror's changes to numbers and messages.
+//! Turns the mirror's changes into numbers and messages.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use crate::message::{Cause, Packer, Reason, What};
 use crate::publisher::Outbox;
 use crate::ranking::{Part, Ranking};
 
-/// What the pump has counted.
+/// The numbers that the pump has counted.
 #[derive(Debug, Default)]
 pub struct Numbers {
     pub mirror: MirrorStats,
@@ -22,7 +22,7 @@ pub struct Numbers {
     pub last_sync: Option<Duration>,
 }
 
-/// The numbers, for who shows them meanwhile.
+/// The numbers, shared with the outputs.
 #[derive(Debug, Clone, Default)]
 pub struct Shared(Arc<Mutex<Numbers>>);
 
@@ -39,17 +39,17 @@ impl Shared {
     }
 
     pub fn lock(&self) -> MutexGuard<'_, Numbers> {
-        // Numbers are numbers, whoever panicked beside them.
+        // The numbers are valid even after a panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Where ended flows go.
+/// A receiver of messages.
 pub trait Output: Send {
     fn take(&mut self, what: &What);
 }
 
-/// Which messages are wanted, beside those of ends and gaps.
+/// The messages that are wanted besides those about ends and gaps.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wanted {
     pub begin: bool,
@@ -61,12 +61,12 @@ pub struct Pump {
     pub shared: Shared,
     outputs: Vec<Box<dyn Output>>,
     wanted: Wanted,
-    /// The gaps that were told.
+    /// The statistics at the last report of gaps.
     told: MirrorStats,
     sync_began: Option<Instant>,
-    /// Flows that the first list finds have begun before.
+    /// The flows of the first list began earlier.
     has_synced: bool,
-    /// Until when an earlier run has told all.
+    /// The time up to which an earlier run has reported everything.
     since: Option<u64>,
 }
 
@@ -88,7 +88,7 @@ impl Pump {
         }
     }
 
-    /// `stats` are the mirror's, after this change.
+    /// Handles a change. `stats` are the mirror's statistics after it.
     pub fn take(&mut self, delta: Delta, stats: MirrorStats) {
         self.notice(stats);
         match delta {
@@ -115,7 +115,8 @@ impl Pump {
             Delta::Synced { .. } => {
                 if !self.has_synced {
                     self.has_synced = true;
-                    // Not before: what ended while the first list ran may not have been in it.
+                    // Not earlier, because a flow that ended during the first list may not have
+                    // been in it.
                     self.send(&What::Overrun {
                         reason: Reason::Start,
                         lost: None,
@@ -129,7 +130,7 @@ impl Pump {
         }
     }
 
-    /// Tells of losses, in front of what follows them.
+    /// Reports losses, before the changes that follow them.
     pub fn notice(&mut self, stats: MirrorStats) {
         let gaps = stats.overruns > self.told.overruns;
         let lost = stats.lost - self.told.lost;

@@ -1,4 +1,4 @@
-//! How many flows there are of each kind, and of which there are the most.
+//! Counts flows by a part of them, and finds the largest counts.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
@@ -7,7 +7,7 @@ use ctnetlink::Flow;
 
 use crate::args::By;
 
-/// Counts, ordered at all times: the largest are at hand, however many there are.
+/// Counts that are always sorted, so that the largest are found quickly.
 #[derive(Debug)]
 pub struct Ranking<K> {
     counts: HashMap<K, u64>,
@@ -36,7 +36,7 @@ impl<K: Hash + Ord + Clone> Ranking<K> {
         }
     }
 
-    /// The largest, in falling order.
+    /// The largest counts, in descending order.
     pub fn top(&self, n: usize) -> impl Iterator<Item = (&K, u64)> {
         self.order
             .iter()
@@ -55,7 +55,7 @@ impl<K> Default for Ranking<K> {
     }
 }
 
-/// A part of a flow, as small as it is.
+/// A part of a flow, in little memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Part {
     Address(std::net::IpAddr),

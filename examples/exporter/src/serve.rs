@@ -22,9 +22,9 @@ use crate::pump::{Output, Pump, Shared, ToServer, Wanted};
 use crate::spool::{Journal, Spool};
 use crate::{Result, http};
 
-/// How long what waits may be delivered after the end was asked for.
+/// How long waiting messages are delivered after a signal to end.
 const GRACE: Duration = Duration::from_secs(5);
-/// How often the journal says that all is told.
+/// How often the journal is updated.
 const TICK: Duration = Duration::from_millis(200);
 
 /// Exports until SIGTERM or SIGINT, or until the kernel's socket fails.
@@ -119,7 +119,7 @@ pub async fn serve(args: ServeArgs) -> Result {
     ended
 }
 
-/// What publishes, and where messages for it are left.
+/// The publisher, and the outbox for its messages.
 async fn to_server(
     url: &str,
     node: &str,
@@ -138,10 +138,10 @@ async fn to_server(
     Ok((publisher, outbox))
 }
 
-/// Takes the mirror's changes until it ends.
+/// Handles the mirror's changes until it ends.
 async fn run(mut mirror: Mirror, mut pump: Pump, journal: Arc<Journal>) -> Result {
     let reader = mirror.reader();
-    // Losses are told in time where no change follows them.
+    // So losses are reported in time, also if no change follows them.
     let mut tick = interval(TICK);
     loop {
         tokio::select! {
@@ -150,12 +150,12 @@ async fn run(mut mirror: Mirror, mut pump: Pump, journal: Arc<Journal>) -> Resul
                 Ok(Some(delta)) => pump.take(delta, mirror.stats()),
                 Ok(None) => return Err("the kernel's events have ended".into()),
                 Err(error) if error.kind() == ErrorKind::Closed => return Err(error.into()),
-                Err(error) => tracing::warn!(%error, "the mirror goes on"),
+                Err(error) => tracing::warn!(%error, "the mirror failed; it tries again"),
             },
             _ = tick.tick() => {
                 let now = now();
                 pump.notice(mirror.stats());
-                // No change waits: the mirror was asked first.
+                // No change waits, because the mirror was polled first.
                 if reader.is_synced() {
                     journal.told(now);
                 }

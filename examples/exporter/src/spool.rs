@@ -1,4 +1,5 @@
-//! What waits for the server: in memory, then in files, then counted as lost. It never waits itself.
+//! Messages that wait for the server: in memory, then in files. If there is no room, they are
+//! counted as lost. Adding a message never waits.
 
 mod disk;
 mod journal;
@@ -13,7 +14,7 @@ use disk::{Disk, Segment};
 use journal::Ticket;
 pub use journal::{Journal, Left};
 
-/// A parcel, and what says that it is not delivered yet: dropped when it is.
+/// A parcel that is not delivered yet. It is dropped after its delivery.
 #[derive(Debug)]
 pub struct Waiting {
     pub parcel: Parcel,
@@ -22,12 +23,12 @@ pub struct Waiting {
 
 #[derive(Debug)]
 enum Held {
-    /// The file has a copy.
+    /// A file contains a copy.
     File(Arc<Segment>),
     Memory(Ticket),
 }
 
-/// A queue, first in, first out, that is bounded in memory and on disk.
+/// A first-in, first-out queue with limits for memory and disk.
 #[derive(Debug)]
 pub struct Spool {
     memory: VecDeque<Waiting>,
@@ -36,11 +37,11 @@ pub struct Spool {
     disk: Option<Disk>,
     journal: Arc<Journal>,
     left: Left,
-    /// Those that nobody was told of yet.
+    /// Lost messages that were not reported yet.
     lost: Ticket,
 }
 
-/// How full it is.
+/// How full the spool is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Fill {
     pub memory_bytes: usize,
@@ -48,7 +49,8 @@ pub struct Fill {
 }
 
 impl Spool {
-    /// `limit` bytes in memory; and so many in a directory, with what an earlier run has left there.
+    /// Opens a spool with `limit` bytes in memory, and optionally a directory with a limit. The
+    /// files of an earlier run are included.
     ///
     /// # Errors
     ///
@@ -72,9 +74,9 @@ impl Spool {
         })
     }
 
-    /// Takes a parcel in. `weight` is how much is lost if there is no room for it.
+    /// Adds a parcel. `weight` is the loss if there is no room for it.
     pub fn push(&mut self, parcel: Parcel, weight: u64) {
-        // Where some wait on disk, those in memory go first, and this one has to go last.
+        // If messages wait on disk, those in memory are older, and this one is the newest.
         let is_on_disk = self.disk.as_ref().is_some_and(|disk| !disk.is_empty());
         if !is_on_disk && self.bytes + size(&parcel) <= self.limit {
             self.bytes += size(&parcel);
@@ -85,7 +87,8 @@ impl Spool {
         self.append(parcel, weight);
     }
 
-    /// The same, and a run that is killed keeps it, where there is a directory.
+    /// [`push`](Self::push), but on disk if there is a directory, so that the parcel survives if
+    /// the program is killed.
     pub fn push_kept(&mut self, parcel: Parcel, weight: u64) {
         match self.disk {
             Some(_) => self.append(parcel, weight),
@@ -105,7 +108,7 @@ impl Spool {
         }
     }
 
-    /// The oldest.
+    /// Takes the oldest parcel.
     pub fn pop(&mut self) -> Option<Waiting> {
         if self.memory.is_empty() {
             self.load();
@@ -115,7 +118,7 @@ impl Spool {
         Some(waiting)
     }
 
-    /// Puts back what was not delivered, in its order; there is always room for that.
+    /// Puts back parcels that were not delivered, in order. They always have room.
     pub fn put_back(&mut self, undelivered: impl DoubleEndedIterator<Item = Waiting>) {
         for waiting in undelivered.rev() {
             self.bytes += size(&waiting.parcel);
@@ -123,7 +126,7 @@ impl Spool {
         }
     }
 
-    /// Makes one message of those that were lost since it was last asked; `None` where none was.
+    /// Makes one message about all losses since the last call; `None` if there were none.
     ///
     /// # Errors
     ///
@@ -141,12 +144,12 @@ impl Spool {
         Ok(Some(Waiting { parcel, held }))
     }
 
-    /// What an earlier run left in the directory, beside its messages.
+    /// What an earlier run left in the directory, besides its messages.
     pub fn left(&self) -> Left {
         self.left
     }
 
-    /// Where the next run learns of this one.
+    /// The journal, which tells the next run about this one.
     pub fn journal(&self) -> Arc<Journal> {
         self.journal.clone()
     }
@@ -162,8 +165,8 @@ impl Spool {
         }
     }
 
-    /// Writes what is in memory to the directory, for the next run; gives the number of those that
-    /// are lost for want of one, or of room in it.
+    /// Writes the messages in memory to the directory, for the next run. Returns the number of
+    /// messages that are lost because there is no directory or no room.
     pub fn save(mut self) -> u64 {
         for Waiting { parcel, held } in self.memory.drain(..) {
             match held {
@@ -205,7 +208,7 @@ impl Spool {
     }
 }
 
-/// What a parcel takes in memory, nearly.
+/// The approximate size of a parcel in memory.
 fn size(parcel: &Parcel) -> usize {
     parcel.subject.len() + parcel.id.len() + parcel.payload.len() + size_of::<Waiting>()
 }

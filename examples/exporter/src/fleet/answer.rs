@@ -1,4 +1,4 @@
-//! What each question makes of the messages.
+//! How each question is answered from the messages.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use crate::args::{By, Question};
 use crate::fleet::top::{Count, Counts, KEPT};
 use crate::message::{Message, Reason, What, nanos};
 
-/// An answer in the making. It prints what it finds at once, and sums when it is asked for them.
+/// An answer under construction. It prints flows at once, and sums on request.
 pub(super) enum Answer {
     Talked {
         address: IpAddr,
@@ -38,7 +38,7 @@ pub(super) enum Answer {
 
 pub(super) struct Open {
     start: u64,
-    /// As it was published; `None` where it was printed.
+    /// The flow as it was published; `None` if it was printed already.
     shown: Option<String>,
 }
 
@@ -46,9 +46,9 @@ pub(super) struct Open {
 pub(super) struct Loss {
     times: u64,
     lost: u64,
-    /// Did nobody know the number, once?
+    /// Was a number unknown?
     is_more: bool,
-    /// Nanoseconds of which nothing is known.
+    /// Nanoseconds without any information.
     unseen: u64,
 }
 
@@ -73,7 +73,7 @@ impl Answer {
         })
     }
 
-    /// The subjects that can have a part of it.
+    /// The subjects of the messages that the answer needs.
     pub(super) fn subject(&self) -> &'static str {
         match self {
             Self::Lost { .. } => "conntrack.*.overrun",
@@ -114,7 +114,7 @@ impl Answer {
                 let (start, stop) = times(flow, message.seen);
                 match &message.what {
                     What::End { .. } => {
-                        // Where nobody knows when it began, it may have been there.
+                        // If the start is unknown, the flow may have existed.
                         let began = open.remove(&key).map(|open| open.start);
                         let start = start.or(began).unwrap_or(0);
                         if at.is_none_or(|at| start <= at && at <= stop) {
@@ -154,7 +154,9 @@ impl Answer {
             Self::Talked { .. } => {}
             Self::Top { n, counts, .. } => {
                 if counts.is_cut() {
-                    tracing::warn!("of more than {KEPT}: the numbers are lower bounds");
+                    tracing::warn!(
+                        "there are more than {KEPT} values: the numbers are lower bounds"
+                    );
                 }
                 for (part, Count { flows, bytes }) in counts.top(*n) {
                     println!("{part}\t{flows} flows\t{bytes} bytes");
@@ -180,7 +182,7 @@ impl Answer {
     }
 }
 
-/// Both ends, as each of them sees the flow.
+/// The addresses of both ends, as each end sees them.
 fn addresses(flow: &Flow) -> [IpAddr; 4] {
     [
         flow.orig.src(),
@@ -209,6 +211,6 @@ fn time(text: &str) -> Result<u64> {
         return Ok(seconds.saturating_mul(1_000_000_000));
     }
     let time = OffsetDateTime::parse(text, &Rfc3339)
-        .map_err(|error| format!("at: {text:?} is no time: {error}"))?;
+        .map_err(|error| format!("at: {text:?} is not a time: {error}"))?;
     Ok(u64::try_from(time.unix_timestamp_nanos()).unwrap_or(0))
 }

@@ -1,18 +1,18 @@
-//! Numbers of flows by a part of them, of so many parts at the most.
+//! Counts flows by a part of them, with a limit for the number of different parts.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use crate::ranking::Part;
 
-/// Some 100 MiB.
+/// About 100 MiB.
 pub(super) const KEPT: usize = 1 << 20;
 
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     counts: HashMap<Part, Count>,
     limit: usize,
-    /// Numbers are lower bounds: some parts were forgotten, and may have come again.
+    /// The numbers are lower bounds, because some parts were forgotten, and may have come again.
     is_cut: bool,
 }
 
@@ -42,7 +42,7 @@ impl Counts {
         count.bytes += bytes;
     }
 
-    /// The largest, in falling order.
+    /// The largest counts, in descending order.
     pub(super) fn top(&self, n: usize) -> Vec<(Part, Count)> {
         let mut rows: Vec<_> = self
             .counts
@@ -58,7 +58,7 @@ impl Counts {
         self.is_cut
     }
 
-    /// Forgets the smaller half, at the least.
+    /// Forgets at least the smaller half.
     fn cut(&mut self) {
         let mut flows: Vec<_> = self.counts.values().map(|count| count.flows).collect();
         let middle = flows.len() / 2;

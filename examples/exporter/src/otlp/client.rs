@@ -15,10 +15,10 @@ use crate::Result;
 
 /// How long an answer may take.
 const WITHIN: Duration = Duration::from_secs(10);
-/// An answer has nothing but a number and a message.
+/// The maximum size of an answer, which has only a number and a message.
 const ANSWER_BYTES: usize = 64 << 10;
 
-/// Sends requests to the pages below one address.
+/// Sends requests to the pages below one URL.
 #[derive(Debug)]
 pub(super) struct Client {
     authority: String,
@@ -26,7 +26,7 @@ pub(super) struct Client {
     sender: Option<SendRequest<Full<Bytes>>>,
 }
 
-/// What the collector said.
+/// The collector's answer.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
@@ -37,13 +37,13 @@ pub(super) struct Answer {
 impl Client {
     /// # Errors
     ///
-    /// The address is not one of `http:`. For TLS there is the collector beside the program.
+    /// The URL is not `http:`. For TLS, run a collector on this host.
     pub(super) fn new(url: &str) -> Result<Self> {
         let uri: Uri = url
             .parse()
             .map_err(|error| format!("otlp: {url:?}: {error}"))?;
         let (Some("http"), Some(host)) = (uri.scheme_str(), uri.host()) else {
-            return Err(format!("otlp: {url:?}: it has to be http://HOST:PORT").into());
+            return Err(format!("otlp: {url:?}: it must be http://HOST:PORT").into());
         };
         Ok(Self {
             authority: format!("{host}:{}", uri.port_u16().unwrap_or(4318)),
@@ -54,7 +54,7 @@ impl Client {
 
     /// # Errors
     ///
-    /// No answer came in time; the next request has a connection of its own.
+    /// No answer came in time. The next request uses a new connection.
     pub(super) async fn post(&mut self, page: &str, body: Bytes) -> Result<Answer> {
         let sender = self.sender.take();
         let (answer, sender) = timeout(WITHIN, self.exchange(sender, page, body))
@@ -97,14 +97,14 @@ impl Client {
         let stream = TcpStream::connect(&self.authority).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        // It ends with the sender.
+        // The task ends with the sender.
         tokio::spawn(connection);
         Ok(sender)
     }
 }
 
 impl Answer {
-    /// Is the same request to be tried again? These four, says the protocol.
+    /// Should the same request be sent again? The protocol names these four.
     pub(super) fn is_for_later(&self) -> bool {
         matches!(self.status.as_u16(), 429 | 502 | 503 | 504)
     }

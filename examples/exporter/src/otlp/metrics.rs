@@ -1,4 +1,4 @@
-//! The numbers of the page of metrics, as OpenTelemetry's.
+//! The numbers of the metrics page, in the form of OpenTelemetry.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,8 @@ use super::names::{self, LABEL_NAMES, METRICS};
 use super::record::{attribute, text};
 use crate::family::{Family, Kind, Number, Row};
 
-/// Counters began at `start`. A family without a name there is left out; a test sees that none is.
+/// Counters began at `start`. A family without an OpenTelemetry name is left out. A test checks
+/// that every family has one.
 pub(super) fn metric(family: Family, start: u64, now: u64) -> Option<Metric> {
     let (_, name, unit) = METRICS.iter().find(|(name, ..)| *name == family.name)?;
     let points = family.rows.into_iter();

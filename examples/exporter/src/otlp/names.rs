@@ -1,7 +1,7 @@
-//! All names of OpenTelemetry that are used: those of the semantic conventions where they have one, the
-//! rest below `conntrack.`. They will move: here alone.
+//! All names of OpenTelemetry that are used: those of the semantic conventions if they exist,
+//! otherwise names below `conntrack.`. The conventions will change, and then only this file has to.
 
-/// Of this program, in each request.
+/// Attributes of this program, in each request.
 pub const SERVICE_NAME: &str = "service.name";
 pub const SERVICE_VERSION: &str = "service.version";
 pub const HOST_NAME: &str = "host.name";
@@ -12,7 +12,7 @@ pub const BEGIN: &str = "conntrack.flow.begin";
 pub const CHANGE: &str = "conntrack.flow.change";
 pub const OVERRUN: &str = "conntrack.overrun";
 
-/// The same for the same record, should it come twice.
+/// The id of a record. It is the same if the record is sent twice.
 pub const UID: &str = "log.record.uid";
 /// The original direction.
 pub const SOURCE: Ends = Ends {
@@ -47,7 +47,7 @@ pub const MASTER_DESTINATION: Ends = Ends {
 pub const ID: &str = "conntrack.id";
 pub const ZONE: &str = "conntrack.zone";
 pub const MARK: &str = "conntrack.mark";
-/// The numbers of those that are set.
+/// The numbers of the labels that are set.
 pub const LABELS: &str = "conntrack.labels";
 /// The kernel's names of the bits.
 pub const STATUS: &str = "conntrack.status";
@@ -63,9 +63,9 @@ pub const REPLY_BYTES: &str = "conntrack.reply.bytes";
 /// In nanoseconds since 1970.
 pub const START: &str = "conntrack.start";
 pub const STOP: &str = "conntrack.stop";
-/// How the end is known.
+/// How the exporter knows of the end.
 pub const CAUSE: &str = "conntrack.end.cause";
-/// Why there is a gap, how much is in it where that is known, and since when.
+/// Why there is a gap, how much was lost if that is known, and since when.
 pub const REASON: &str = "conntrack.overrun.reason";
 pub const LOST: &str = "conntrack.overrun.lost";
 pub const SINCE: &str = "conntrack.overrun.since";
@@ -77,7 +77,7 @@ pub struct Ends {
     pub port: &'static str,
 }
 
-/// A TCP state's name in the conventions; for the kernel's others, its own, in lower case.
+/// The name of a TCP state in the conventions, or the kernel's name in lower case.
 pub fn tcp_state(word: &str) -> String {
     match word {
         "SYN_RECV" => "syn_received".into(),
@@ -86,7 +86,7 @@ pub fn tcp_state(word: &str) -> String {
     }
 }
 
-/// The name on the page of metrics, the name here, and the unit.
+/// The name on the metrics page, the OpenTelemetry name, and the unit.
 pub const METRICS: &[(&str, &str, &str)] = &[
     ("conntrack_entries", "conntrack.entry.count", "{entry}"),
     (
@@ -233,7 +233,7 @@ pub const METRICS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// A metric's label on the page, and the attribute here.
+/// A label on the metrics page, and the attribute here.
 pub const LABEL_NAMES: &[(&str, &str)] = &[
     ("family", TYPE),
     ("protocol", TRANSPORT),

@@ -1,4 +1,5 @@
-//! Records that wait for the collector: so many at the most; what has no room is counted.
+//! Records that wait for the collector. Their number is limited, and records without room are
+//! counted.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -9,7 +10,7 @@ use tokio::sync::Notify;
 use crate::message::{Packer, Reason, What, now};
 use crate::pump::Output;
 
-/// Where records are left for the sender. It never waits.
+/// A queue of records for the sender. Adding to it never waits.
 #[derive(Debug, Clone)]
 pub struct Queue(Arc<Shared>);
 
@@ -24,7 +25,7 @@ struct Shared {
 #[derive(Debug)]
 struct Waiting {
     items: VecDeque<Item>,
-    /// That nobody was told of yet.
+    /// Lost records that were not reported yet.
     lost: u64,
     packer: Packer,
 }
@@ -45,14 +46,14 @@ pub(super) struct Numbers {
     lost: AtomicU64,
 }
 
-/// What became of the records so far.
+/// What has happened to the records so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct QueueStats {
     pub sent: u64,
-    /// Bytes of requests that were taken, without headers.
+    /// Bytes of accepted requests, without headers.
     pub bytes: u64,
     pub retries: u64,
-    /// Records that the collector did not want.
+    /// Records that the collector refused.
     pub refused: u64,
     /// Records that the queue had no room for.
     pub lost: u64,
@@ -60,7 +61,7 @@ pub struct QueueStats {
 }
 
 impl Queue {
-    /// Of `limit` records; `packer` names them.
+    /// A queue of at most `limit` records. `packer` names them.
     pub fn new(packer: Packer, limit: usize) -> Self {
         Self(Arc::new(Shared {
             waiting: Mutex::new(Waiting {
@@ -90,14 +91,14 @@ impl Queue {
         &self.0.numbers
     }
 
-    /// Tells of records that are gone for another reason than want of room.
+    /// Reports records that were lost for another reason than missing room.
     pub(super) fn tell(&self, reason: Reason, lost: u64) {
         let waiting = &mut *self.lock();
         let what = What::overrun(reason, Some(lost));
         waiting.items.push_front(waiting.packer.item(what));
     }
 
-    /// The oldest, and in front of them what was lost.
+    /// Takes the oldest records, with the loss in front of them.
     pub(super) fn take(&self, limit: usize) -> Vec<Item> {
         let waiting = &mut *self.lock();
         let mut items = Vec::new();
@@ -115,7 +116,7 @@ impl Queue {
         self.lock().items.len()
     }
 
-    /// Waits until something has come since this was last waited for.
+    /// Waits until a record was added since the last wait.
     pub(super) async fn filled(&self) {
         self.0.filled.notified().await;
     }
@@ -134,7 +135,8 @@ impl Output for Queue {
         if waiting.items.len() < self.0.limit {
             let mut what = what.clone();
             if let What::Overrun { since, .. } = &mut what {
-                // What waited here when an earlier run ended is not told, and nobody knows how old it was.
+                // Records that waited here at the end of an earlier run were not sent, and their
+                // age is unknown.
                 *since = None;
             }
             let item = waiting.packer.item(what);

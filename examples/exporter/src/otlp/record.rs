@@ -105,7 +105,7 @@ impl Attributes {
         self.0.push(attribute(key, text(value)));
     }
 
-    /// Nothing for what is not there.
+    /// An absent number has no attribute.
     fn number(&mut self, key: &'static str, value: Option<impl Into<u64>>) {
         if let Some(value) = value {
             self.0.push(attribute(key, int(value.into())));
@@ -133,7 +133,7 @@ pub(super) fn text(value: impl Into<String>) -> AnyValue {
     }
 }
 
-/// Numbers are signed there: what is beyond is the largest.
+/// OTLP's numbers are signed. A larger value becomes the maximum.
 fn int(value: u64) -> AnyValue {
     AnyValue {
         value: Some(Value::IntValue(i64::try_from(value).unwrap_or(i64::MAX))),

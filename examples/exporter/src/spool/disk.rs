@@ -1,4 +1,5 @@
-//! The files of a spool: a parcel a line, oldest file first, each deleted when all of it is delivered.
+//! The files of a spool, with one parcel per line. The oldest file is read first. A file is deleted
+//! after all its parcels are delivered.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use crate::Result;
 use crate::message::Parcel;
 
-/// A file is read back whole: it is a bound of memory, too.
+/// The maximum size of a file. A file is read as a whole, so this limits the memory too.
 const SEGMENT: u64 = 4 << 20;
 const SUFFIX: &str = "spool";
 
@@ -20,7 +21,7 @@ const SUFFIX: &str = "spool";
 pub(super) struct Disk {
     directory: PathBuf,
     limit: u64,
-    /// All that the files take, those that were taken and are yet to be delivered among them.
+    /// The size of all files, including those that were taken and are not delivered yet.
     used: Arc<AtomicU64>,
     /// Complete files, oldest first, with their sizes.
     full: VecDeque<(PathBuf, u64)>,
@@ -35,7 +36,7 @@ struct Open {
     bytes: u64,
 }
 
-/// A file that was taken: deleted when the last parcel of it is dropped, as it was delivered.
+/// A file that was taken. It is deleted when its last parcel is dropped, after its delivery.
 #[derive(Debug)]
 pub(super) struct Segment {
     path: PathBuf,
@@ -83,8 +84,8 @@ impl Disk {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Is there room for it? Neither subject nor id have tabs, and JSON has neither tabs nor ends of
-    /// lines.
+    /// Appends a parcel. Returns `false` if there is no room. A subject or an id has no tabs, and
+    /// JSON has neither tabs nor line ends.
     pub(super) fn append(&mut self, parcel: &Parcel) -> std::io::Result<bool> {
         let bytes = (parcel.subject.len() + parcel.id.len() + parcel.payload.len() + 3) as u64;
         if self.bytes() + bytes > self.limit {
@@ -107,7 +108,7 @@ impl Disk {
         write!(line, "{}\t{}\t", parcel.subject, parcel.id)?;
         line.extend_from_slice(&parcel.payload);
         line.push(b'\n');
-        // At once: a run that is killed leaves it whole.
+        // One write for the whole line, so that it is complete even if the program is killed.
         open.file.write_all(&line)?;
         open.bytes += bytes;
         self.used.fetch_add(bytes, Ordering::Relaxed);
@@ -117,7 +118,7 @@ impl Disk {
         Ok(true)
     }
 
-    /// The oldest file's parcels, and how many of its lines are damaged.
+    /// The parcels of the oldest file, and the number of its damaged lines.
     pub(super) fn take(&mut self) -> std::io::Result<(Vec<Parcel>, Arc<Segment>, u64)> {
         if self.full.is_empty() {
             self.close();
@@ -161,13 +162,13 @@ impl Drop for Segment {
             return;
         }
         if let Err(error) = fs::remove_file(&self.path) {
-            tracing::warn!(%error, path = %self.path.display(), "a spooled file stays");
+            tracing::warn!(%error, path = %self.path.display(), "a spooled file cannot be deleted");
         }
         self.used.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
-/// A run that was killed may leave a line that is cut short: its JSON has no end.
+/// If the machine failed, the last line may be cut off. Its JSON is then not complete.
 fn parcel(line: &[u8]) -> Option<Parcel> {
     let mut parts = line.splitn(3, |byte| *byte == b'\t');
     let subject = str::from_utf8(parts.next()?).ok()?.to_owned();

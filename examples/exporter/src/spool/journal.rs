@@ -1,6 +1,7 @@
-//! What the next run has to know of one that is killed: how much waited in memory alone, and until when
-//! all was told. Two numbers in a file, written in place: they outlive the process, as all that was
-//! written does, though not a power cut, which the table does not outlive either.
+//! What the next run must know if this one is killed: how many messages were only in memory, and up
+//! to which time everything was reported. These are two numbers in a file, which are overwritten in
+//! place. They survive the process, but maybe not a power failure, which the table does not survive
+//! either.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -15,7 +16,7 @@ const TOLD_AT: u64 = 8;
 
 #[derive(Debug, Default)]
 pub struct Journal {
-    /// `None` without a directory: nothing is known then.
+    /// `None` without a directory.
     file: Option<File>,
     waiting: Mutex<Waiting>,
 }
@@ -23,20 +24,21 @@ pub struct Journal {
 #[derive(Debug, Default)]
 struct Waiting {
     count: u64,
-    /// As the file has it: never less than there is, and exact where there is little.
+    /// The number in the file. It is never too small, and it is exact if it is small.
     written: u64,
 }
 
 /// What an earlier run left there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Left {
-    /// So many waited in memory at the most.
+    /// The maximum number of messages that were in memory.
     pub waiting: u64,
-    /// Until when all was told, in nanoseconds since 1970; `None` where there was no run.
+    /// Everything before this time was reported, in nanoseconds since 1970; `None` if there was no
+    /// earlier run.
     pub told: Option<u64>,
 }
 
-/// A part of what waits in memory: no more when it is dropped.
+/// A part of the messages in memory. When it is dropped, they are no longer counted.
 #[derive(Debug)]
 pub(super) struct Ticket {
     journal: Arc<Journal>,
@@ -73,7 +75,7 @@ impl Journal {
         Ok((journal, left))
     }
 
-    /// All that happened until `time` is delivered, or waits.
+    /// Everything that happened before `time` is delivered or waits.
     pub fn told(&self, time: u64) {
         self.write(TOLD_AT, time);
     }
@@ -81,7 +83,8 @@ impl Journal {
     fn change(&self, change: impl FnOnce(&mut u64)) {
         let waiting = &mut *self.lock();
         change(&mut waiting.count);
-        // A bit more than there is, where there is much: not every message costs a write.
+        // If the number is large, a slightly larger one is written, so that not every message needs
+        // a write.
         let (exact, above) = (waiting.count, waiting.count + waiting.count / 16);
         if waiting.written < exact || waiting.written > above + above / 16 {
             waiting.written = above;
@@ -119,7 +122,7 @@ impl Ticket {
         self.journal.change(|count| *count += weight);
     }
 
-    /// What it stands for is lost: the next run tells of it.
+    /// These messages are lost. The next run reports them.
     pub(super) fn lose(mut self) {
         self.weight = 0;
     }

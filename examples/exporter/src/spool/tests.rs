@@ -2,7 +2,7 @@ use std::fs;
 
 use super::*;
 
-/// A directory that is gone at the end of the test.
+/// A directory that is removed at the end of the test.
 struct Directory(std::path::PathBuf);
 
 impl Directory {
@@ -40,7 +40,7 @@ fn ids(spool: &mut Spool) -> Vec<String> {
         .collect()
 }
 
-/// How many are lost, told and delivered.
+/// Delivers everything, and returns the number of reported losses.
 fn lost(spool: &mut Spool) -> u64 {
     let mut count = 0;
     let told = spool.take_lost(|lost| {
@@ -91,7 +91,7 @@ fn a_file_stays_until_all_of_it_is_delivered() {
     let second = spool.pop().expect("the second");
     drop(second);
     spool.put_back([first].into_iter());
-    // Killed here, without a save.
+    // The program is killed here, without a save.
     std::mem::forget(spool);
     assert_eq!(directory.files(), 1);
     let mut spool = Spool::open(0, Some((&directory.0, 1 << 20))).expect("a spool");
@@ -155,7 +155,7 @@ fn a_run_that_is_killed_leaves_the_number_of_those_that_were_in_memory_alone() {
 
     let mut spool = open();
     assert_eq!((spool.left().waiting, spool.left().told), (9 + 6, Some(17)));
-    // Killed again before anybody is told.
+    // Killed again before the loss is reported.
     let told = spool.take_lost(|lost| {
         assert_eq!(lost, 15);
         Ok(parcel(99))
