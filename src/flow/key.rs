@@ -116,8 +116,12 @@ impl FlowKey {
             Direction::Orig => &flow.orig,
             Direction::Reply => &flow.reply,
         };
-        tuple.agrees_with(&self.tuple)
-            && (self.id.is_none() || flow.id.is_none() || self.id == flow.id)
+        tuple.agrees_with(&self.tuple) && self.may_have_id_of(flow)
+    }
+
+    /// Returns `false` if both have an id, and not the same.
+    pub(crate) fn may_have_id_of(&self, flow: &Flow) -> bool {
+        self.id.is_none() || flow.id.is_none() || self.id == flow.id
     }
 
     /// Writes the tuple and the zone.

@@ -136,6 +136,28 @@ impl Notes {
             by_events: false,
         }
     }
+
+    /// Adds to a copy of the flow what is not stored with it, and the time that it has left now.
+    pub(super) fn add_to(&self, flow: &mut Flow, now: u32) {
+        if self.deadline != NEVER {
+            let left = self.deadline.saturating_sub(now).saturating_sub(1);
+            flow.timeout = Some(Duration::from_secs(left.into()));
+        }
+        if let Some(start) = self.start {
+            flow.set_timestamp(Timestamp {
+                start: UNIX_EPOCH + Duration::from_nanos(start.get()),
+                stop: None,
+            });
+        }
+        if let Some(names) = &self.names {
+            if let Some(helper) = &names.helper {
+                flow.set_helper(helper.clone());
+            }
+            if let Some(secctx) = &names.secctx {
+                flow.set_secctx(secctx.clone());
+            }
+        }
+    }
 }
 
 impl<'a> Version<'a> {
@@ -145,26 +167,8 @@ impl<'a> Version<'a> {
 
     /// The complete flow, with the time that it has left now.
     pub(super) fn show(self, now: u32) -> Flow {
-        let Self { flow, notes } = self;
-        let mut flow = flow.clone();
-        if notes.deadline != NEVER {
-            let left = notes.deadline.saturating_sub(now).saturating_sub(1);
-            flow.timeout = Some(Duration::from_secs(left.into()));
-        }
-        if let Some(start) = notes.start {
-            flow.set_timestamp(Timestamp {
-                start: UNIX_EPOCH + Duration::from_nanos(start.get()),
-                stop: None,
-            });
-        }
-        if let Some(names) = &notes.names {
-            if let Some(helper) = &names.helper {
-                flow.set_helper(helper.clone());
-            }
-            if let Some(secctx) = &names.secctx {
-                flow.set_secctx(secctx.clone());
-            }
-        }
+        let mut flow = self.flow.clone();
+        self.notes.add_to(&mut flow, now);
         flow
     }
 

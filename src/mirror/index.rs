@@ -26,13 +26,17 @@ use place::{
 #[derive(Debug)]
 pub(super) struct Index {
     hasher: Keyed,
-    shards: [RwLock<Shard>; SHARDS],
+    shards: [Locked; SHARDS],
     pub(super) tally: Tally,
 }
 
-/// Shards share no line of a processor's cache, nor a pair of lines that are fetched together.
+/// Shards share no line of a processor's cache, nor a pair of lines that are fetched together. The
+/// lock is beside what it protects, so that both come from another processor at once.
 #[derive(Debug, Default)]
 #[repr(align(128))]
+struct Locked(RwLock<Shard>);
+
+#[derive(Debug, Default)]
 struct Shard {
     slab: Slab,
     by_orig: HashTable<Place>,
@@ -223,12 +227,14 @@ impl Index {
 
     fn read(&self, shard: usize) -> RwLockReadGuard<'_, Shard> {
         self.shards[shard]
+            .0
             .read()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self, shard: usize) -> RwLockWriteGuard<'_, Shard> {
         self.shards[shard]
+            .0
             .write()
             .unwrap_or_else(PoisonError::into_inner)
     }

@@ -9,21 +9,25 @@ impl Index {
     /// news of the flow.
     pub(in crate::mirror) fn get(&self, key: &FlowKey, now: u32) -> Option<Flow> {
         let named = Key::named(key);
-        if let Some(found) = self.look_up(key, &named, now) {
-            return found;
+        // The flow is copied once, to where it is returned.
+        let mut found = None;
+        let mut look = |entry: &Entry| {
+            if key.may_have_id_of(entry.bare()) {
+                let now = now.max(entry.notes.heard);
+                let flow = found.insert(entry.bare().clone());
+                entry.notes.add_to(flow, now);
+            }
+        };
+        let mut look_up = |named: &Key| match key.direction() {
+            Direction::Orig => self.by_orig(named, &mut look),
+            Direction::Reply => self.by_reply(named, &mut look),
+        };
+        if look_up(&named).is_none() {
+            if let Some(tuple) = named.tuple.without_detail() {
+                look_up(&Key { tuple, ..named });
+            }
         }
-        let tuple = named.tuple.without_detail()?;
-        self.look_up(key, &Key { tuple, ..named }, now).flatten()
-    }
-
-    /// The flow at this place, unless the key names another one.
-    fn look_up(&self, key: &FlowKey, named: &Key, now: u32) -> Option<Option<Flow>> {
-        let show = |entry: &Entry| entry.show(now.max(entry.notes.heard));
-        let look = |entry: &Entry| key.names(entry.bare()).then(|| show(entry));
-        match key.direction() {
-            Direction::Orig => self.by_orig(named, look),
-            Direction::Reply => self.by_reply(named, look),
-        }
+        found
     }
 
     /// The flow with this original tuple.

@@ -19,6 +19,24 @@ fn a_flow_never_has_more_time_left_than_it_was_listed_with() {
     assert_eq!(found.timeout, Some(Duration::from_secs(model::TIMEOUT)));
 }
 
+#[test]
+fn a_key_with_another_id_names_another_flow() {
+    let mut model = Model::new(Filter::default(), usize::MAX);
+    // One with NAT and one without.
+    model.act(Op::Create(1, 1, true));
+    model.act(Op::Create(3, 1, true));
+    model.settle();
+    for n in [1, 3] {
+        let flow = model::flow(n);
+        for key in [FlowKey::orig(flow.orig), FlowKey::reply(flow.reply)] {
+            let key = key.zone(flow.zone);
+            let found = |id: u32| model.state.index.get(&key.id(id.into()), 0).is_some();
+            assert!(found(n.into()), "{key:?}");
+            assert!(!found(99), "{key:?}");
+        }
+    }
+}
+
 /// The names of helpers are stored once.
 #[test]
 fn words_are_interned() {
