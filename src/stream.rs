@@ -13,8 +13,8 @@ use futures_core::{FusedStream, Stream};
 use crate::error::Result;
 use crate::filter::{Filter, KernelFilter};
 use crate::flow::{Family, Flow};
-use crate::wire::attr::DecodeError;
-use crate::wire::message::Frame;
+use crate::wire::attr::{Attributes, DecodeError};
+use crate::wire::table;
 
 pub use events::{Backlog, EventStats, EventStream};
 pub use expectations::ExpectationStream;
@@ -68,9 +68,14 @@ impl FlowStream {
 }
 
 impl Item for Flow {
+    #[inline(always)]
+    fn blank() -> Self {
+        Self::blank()
+    }
+
     #[inline]
-    fn decode(frame: &Frame<'_>) -> Result<Self, DecodeError> {
-        Self::decode(frame)
+    fn fill(&mut self, attributes: Attributes<'_>) -> Result<(), DecodeError> {
+        self.fill(attributes, &mut table::Context::default())
     }
 }
 

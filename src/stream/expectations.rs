@@ -9,8 +9,8 @@ use super::items::{Item, Items};
 use crate::error::Result;
 use crate::expectation::Expectation;
 use crate::flow::Family;
-use crate::wire::attr::DecodeError;
-use crate::wire::message::Frame;
+use crate::wire::attr::{Attributes, DecodeError};
+use crate::wire::table;
 
 /// The expectations of a list, in the order in which the kernel walks its table.
 ///
@@ -49,8 +49,14 @@ impl ExpectationStream {
 }
 
 impl Item for Expectation {
-    fn decode(frame: &Frame<'_>) -> Result<Self, DecodeError> {
-        Self::decode(frame)
+    #[inline(always)]
+    fn blank() -> Self {
+        Self::blank()
+    }
+
+    #[inline]
+    fn fill(&mut self, attributes: Attributes<'_>) -> Result<(), DecodeError> {
+        self.fill(attributes, &mut table::Context::default())
     }
 }
 

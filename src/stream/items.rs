@@ -9,12 +9,15 @@ use bytes::BytesMut;
 use crate::error::{Error, Result};
 use crate::transport::Lanes;
 use crate::transport::walk::{SEQ, Walk, is_deferral};
-use crate::wire::attr::DecodeError;
+use crate::wire::attr::{Attributes, DecodeError};
 use crate::wire::message::Frame;
 
 /// A type that a dump can contain.
 pub(crate) trait Item: Sized {
-    fn decode(frame: &Frame<'_>) -> Result<Self, DecodeError>;
+    /// An item without attributes.
+    fn blank() -> Self;
+    /// Reads the attributes of a message into a blank item.
+    fn fill(&mut self, attributes: Attributes<'_>) -> Result<(), DecodeError>;
 }
 
 /// The items of a dump, in the order of the kernel's walk.
@@ -106,9 +109,11 @@ impl<T: Item> Items<T> {
             if frame.is_control() {
                 continue;
             }
-            match T::decode(&frame) {
-                Ok(item) if is_wanted(&item) => return Poll::Ready(Some(Ok(item))),
-                Ok(_) => {}
+            let mut item = T::blank();
+            let filled = frame.attributes().and_then(|all| item.fill(all));
+            match filled {
+                Ok(()) if is_wanted(&item) => return Poll::Ready(Some(Ok(item))),
+                Ok(()) => {}
                 Err(cause) => {
                     let error = Error::decode(cause, frame.bytes);
                     return self.failed(error);
