@@ -200,7 +200,8 @@ impl Entry {
         }
     }
 
-    /// Becomes the next version of the flow. After that, `flow` and `notes` are the last one.
+    /// Becomes the next version of the flow. After that, `flow` and `notes` are
+    /// the version before.
     pub(super) fn become_next(&mut self, flow: &mut Flow, notes: &mut Notes) {
         // Messages may leave these out.
         notes.start = notes.start.or(self.notes.start);

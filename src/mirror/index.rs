@@ -207,6 +207,13 @@ impl Index {
         false
     }
 
+    /// The number of chunks of a walk. After many flows have ended, they may be few in many chunks.
+    pub(super) fn chunks(&self) -> usize {
+        (0..SHARDS)
+            .map(|shard| self.read(shard).slab.chunks())
+            .sum()
+    }
+
     fn remember_reply(&self, key: Option<Key>, at: u32) {
         if let Some(key) = key {
             let hash = self.hash(&key);

@@ -69,6 +69,11 @@ impl Slab {
         Some(seen)
     }
 
+    /// The number of chunks, with the empty ones.
+    pub(super) fn chunks(&self) -> usize {
+        self.chunks.len()
+    }
+
     pub(super) fn chunk(&self, chunk: usize) -> Option<impl Iterator<Item = &Entry>> {
         let slots = self.chunks.get(chunk)?.slots.iter();
         Some(slots.flatten())

@@ -116,8 +116,7 @@ impl Bulk {
         self
     }
 
-    /// Calls `watch` with the report so far, after each send and after each change that is refused as
-    /// invalid. If it returns `Break`, nothing more is sent, and that report is the result.
+    /// Calls `watch` with the report so far, after each group of up to 64 changes. If it returns `Break`, nothing more is sent, and that report is the result.
     ///
     /// `watch` runs on the thread of the bulk request, which waits for it, in the context of the
     /// caller's runtime. It is not called while a list finds no flow that matches, or while a

@@ -50,7 +50,8 @@ fn listed(
                     }
                 }
             });
-            Ok((Source::stream(changes), by_kernel))
+            // A flow may be replaced by another one between its look and its change.
+            Ok((Source::stream(changes).soon(), by_kernel))
         })
     };
     Bulk::of(lanes, verb, Changes::Listed(Box::new(list)))

@@ -1,7 +1,7 @@
 //! Work that would block a reactor thread, and that runs the caller's code, on its own thread.
 
 use std::any::Any;
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
@@ -28,6 +28,8 @@ type Ended<T> = Result<Result<T>, Box<dyn Any + Send>>;
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     gone: watch::Receiver<()>,
+    /// For a second thread: the first one has stopped it.
+    stopped: Option<watch::Receiver<()>>,
     runtime: Handle,
     pool: WeakPool,
 }
@@ -43,6 +45,7 @@ impl<T: Send + 'static> Job<T> {
         let (wanted, gone) = watch::channel(());
         let mut caller = Caller {
             gone,
+            stopped: None,
             runtime: Handle::current(),
             pool: pool.downgrade(),
         };
@@ -85,38 +88,67 @@ impl Caller {
         self.gone.has_changed().is_err()
     }
 
-    /// Waits for the result of `poll`, in the caller's runtime. `None` if the caller is dropped
-    /// first.
+    /// Waits for the result of `poll`, in the caller's runtime. `None` if the caller is dropped, or
+    /// this thread stopped, first.
     pub(crate) fn wait<T>(
         &mut self,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Option<T> {
-        // Nothing is ever sent, so it changes when the sender is dropped.
-        let mut gone = pin!(self.gone.changed());
+        let (gone, stopped) = (&mut self.gone, &mut self.stopped);
+        // Nothing is ever sent, so each changes when its sender is dropped.
+        let mut gone = pin!(gone.changed());
+        let mut stopped = pin!(async {
+            match stopped {
+                Some(stopped) => _ = stopped.changed().await,
+                None => pending().await,
+            }
+        });
         self.runtime.block_on(poll_fn(|cx| {
-            // Check this first: in a runtime that shuts down, `poll` may panic.
-            if gone.as_mut().poll(cx).is_ready() {
+            // Check these first: in a runtime that shuts down, `poll` may panic.
+            if gone.as_mut().poll(cx).is_ready() || stopped.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(None);
             }
             poll(cx).map(Some)
         }))
     }
 
-    /// Starts a second thread for the job, which runs in the context of the caller's runtime. It
-    /// does not start one, and returns `false`, if the machine has a single processor or the
-    /// thread cannot be started.
+    /// Starts a second thread for the job, which runs in the context of the caller's runtime.
+    /// `None` if the machine has a single processor or the thread cannot be started.
     pub(crate) fn start_second(
         &self,
         name: &'static str,
         work: impl FnOnce(&mut Self) + Send + 'static,
-    ) -> bool {
+    ) -> Option<Second> {
+        let (stop, stopped) = watch::channel(());
         let mut caller = self.clone();
+        caller.stopped = Some(stopped);
         let run = move || {
             let runtime = caller.runtime.clone();
             let _runtime = runtime.enter();
             work(&mut caller);
         };
-        let pool = self.pool.upgrade();
-        pool.is_some_and(|pool| pool.spawn_second(name, run))
+        let is_started = self.pool.upgrade()?.spawn_second(name, run);
+        is_started.then(|| Second {
+            stop: Some(stop),
+            gone: self.gone.clone(),
+        })
+    }
+}
+
+/// The second thread of a job.
+#[derive(Debug)]
+pub(crate) struct Second {
+    stop: Option<watch::Sender<()>>,
+    gone: watch::Receiver<()>,
+}
+
+impl Second {
+    /// Ends its [`Caller::wait`].
+    pub(crate) fn stop(&mut self) {
+        self.stop = None;
+    }
+
+    pub(crate) fn is_caller_gone(&self) -> bool {
+        self.gone.has_changed().is_err()
     }
 }

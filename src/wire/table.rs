@@ -109,7 +109,8 @@ macro_rules! row {
 /// `= [default]` after a type is for serde, as in `#[serde(default)]`.
 ///
 /// `in order { mark, }` after the rows is the order in which the kernel usually writes
-/// them, which makes decoding faster. A row can be there twice.
+/// them, which makes decoding faster. A row can be there twice, and a row with
+/// `[max]` cannot be there.
 macro_rules! attributes {
     ($($rows:tt)+) => {
         attribute_rows! { $($rows)+ }

@@ -8,7 +8,6 @@ use crate::flow::FlowKey;
 use crate::mirror::entry::Notes;
 use crate::mirror::hash::Keyed;
 use crate::mirror::index::Cursor;
-use crate::mirror::slab::CHUNK;
 
 /// The maximum number of waiting flows. The others are found again by a later [`State::tick`].
 const MOST: usize = 1 << 16;
@@ -154,7 +153,7 @@ impl State {
     pub(in crate::mirror) fn tick(&mut self, now: Duration) {
         self.look_for_room();
         let now = secs(now);
-        let chunks = FEW.max(self.index.len() / CHUNK / TICKS);
+        let chunks = FEW.max(self.index.chunks().div_ceil(TICKS));
         let is_listing = self.sync.is_listing();
         for _ in 0..chunks {
             let mut cursor = self.asks.check;

@@ -4,11 +4,12 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::batch::Batch;
 use super::source::Source;
 use crate::request::Change;
-use crate::transport::job::Caller;
+use crate::transport::job::{Caller, Second};
 
 /// The second thread starts after this many full batches in a row. Fewer changes are not worth a
 /// thread, and a source that gives its changes one by one gains nothing.
@@ -21,17 +22,23 @@ const DEPTH: usize = 8;
 /// would take longer than making it.
 const LOW: usize = 2;
 
+/// How often a stopped request looks whether its caller is gone, while the source is at work.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// Gives the batches of a source, in order.
 pub(super) struct Feed {
     source: Option<Source<Change>>,
     /// The number of full batches in a row.
     full: u32,
+    /// The changes must not wait for their turn.
+    is_soon: bool,
     ahead: Option<Ahead>,
 }
 
 impl Feed {
     pub(super) fn new(source: Source<Change>) -> Self {
         Self {
+            is_soon: source.is_soon,
             source: Some(source),
             full: 0,
             ahead: None,
@@ -40,7 +47,7 @@ impl Feed {
 
     /// Replaces a batch with the next one. The last one has no changes.
     pub(super) fn next(&mut self, batch: &mut Batch, caller: &mut Caller) {
-        if self.full == WORTH {
+        if self.full == WORTH && !self.is_soon {
             self.full += 1;
             let source = self.source.take();
             self.ahead = source.and_then(|source| {
@@ -61,8 +68,12 @@ impl Feed {
     }
 }
 
-/// The queue between the two threads. Dropping it ends the second one.
-struct Ahead(Arc<Shared>);
+/// The queue between the two threads. Dropping it ends the second one, and waits until the source
+/// is dropped, unless the caller is gone.
+struct Ahead {
+    shared: Arc<Shared>,
+    second: Second,
+}
 
 #[derive(Default)]
 struct Shared {
@@ -83,6 +94,8 @@ struct State {
     /// The payload of a panic of the source.
     panic: Option<Box<dyn Any + Send>>,
     stopped: bool,
+    /// The source is dropped.
+    ended: bool,
     /// A thread that does not wait is not woken, because that takes a system call.
     waits_for_batch: bool,
     waits_for_room: bool,
@@ -95,13 +108,13 @@ impl Ahead {
         shared.lock().source = Some(source);
         let theirs = Arc::clone(&shared);
         match caller.start_second("ctnetlink-ahead", move |caller| theirs.run(caller)) {
-            true => Ok(Self(shared)),
-            false => Err(shared.lock().source.take()),
+            Some(second) => Ok(Self { shared, second }),
+            None => Err(shared.lock().source.take()),
         }
     }
 
     fn next(&self, batch: &mut Batch) {
-        let shared = &self.0;
+        let shared = &self.shared;
         let mut state = shared.lock();
         state.used.push(std::mem::take(batch));
         loop {
@@ -125,8 +138,17 @@ impl Ahead {
 
 impl Drop for Ahead {
     fn drop(&mut self) {
-        self.0.lock().stopped = true;
-        self.0.room.notify_one();
+        let shared = &self.shared;
+        let mut state = shared.lock();
+        state.stopped = true;
+        shared.room.notify_one();
+        self.second.stop();
+        // The caller may rely on its source being dropped when the request is done. If the caller
+        // is gone, there is nobody to rely on it, and the source may never return.
+        while !state.ended && !self.second.is_caller_gone() {
+            let waited = shared.made.wait_timeout(state, LOOK);
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
     }
 }
 
@@ -134,11 +156,11 @@ impl Shared {
     /// The work of the second thread.
     fn run(&self, caller: &mut Caller) {
         // The source is the caller's code. A panic in it is resumed in the caller.
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.make_all(caller))) {
-            let mut state = self.lock();
-            state.panic = Some(panic);
-            self.tell(&state);
-        }
+        let made = catch_unwind(AssertUnwindSafe(|| self.make_all(caller)));
+        let mut state = self.lock();
+        state.panic = made.err();
+        state.ended = true;
+        self.made.notify_one();
     }
 
     fn make_all(&self, caller: &mut Caller) {
@@ -148,7 +170,7 @@ impl Shared {
         while let Some(mut batch) = self.room() {
             batch.take(&mut source, caller);
             if batch.changes.is_empty() {
-                // The caller may rely on its source being dropped when the request is done.
+                // It is dropped before the request is done.
                 drop(source);
                 self.give(batch);
                 return;
@@ -174,10 +196,6 @@ impl Shared {
     fn give(&self, batch: Batch) {
         let mut state = self.lock();
         state.ready.push_back(batch);
-        self.tell(&state);
-    }
-
-    fn tell(&self, state: &State) {
         if state.waits_for_batch {
             self.made.notify_one();
         }

@@ -14,6 +14,8 @@ pub(crate) struct Source<T> {
     items: Items<T>,
     /// An iterator or stream that has ended is not polled again.
     ended: bool,
+    /// The items must be used soon after they were taken.
+    pub(super) is_soon: bool,
     /// The first error that the stream gave in place of an item.
     pub(super) error: Option<Error>,
 }
@@ -38,10 +40,19 @@ impl<T> Source<T> {
         Self::new(Items::Stream(Box::pin(items)))
     }
 
+    /// Items that describe a state which may change: each is used soon after it was taken.
+    pub(crate) fn soon(self) -> Self {
+        Self {
+            is_soon: true,
+            ..self
+        }
+    }
+
     fn new(items: Items<T>) -> Self {
         Self {
             items,
             ended: false,
+            is_soon: false,
             error: None,
         }
     }

@@ -1,15 +1,17 @@
 //! Many changes are taken and encoded on a second thread.
 
 use std::collections::HashMap;
+use std::future::IntoFuture;
 use std::ops::ControlFlow;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
-use ctnetlink::{Change, ConntrackHandle, Patch, Report, Status};
+use ctnetlink::{Change, ConntrackHandle, Filter, Patch, Report, Status};
 use futures::channel::mpsc;
 use futures::{FutureExt, SinkExt, StreamExt, stream};
 use libtest_mimic::Trial;
-use std::future::IntoFuture;
 
 use super::{
     AHEAD, AHEAD_THREAD, BATCH, BULK, bulk, connect, counts, fill, found, mark, marks, udp,
@@ -25,10 +27,12 @@ pub(super) fn tests() -> Vec<Trial> {
         invalid_changes_are_told_in_order,
         it_takes_so_many_and_no_more,
         the_source_is_dropped_before_the_report,
+        what_a_list_finds_is_not_taken_ahead,
         a_stream_that_becomes_slow,
     ];
     tests.extend(alone!("bulk::ahead":
         the_thread_ends_with_the_request,
+        the_source_is_dropped_before_a_stop_is_told,
     ));
     tests
 }
@@ -190,6 +194,47 @@ async fn the_source_is_dropped_before_the_report() {
         assert!(*is_dropped.lock().expect("the flag"), "round {round}");
         assert_eq!(report.expect("a report").applied, ALL.into());
     }
+}
+
+/// Also when the request is stopped, or its watcher panics.
+async fn the_source_is_dropped_before_a_stop_is_told() {
+    let handle = connect();
+    fill(&handle, ALL).await;
+    for round in 0..40 {
+        let is_dropped = Arc::new(Mutex::new(false));
+        let told = Told(is_dropped.clone());
+        let changes = (0..ALL).map(move |n| {
+            let _held = &told;
+            // The source is at work when the request stops.
+            thread::sleep(Duration::from_micros(20));
+            mark(n, round)
+        });
+        let pending = stream::iter(changes).chain(stream::pending());
+        let stops = round % 2 == 0;
+        let bulk = handle.bulk_stream(pending).on_progress(move |report| {
+            match report.done() {
+                0..1000 => return ControlFlow::Continue(()),
+                _ if stops => {}
+                _ => std::panic::panic_any("a watcher"),
+            }
+            ControlFlow::Break(())
+        });
+        let ended = AssertUnwindSafe(bulk.into_future()).catch_unwind().await;
+        assert!(*is_dropped.lock().expect("the flag"), "round {round}");
+        assert_eq!(ended.is_ok(), stops);
+    }
+}
+
+/// A flow of a list is changed soon after it was listed.
+async fn what_a_list_finds_is_not_taken_ahead() {
+    let handle = connect();
+    fill(&handle, ALL).await;
+    let report = handle.change_matching(Filter::default(), |flow| {
+        assert_eq!(thread::current().name(), Some(BULK));
+        Some(Change::update(flow, Patch::new().mark(5)))
+    });
+    let report = report.await.expect("a report");
+    assert_eq!(counts(&report), (ALL.into(), 0, 0));
 }
 
 /// A change is made as soon as it comes, also after many that came at once.

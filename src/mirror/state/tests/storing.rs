@@ -4,7 +4,7 @@ use super::super::*;
 use super::Op;
 use super::model::{self, Model};
 use crate::event::Event;
-use crate::flow::FlowKey;
+use crate::flow::{Flow, FlowKey, Tuple};
 use crate::mirror::entry::Entry;
 
 /// A reader takes the time of the mirror's last work, which may be older than the flow.
@@ -98,4 +98,33 @@ fn what_an_update_leaves_out_stays() {
 fn a_flow_takes_little() {
     // The goal is 320 bytes in total, of which the index takes about 30.
     assert!(size_of::<Entry>() <= 272, "{}", size_of::<Entry>());
+}
+
+/// Few flows are left in many chunks. All of them are checked within 16 ticks.
+#[test]
+fn the_last_of_many_flows_are_checked_in_time() {
+    const ALL: u32 = 300_000;
+    let mut model = Model::new(Filter::default(), usize::MAX);
+    let flow = |n: u32| {
+        let client = (std::net::Ipv4Addr::from(0x0a00_0000 + n), 1).into();
+        let tuple = Tuple::udp(client, ([192, 0, 2, 1], 2).into()).expect("one family");
+        let mut flow = Flow::new(tuple, tuple.inverse());
+        (flow.id, flow.timeout) = (Some(n.into()), Some(Duration::from_secs(60)));
+        flow
+    };
+    for n in 0..ALL {
+        model.state.listed(flow(n), Duration::ZERO);
+    }
+    let is_last = |n: &u32| n % 400 == 0;
+    let ends = (0..ALL).filter(|n| !is_last(n)).map(|n| Event::Destroy {
+        flow: flow(n),
+        port_id: None,
+        nsid: None,
+    });
+    model.state.events(&mut ends.collect(), Duration::ZERO);
+    for _ in 0..16 {
+        model.state.tick(Duration::from_secs(100));
+    }
+    let (_, keys) = model.state.questions().expect("a round");
+    assert_eq!(keys.len(), (0..ALL).filter(is_last).count());
 }
