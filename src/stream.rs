@@ -13,13 +13,11 @@ use futures_core::{FusedStream, Stream};
 use crate::error::Result;
 use crate::filter::{Filter, KernelFilter};
 use crate::flow::{Family, Flow};
-use crate::wire::attr::{Attributes, DecodeError};
-use crate::wire::table;
 
 pub use events::{Backlog, EventStats, EventStream};
 pub use expectations::ExpectationStream;
 pub use found::FoundStream;
-pub(crate) use items::{Item, Items};
+pub(crate) use items::Items;
 
 /// The flows of a list, in the order in which the kernel walks its table.
 ///
@@ -64,18 +62,6 @@ impl FlowStream {
 
     pub(crate) fn new(items: Items<Flow>, wanted: StreamFilter) -> Self {
         Self { items, wanted }
-    }
-}
-
-impl Item for Flow {
-    #[inline(always)]
-    fn blank() -> Self {
-        Self::blank()
-    }
-
-    #[inline]
-    fn fill(&mut self, attributes: Attributes<'_>) -> Result<(), DecodeError> {
-        self.fill(attributes, &mut table::Context::default())
     }
 }
 

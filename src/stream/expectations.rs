@@ -5,12 +5,10 @@ use std::task::{Context, Poll};
 
 use futures_core::{FusedStream, Stream};
 
-use super::items::{Item, Items};
+use super::items::Items;
 use crate::error::Result;
 use crate::expectation::Expectation;
 use crate::flow::Family;
-use crate::wire::attr::{Attributes, DecodeError};
-use crate::wire::table;
 
 /// The expectations of a list, in the order in which the kernel walks its table.
 ///
@@ -45,18 +43,6 @@ impl ExpectationStream {
             family,
             zone,
         }
-    }
-}
-
-impl Item for Expectation {
-    #[inline(always)]
-    fn blank() -> Self {
-        Self::blank()
-    }
-
-    #[inline]
-    fn fill(&mut self, attributes: Attributes<'_>) -> Result<(), DecodeError> {
-        self.fill(attributes, &mut table::Context::default())
     }
 }
 

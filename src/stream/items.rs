@@ -7,10 +7,13 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 
 use crate::error::{Error, Result};
+use crate::expectation::Expectation;
+use crate::flow::Flow;
 use crate::transport::Lanes;
 use crate::transport::walk::{SEQ, Walk, is_deferral};
 use crate::wire::attr::{Attributes, DecodeError};
 use crate::wire::message::Frame;
+use crate::wire::table;
 
 /// A type that a dump can contain.
 pub(crate) trait Item: Sized {
@@ -19,6 +22,24 @@ pub(crate) trait Item: Sized {
     /// Reads the attributes of a message into a blank item.
     fn fill(&mut self, attributes: Attributes<'_>) -> Result<(), DecodeError>;
 }
+
+macro_rules! items {
+    ($($ty:ty),+) => {
+        $(impl Item for $ty {
+            #[inline(always)]
+            fn blank() -> Self {
+                Self::blank()
+            }
+
+            #[inline]
+            fn fill(&mut self, attributes: Attributes<'_>) -> Result<(), DecodeError> {
+                self.fill(attributes, &mut table::Context::default())
+            }
+        })+
+    };
+}
+
+items!(Flow, Expectation);
 
 /// The items of a dump, in the order of the kernel's walk.
 #[derive(Debug)]
