@@ -119,9 +119,11 @@ attributes! {
         reply,
         zone,
         // In events.
+        [id, status, timeout],
         id,
-        status,
         // In dumps.
+        [status, mark, id, use_count, timeout],
+        status,
         mark,
         id,
         use_count,

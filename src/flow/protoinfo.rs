@@ -260,6 +260,8 @@ impl ProtoInfo {
 }
 
 impl Codec for ProtoInfo {
+    const NEST: usize = 4 + TcpInfo::USUAL;
+
     /// What the kernel knows about a TCP flow.
     #[inline(always)]
     fn usual(payload: &[u8]) -> Option<Self> {

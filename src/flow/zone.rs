@@ -98,6 +98,10 @@ impl Row for Zone {
         Ok(())
     }
 
+    fn set(&mut self, id: u16) {
+        *self = Self::new(id);
+    }
+
     #[inline]
     fn finish(&mut self, _: bool, cx: &Context) -> Result<(), DecodeError> {
         *self = match cx {

@@ -3,9 +3,9 @@
 
 use std::marker::PhantomData;
 
-use super::attr::Writer;
+use super::attr::{DecodeError, Writer};
 use super::uapi::NLA_F_NESTED;
-use super::usual::Ordered;
+use super::usual::{Ordered, Usual};
 
 pub(crate) use super::context::{Context, Way};
 
@@ -31,14 +31,61 @@ pub(crate) struct Kind<T> {
 }
 
 impl<T: Codec> Kind<T> {
-    /// The payload of the next attribute, if it is this one.
+    /// Reads the next attribute into the field, if it is this one. Returns whether it is.
     #[inline(always)]
-    pub(crate) fn next<'a>(self, ordered: &mut Ordered<'a>) -> Option<&'a [u8]> {
-        match (T::LEN, T::NEST) {
-            (0, 0) => ordered.next_any(self.number),
-            (0, len) => ordered.next(self.number | NLA_F_NESTED, len),
-            (len, _) => ordered.next(self.number, len),
+    pub(crate) fn read_next<R: Row<Inner = T>>(
+        self,
+        ordered: &mut Ordered<'_>,
+        field: &mut R,
+        cx: &mut Context,
+    ) -> Result<bool, DecodeError> {
+        // The most usual nest apart, so that the compiler knows all lengths in it.
+        if T::NEST != 0 {
+            if let Some(payload) = ordered.next(self.number | NLA_F_NESTED, T::NEST) {
+                match T::usual(payload) {
+                    Some(value) => field.set(value),
+                    None => self.read(payload, field, cx)?,
+                }
+                return Ok(true);
+            }
         }
+        let payload = match T::LEN {
+            0 => ordered.next_any(self.number),
+            len => ordered.next(self.number, len),
+        };
+        match payload {
+            Some(payload) => self.read(payload, field, cx).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// The length of the value; 0 if it is not always the same.
+    pub(crate) const fn len(&self) -> usize {
+        T::LEN
+    }
+
+    /// Reads the next attribute of a run into the field; `None` if it is another.
+    #[inline(always)]
+    pub(crate) fn read_run<R: Row<Inner = T>>(
+        self,
+        run: &mut Usual<'_>,
+        field: &mut R,
+    ) -> Option<()> {
+        field.set(T::usual(run.next(self.number, T::LEN)?)?);
+        Some(())
+    }
+
+    #[inline]
+    fn read<R: Row<Inner = T>>(
+        self,
+        payload: &[u8],
+        field: &mut R,
+        cx: &mut Context,
+    ) -> Result<(), DecodeError> {
+        cx.direction = self.direction;
+        field
+            .read(payload, cx)
+            .map_err(|cause| cause.inside(self.name))
     }
 
     #[inline]
@@ -108,9 +155,9 @@ macro_rules! row {
 ///
 /// `= [default]` after a type is for serde, as in `#[serde(default)]`.
 ///
-/// `in order { mark, }` after the rows is the order in which the kernel usually writes
-/// them, which makes decoding faster. A row can be there twice, and a row with
-/// `[max]` cannot be there.
+/// `in order { mark, [id, use_count], }` after the rows is the order in which the kernel usually
+/// writes them, which makes decoding faster. Rows in brackets are tried together, and passed over
+/// if one of them is absent. A row can be there twice, and a row with `[max]` cannot be there.
 macro_rules! attributes {
     ($($rows:tt)+) => {
         attribute_rows! { $($rows)+ }
@@ -128,7 +175,7 @@ macro_rules! attribute_rows {
         $(boxed $rare:ident: $rare_ty:ident {
             $($(#[$rare_meta:meta])* $rare_cta:ident => $rare_field:ident, $rare_set:ident: $rare_field_ty:ty $(as $rare_with:literal)?,)+
         })?
-        $(in order { $($next:ident,)+ })?
+        $(in order { $($($next:ident)? $([$($run:ident),+])?,)+ })?
     ) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -190,12 +237,18 @@ macro_rules! attribute_rows {
                 $(
                     let mut ordered = $crate::wire::usual::Ordered::new(attributes);
                     $(
-                        if let Some(payload) = Self::$next.next(&mut ordered) {
-                            cx.direction = Self::$next.direction;
-                            Row::read(&mut self.$next, payload, cx)
-                                .map_err(|cause| cause.inside(Self::$next.name))?;
-                            $next = true;
-                        }
+                        $($next |= Self::$next.read_next(&mut ordered, &mut self.$next, cx)?;)?
+                        $(
+                            let len = const { $crate::wire::usual::length(&[$(Self::$run.len()),+]) };
+                            let run = ordered.run(len).and_then(|mut run| {
+                                $(Self::$run.read_run(&mut run, &mut self.$run)?;)+
+                                Some(())
+                            });
+                            if run.is_some() {
+                                ordered.skip(len);
+                                $($run = true;)+
+                            }
+                        )?
                     )+
                     attributes = ordered.rest();
                 )?

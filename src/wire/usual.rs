@@ -99,6 +99,18 @@ impl<'a> Ordered<'a> {
         }
     }
 
+    /// The next attributes, if there are that many bytes.
+    #[inline(always)]
+    pub(crate) fn run(&self, len: usize) -> Option<Usual<'a>> {
+        self.rest.get(..len).map(Usual)
+    }
+
+    /// Goes on behind a run.
+    #[inline(always)]
+    pub(crate) fn skip(&mut self, len: usize) {
+        *self = Self::new(Attributes(self.rest.get(len..).unwrap_or_default()));
+    }
+
     #[inline(always)]
     fn take(&mut self, len: usize) -> Option<&'a [u8]> {
         let (attribute, rest) = self.rest.split_at_checked(align4(len))?;

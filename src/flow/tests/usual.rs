@@ -44,21 +44,34 @@ fn all_agree(payload: &[u8]) {
     agrees::<Helper>(payload);
 }
 
-/// The attributes of a flow, in the order of a dump.
-fn in_kernels_order(flow: &Flow) -> Vec<Vec<u8>> {
-    const ORDER: [u16; 11] = [
-        CTA_TUPLE_ORIG,
-        CTA_TUPLE_REPLY,
-        CTA_ZONE,
-        CTA_STATUS,
-        CTA_MARK,
-        CTA_ID,
-        CTA_USE,
-        CTA_TIMEOUT,
-        CTA_PROTOINFO,
-        CTA_COUNTERS_ORIG,
-        CTA_COUNTERS_REPLY,
-    ];
+/// The order of the attributes in a dump. Others come last.
+const IN_DUMPS: [u16; 11] = [
+    CTA_TUPLE_ORIG,
+    CTA_TUPLE_REPLY,
+    CTA_ZONE,
+    CTA_STATUS,
+    CTA_MARK,
+    CTA_ID,
+    CTA_USE,
+    CTA_TIMEOUT,
+    CTA_PROTOINFO,
+    CTA_COUNTERS_ORIG,
+    CTA_COUNTERS_REPLY,
+];
+
+/// The order of the attributes in an event. Others, and the mark, come last.
+const IN_EVENTS: [u16; 7] = [
+    CTA_TUPLE_ORIG,
+    CTA_TUPLE_REPLY,
+    CTA_ZONE,
+    CTA_ID,
+    CTA_STATUS,
+    CTA_TIMEOUT,
+    CTA_PROTOINFO,
+];
+
+/// The attributes of a flow, in this order.
+fn in_order(flow: &Flow, order: &[u16]) -> Vec<Vec<u8>> {
     let mut bytes = Vec::new();
     flow.write(&Context::default(), &mut Writer(&mut bytes));
     let mut attributes = Vec::new();
@@ -68,8 +81,8 @@ fn in_kernels_order(flow: &Flow) -> Vec<Vec<u8>> {
         let rest = bytes.split_off(len.next_multiple_of(4));
         attributes.push((kind, std::mem::replace(&mut bytes, rest)));
     }
-    let place = |kind: &u16| ORDER.iter().position(|other| other == kind);
-    attributes.sort_by_key(|(kind, _)| place(kind).unwrap_or(ORDER.len()));
+    let place = |kind: &u16| order.iter().position(|other| other == kind);
+    attributes.sort_by_key(|(kind, _)| place(kind).unwrap_or(order.len()));
     attributes.into_iter().map(|(_, bytes)| bytes).collect()
 }
 
@@ -158,12 +171,14 @@ proptest! {
     #[test]
     fn any_order_agrees(
         flow in flow(),
+        in_event: bool,
         swaps in vec((any::<Index>(), any::<Index>()), 0..4),
         again in vec(any::<Index>(), 0..3),
         flips in vec((any::<Index>(), 0_u8..8), 0..3),
         cut in any::<Index>(),
     ) {
-        let mut attributes = in_kernels_order(&flow);
+        let order = if in_event { &IN_EVENTS[..] } else { &IN_DUMPS };
+        let mut attributes = in_order(&flow, order);
         orders_agree(&attributes.concat());
         prop_assert!(read(&attributes.concat()).is_ok());
         for index in again {

@@ -17,6 +17,8 @@ const TUPLE_V4: usize = 4 + ADDRESSES_V4 + PORTS;
 const TUPLE_V6: usize = 4 + ADDRESSES_V6 + PORTS;
 
 impl Codec for Tuple {
+    const NEST: usize = ADDRESSES_V4 + PORTS;
+
     /// The addresses of either family, and a protocol with ports.
     #[inline(always)]
     fn usual(payload: &[u8]) -> Option<Self> {

@@ -7,9 +7,9 @@ use crate::wire::attr::{DecodeError, Value, Writer};
 pub(crate) trait Codec: Sized {
     /// The length that the kernel writes; 0 if it is not always the same, and for nests.
     const LEN: usize = 0;
-    /// The length of a nest that has all its attributes, if that is always the same.
+    /// The length of the most usual nest; 0 if there is none.
     const NEST: usize = 0;
-    /// Decodes a nest of the [usual](crate::wire::usual) shape; `None` if it has another.
+    /// Decodes a value, or a nest of a [usual](crate::wire::usual) shape; `None` if it has another.
     #[inline(always)]
     fn usual(_: &[u8]) -> Option<Self> {
         None
@@ -20,6 +20,10 @@ pub(crate) trait Codec: Sized {
 
 impl<T: Value> Codec for T {
     const LEN: usize = T::LEN;
+    #[inline(always)]
+    fn usual(payload: &[u8]) -> Option<Self> {
+        T::read(payload)
+    }
     #[inline]
     fn decode(payload: &[u8], _: &mut Context) -> Result<Self, DecodeError> {
         T::read(payload).ok_or_else(|| DecodeError::TooShort)
@@ -38,6 +42,8 @@ pub(crate) trait Row: Sized {
     /// The field before its attribute was read.
     fn blank() -> Self;
     fn read(&mut self, payload: &[u8], cx: &mut Context) -> Result<(), DecodeError>;
+    /// Sets the field to a value without a context.
+    fn set(&mut self, value: Self::Inner);
     /// Called after the last attribute of the struct. Was there one for this field?
     fn finish(&mut self, found: bool, cx: &Context) -> Result<(), DecodeError>;
     fn write(&self, kind: u16, cx: &Context, w: &mut Writer<'_>);
@@ -57,6 +63,14 @@ impl<T: Codec> Row for Option<T> {
             None => *self = Some(T::decode(payload, cx)?),
         }
         Ok(())
+    }
+    #[inline(always)]
+    fn set(&mut self, value: T) {
+        match self {
+            Some(old) if std::mem::needs_drop::<T>() => *old = value,
+            // What was absent needs no drop.
+            _ => *self = Some(value),
+        }
     }
     #[inline]
     fn finish(&mut self, _: bool, _: &Context) -> Result<(), DecodeError> {
@@ -98,6 +112,10 @@ macro_rules! plain {
                     None => *self = Codec::decode(payload, cx)?,
                 }
                 Ok(())
+            }
+            #[inline(always)]
+            fn set(&mut self, value: $ty) {
+                *self = value;
             }
             #[inline]
             fn finish(
