@@ -260,10 +260,14 @@ impl Mirror {
         self.view.worked.store(secs(now), Ordering::Relaxed);
         let mut end = Poll::Pending;
         while self.heard.len() < AT_ONCE {
-            let heard = &mut self.heard;
-            match self.events.poll_next_to(cx, |event| heard.push(event)) {
+            self.heard.push(Event::blank());
+            let Some(event) = self.heard.last_mut() else {
+                break;
+            };
+            match self.events.poll_next_into(cx, event) {
                 Poll::Ready(Some(Ok(()))) => {}
                 other => {
+                    self.heard.pop();
                     end = other;
                     break;
                 }
