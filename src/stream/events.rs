@@ -142,7 +142,7 @@ impl EventStream {
         self.listener.told()
     }
 
-    /// Has it returned everything that was sent so far?
+    /// Returns `true` if it has returned everything that was sent so far.
     pub(crate) fn is_drained(&self) -> bool {
         self.listener.is_drained()
     }
@@ -175,7 +175,7 @@ impl EventStream {
                 Some(Ok(frame)) if frame.is_control() => continue,
                 Some(Ok(frame)) => Event::decode(&frame, nsid),
                 Some(Err(cause)) => Err(cause),
-                // One without a message was one with an event, too.
+                // An empty datagram: its event is lost.
                 None => Err(DecodeError::Truncated),
             };
             self.stats.received += 1;
