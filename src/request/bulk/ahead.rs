@@ -22,7 +22,7 @@ const DEPTH: usize = 8;
 /// would take longer than making it.
 const LOW: usize = 2;
 
-/// How often a stopped request looks whether its caller is gone, while the source is at work.
+/// How often a stopped request checks whether its caller is gone, while the source runs.
 const LOOK: Duration = Duration::from_millis(10);
 
 /// Gives the batches of a source, in order.
@@ -159,7 +159,7 @@ impl Drop for Ahead {
         shared.room.notify_one();
         self.second.stop();
         // The caller may rely on its source being dropped when the request is done. If the caller
-        // is gone, there is nobody to rely on it, and the source may never return.
+        // is gone, that does not matter, and the source may never return.
         while !state.ended && !self.second.caller.is_gone() {
             let waited = shared.made.wait_timeout(state, LOOK);
             (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -216,7 +216,7 @@ impl Shared {
         }
     }
 
-    /// A panic leaves nothing half done here.
+    /// No code can panic while the state is half changed.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
