@@ -216,7 +216,7 @@ impl Shared {
         }
     }
 
-    /// No code can panic while the state is half changed.
+    /// Ignores poisoning, because a panic leaves no change half made.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
