@@ -141,7 +141,7 @@ impl MirrorReader {
         self.view.index.len()
     }
 
-    /// Is the mirror empty?
+    /// Returns `true` if the mirror has no flows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -162,7 +162,8 @@ impl MirrorReader {
         status.at(self.view.epoch.into_std())
     }
 
-    /// Does the mirror contain everything that the kernel has reported up to this moment?
+    /// Returns `true` if the mirror contains everything that the kernel has reported up to this
+    /// moment.
     ///
     /// This is more than [`MirrorState::Synced`]: it looks at the socket itself (`SO_MEMINFO`, a
     /// system call of less than a microsecond). It is `false` if an event was lost and the mirror

@@ -21,8 +21,8 @@ const EVENTS: Verb = Verb {
 /// The default size of the queue: room for 13 107 events.
 const RECEIVE_BUFFER: usize = 8 * 1024 * 1024;
 
-/// Awaiting it gives an [`EventStream`]. `.into_future()`
-/// gives the future itself, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// Awaiting it gives an [`EventStream`]. `.into_future()` gives the future itself, for
+/// `tokio::spawn`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::events`](crate::ConntrackHandle::events).
 #[derive(Debug, Clone)]

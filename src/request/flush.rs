@@ -23,8 +23,8 @@ const FLUSH: Verb = Verb {
 /// The first release whose flush compares the family (ctnetlink_flush_conntrack).
 pub(super) const HONOURS_FAMILY: Release = Release(5, 3);
 
-/// Awaiting it gives `()` once the flows are gone. `.into_future()`
-/// gives the future itself, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// Awaiting it gives `()` once the flows are gone. `.into_future()` gives the future itself, for
+/// `tokio::spawn`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::flush`](crate::ConntrackHandle::flush).
 #[derive(Debug, Clone)]

@@ -95,7 +95,7 @@ pub enum Outcome<'a> {
 }
 
 impl Outcome<'_> {
-    /// Was the change made?
+    /// Returns `true` if the change was made.
     pub fn is_applied(&self) -> bool {
         matches!(self, Self::Applied)
     }

@@ -127,7 +127,8 @@ impl EventStream {
 
     /// The conditions that the kernel compares before it queues an event.
     ///
-    /// They depend only on the filter: see [`Events::filter`](crate::Events::filter).
+    /// They depend on the filter, and on the kernel's limits for a socket filter: see
+    /// [`Events::filter`](crate::Events::filter).
     pub fn kernel_filtered(&self) -> KernelFilter {
         self.by_kernel
     }
