@@ -169,7 +169,7 @@ impl Error {
     pub(crate) fn timeout(after: std::time::Duration) -> Self {
         Self::new(
             ErrorKind::Timeout,
-            format!("no answer within {after:?}; what was to be changed may have been"),
+            format!("no answer within {after:?}; the change may have been made"),
         )
     }
 
@@ -289,7 +289,7 @@ impl Error {
             uapi::ETIME => (ErrorKind::NotFound, "the flow is dying"),
             uapi::EINVAL | uapi::ERANGE => (
                 ErrorKind::Kernel,
-                "the kernel took the request for malformed",
+                "the kernel rejected the request as malformed",
             ),
             _ => (ErrorKind::Kernel, "the kernel refused"),
         };

@@ -12,7 +12,7 @@ use crate::flow::{Labels, Masked, Status};
 /// become one that requires both. [`build`](Self::build) fails if conditions exclude each other. To
 /// add conditions to a filter, use [`Filter::to_builder`].
 #[derive(Debug, Clone, Default)]
-#[must_use = "a builder is no filter before `build`"]
+#[must_use = "a builder has no effect before `build`"]
 pub struct FilterBuilder {
     conditions: Conditions,
     /// The first contradiction that was found.

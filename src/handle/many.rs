@@ -86,8 +86,9 @@ impl ConntrackHandle {
     /// [`bulk`](Self::bulk) for a stream: changes are sent as they arrive, and changes that are
     /// ready at the same time are sent together.
     ///
-    /// The stream is polled on a thread of the request, within this runtime; after many changes that
-    /// is a second one, as for [`bulk`](Self::bulk). The request ends when the stream ends. A stream that is pending does not delay the changes before it.
+    /// The stream is polled on a thread of the request, within this runtime. After many changes, a
+    /// second thread polls it, as for [`bulk`](Self::bulk). The request ends when the stream ends.
+    /// A stream that is pending does not delay the changes before it.
     ///
     /// # Errors
     ///

@@ -19,7 +19,7 @@ use crate::stream::EventStream;
 ///
 /// See [`ConntrackHandle::mirror`].
 #[derive(Debug, Clone)]
-#[must_use = "nothing is heard before it is awaited"]
+#[must_use = "nothing is received before it is awaited"]
 pub struct MirrorBuilder {
     handle: ConntrackHandle,
     settings: Settings,

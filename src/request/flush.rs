@@ -86,7 +86,7 @@ impl Flush {
     fn plan(&self, release: Release) -> Result<Plan> {
         if self.table != Table::Conntrack {
             return Err(Error::invalid_input(format!(
-                "table: the kernel flushes none but Conntrack, and not {:?}",
+                "table: the kernel can flush only Conntrack, not {:?}",
                 self.table
             )));
         }

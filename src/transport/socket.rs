@@ -239,7 +239,7 @@ pub(crate) fn unreceived(cause: io::Error) -> Error {
         Some(EMSGSIZE) => Error::io("receiving: a datagram was cut off", cause),
         _ if cause.kind() == io::ErrorKind::WouldBlock => Error::io("receiving", cause).meaning(
             ErrorKind::Timeout,
-            "the kernel did not answer in time; what was to be changed may have been",
+            "the kernel did not answer in time; the change may have been made",
         ),
         _ => Error::io("receiving", cause),
     }
