@@ -15,7 +15,7 @@ use crate::request::RequestFuture;
 use crate::stream::EventStream;
 
 /// Awaiting it gives a [`Mirror`]. `.into_future()` gives the future itself, for `tokio::spawn`,
-/// `join_all` and `FuturesUnordered`.
+/// `block_on`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::mirror`].
 #[derive(Debug, Clone)]

@@ -28,7 +28,7 @@ const BULK: Verb = Verb {
 };
 
 /// Awaiting it gives a [`Report`]. `.into_future()` gives the future itself, for `tokio::spawn`,
-/// `join_all` and `FuturesUnordered`.
+/// `block_on`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::bulk`](crate::ConntrackHandle::bulk).
 #[must_use = "nothing is sent before it is awaited"]

@@ -17,7 +17,7 @@ pub(super) const CREATE: Verb = Verb {
 };
 
 /// Awaiting it gives `()` once the flow is there. `.into_future()` gives the future itself, for
-/// `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// `tokio::spawn`, `block_on`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::create`](crate::ConntrackHandle::create).
 #[derive(Debug, Clone)]

@@ -17,7 +17,7 @@ pub(super) const DELETE: Verb = Verb {
 };
 
 /// Awaiting it gives `()` once the flow is gone. `.into_future()` gives the future itself, for
-/// `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// `tokio::spawn`, `block_on`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::delete`](crate::ConntrackHandle::delete).
 #[derive(Debug, Clone)]

@@ -22,7 +22,7 @@ const EVENTS: Verb = Verb {
 const RECEIVE_BUFFER: usize = 8 * 1024 * 1024;
 
 /// Awaiting it gives an [`EventStream`]. `.into_future()` gives the future itself, for
-/// `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// `tokio::spawn`, `block_on`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::events`](crate::ConntrackHandle::events).
 #[derive(Debug, Clone)]

@@ -24,7 +24,7 @@ const FLUSH: Verb = Verb {
 pub(super) const HONOURS_FAMILY: Release = Release(5, 3);
 
 /// Awaiting it gives `()` once the flows are gone. `.into_future()` gives the future itself, for
-/// `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// `tokio::spawn`, `block_on`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::flush`](crate::ConntrackHandle::flush).
 #[derive(Debug, Clone)]

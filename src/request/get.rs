@@ -17,7 +17,7 @@ pub(super) const GET: Verb = Verb {
 };
 
 /// Awaiting it gives the [`Flow`], or `None`. `.into_future()` gives the future itself, for
-/// `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// `tokio::spawn`, `block_on`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::get`](crate::ConntrackHandle::get).
 #[derive(Debug, Clone)]

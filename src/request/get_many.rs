@@ -21,7 +21,7 @@ const GET_MANY: Verb = Verb {
 };
 
 /// Awaiting it gives a [`FoundStream`]. `.into_future()` gives the future itself, for
-/// `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// `tokio::spawn`, `block_on`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::get_many`](crate::ConntrackHandle::get_many).
 #[must_use = "nothing is sent before it is awaited"]

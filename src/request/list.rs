@@ -35,7 +35,7 @@ pub enum Table {
 }
 
 /// Awaiting it gives a [`FlowStream`]. `.into_future()` gives the future itself, for
-/// `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// `tokio::spawn`, `block_on`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::list`](crate::ConntrackHandle::list).
 #[derive(Debug, Clone)]

@@ -31,7 +31,7 @@ const SET_LABELS: Verb = Verb {
 };
 
 /// Awaiting it gives `()` once the change is made. `.into_future()` gives the future itself, for
-/// `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// `tokio::spawn`, `block_on`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::update`](crate::ConntrackHandle::update).
 #[derive(Debug, Clone)]

@@ -19,7 +19,7 @@ const LIST: Verb = Verb {
 };
 
 /// Awaiting it gives an [`ExpectationStream`]. `.into_future()` gives the future itself, for
-/// `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// `tokio::spawn`, `block_on`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`Expectations::list`](crate::Expectations::list).
 #[derive(Debug, Clone)]
