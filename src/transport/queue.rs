@@ -30,7 +30,7 @@ pub(crate) struct Reply {
 }
 
 /// A hash of the flow that a request is about. It is equal for requests about the same flow, in
-/// either direction, and seldom equal for others.
+/// either direction, and rarely equal for others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Subject(pub(crate) u64);
 

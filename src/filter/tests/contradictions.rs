@@ -207,7 +207,7 @@ fn parts() {
     });
 }
 
-/// The first contradiction is reported, whatever follows.
+/// The first contradiction is reported, even if others follow.
 #[test]
 fn several() {
     refused("zone", |b| b.zone(1).zone(2).protocol(6).protocol(17));
