@@ -43,7 +43,7 @@ pub enum ErrorKind {
     NotFound,
     /// The flow, or another that uses one of its tuples, is in the table already.
     AlreadyExists,
-    /// The caller lacks `CAP_NET_ADMIN` over the namespace, or the flow forbids the change.
+    /// The caller lacks `CAP_NET_ADMIN` over the namespace, or the flow does not allow the change.
     PermissionDenied,
     /// The kernel, or this flow, does not support the request.
     Unsupported,
@@ -96,7 +96,8 @@ impl Error {
         self.0.cause.as_ref()?.downcast_ref()
     }
 
-    /// Was a part of an update made before the part that failed? The text says which.
+    /// Returns `true` if a part of an update was made before the part that failed. The text says
+    /// which.
     ///
     /// The kernel makes the changes of an update one after the other. If one fails, the changes
     /// before it stay. If the kernel does not tell which one failed, this is `false`.
@@ -104,27 +105,27 @@ impl Error {
         self.0.partial
     }
 
-    /// Is the flow gone, or was it never there?
+    /// Returns `true` if the flow is gone, or was never there.
     pub fn is_not_found(&self) -> bool {
         self.kind() == ErrorKind::NotFound
     }
 
-    /// Was there such a flow already?
+    /// Returns `true` if the flow is in the table already.
     pub fn is_already_exists(&self) -> bool {
         self.kind() == ErrorKind::AlreadyExists
     }
 
-    /// Does the caller lack the right?
+    /// Returns `true` if the caller lacks the right.
     pub fn is_permission_denied(&self) -> bool {
         self.kind() == ErrorKind::PermissionDenied
     }
 
-    /// Did the answer not come in time?
+    /// Returns `true` if the answer did not come in time.
     pub fn is_timeout(&self) -> bool {
         self.kind() == ErrorKind::Timeout
     }
 
-    /// Is the connection gone?
+    /// Returns `true` if the connection is gone.
     pub fn is_closed(&self) -> bool {
         self.kind() == ErrorKind::Closed
     }
@@ -168,7 +169,7 @@ impl Error {
     pub(crate) fn timeout(after: std::time::Duration) -> Self {
         Self::new(
             ErrorKind::Timeout,
-            format!("no answer within {after:?}; what was to be changed may have been"),
+            format!("no answer within {after:?}; the change may have been made"),
         )
     }
 
@@ -288,7 +289,7 @@ impl Error {
             uapi::ETIME => (ErrorKind::NotFound, "the flow is dying"),
             uapi::EINVAL | uapi::ERANGE => (
                 ErrorKind::Kernel,
-                "the kernel took the request for malformed",
+                "the kernel rejected the request as malformed",
             ),
             _ => (ErrorKind::Kernel, "the kernel refused"),
         };

@@ -91,7 +91,7 @@ impl Expectation {
         self.tuple.family()
     }
 
-    /// Would a packet of this tuple match it? The zone is ignored.
+    /// Returns `true` if a packet with this tuple would match it. The zone is ignored.
     ///
     /// ```
     /// # use ctnetlink::{Expectation, Tuple};

@@ -1,4 +1,4 @@
-//! Filters: one type, which the kernel and user space compare.
+//! Filters: one type, whose conditions the kernel and this crate compare.
 
 #[macro_use]
 mod row;
@@ -32,7 +32,7 @@ use conditions::Conditions;
 
 use crate::flow::Flow;
 
-/// Conditions that a flow has to meet, all of them.
+/// Conditions on a flow. A flow matches if it meets all of them.
 ///
 /// [`Filter::builder`] builds it, and refuses conditions that contradict each other. The conditions
 /// that the running kernel compares correctly go into a request ([`KernelFilter`]). Every flow that

@@ -47,7 +47,7 @@
 //! | `-S`, `-S expect` | [`handle.cpu_stats()`](ConntrackHandle::cpu_stats), [`Expectations::cpu_stats`] |
 //! | `nfct list`, `get`, `add`, … `timeout` | [`handle.timeouts()`](ConntrackHandle::timeouts) |
 //! | `nfct list`, `get`, `add`, … `helper` | [`handle.user_helpers()`](ConntrackHandle::user_helpers) |
-//! | (not there) | [`handle.mirror()`](ConntrackHandle::mirror): the table in memory, that heals after losses |
+//! | (not there) | [`handle.mirror()`](ConntrackHandle::mirror): a copy in memory, which repairs itself after losses |
 //! | (not there) | [`handle.preflight()`](ConntrackHandle::preflight): what is missing here, and the cure |
 //! | `-s -d -p --sport --dport` | [`Tuple`], [`FlowKey`] |
 //! | `-r -q` | [`FlowKey::reply`], [`NewFlow::reply`] |
@@ -66,8 +66,8 @@
 //! - **Many at once.** Bulk requests send 64 changes at a time, with one ACK for all. A [`Report`]
 //!   has the results.
 //! - **One at a time, opening, order.** The kernel serves one ctnetlink request at a time, for the
-//!   whole machine. Requests on one flow are sent in the order of their first polls. Opening does
-//!   not wait for the kernel's lock. See [`guide::loss`].
+//!   whole machine. Requests on one flow are sent in the order of their first polls.
+//!   [`new_connection`] does not wait for the kernel's lock. See [`guide::loss`].
 //! - **Back-pressure.** The kernel waits for the reader of a list. No channel is unbounded.
 //! - **Loss.** No loss is silent. It is reported by [`ErrorKind::Overrun`], [`ErrorKind::Timeout`],
 //!   [`ErrorKind::Decode`], and for events by [`Event::Overrun`] with the exact number. The stream

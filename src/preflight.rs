@@ -25,28 +25,30 @@ pub struct Preflight {
 pub struct Facts {
     /// The kernel's release, for example 6.18; 0.0 if it cannot be parsed.
     pub release: (u16, u16),
-    /// Are requests allowed?
+    /// Whether requests are allowed.
     pub allowed: Option<bool>,
-    /// Is the program in the initial user namespace?
+    /// Whether the program is in the initial user namespace.
     pub initial_user_namespace: Option<bool>,
-    /// Does the kernel have ctnetlink?
+    /// Whether the kernel has ctnetlink.
     pub ctnetlink: Option<bool>,
-    /// Does the kernel have timeout policies (cttimeout)?
+    /// Whether the kernel has timeout policies (cttimeout).
     pub cttimeout: Option<bool>,
-    /// Does the kernel have helpers in user space (cthelper)?
+    /// Whether the kernel has helpers in user space (cthelper).
     pub cthelper: Option<bool>,
-    /// Is `nf_conntrack`'s hook registered for IPv4? `None` if the kernel lacks nfnetlink_hook.
+    /// Whether `nf_conntrack`'s hook is registered for IPv4. `None` if the kernel lacks
+    /// nfnetlink_hook.
     pub tracks_ipv4: Option<bool>,
-    /// Is `nf_conntrack`'s hook registered for IPv6? `None` if the kernel lacks nfnetlink_hook.
+    /// Whether `nf_conntrack`'s hook is registered for IPv6. `None` if the kernel lacks
+    /// nfnetlink_hook.
     pub tracks_ipv6: Option<bool>,
     /// The number of flows, and its limit.
     pub stats: Option<TableStats>,
-    /// Does a rule of nftables set labels? Rules of iptables-legacy, Open vSwitch and tc are not
-    /// seen.
+    /// Whether a rule of nftables sets labels. Rules of iptables-legacy, Open vSwitch and tc are
+    /// not seen.
     pub labels: Option<bool>,
-    /// `nf_conntrack_acct`: do new flows have counters?
+    /// `nf_conntrack_acct`: whether new flows have counters.
     pub accounting: Option<bool>,
-    /// `nf_conntrack_timestamp`: do new flows have timestamps?
+    /// `nf_conntrack_timestamp`: whether new flows have timestamps.
     pub timestamps: Option<bool>,
     /// `nf_conntrack_events`: 0 is never, 1 is always, 2 is for flows that begin while a program
     /// listens.
@@ -55,9 +57,10 @@ pub struct Facts {
     pub rmem_max: Option<u64>,
     /// `nf_conntrack_buckets`: the size of the hash table, which all namespaces share.
     pub buckets: Option<u64>,
-    /// `nf_conntrack_tcp_be_liberal`: does a TCP packet outside of the window belong to its flow?
+    /// `nf_conntrack_tcp_be_liberal`: whether a TCP packet outside of the window belongs to its
+    /// flow.
     pub tcp_be_liberal: Option<bool>,
-    /// `nf_conntrack_tcp_loose`: is a TCP flow picked up in the middle?
+    /// `nf_conntrack_tcp_loose`: whether a TCP flow is picked up in the middle.
     pub tcp_loose: Option<bool>,
     /// The conditions that the kernel compares in a list.
     pub list_filter: KernelFilter,

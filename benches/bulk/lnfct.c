@@ -1,9 +1,9 @@
 /*
- * Marks all flows of the table by libnetfilter_conntrack as its users do: nfct_query() sends one update and waits for
+ * Marks all flows of the table with libnetfilter_conntrack, in the usual way: nfct_query() sends one update and waits for
  * its ACK.
  *
- * lnfct STRIDE [EVERY ZONE]: in the order of the other programs; one flow in EVERY is asked for in a zone where it is
- * not. It says the seconds, the flows marked, and the flows that were not there.
+ * lnfct STRIDE [EVERY ZONE]: in the order of the other programs. For one flow in EVERY, the request names a zone without
+ * the flow. It prints the seconds, the number of marked flows, and the number of missing flows.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -40,7 +40,7 @@ impl Limits {
                     "{flows} flows need {path} = {wanted}, which only root of the machine can set: {error}"
                 ));
             }
-            eprintln!("{path}: {present}, now {wanted}, put back at the end");
+            eprintln!("{path}: {present}, now {wanted}, restored at the end");
         }
         Ok(limits)
     }
@@ -62,7 +62,7 @@ fn restore() {
     };
     while let Some((path, before)) = changed.pop() {
         if let Err(error) = fs::write(path, before.to_string()) {
-            eprintln!("{path} could not be put back to {before}: {error}");
+            eprintln!("{path} could not be restored to {before}: {error}");
         }
     }
 }

@@ -124,7 +124,8 @@ pub(crate) fn live(events: usize, default_queue: bool) -> Outcome {
     })
 }
 
-/// conntrack(8), if it is on this machine: the lines that it prints, and the events that it misses.
+/// conntrack(8), if it is on this machine. Counts the lines that it prints, and the events that it
+/// misses.
 pub(crate) fn conntrack(events: usize) -> Option<Outcome> {
     let sent = events * MORE;
     let tool = Command::new("conntrack")
@@ -167,7 +168,7 @@ pub(crate) fn conntrack(events: usize) -> Option<Outcome> {
     })
 }
 
-/// Does a netfilter socket of this namespace listen to changes?
+/// Returns `true` if a netfilter socket of this namespace listens to changes.
 fn somebody_listens() -> bool {
     const NETFILTER: &str = "12";
     const UPDATE: u32 = 1 << 1;

@@ -46,7 +46,7 @@ impl Behind {
         self.flows.push(flow.clone());
         if self.flows.len() == TOGETHER {
             let flows = std::mem::replace(&mut self.flows, Vec::with_capacity(TOGETHER));
-            // A printer that is gone has failed, and tells so at the end.
+            // A printer that has ended has failed, and reports that at the end.
             _ = self.printer.send(flows);
         }
     }

@@ -201,7 +201,7 @@ fn zone(line: &Line, zone: Zone) -> bool {
             .is_none_or(|it| it == id(ZoneDirection::Reply))
 }
 
-/// A mark that is not told, as at the end of a flow without one, matches nothing, not even 0.
+/// A missing mark, as in the event of the end of a flow, matches nothing, not even 0.
 fn marked((value, mask): (u32, u32), flow: &Flow) -> bool {
     flow.mark.is_some_and(|has| has & mask == value)
 }

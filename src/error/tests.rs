@@ -35,7 +35,7 @@ fn the_text_says_what_was_asked_and_what_was_answered() {
     assert_eq!(error.ext_ack(), Some("Attribute failed policy validation"));
     assert_eq!(
         error.to_string(),
-        "marking a flow: the kernel took the request for malformed \
+        "marking a flow: the kernel rejected the request as malformed \
              (Numerical result out of range (os error 34)); \
              the kernel says: Attribute failed policy validation"
     );

@@ -12,7 +12,7 @@ use crate::flow::{Labels, Masked, Status};
 /// become one that requires both. [`build`](Self::build) fails if conditions exclude each other. To
 /// add conditions to a filter, use [`Filter::to_builder`].
 #[derive(Debug, Clone, Default)]
-#[must_use = "a builder is no filter before `build`"]
+#[must_use = "a builder has no effect before `build`"]
 pub struct FilterBuilder {
     conditions: Conditions,
     /// The first contradiction that was found.
@@ -73,13 +73,15 @@ impl FilterBuilder {
         self
     }
 
-    /// At least one of these filters matches. Only user space compares it.
+    /// At least one of these filters matches. The kernel compares it only for events
+    /// ([`KernelFilter::ANY_OF`](crate::KernelFilter::ANY_OF)).
     pub fn any_of(mut self, filters: impl IntoIterator<Item = Filter>) -> Self {
         self.conditions.any_of.push(filters.into_iter().collect());
         self
     }
 
-    /// This filter does not match. Only user space compares it.
+    /// This filter does not match. The kernel compares it only for events
+    /// ([`KernelFilter::NOT`](crate::KernelFilter::NOT)).
     pub fn not(mut self, filter: Filter) -> Self {
         self.conditions.not.push(filter);
         self

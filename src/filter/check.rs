@@ -91,7 +91,9 @@ impl Conditions {
         }
         // If both directions are in zone 0, the flow is in no other zone.
         if directed().filter(|id| *id == 0).count() == 2 && known.is_some_and(|id| id != 0) {
-            return Err("zone: both directions are in another zone".into());
+            return Err(
+                "zone: both directions are in zone 0, so the flow cannot be in another zone".into(),
+            );
         }
         Ok(())
     }

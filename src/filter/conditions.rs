@@ -19,7 +19,7 @@ conditions! {
         /// a state.
         -> (Protocol) in Option<Protocol>: Always, PROTOCOL;
     /// The source of the original direction, `-s` with `--mask-src`: an address, a prefix, or a set
-    /// of prefixes. The size of a set hardly matters: a look-up is a binary search.
+    /// of prefixes. The size of a set hardly matters: a lookup is a binary search.
     ///
     /// ```
     /// # use std::net::Ipv4Addr;

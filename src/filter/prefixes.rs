@@ -13,8 +13,8 @@ use crate::flow::address::plain_net;
 
 /// A set of addresses. It converts from an address, a prefix, or a list of them.
 ///
-/// A look-up is a binary search, and a clone is cheap. Overlapping and adjacent prefixes are
-/// merged. IPv4-mapped ones (`::ffff:10.0.0.0/104`) become IPv4 prefixes.
+/// A lookup is a binary search, and a clone is cheap. Overlapping and adjacent prefixes are merged.
+/// IPv4-mapped ones (`::ffff:10.0.0.0/104`) become IPv4 prefixes.
 ///
 /// A prefix with host bits, such as the `10.0.0.7/24` of an interface, converts, but
 /// [`build`](crate::FilterBuilder::build) refuses it: it could mean one address (`/32`) or 256 of

@@ -13,7 +13,7 @@ pub(super) struct Row {
     /// The name of the builder's method, the getter, the key in JSON and the word in a line.
     pub(super) name: &'static str,
     pub(super) said: Said,
-    /// The condition for the kernel; `None` if it cannot compare it.
+    /// The condition for the kernel; `None` if the kernel cannot compare it.
     pub(super) bit: Option<KernelFilter>,
     pub(super) is_asked: fn(&Conditions) -> bool,
     pub(super) clear: fn(&mut Conditions),

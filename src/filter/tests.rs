@@ -1,4 +1,5 @@
-//! The filter without a kernel: what it matches, what it refuses, what it asks a kernel for.
+//! The filter without a kernel: the flows that it matches, the input that it refuses, and the
+//! requests that it makes.
 
 pub(crate) mod arbitrary;
 mod conditions;

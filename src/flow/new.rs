@@ -26,7 +26,7 @@ use crate::wire::uapi::{CTA_NAT_DST, CTA_NAT_SRC};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[must_use = "a flow is not made before it is sent"]
+#[must_use = "a flow is not created before it is sent"]
 pub struct NewFlow {
     pub(super) orig: Tuple,
     pub(super) reply: Tuple,

@@ -21,7 +21,7 @@ use crate::wire::usual::Usual;
 pub enum ProtoInfo {
     /// TCP.
     Tcp(TcpInfo),
-    /// SCTP. Boxed, like DCCP's, because either would make every flow larger.
+    /// SCTP. It is boxed, as DCCP is, because otherwise every flow would be larger.
     Sctp(Box<SctpInfo>),
     /// DCCP (until Linux 6.16).
     Dccp(Box<DccpInfo>),
@@ -89,7 +89,7 @@ bitflags! {
         const CLOSE_INIT = 0x04;
         /// Packets outside the window are let through.
         const BE_LIBERAL = 0x08;
-        /// Data awaits acknowledgement.
+        /// Data is not acknowledged yet.
         const DATA_UNACKNOWLEDGED = 0x10;
         /// The highest acknowledgement is known.
         const MAXACK_SET = 0x20;

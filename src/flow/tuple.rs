@@ -43,7 +43,7 @@ enum Detail {
 }
 
 impl Tuple {
-    /// What is in the place of a tuple that is yet to be decoded.
+    /// The value of a tuple that is not decoded yet.
     pub(crate) const BLANK: Self = Self {
         addresses: Addresses::V4(Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED),
         protocol: 0,

@@ -64,7 +64,7 @@ impl Zone {
         self.direction
     }
 
-    /// The place of the zone in a message.
+    /// Where the zone is in a message.
     #[inline]
     pub(crate) fn context(self) -> Context {
         let mut cx = Context::default();

@@ -84,9 +84,9 @@ impl ConntrackHandle {
     /// why flows have no counters, why labels cannot be set, why events are missing.
     ///
     /// It asks the kernel, and reads settings from `/proc` if that is mounted, on its own thread.
-    /// It changes nothing, though the kernel may load modules that it asks about. What cannot be
-    /// found out is `None` in the [facts](field@Preflight::facts) and not an error; a missing right
-    /// is not an error either.
+    /// It changes nothing, though the kernel may load modules that it asks about. A fact that
+    /// cannot be found out is `None` in the [facts](field@Preflight::facts), not an error. A
+    /// missing right is not an error either.
     ///
     /// # Errors
     ///

@@ -19,9 +19,9 @@ impl ConntrackHandle {
     /// while a program listens; with 0, none. With 2, the kernel keeps one switch for the whole
     /// host: when the last listener of one network namespace stops, new flows of all namespaces
     /// make no events, although programs elsewhere still listen. If streams are open in several
-    /// namespaces, set it to 1. A flow that began before then never makes any, not even at its end.
-    /// To follow a whole table, set it to 1 at boot. Rules can choose kinds for a flow (`ct event
-    /// set`).
+    /// namespaces, set it to 1. A flow that began before then never makes an event, not even at its
+    /// end. To follow a whole table, set it to 1 at boot. Rules can choose kinds for a flow (`ct
+    /// event set`).
     ///
     /// # Errors
     ///

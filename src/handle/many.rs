@@ -19,10 +19,10 @@ impl ConntrackHandle {
     /// change that fails does not stop the others.
     ///
     /// The changes are taken from the iterator as they are needed, so millions of changes take no
-    /// more memory than a few hundred. Up to 64 are taken for a send. If the first 512 came without
-    /// a pause, a second thread takes up to 512 more while the kernel works, on a machine with a
-    /// second processor. Changes that were taken and not yet sent are lost if the request is dropped
-    /// or stopped.
+    /// more memory than a few hundred. Up to 64 are taken for a send. After 512 in a row without a
+    /// pause, a second thread takes up to 512 more while the kernel works, on a machine with a
+    /// second processor. Changes that were taken and not yet sent are lost if the request is
+    /// dropped or stopped.
     ///
     /// For a delete by a key without an id, and for an update of a status, the flow is read first,
     /// which takes a second send. Such changes are not sent together with others, so runs of one
@@ -86,8 +86,9 @@ impl ConntrackHandle {
     /// [`bulk`](Self::bulk) for a stream: changes are sent as they arrive, and changes that are
     /// ready at the same time are sent together.
     ///
-    /// The stream is polled on a thread of the request, within this runtime; after many changes that
-    /// is a second one, as for [`bulk`](Self::bulk). The request ends when the stream ends. A stream that is pending does not delay the changes before it.
+    /// The stream is polled on a thread of the request, within this runtime. After 512 changes in a
+    /// row without a pause, a second thread polls it, as for [`bulk`](Self::bulk). The request ends
+    /// when the stream ends. A stream that is pending does not delay the changes before it.
     ///
     /// # Errors
     ///

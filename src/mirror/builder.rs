@@ -15,11 +15,11 @@ use crate::request::RequestFuture;
 use crate::stream::EventStream;
 
 /// Awaiting it gives a [`Mirror`]. `.into_future()` gives the future itself, for `tokio::spawn`,
-/// `join_all` and `FuturesUnordered`.
+/// `block_on`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::mirror`].
 #[derive(Debug, Clone)]
-#[must_use = "nothing is heard before it is awaited"]
+#[must_use = "nothing is received before it is awaited"]
 pub struct MirrorBuilder {
     handle: ConntrackHandle,
     settings: Settings,

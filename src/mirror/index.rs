@@ -51,7 +51,7 @@ pub(super) struct Spot {
     pub(super) known: Option<Known>,
 }
 
-/// The fields of an existing flow that the writer needs for its decisions.
+/// The fields of an existing flow that the writer needs to decide.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known {
     at: u32,
@@ -81,8 +81,8 @@ impl Index {
         self.tally.len()
     }
 
-    /// Looks at flows that the writer is about to change, one step for all before the next step. So
-    /// the processor reads them from memory at the same time. Applying the events reads them one
+    /// Looks at flows that the writer is about to change, one step for all before the next step.
+    /// The processor then reads them from memory at the same time. Without this it reads them one
     /// after the other, because a lock waits for the reads before it.
     pub(super) fn warm(&self, hashes: &[u64]) {
         let shards: [_; SHARDS] = std::array::from_fn(|shard| self.read(shard));
@@ -129,7 +129,7 @@ impl Index {
     }
 
     /// Stores a flow at its place, and replaces the one that is there. Calls `look` with the last
-    /// version, if any, and the new one. What is left in `flow` is of no use.
+    /// version, if any, and the new one. After that, `flow` must not be used.
     pub(super) fn put(
         &self,
         spot: &Spot,

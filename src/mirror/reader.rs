@@ -47,8 +47,8 @@ pub(super) struct View {
 /// uses the result.
 ///
 /// Flows are as the last event, list or lookup reported them. Counters, the remaining time and TCP
-/// flags change without an event. [`find`](Self::find) counts the remaining time down to the moment,
-/// and [`get`](Self::get) to the mirror's last work, at most about a second ago while the mirror is
+/// flags change without an event. [`find`](Self::find) counts the remaining time down to now, and
+/// [`get`](Self::get) to the mirror's last work, at most about a second ago while the mirror is
 /// polled. At 0, the flow may have ended, or packets may have refreshed it: see
 /// [`expired`](Self::expired). [`use_count`](field@Flow::use_count) is always `None`.
 ///
@@ -85,7 +85,7 @@ impl MirrorReader {
     ///
     /// A [`Tuple`](crate::Tuple) means the original direction. [`FlowKey::reply`] means the reply
     /// direction as the kernel sees it, with the translated addresses if there is NAT. Ports of a
-    /// protocol that the kernel does not know (UDP-Lite since Linux 7.0, DCCP since 6.17) are
+    /// protocol that the kernel does not know (UDP-Lite from Linux 7.3 on, DCCP from 6.17 on) are
     /// ignored, as in [`ConntrackHandle::get`]. It is `conntrack -G` without a request to the
     /// kernel.
     pub fn get(&self, key: impl Into<FlowKey>) -> Option<Flow> {
@@ -141,7 +141,7 @@ impl MirrorReader {
         self.view.index.len()
     }
 
-    /// Is the mirror empty?
+    /// Returns `true` if the mirror has no flows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -162,7 +162,8 @@ impl MirrorReader {
         status.at(self.view.epoch.into_std())
     }
 
-    /// Does the mirror contain everything that the kernel has reported up to this moment?
+    /// Returns `true` if the mirror contains everything that the kernel has reported up to this
+    /// moment.
     ///
     /// This is more than [`MirrorState::Synced`]: it looks at the socket itself (`SO_MEMINFO`, a
     /// system call of less than a microsecond). It is `false` if an event was lost and the mirror

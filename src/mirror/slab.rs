@@ -69,7 +69,7 @@ impl Slab {
         Some(seen)
     }
 
-    /// The number of chunks, with the empty ones.
+    /// The number of chunks, including the empty ones.
     pub(super) fn chunks(&self) -> usize {
         self.chunks.len()
     }

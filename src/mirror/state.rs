@@ -55,8 +55,8 @@ pub(super) struct State {
     /// Counts lists and rounds of lookups, to tell whether an event came before or after one of
     /// them began.
     round: u32,
-    /// Tombstones: flows that are not stored, because by an event they ended, did not match or had
-    /// no room, with the round of that event.
+    /// Tombstones: flows that are not stored, because their last event was their end, or did not
+    /// match, or there was no room. With the round of that event.
     tombs: HashMap<Key, u32, Keyed>,
     status: Status,
     /// Did a flow have no room?
@@ -130,7 +130,7 @@ impl State {
         taken.is_some()
     }
 
-    /// Stores the new version of a flow. What is left in `flow` is of no use.
+    /// Stores the new version of a flow. After that, `flow` must not be used.
     fn becomes(&mut self, spot: &mut Spot, flow: &mut Flow, origin: Origin, now: Duration) {
         let touched = match origin {
             Origin::Event { .. } | Origin::Lookup => self.round,
@@ -202,8 +202,8 @@ impl State {
         }
     }
 
-    /// There is more to know about the flows that are known by events alone. Of a few flows, these
-    /// are looked up; many are listed again.
+    /// Learns more about the flows that are known by events alone. In a small mirror they are
+    /// looked up; otherwise the table is listed again.
     fn ask_others(&mut self, now: Duration) {
         // The sweep after a list looks at all flows.
         if self.sync.is_listing() {

@@ -264,7 +264,7 @@ fn buckets(facts: &Facts) -> Verdict {
     let text = format!("{entries} flows in a table of {buckets} buckets (nf_conntrack_buckets)");
     match u64::from(entries) > buckets.saturating_mul(CROWDED) {
         true => warning(
-            format!("{text}: look-ups are slow, and new flows may be refused"),
+            format!("{text}: lookups are slow, and new flows may be refused"),
             "raise net.netfilter.nf_conntrack_buckets in the initial network namespace",
         ),
         false => ok(text),

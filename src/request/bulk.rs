@@ -27,8 +27,8 @@ const BULK: Verb = Verb {
     doing: "changing flows",
 };
 
-/// Awaiting it gives a [`Report`]. `.into_future()`
-/// gives the future itself, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// Awaiting it gives a [`Report`]. `.into_future()` gives the future itself, for `tokio::spawn`,
+/// `block_on`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::bulk`](crate::ConntrackHandle::bulk).
 #[must_use = "nothing is sent before it is awaited"]
@@ -116,7 +116,8 @@ impl Bulk {
         self
     }
 
-    /// Calls `watch` with the report so far, after each group of up to 64 changes. If it returns `Break`, nothing more is sent, and that report is the result.
+    /// Calls `watch` with the report so far, after each group of up to 64 changes. If it returns
+    /// `Break`, nothing more is sent, and that report is the result.
     ///
     /// `watch` runs on the thread of the bulk request, which waits for it, in the context of the
     /// caller's runtime. It is not called while a list finds no flow that matches, or while a

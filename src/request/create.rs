@@ -16,8 +16,8 @@ pub(super) const CREATE: Verb = Verb {
     doing: "creating a flow",
 };
 
-/// Awaiting it gives `()` once the flow is there. `.into_future()`
-/// gives the future itself, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// Awaiting it gives `()` once the flow is there. `.into_future()` gives the future itself, for
+/// `tokio::spawn`, `block_on`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::create`](crate::ConntrackHandle::create).
 #[derive(Debug, Clone)]

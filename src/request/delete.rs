@@ -16,8 +16,8 @@ pub(super) const DELETE: Verb = Verb {
     doing: "deleting a flow",
 };
 
-/// Awaiting it gives `()` once the flow is gone. `.into_future()`
-/// gives the future itself, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// Awaiting it gives `()` once the flow is gone. `.into_future()` gives the future itself, for
+/// `tokio::spawn`, `block_on`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::delete`](crate::ConntrackHandle::delete).
 #[derive(Debug, Clone)]

@@ -21,12 +21,12 @@ const EVENTS: Verb = Verb {
 /// The default size of the queue: room for 13 107 events.
 const RECEIVE_BUFFER: usize = 8 * 1024 * 1024;
 
-/// Awaiting it gives an [`EventStream`]. `.into_future()`
-/// gives the future itself, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// Awaiting it gives an [`EventStream`]. `.into_future()` gives the future itself, for
+/// `tokio::spawn`, `block_on`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::events`](crate::ConntrackHandle::events).
 #[derive(Debug, Clone)]
-#[must_use = "nothing is heard before it is awaited"]
+#[must_use = "nothing is received before it is awaited"]
 pub struct Events {
     lanes: Arc<Lanes>,
     kinds: EventKinds,
@@ -133,11 +133,11 @@ impl IntoFuture for Events {
             let Self { kinds, filter, .. } = self;
             if !EventKinds::all().contains(kinds) {
                 return Err(Error::invalid_input(format!(
-                    "kinds: {kinds} has bits of no kind"
+                    "kinds: {kinds} has unknown bits"
                 )));
             }
             if kinds.groups().next().is_none() {
-                return Err(Error::invalid_input("kinds: there is none to listen to"));
+                return Err(Error::invalid_input("kinds: the set is empty"));
             }
             if !filter.is_empty() && kinds.intersects(EventKinds::EXPECTATIONS) {
                 return Err(Error::invalid_input(

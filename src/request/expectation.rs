@@ -85,8 +85,8 @@ async fn delete_by_tuple(task: &Task, key: &ExpectationKey, error: Error) -> Res
     }
 }
 
-/// Awaiting it gives `()` once the expectations are gone. `.into_future()`
-/// gives the future itself, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// Awaiting it gives `()` once the expectations are gone. `.into_future()` gives the future itself,
+/// for `tokio::spawn`, `block_on`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`Expectations::flush`](crate::Expectations::flush).
 #[derive(Debug, Clone)]

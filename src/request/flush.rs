@@ -23,8 +23,8 @@ const FLUSH: Verb = Verb {
 /// The first release whose flush compares the family (ctnetlink_flush_conntrack).
 pub(super) const HONOURS_FAMILY: Release = Release(5, 3);
 
-/// Awaiting it gives `()` once the flows are gone. `.into_future()`
-/// gives the future itself, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// Awaiting it gives `()` once the flows are gone. `.into_future()` gives the future itself, for
+/// `tokio::spawn`, `block_on`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::flush`](crate::ConntrackHandle::flush).
 #[derive(Debug, Clone)]
@@ -86,7 +86,7 @@ impl Flush {
     fn plan(&self, release: Release) -> Result<Plan> {
         if self.table != Table::Conntrack {
             return Err(Error::invalid_input(format!(
-                "table: the kernel flushes none but Conntrack, and not {:?}",
+                "table: the kernel can flush only Conntrack, not {:?}",
                 self.table
             )));
         }

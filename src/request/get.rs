@@ -16,8 +16,8 @@ pub(super) const GET: Verb = Verb {
     doing: "getting a flow",
 };
 
-/// Awaiting it gives the [`Flow`], or `None`. `.into_future()`
-/// gives the future itself, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// Awaiting it gives the [`Flow`], or `None`. `.into_future()` gives the future itself, for
+/// `tokio::spawn`, `block_on`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::get`](crate::ConntrackHandle::get).
 #[derive(Debug, Clone)]

@@ -20,8 +20,8 @@ const GET_MANY: Verb = Verb {
     doing: "getting flows",
 };
 
-/// Awaiting it gives a [`FoundStream`]. `.into_future()`
-/// gives the future itself, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// Awaiting it gives a [`FoundStream`]. `.into_future()` gives the future itself, for
+/// `tokio::spawn`, `block_on`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::get_many`](crate::ConntrackHandle::get_many).
 #[must_use = "nothing is sent before it is awaited"]

@@ -34,8 +34,8 @@ pub enum Table {
     Unconfirmed,
 }
 
-/// Awaiting it gives a [`FlowStream`]. `.into_future()`
-/// gives the future itself, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// Awaiting it gives a [`FlowStream`]. `.into_future()` gives the future itself, for
+/// `tokio::spawn`, `block_on`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::list`](crate::ConntrackHandle::list).
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use crate::flow::FlowKey;
 /// [`done`](Self::done) changes.
 #[derive(Debug, Default)]
 #[non_exhaustive]
-#[must_use = "a change that failed is told here alone"]
+#[must_use = "only the report says which changes failed"]
 pub struct Report {
     /// Changes that were made. A list can contain a flow twice; the second delete then counts as
     /// gone.
@@ -95,7 +95,7 @@ pub enum Outcome<'a> {
 }
 
 impl Outcome<'_> {
-    /// Was the change made?
+    /// Returns `true` if the change was made.
     pub fn is_applied(&self) -> bool {
         matches!(self, Self::Applied)
     }

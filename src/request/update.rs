@@ -31,7 +31,7 @@ const SET_LABELS: Verb = Verb {
 };
 
 /// Awaiting it gives `()` once the change is made. `.into_future()` gives the future itself, for
-/// `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// `tokio::spawn`, `block_on`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`ConntrackHandle::update`](crate::ConntrackHandle::update).
 #[derive(Debug, Clone)]
@@ -150,14 +150,14 @@ pub(super) fn explain(patch: &Patch, found: Option<Result<Option<Flow>>>, error:
         Some(ENOSPC) if patch.sets_labels() => error
             .meaning(
                 ErrorKind::LabelsUnavailable,
-                "the flow has no room for labels: when it was made, no rule of the namespace used \
-             them; add one (nft: `ct label set 0` in any chain, hooked or not), and flows made \
+                "the flow has no room for labels: when it was created, no rule of the namespace used \
+             them; add one (nft: `ct label set 0` in any chain, hooked or not), and flows created \
              from then on have it",
             )
             .after(&patch.made_before("labels")),
         Some(EBUSY) if patch.sets_helper() => error.meaning(
             ErrorKind::Busy,
-            "a flow's helper cannot be replaced by another, set again once it was taken away, \
+            "a flow's helper cannot be replaced by another, set again after it was removed, \
              or changed on a flow that was expected",
         ),
         Some(EBUSY) if patch.wanted_status().is_some() => error
@@ -168,11 +168,11 @@ pub(super) fn explain(patch: &Patch, found: Option<Result<Option<Flow>>>, error:
             .after(&patch.made_before("status")),
         Some(EOPNOTSUPP) if patch.takes_helper() => error.meaning(
             ErrorKind::Unsupported,
-            "this kernel cannot take a flow's helper away, as older ones could (before Linux 7.3)",
+            "this kernel cannot remove a flow's helper; kernels before Linux 7.3 can",
         ),
         Some(EOPNOTSUPP) if patch.sets_helper() => error.meaning(
             ErrorKind::Unsupported,
-            "the flow was made without a helper, and none can be added; or the kernel has none \
+            "the flow was created without a helper, and none can be added; or the kernel has none \
              of that name for it",
         ),
         Some(EPERM) if patch.sets_timeout() => match found {

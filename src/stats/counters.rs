@@ -96,9 +96,9 @@ counters! {
     pub struct TableCounters;
     /// The [`TableCounters`] of all CPUs.
     pub struct TableTotals;
-    /// Look-ups. `CTA_STATS_SEARCHED`. Not counted since Linux 4.9.
+    /// Lookups. `CTA_STATS_SEARCHED`. Not counted since Linux 4.9.
     CTA_STATS_SEARCHED => searched as "searched",
-    /// Look-ups that found a flow. Since Linux 4.9 only look-ups of NAT for a free tuple are
+    /// Lookups that found a flow. Since Linux 4.9, only lookups of NAT for a free tuple are
     /// counted. `CTA_STATS_FOUND`.
     CTA_STATS_FOUND => found as "found",
     /// New flows. `CTA_STATS_NEW`. Not counted since Linux 4.9.
@@ -123,7 +123,7 @@ counters! {
     CTA_STATS_EARLY_DROP => early_drop as "early_drop",
     /// ICMP errors that belong to no flow. `CTA_STATS_ERROR`.
     CTA_STATS_ERROR => error as "error",
-    /// Look-ups that started again because the table was being resized. `CTA_STATS_SEARCH_RESTART`.
+    /// Lookups that started again because the table was being resized. `CTA_STATS_SEARCH_RESTART`.
     CTA_STATS_SEARCH_RESTART => search_restart as "search_restart",
     /// How often two packets began the same flow, and both passed. `CTA_STATS_CLASH_RESOLVE` (Linux
     /// 5.10).

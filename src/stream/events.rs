@@ -131,7 +131,8 @@ impl EventStream {
 
     /// The conditions that the kernel compares before it queues an event.
     ///
-    /// They depend only on the filter: see [`Events::filter`](crate::Events::filter).
+    /// They depend on the filter, and on the kernel's limits for a socket filter: see
+    /// [`Events::filter`](crate::Events::filter).
     pub fn kernel_filtered(&self) -> KernelFilter {
         self.by_kernel
     }
@@ -146,7 +147,7 @@ impl EventStream {
         self.listener.told()
     }
 
-    /// Has it returned everything that was sent so far?
+    /// Returns `true` if it has returned everything that was sent so far.
     pub(crate) fn is_drained(&self) -> bool {
         self.listener.is_drained()
     }
@@ -184,7 +185,7 @@ impl EventStream {
                 Some(Ok(frame)) if frame.is_control() => continue,
                 Some(Ok(frame)) => event.read(&frame, nsid),
                 Some(Err(cause)) => Err(cause),
-                // One without a message was one with an event, too.
+                // An empty datagram: its event is lost.
                 None => Err(DecodeError::Truncated),
             };
             self.stats.received += 1;

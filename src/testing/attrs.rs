@@ -33,7 +33,7 @@ use Rule::*;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Attrs<'a> {
     found: [Option<(&'a [u8], u16)>; SLOTS],
-    /// Do policies tell of the values of numbers?
+    /// Do the policies check the values of numbers?
     ranges: bool,
 }
 
@@ -210,7 +210,7 @@ impl<'a> Attrs<'a> {
 }
 
 impl Rule {
-    /// Without them the length of a number is all that counts.
+    /// Without them, only the length of a number is checked.
     fn with_ranges(self, ranges: bool) -> Self {
         match self {
             UpTo(_) if !ranges => Min(1),

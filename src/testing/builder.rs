@@ -27,19 +27,19 @@ impl KernelBuilder {
         Ok(Self(Machine::new(Release::of(version))))
     }
 
-    /// `nf_conntrack_acct`: do flows count their packets? The default is no.
+    /// `nf_conntrack_acct`: whether flows count their packets. The default is `false`.
     pub fn accounting(mut self, on: bool) -> Self {
         self.0.settings.accounting = on;
         self
     }
 
-    /// `nf_conntrack_timestamp`: do flows have timestamps? The default is no.
+    /// `nf_conntrack_timestamp`: whether flows have timestamps. The default is `false`.
     pub fn timestamps(mut self, on: bool) -> Self {
         self.0.settings.timestamps = on;
         self
     }
 
-    /// Is there a rule that uses labels, so that flows have room for them? The default is no.
+    /// Whether a rule uses labels, so that flows have room for them. The default is `false`.
     pub fn labels(mut self, on: bool) -> Self {
         self.0.settings.label_rule = on;
         self

@@ -102,7 +102,7 @@ impl Machine {
     pub(super) fn set_default_timeouts(&mut self, message: &Message<'_>) -> Result<Outcome, i32> {
         let protocol = message.attrs.u8(CTA_TIMEOUT_L4PROTO).ok_or(EINVAL)?;
         let data = message.attrs.get(CTA_TIMEOUT_DATA).ok_or(EINVAL)?;
-        // It does not look at what the family is.
+        // The value of the family does not matter.
         if self.release.wants_family_of_defaults && !message.attrs.has(CTA_TIMEOUT_L3PROTO) {
             return Err(EINVAL);
         }

@@ -188,7 +188,7 @@ impl Entry {
             .zip([CTA_SEQ_ADJ_ORIG, CTA_SEQ_ADJ_REPLY])
         {
             if let Some(given) = given.nest(kind, attrs::NUMBERS)? {
-                // What comes before the first that is missing is set.
+                // The values before the first missing one are set.
                 for (own, kind) in own.iter_mut().zip(1..) {
                     *own = given.u32(kind).ok_or(EINVAL)?;
                 }

@@ -37,7 +37,7 @@ macro_rules! timeouts {
         }
 
         impl $name {
-            /// Is no timeout set?
+            /// No timeout is set.
             pub fn new() -> Self {
                 Self::default()
             }

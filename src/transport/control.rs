@@ -61,7 +61,7 @@ pub(crate) fn open(socket: Socket) -> Result<(Lane, Client)> {
 
 impl Client {
     /// Sends a request and waits for the kernel's verdict. Requests about the same flow are sent in
-    /// the order of their first polls, and never between the steps of another request.
+    /// the order of their first polls, and never between the steps of another such request.
     pub(crate) fn call(&self, work: Work, about: Option<Subject>) -> Call<'_> {
         Call {
             client: self,

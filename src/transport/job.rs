@@ -130,7 +130,7 @@ impl Caller {
         let is_started = self.pool.upgrade()?.spawn_second(name, run);
         is_started.then(|| Second {
             stop: Some(stop),
-            gone: self.gone.clone(),
+            caller: self.clone(),
         })
     }
 }
@@ -139,16 +139,12 @@ impl Caller {
 #[derive(Debug)]
 pub(crate) struct Second {
     stop: Option<watch::Sender<()>>,
-    gone: watch::Receiver<()>,
+    pub(crate) caller: Caller,
 }
 
 impl Second {
     /// Ends its [`Caller::wait`].
     pub(crate) fn stop(&mut self) {
         self.stop = None;
-    }
-
-    pub(crate) fn is_caller_gone(&self) -> bool {
-        self.gone.has_changed().is_err()
     }
 }

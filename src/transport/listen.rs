@@ -65,7 +65,7 @@ impl Gauge {
     }
 }
 
-/// A loss that the reader has not been told about yet.
+/// A loss that was not reported to the reader yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Gap {
     None,

@@ -8,7 +8,7 @@
 //! | [`flush`](mod@flush) | flush | the kernel walks inside our `send`, and holds its lock: a thread of its own, in [`turn`] with the control lanes |
 //! | [`listen`] | events | they do not wait for us: a socket of its own for each reader, who alone reads it |
 //!
-//! A socket belongs for ever to the network namespace of the thread that opened it. [`netns`] opens
+//! A socket always belongs to the network namespace of the thread that opened it. [`netns`] opens
 //! each socket in the namespace that the connection was made for.
 
 pub(crate) mod answers;

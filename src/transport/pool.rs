@@ -165,7 +165,7 @@ impl Drop for Owner {
 }
 
 impl Shared {
-    /// A panic leaves nothing half done here.
+    /// Ignores poisoning, because a panic leaves no change half made.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -30,7 +30,7 @@ pub(crate) struct Reply {
 }
 
 /// A hash of the flow that a request is about. It is equal for requests about the same flow, in
-/// either direction, and seldom equal for others.
+/// either direction, and rarely equal for others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Subject(pub(crate) u64);
 
@@ -108,7 +108,7 @@ enum Progress {
 }
 
 impl Call {
-    /// A panic leaves nothing half done here.
+    /// Ignores poisoning, because a panic leaves no change half made.
     fn lock(&self) -> MutexGuard<'_, CallState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -160,7 +160,7 @@ impl Drop for Taken {
 }
 
 impl Queue {
-    /// A panic leaves nothing half done here.
+    /// Ignores poisoning, because a panic leaves no change half made.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -88,7 +88,7 @@ impl Socket {
 
     /// Makes a receive fail when nothing arrives for this long.
     pub(crate) fn set_timeout(&self, timeout: Duration) -> Result<()> {
-        // Zero means to wait for ever, and so does a number that is too large for the kernel.
+        // Zero means to wait forever, and so does a number that is too large for the kernel.
         let micros = i64::try_from(timeout.as_micros()).unwrap_or(i64::MAX);
         let micros = micros.clamp(1, i64::from(i32::MAX) * 1_000_000);
         match &self.0 {
@@ -239,7 +239,7 @@ pub(crate) fn unreceived(cause: io::Error) -> Error {
         Some(EMSGSIZE) => Error::io("receiving: a datagram was cut off", cause),
         _ if cause.kind() == io::ErrorKind::WouldBlock => Error::io("receiving", cause).meaning(
             ErrorKind::Timeout,
-            "the kernel did not answer in time; what was to be changed may have been",
+            "the kernel did not answer in time; the change may have been made",
         ),
         _ => Error::io("receiving", cause),
     }

@@ -178,7 +178,8 @@ fn lock() -> Option<MutexGuard<'static, Line>> {
     let process = process::id();
     if OWNER.load(Ordering::SeqCst) == process {
         // The lock is held by a thread of this process, which may not run for a while. Wait for it,
-        // so that the waiting lanes are always woken. A panic leaves nothing half done here.
+        // so that the waiting lanes are always woken. Poisoning is ignored, because a panic leaves
+        // no change half made.
         return Some(LINE.lock().unwrap_or_else(PoisonError::into_inner));
     }
     for _ in 0..TRIES {

@@ -217,7 +217,7 @@ fn enqueue(pool: &Pool, shared: &Arc<Shared>, walker: Walker) -> Result<()> {
 }
 
 impl Shared {
-    /// A panic leaves nothing half done here.
+    /// Ignores poisoning, because a panic leaves no change half made.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

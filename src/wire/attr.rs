@@ -71,7 +71,7 @@ impl<'a> Attributes<'a> {
 #[inline]
 pub(crate) fn parts(header: &[u8; 4]) -> (usize, u16) {
     let [l0, l1, ..] = *header;
-    // Read as one number, not as two bytes of which one is masked: three instructions less.
+    // Read it as one number. Two bytes, of which one is masked, take three instructions more.
     let kind = header
         .last_chunk()
         .map_or(0, |kind| u16::from_ne_bytes(*kind));
@@ -117,7 +117,7 @@ macro_rules! integers {
             fn write(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&self.to_be_bytes());
             }
-            /// In one call, so that the writer grows once.
+            /// One call, so that the writer grows once.
             #[inline]
             fn put(&self, kind: u16, w: &mut Writer<'_>) {
                 const LEN: usize = 4 + size_of::<$ty>();

@@ -7,8 +7,8 @@ pub(crate) enum Way {
     Reply,
 }
 
-/// What the rows of a message must know of each other: the zones, which are at the top level, or
-/// inside the tuple of the only direction that they are for.
+/// What the rows of a message must know of each other: the zones. A zone for both directions is at
+/// the top level, and a zone for one direction is inside the tuple of that direction.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Context {
     pub(crate) zone: Option<u16>,

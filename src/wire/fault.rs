@@ -93,7 +93,9 @@ impl fmt::Display for DecodeError {
             (Self::NoExpectation { kind }, _) => {
                 write!(f, "a message of type {kind:#06x} has no expectation")
             }
-            (Self::NoEvent { kind }, _) => write!(f, "a message of type {kind:#06x} is no event"),
+            (Self::NoEvent { kind }, _) => {
+                write!(f, "a message of type {kind:#06x} is not an event")
+            }
             // The cause is the innermost fault.
             (Self::Attribute { .. }, _) => Ok(()),
         }

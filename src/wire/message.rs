@@ -99,7 +99,7 @@ impl Request {
         self.0.len()
     }
 
-    /// Does the kernel send an object before its verdict?
+    /// Returns `true` if the kernel sends an object before its verdict.
     pub(crate) fn expects_data(&self) -> bool {
         expects_data(self.kind())
     }
@@ -171,7 +171,7 @@ impl<'a> Frame<'a> {
         })
     }
 
-    /// Does the kernel answer this request with an object before its verdict?
+    /// Returns `true` if the kernel answers this request with an object before its verdict.
     pub(crate) fn expects_data(&self) -> bool {
         expects_data(self.kind)
     }
@@ -189,13 +189,13 @@ impl<'a> Frame<'a> {
         Some(u32::from_ne_bytes(*bytes)).filter(|port| *port != 0)
     }
 
-    /// Is it the last answer to the request with this number?
+    /// Returns `true` if it is the last answer to the request with this number.
     #[inline]
     pub(crate) fn is_verdict_of(&self, seq: u32) -> bool {
         matches!(self.kind, NLMSG_ERROR | NLMSG_DONE) && self.seq == seq
     }
 
-    /// Is it one of netlink's own messages, and not one of a subsystem?
+    /// Returns `true` if it is one of netlink's own messages, and not one of a subsystem.
     #[inline]
     pub(crate) fn is_control(&self) -> bool {
         self.kind < NLMSG_MIN_TYPE

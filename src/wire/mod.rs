@@ -1,4 +1,4 @@
-//! The bytes on a netlink socket, without a socket, task or runtime.
+//! The bytes of netlink messages. Nothing here needs a socket, a task or a runtime.
 
 #![allow(
     clippy::unnecessary_lazy_evaluations,

@@ -1,9 +1,9 @@
-//! Nests that the kernel always writes alike: the same attributes, of the same lengths, in the same
-//! order.
+//! Nests that the kernel always writes in the same way: the same attributes, with the same lengths,
+//! in the same order.
 //!
 //! Such a nest is read without a walk. The headers are compared with the usual ones, and the values
-//! are then at known places. A nest of any other shape is walked: [`Attributes`](super::attr) is
-//! what defines its meaning, and this only saves time.
+//! are then at known places. A nest of any other shape is walked. [`Attributes`](super::attr)
+//! defines the meaning of a nest; this only saves time.
 //!
 //! The attributes of a message are not always the same, but their order is: see [`Ordered`].
 
@@ -26,8 +26,8 @@ pub(crate) const fn length(values: &[usize]) -> usize {
 
 /// The rest of a nest that has the usual shape so far.
 ///
-/// All functions are inlined. The compiler then knows every length, so that nothing is left of them
-/// but the comparison of the headers.
+/// All functions are inlined. The compiler then knows every length, and only the comparisons of the
+/// headers are left.
 pub(crate) struct Usual<'a>(&'a [u8]);
 
 impl<'a> Usual<'a> {
@@ -63,8 +63,8 @@ impl<'a> Usual<'a> {
 
 /// The rest of a message whose attributes come in a known order. Any of them may be absent.
 ///
-/// The next header is compared with one after the other. That is a third of the work of looking up
-/// what it is.
+/// The next header is compared with the known ones, one after the other. That takes a third of the
+/// time of a lookup by number.
 pub(crate) struct Ordered<'a> {
     rest: &'a [u8],
     /// The header of the next attribute, or zeros, which no attribute has.

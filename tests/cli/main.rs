@@ -57,7 +57,7 @@ fn tests() -> ExitCode {
     let obstacle = namespace::enter().err();
     let missing = obstacle.clone().or_else(|| run::installed().err());
     if let Some(reason) = &missing {
-        eprintln!("cli: tests beside the tools are skipped: {reason}");
+        eprintln!("cli: comparisons with the tools are skipped: {reason}");
     }
     let mut trials = vec![Trial::test("usage::refused", || {
         usage::refused();

@@ -24,7 +24,8 @@ pub struct Shown {
 pub fn installed() -> Result<(), String> {
     for program in ["conntrack", "nfct"] {
         let started = command(Side::Theirs, program).arg("-V").output();
-        started.map_err(|error| format!("{program}(8) is not installed: {error}"))?;
+        started
+            .map_err(|error| format!("{program}(8) is not installed, or not in PATH: {error}"))?;
     }
     Ok(())
 }

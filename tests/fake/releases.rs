@@ -147,7 +147,10 @@ fn a_helper_can_be_taken_away_until_7_3() {
             if release == "7.3" {
                 let error = update.unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-                assert!(error.to_string().contains("helper away"), "{error}");
+                assert!(
+                    error.to_string().contains("cannot remove a flow's helper"),
+                    "{error}"
+                );
                 assert!(flow.helper().is_some_and(|helper| &*helper.name == "ftp"));
             } else {
                 update.unwrap();

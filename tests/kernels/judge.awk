@@ -1,12 +1,12 @@
-# Reads the report of one machine and prints what it means; ends with 1 if anything is not as it is expected to be.
-# names: the tests that had to run. rules: one a line, KERNELS | PREFIX | REASON.
+# Reads the report of one machine and prints a summary. Exits with 1 if a result is not the expected one. names: the
+# tests that must run. rules: one per line, KERNELS | PREFIX | REASON.
 
 function number(version,    part) {
     split(version, part, ".")
     return part[1] * 1000 + part[2]
 }
 
-# Is this kernel one of them? `<6.0`, `>=7.3`, both with a space between, or `all`.
+# Returns 1 if this kernel is one of `kernels`: `<6.0`, `>=7.3`, both with a space between, or `all`.
 function is_one_of(kernels,    condition, count, i) {
     count = split(kernels, condition, " ")
     for (i = 1; i <= count; i++) {
@@ -53,7 +53,7 @@ telling { told = told "      " $0 "\n" }
 END {
     printf "\n== %s: Linux %s\n", suite, release
     if (died) wrong(died)
-    if (!ended) wrong("the tests did not come to their end")
+    if (!ended) wrong("the tests did not finish")
     for (name in missing) outcome[name] = "failed"
     for (name in due) if (!(name in outcome)) {
         if (rule_for(name)) outcome[name] = "failed"
@@ -65,7 +65,7 @@ END {
         if (outcome[name] == "ignored") wrong(name " was skipped")
         else if (outcome[name] == "failed" && !rule) wrong(name " failed")
         else if (outcome[name] == "failed") { expected[rule] = expected[rule] " " name; met[rule]++ }
-        else if (rule) wrong(name " passed, where a rule says that it fails: " reason[rule])
+        else if (rule) wrong(name " passed, but a rule says that it fails: " reason[rule])
     }
     for (rule = 1; rule <= rule_count; rule++)
         if (met[rule]) printf "   %d fail as expected: %s:%s\n", met[rule], reason[rule], expected[rule]

@@ -18,7 +18,8 @@ pub fn installed() -> Result<(), String> {
     ];
     for (program, version) in tools {
         let started = command(program, version).output();
-        started.map_err(|error| format!("{program}(8) is not installed: {error}"))?;
+        started
+            .map_err(|error| format!("{program}(8) is not installed, or not in PATH: {error}"))?;
     }
     Ok(())
 }

@@ -147,7 +147,7 @@ pub fn block_on<F: Future>(f: F) -> F::Output {
     driven.unwrap_or_else(|_| panic!("not finished after {deadline:?}"))
 }
 
-/// Limits the wait for the blocking threads of a runtime. The runtime's own drop waits for ever, so a thread that hangs
+/// Limits the wait for the blocking threads of a runtime. The runtime's own drop waits forever, so a thread that hangs
 /// would stop all tests.
 struct Runtime(Option<tokio::runtime::Runtime>);
 

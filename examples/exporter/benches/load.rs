@@ -1,12 +1,13 @@
-//! What one exporter carries: a scrape of a table of many flows, and flows that end at a rate, to Debian's nats-server
-//! on the same machine.
+//! Measures the load that one exporter can handle: a scrape of a table with many flows, and flows that end at a given
+//! rate, published to Debian's nats-server on the same machine.
 //!
-//! `cargo bench --bench load -- --flows 1000000 --rate 60000` (root). The last line is one JSON object. The generator of
-//! the load, the exporter and the server share the processors. `acked_per_s` is from the first end to the ACK of the
-//! last; `exporter_cpu_us` is what the exporter's process takes for one flow, on all processors; `wire_bytes` is all
-//! that goes over the loopback for a flow, both ways, with all headers; `disk_bytes` what the server's directory grows.
+//! `cargo bench --bench load -- --flows 1000000 --rate 60000` (root). The last line is one JSON object. The generator
+//! of the load, the exporter and the server share the processors. `acked_per_s` is from the first end to the ACK of the
+//! last; `exporter_cpu_us` is the processor time of the exporter's process for one flow; `wire_bytes` is all traffic on
+//! the loopback for a flow, in both directions, with all headers; `disk_bytes` is the growth of the server's directory
+//! for a flow.
 
-// Nothing is reachable from outside, and a bench takes a part of what the tests share.
+// No item is public, and the bench uses only a part of the shared module.
 #![allow(dead_code, unreachable_pub)]
 
 #[path = "../../../benches/common/limits.rs"]
@@ -32,7 +33,7 @@ const METRICS: &str = "127.0.0.1:9466";
 const NATS: &str = "nats://127.0.0.1:4222";
 const SCRAPES: usize = 100;
 const LONGEST: Duration = Duration::from_secs(600);
-/// Records to the collector.
+/// Sends records to the collector.
 const RECORDS: usize = 10_000;
 
 fn main() {
@@ -115,7 +116,7 @@ fn to_server(flows: usize, rate: usize) -> Load {
             began.elapsed()
         });
         let lost = || number(METRICS, "conntrack_events_lost_total").expect("a number");
-        // An event of an end that is lost makes none, or a late one.
+        // If the event of an end is lost, there is no message, or a late one.
         while acked() - before + lost() < flows as f64 {
             let spooled = ["memory", "disk"].map(|place| {
                 number(METRICS, &format!("conntrack_nats_spool_{place}_bytes")).expect("a number")
@@ -149,7 +150,7 @@ fn payload() -> f64 {
     number(METRICS, "conntrack_nats_acked_bytes_total").expect("a number")
 }
 
-/// Bytes of log records in a request, a record.
+/// The bytes of log records per request, and per record.
 fn to_collector() -> f64 {
     let listener = TcpListener::bind("127.0.0.1:4318").expect("a listener");
     thread::spawn(move || {
@@ -171,7 +172,7 @@ fn to_collector() -> f64 {
     per_record
 }
 
-/// A collector that looks at nothing.
+/// A collector that does not read the requests.
 fn take_all(stream: std::net::TcpStream) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let mut writer = stream;
@@ -199,7 +200,7 @@ fn take_all(stream: std::net::TcpStream) -> Option<()> {
     }
 }
 
-/// However long it takes: a test has a limit, and a million flows take longer.
+/// No time limit: the limit of the tests is too short for a million flows.
 fn block_on<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -239,7 +240,7 @@ async fn fill(flows: usize) {
     assert_eq!(report.applied, flows as u64);
 }
 
-/// So many a second: a hundredth of that every 10 ms.
+/// Keeps a rate per second: a hundredth of it every 10 ms.
 async fn end(flows: usize, rate: usize) {
     let handle = connect();
     let began = Instant::now();
@@ -253,7 +254,7 @@ async fn end(flows: usize, rate: usize) {
     }
 }
 
-/// The most memory that it has had.
+/// The peak memory of the process.
 fn resident_mib(exporter: &Process) -> f64 {
     let status = fs::read_to_string(format!("/proc/{}/status", exporter.id())).expect("its status");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -261,7 +262,7 @@ fn resident_mib(exporter: &Process) -> f64 {
     kib.expect("a number") / 1024.0
 }
 
-/// The time of processors that it has taken.
+/// The processor time of the process.
 fn cpu(exporter: &Process) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{}/stat", exporter.id())).expect("its numbers");
     let (_, words) = stat.rsplit_once(')').expect("a name");
@@ -269,11 +270,11 @@ fn cpu(exporter: &Process) -> Duration {
     let ticks: u64 = ticks
         .map(|word| word.parse::<u64>().expect("a number"))
         .sum();
-    // The kernel tells all processes of 100 a second.
+    // The kernel reports it in units of 10 ms.
     Duration::from_millis(ticks * 10)
 }
 
-/// Bytes that the loopback has carried.
+/// The bytes of all traffic on the loopback.
 fn loopback() -> f64 {
     let devices = fs::read_to_string("/proc/thread-self/net/dev").expect("the devices");
     let line = devices
@@ -283,7 +284,7 @@ fn loopback() -> f64 {
     word.and_then(|word| word.parse().ok()).expect("a number")
 }
 
-/// Bytes of all files below.
+/// The bytes of all files in the directory.
 fn size(directory: &Path) -> f64 {
     let entries = fs::read_dir(directory).expect("a directory").flatten();
     entries

@@ -87,7 +87,7 @@ impl Source {
             ),
             Family::counter(
                 "conntrack_sync_failures",
-                "Lists that failed, or were not whole",
+                "Lists that failed, or were not complete",
                 stats.sync_failures,
             ),
             removed,
@@ -201,7 +201,7 @@ fn of_publisher(stats: &PublisherStats, all: &mut Vec<Family>) {
         ),
         Family::counter(
             "conntrack_nats_resent",
-            "Messages that were sent again, for want of an ACK",
+            "Messages that were sent again because no ACK came",
             stats.resent,
         ),
         Family::counter(
@@ -237,7 +237,7 @@ fn of_queue(stats: &QueueStats, all: &mut Vec<Family>) {
         ),
         Family::counter(
             "conntrack_otlp_refused",
-            "Records that the collector did not want",
+            "Records that the collector refused",
             stats.refused,
         ),
         Family::counter(

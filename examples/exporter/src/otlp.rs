@@ -174,7 +174,7 @@ fn rejected(body: &[u8]) -> u64 {
 ///
 /// # Errors
 ///
-/// `url` is no address of HTTP.
+/// `url` is not an HTTP address.
 pub fn send_metrics(
     url: &str,
     node: &str,

@@ -1,5 +1,5 @@
-//! Programs in the kernel's interpreter, on a pair of sockets that needs no right, against what
-//! the filter says of the same flows.
+//! Runs programs in the kernel's interpreter, on a pair of sockets that needs no right, and
+//! compares the result with that of the filter for the same flows.
 
 use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
@@ -18,7 +18,7 @@ mod disorder;
 mod numbers;
 mod untold;
 
-/// The longest program that the kernel takes.
+/// The program, if the kernel accepts one that long.
 fn whole(filter: &Filter) -> Option<SocketFilter> {
     SocketFilter::within(filter, BPF_MAXINSNS)
 }
@@ -43,7 +43,7 @@ impl Sieve {
         Self { sender, receiver }
     }
 
-    /// Does the program let it pass, whole?
+    /// Returns `true` if the program lets the whole message pass.
     fn passes(&self, message: &[u8]) -> bool {
         self.sender.send(message).expect("to send");
         let mut buffer = [0; 4096];
@@ -72,19 +72,20 @@ fn compiled(filter: &Filter) -> SocketFilter {
     whole(filter).expect("a program")
 }
 
-/// The message with what an event of 0 leaves out.
+/// The message without the attributes that an event leaves out if they are 0.
 fn without_zeros(flow: &Flow) -> Vec<u8> {
     let mut flow = flow.clone();
     flow.mark = flow.mark.filter(|mark| *mark != 0);
     message(&flow)
 }
 
-/// Is all of the filter in the program?
+/// Returns `true` if the program compares the whole filter.
 fn is_whole(filter: &Filter) -> bool {
     test(filter, Sense::May) == test(filter, Sense::Must)
 }
 
-/// The program lets pass what matches; and, where all of the filter is in it, nothing else.
+/// The program lets messages pass that match. If it compares the whole filter, it lets no others
+/// pass.
 fn holds(filter: &Filter, flows: &[Flow]) -> Result<(), TestCaseError> {
     let Some(SocketFilter { program, .. }) = whole(filter) else {
         return Ok(());
@@ -94,7 +95,7 @@ fn holds(filter: &Filter, flows: &[Flow]) -> Result<(), TestCaseError> {
         let matches = filter.matches(flow);
         let passes = sieve.passes(&without_zeros(flow));
         prop_assert!(passes || !matches, "{:?} drops {:?}", filter, flow);
-        // Of ports that are not there a program cannot tell.
+        // A program cannot compare ports that are missing.
         let told = flow.orig.src_port().is_some() || flow.orig.icmp_echo().is_some();
         if told && is_whole(filter) && program.len() < 2000 {
             prop_assert_eq!(passes, matches, "{:?} of {:?}", filter, flow);
@@ -137,7 +138,7 @@ proptest! {
         }
     }
 
-    /// Messages of any bytes are none of a filter's business, but they must not stop a listener.
+    /// Any bytes may arrive. They must not stop a listener.
     #[test]
     fn any_bytes_are_answered(flow in flow(), which: u32, bytes in proptest::collection::vec(any::<u8>(), 1..300)) {
         if let Some(filter) = whole(&built(met_by(&flow, which, 0xff))) {
@@ -151,7 +152,7 @@ fn udp(src: &str, dst: &str) -> Flow {
     Flow::new(orig, orig.inverse())
 }
 
-/// Each condition of its own, on flows that meet it and flows that just do not.
+/// Each condition alone, on flows that meet it and on flows that barely do not.
 #[test]
 fn each_condition_drops_what_does_not_meet_it() {
     let flow = udp("10.1.2.3:4000", "10.2.0.1:53");
@@ -314,7 +315,8 @@ fn each_condition_drops_what_does_not_meet_it() {
     }
 }
 
-/// What no program compares is left to user space: without a program, or with the rest of it.
+/// Conditions that no program compares are left to user space. The program has the others, if there
+/// are any.
 #[test]
 fn what_cannot_be_told_passes() {
     let labels = Masked::from(Labels::bit(3).unwrap());
@@ -329,12 +331,12 @@ fn what_cannot_be_told_passes() {
     let compiled = compiled(&both);
     assert_eq!(compiled.conditions, KernelFilter::PROTOCOL);
     assert!(Sieve::new(&compiled.program).passes(&message(&flow)));
-    // Not both: this one is not labelled, and may be wanted.
+    // `not` both: this flow has no labels, so it may match.
     let neither = built(Filter::builder().not(both));
     assert!(whole(&neither).is_none());
 }
 
-/// Without an attribute that each event has there is nothing to go by.
+/// A message without an attribute that each event has cannot be judged.
 #[test]
 fn a_message_without_a_tuple_passes() {
     let filter = built(Filter::builder().protocol(6));
@@ -343,7 +345,7 @@ fn a_message_without_a_tuple_passes() {
     assert!(sieve.passes(bare));
 }
 
-/// A program is of 4096 instructions at the most: what does not fit is left to user space.
+/// A program has at most 4096 instructions. Conditions that do not fit are left to user space.
 #[test]
 fn the_part_that_fits_is_compared() {
     let addresses = |many: u32| {

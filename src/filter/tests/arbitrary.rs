@@ -11,8 +11,8 @@ use crate::flow::tests::arbitrary;
 use crate::flow::{Bits, Family, Flow, Labels, Masked, ProtoInfo, Status, ZoneDirection};
 use crate::wire::uapi::*;
 
-/// A flow as a kernel can have it: one family, one protocol. Boxed, for two of them at a time are
-/// more than a test's stack holds.
+/// A flow as a kernel can have it: one family, one protocol. It is boxed, because two of them do
+/// not fit on a test's stack.
 pub(crate) fn flow() -> BoxedStrategy<Flow> {
     let flow = arbitrary::flow().boxed();
     let flow = flow.prop_map(|mut flow| {
@@ -25,7 +25,7 @@ pub(crate) fn flow() -> BoxedStrategy<Flow> {
     flow.boxed()
 }
 
-/// The flow, with one thing changed that a flush can go by.
+/// The flow with one change, in an attribute that a flush can compare.
 pub(crate) fn neighbours(flow: &Flow, bit: u32) -> [Flow; 3] {
     let changed = |change: &dyn Fn(&mut Flow)| {
         let mut other = flow.clone();
@@ -40,12 +40,12 @@ pub(crate) fn neighbours(flow: &Flow, bit: u32) -> [Flow; 3] {
     ]
 }
 
-/// The bits of the value that are in the mask, asked for under it.
+/// The value in the bits of the mask.
 pub(super) fn under<T: Bits>(value: T, mask: T) -> Masked<T> {
     Masked::new(value.and(mask), mask)
 }
 
-/// Says yes or no, by the bits of a number.
+/// Makes choices by the bits of a number.
 struct Chosen(u32);
 
 impl Chosen {
@@ -56,7 +56,7 @@ impl Chosen {
     }
 }
 
-/// Conditions, chosen by the bits of `which`, that the flow meets: any that a filter can have.
+/// Conditions that the flow meets, chosen by the bits of `which` from all that a filter can have.
 pub(crate) fn met_by(flow: &Flow, which: u32, mask: u32) -> FilterBuilder {
     let mut chosen = Chosen(which);
     let filter = whole(Filter::builder(), flow, &mut chosen, mask);
@@ -64,7 +64,7 @@ pub(crate) fn met_by(flow: &Flow, which: u32, mask: u32) -> FilterBuilder {
     tuples(filter, flow, &mut chosen, mask)
 }
 
-/// As [`met_by`], of the kinds that some kernel compares in a flush.
+/// Like [`met_by`], but only kinds that some kernel compares in a flush.
 pub(crate) fn flushed_by(flow: &Flow, which: u32, mask: u32) -> FilterBuilder {
     whole(Filter::builder(), flow, &mut Chosen(which), mask)
 }
@@ -86,7 +86,7 @@ fn whole(mut filter: FilterBuilder, flow: &Flow, chosen: &mut Chosen, mask: u32)
     filter
 }
 
-/// What no kernel compares.
+/// Conditions that no kernel compares.
 fn rest(mut filter: FilterBuilder, flow: &Flow, chosen: &mut Chosen, mask: u32) -> FilterBuilder {
     if let Some(info) = flow.protoinfo.as_ref().filter(|_| chosen.next()) {
         filter = match (info, flow.orig.protocol().number()) {
@@ -140,7 +140,7 @@ fn rest(mut filter: FilterBuilder, flow: &Flow, chosen: &mut Chosen, mask: u32) 
     filter
 }
 
-/// The prefix alone, or among others of both families.
+/// The prefix alone, or with others of both families.
 fn set_with(net: IpNet, mask: u32) -> PrefixSet {
     if mask & 0x100 == 0 {
         return net.into();

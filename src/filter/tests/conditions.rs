@@ -15,7 +15,7 @@ pub(super) fn check(filter: &Filter, yes: &[Flow], no: &[Flow]) {
         assert!(!filter.matches(flow), "{filter:?} takes {flow:?}");
     }
     assert!(!filter.is_empty());
-    // As a part of another it says the same.
+    // Inside another filter it has the same result.
     check_parts(filter, yes, no);
 }
 
@@ -54,7 +54,7 @@ fn family_and_protocol() {
 
 #[test]
 fn addresses_and_prefixes() {
-    // Translated both ways.
+    // Both ends are translated.
     let mut nat = tcp();
     nat.reply = Tuple::tcp(
         "10.0.1.2:8443".parse().unwrap(),
@@ -85,7 +85,7 @@ fn addresses_and_prefixes() {
             "{text}"
         );
     }
-    // Of two prefixes the narrower is left.
+    // Two prefixes become the narrower one.
     let two = on(|b| b.orig_src(net("10.0.0.0/8")).orig_src(net("10.0.0.0/16")));
     assert_eq!(two, on(|b| b.orig_src(net("10.0.0.0/16"))));
     assert_eq!(two.family(), Some(Family::Ipv4));
@@ -122,7 +122,7 @@ fn ports_and_ranges() {
     }
     let reply = on(|f| f.protocol(17).reply_dst_port(5000));
     check(&reply, &[udp6()], &[tcp()]);
-    // Ports of another number, and a flow that shows none.
+    // Other ports, and a flow without ports.
     let dccp = Tuple::generic([10, 0, 0, 1].into(), [10, 0, 0, 2].into(), 33).unwrap();
     assert!(!on(|f| f.protocol(33).orig_dst_port(0)).matches(&of(dccp)));
     let two = on(|f| {
@@ -261,7 +261,7 @@ fn mark_labels_and_status() {
         on(|b| b.has_status(Status::ASSURED)),
         on(|b| b.status(Masked::new(Status::ASSURED, Status::ASSURED)))
     );
-    // Two of a kind are one.
+    // Two conditions of one kind become one.
     let both = on(|b| b.mark(Masked::new(1, 3)).mark(Masked::new(9, 9)));
     assert_eq!(both, on(|b| b.mark(Masked::new(9, 11))));
 }

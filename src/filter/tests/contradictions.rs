@@ -1,4 +1,4 @@
-//! What is refused when it is built, and by which name.
+//! The filters that `build` refuses, and the names in the errors.
 
 use super::*;
 use crate::ErrorKind;
@@ -36,7 +36,7 @@ fn protocols() {
     refused("reply_src_port", |b| b.protocol(1).reply_src_port(1));
     refused("icmp", |b| b.icmp_type(8));
     refused("icmp", |b| b.protocol(6).icmp_code(0));
-    // GRE's keys stand for ports, and a state names its protocol.
+    // GRE has keys in place of ports, and a state implies its protocol.
     on(|b| b.protocol(47).orig_dst_port(5));
     on(|b| b.tcp_state(TcpState::CLOSE).orig_dst_port(443));
 }
@@ -46,11 +46,11 @@ fn protocols() {
 fn ranges_and_prefixes() {
     refused("orig_dst_port", |b| b.protocol(6).orig_dst_port(9..=1));
     refused("orig_dst_port", |b| b.protocol(6).orig_dst_port(..0));
-    // An empty one does not vanish in another.
+    // An empty range is refused, also together with another one.
     refused("orig_dst_port", |b| {
         b.protocol(6).orig_dst_port(1..=9).orig_dst_port(9..=1)
     });
-    // The address of an interface is not its network, which would match more.
+    // The address of an interface is not read as its network, which would match more.
     for interface in ["10.0.0.7/24", "fd00::1/64", "::ffff:10.0.0.7/120"] {
         refused("orig_src", |b| b.orig_src(net(interface)));
         refused("reply_dst", |b| {
@@ -95,7 +95,7 @@ fn masks() {
     refused("mark", |b| {
         b.mark(Masked::new(1, 3)).mark(Masked::new(2, 2))
     });
-    // Bits outside the mask: not the mask's, which would match more.
+    // Bits outside the mask are not ignored, because that would match more.
     refused("mark", |b| b.mark(Masked::new(0x10, 0x01)));
     refused("mark", |b| b.mark(Masked::new(0x10, 0x01)).mark(0));
     refused("mark", |b| b.mark(0).mark(Masked::new(0x10, 0x01)));
@@ -105,7 +105,7 @@ fn masks() {
     refused("status", |b| {
         b.status(Masked::new(Status::ASSURED, Status::SEEN_REPLY))
     });
-    // One that says nothing does not vanish in another.
+    // An empty condition is refused, also together with another one.
     refused("has_status", |b| {
         b.has_status(Status::ASSURED).has_status(Status::empty())
     });
@@ -130,7 +130,7 @@ fn helpers_and_masters() {
     });
 }
 
-/// As deep as a stack bears, whichever way they are nested; deeper ones are neither built nor read.
+/// Filters can be nested as deep as the stack allows. Deeper ones are neither built nor read.
 #[test]
 fn depth() {
     for wrap in [
@@ -152,7 +152,7 @@ fn depth() {
     }
 }
 
-/// No text of an error shows what `Debug` makes of a value.
+/// No error shows the `Debug` text of a value.
 #[test]
 fn errors_are_in_plain_words() {
     for (filter, text) in [
@@ -200,14 +200,14 @@ fn parts() {
     refused("any_of", |b| b.any_of([web(), Filter::default()]));
     refused("any_of", |b| b.protocol(17).any_of([web()]));
     refused("not", |b| b.not(Filter::default()));
-    // One that cannot hold is no harm beside one that can.
+    // An alternative that never matches is allowed beside one that can.
     on(|b| {
         b.protocol(6)
             .any_of([web(), on(|b| b.protocol(17).mark(1))])
     });
 }
 
-/// The first contradiction is told, whatever follows.
+/// The first contradiction is reported, even if others follow.
 #[test]
 fn several() {
     refused("zone", |b| b.zone(1).zone(2).protocol(6).protocol(17));
@@ -249,7 +249,7 @@ fn what_is_read_is_checked_too() {
         (r#"{"markk":{"value":1,"mask":1}}"#, "unknown field"),
         (r#"{"any_of":[[{}]]}"#, "matches every flow"),
         (r#"{"any_of":[[]]}"#, "nothing would match"),
-        // Meant for a condition, and none.
+        // Keys that look like a condition, and are none.
         (r#"{"protocol":6,"orig_src":null}"#, "leave the key out"),
         (r#"{"protocol":6,"has_helper":false}"#, "leave the key out"),
         (r#"{"protocol":6,"any_nat":false}"#, "leave the key out"),
@@ -261,7 +261,7 @@ fn what_is_read_is_checked_too() {
     }
 }
 
-/// A reader without a bound of its own: values are `not` of themselves, without an end.
+/// A deserializer without its own limit: each value is a `not` of itself, without end.
 #[cfg(feature = "serde")]
 #[test]
 fn what_is_read_is_not_too_deep() {
@@ -296,6 +296,6 @@ fn what_is_read_is_not_too_deep() {
 
     let error = Filter::deserialize(Endless).unwrap_err();
     assert!(error.to_string().contains("deep"), "{error}");
-    // The bound is of one reading, not of all.
+    // The limit is for each value that is read, not for all together.
     assert!(serde_json::from_str::<Filter>(r#"{"protocol":6}"#).is_ok());
 }

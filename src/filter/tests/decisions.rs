@@ -1,4 +1,4 @@
-//! What goes to which kernel: the rules as a table.
+//! The conditions that are sent to each kernel: the rules as a table.
 
 use super::super::kernel::{Capabilities, KernelFilter, RequestFilter};
 use super::*;
@@ -17,17 +17,17 @@ const RELEASES: [(u16, u16); 9] = [
     (6, 18),
 ];
 
-/// What is pushed of the filter on each of the releases.
+/// The conditions that are sent on each of the releases.
 fn on_each(filter: &Filter) -> [KernelFilter; 9] {
     RELEASES.map(|release| {
         RequestFilter::new(filter, filter.family(), Capabilities::of(release)).conditions()
     })
 }
 
-/// Nothing before `since`, and `what` from then on.
+/// Checks that `what` is sent from the release `since` on, and nothing before.
 #[track_caller]
 fn pushed_since(since: (u16, u16), what: KernelFilter, filter: Filter) {
-    // The family is pushed everywhere.
+    // The family is sent to every kernel.
     let always = what & KernelFilter::FAMILY;
     let expected = RELEASES.map(|release| if release >= since { what } else { always });
     assert_eq!(on_each(&filter), expected, "{filter:?}");
@@ -113,11 +113,11 @@ fn tuples() {
 fn what_stays_here() {
     let never = |what, filter| pushed_since((0, 0), what, filter);
     let v6 = |text| on(|b| b.orig_src(net(text)).reply_dst(net(text)));
-    // The kernel would give all but the flows of the address.
+    // The kernel would return all flows except those with the address.
     never(V4, v6("fd00::1/128"));
     never(V4, v6("fd00::/8"));
     never(V4, on(|b| b.orig_src(net("10.0.0.0/31"))));
-    // Without a family the kernel refuses, and one of the two families alone would be too few.
+    // Without a family the kernel refuses the request, and one family alone would be too few.
     never(
         KernelFilter::empty(),
         on(|b| b.protocol(6).orig_dst_port(443)),
@@ -129,7 +129,8 @@ fn what_stays_here() {
     let web = || on(|b| b.family(Family::Ipv4).protocol(6).mark(1));
     never(KernelFilter::empty(), on(|b| b.not(web())));
     never(KernelFilter::empty(), on(|b| b.any_of([web()])));
-    // The ports of other protocols it ignores; of a range it takes the protocol.
+    // The kernel ignores the ports of other protocols. For a range, it can still compare the
+    // protocol.
     let protocol = V4 | KernelFilter::PROTOCOL;
     for other in [33, 47, 132, 136] {
         let filter = |b: FilterBuilder| {
@@ -149,7 +150,7 @@ fn what_stays_here() {
     );
 }
 
-/// A kernel that was built without zones refuses them, and is asked once more.
+/// A kernel that was built without zones refuses them, and the request is sent again without.
 #[test]
 fn a_refusal_leaves_the_family() {
     let filter = on(|b| b.family(Family::Ipv4).zone(5).mark(1));
@@ -166,7 +167,7 @@ fn a_refusal_leaves_the_family() {
     assert_eq!(pushed.after_refusal(EPERM), None);
 }
 
-/// The list's own family serves the filter.
+/// The family of the list counts for the filter too.
 #[test]
 fn a_family_from_elsewhere() {
     let filter = on(|b| b.protocol(6));

@@ -1,4 +1,4 @@
-//! Filters in filters.
+//! Filters inside filters.
 
 use super::*;
 

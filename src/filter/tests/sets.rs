@@ -1,4 +1,4 @@
-//! Sets of addresses as conditions, and a filter that is taken apart.
+//! Sets of addresses as conditions, and the getters of a filter.
 
 use super::conditions::check;
 use super::*;
@@ -21,11 +21,11 @@ fn sets_of_addresses() {
         .unwrap())],
     );
     assert_eq!(both.family(), None);
-    // Two sets leave what is in both, and may so leave one family.
+    // Two sets become the addresses in both, which may be of one family.
     let narrow = on(|b| b.orig_src(set.clone()).orig_src(net("10.0.0.0/8")));
     assert_eq!(narrow.family(), Some(Family::Ipv4));
     assert_eq!(narrow.orig_src().map(PrefixSet::len), Some(2));
-    // An address of whatever type, mapped ones as those of IPv4.
+    // An address of any type. IPv4-mapped ones are IPv4 addresses.
     let one = std::net::Ipv4Addr::new(10, 0, 0, 1);
     for filter in [
         on(|b| b.orig_src(one)),
@@ -38,7 +38,7 @@ fn sets_of_addresses() {
     }
 }
 
-/// A filter from the getters of another is that other.
+/// A filter that is built from the getters of another is equal to it.
 #[test]
 fn getters_and_builders_give_it_back() {
     let filter = on(|b| {

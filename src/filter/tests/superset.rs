@@ -1,4 +1,4 @@
-//! No kernel withholds a flow that matches: pushed-down result ⊇ matches.
+//! No kernel leaves out a flow that matches: its result ⊇ matches.
 
 use proptest::prelude::*;
 
@@ -17,8 +17,7 @@ fn request(pushed: &RequestFilter, family: Option<Family>) -> Vec<u8> {
         .finish(1)
 }
 
-/// What a list of the filter asks this kernel for in the end, and what its release makes of it at
-/// first.
+/// The request for a list that this kernel accepts. Conditions that it refuses are left out.
 fn accepted(kernel: Kernel, filter: &Filter, flow: &Flow) -> Result<Vec<u8>, i32> {
     let mut pushed = RequestFilter::new(filter, filter.family(), Capabilities::of(kernel.release));
     loop {
@@ -42,15 +41,16 @@ proptest! {
         for kernel in Kernel::all().chain([ancient]) {
             let request = accepted(kernel, &filter, &flow)
                 .map_err(|errno| TestCaseError::fail(format!("{kernel:?}: {errno}")))?;
-            // What matches is there.
+            // A flow that matches is returned.
             prop_assert_eq!(kernel.hands_over(&request, &flow), Ok(true), "{:?} {:?}", kernel, filter);
-            // Any other flow may be there or not, but not one that matches.
+            // Another flow may be returned or not, but one that matches is.
             let is_there = kernel.hands_over(&request, &other) == Ok(true);
             prop_assert!(is_there || !filter.matches(&other));
         }
     }
 
-    /// What is said to be the kernel's business it does: without it, the flow is there.
+    /// The kernel does compare the conditions that it is said to compare: a flow that fails only
+    /// one of them is not returned.
     #[test]
     fn what_is_pushed_is_compared(mut flow in flow(), mask: u32, which in 0usize..3) {
         let can = Capabilities::of((6, 18));
@@ -70,7 +70,7 @@ proptest! {
     }
 }
 
-/// A kernel without zones refuses a list by one, and gives it without.
+/// A kernel without zones refuses a list with a zone, and answers it without.
 #[test]
 fn some_kernel_refuses() {
     let filter = on(|b| b.zone(5));

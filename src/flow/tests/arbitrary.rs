@@ -47,7 +47,7 @@ pub(crate) fn flow() -> impl Strategy<Value = Flow> {
 
 pub(super) fn tuple() -> impl Strategy<Value = Tuple> {
     let v4 = (any::<Ipv4Addr>(), any::<Ipv4Addr>());
-    // Those that are IPv4's inside IPv6 would be taken for it.
+    // IPv4-mapped addresses would be read as IPv4.
     let address = || {
         any::<Ipv6Addr>().prop_map(|address| match address.to_ipv4_mapped() {
             Some(plain) => plain.to_ipv6_compatible(),
@@ -77,7 +77,7 @@ pub(super) fn tuple() -> impl Strategy<Value = Tuple> {
                     let kind = [128, 129, 139, 140][usize::from(protocol % 4)];
                     Tuple::icmpv6(src, dst, IcmpEcho::new(kind, code, a))
                 }
-                // Kernels that know the protocol's ports want them.
+                // Kernels that know the protocol's ports require them.
                 _ if has_ports(protocol) => Tuple::generic(src, dst, 89),
                 _ => Tuple::generic(src, dst, protocol).or_else(|_| Tuple::generic(src, dst, 89)),
             };
@@ -116,7 +116,7 @@ fn seqadj() -> impl Strategy<Value = SeqAdj> {
 
 fn protoinfo() -> impl Strategy<Value = ProtoInfo> {
     let flags = || {
-        // A mask of 0 is a dump's, and reads as all bits.
+        // A mask of 0 stands in dumps, and is read as all bits.
         of((any::<u8>(), 1..=u8::MAX).prop_map(|(flags, mask)| {
             let bits = TcpFlags::from_bits_retain;
             Masked::new(bits(flags & mask), bits(mask))

@@ -1,4 +1,4 @@
-//! What the kernel sent, as nouns, and the nouns as bytes again.
+//! Messages of the kernel, decoded and encoded again.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -46,7 +46,7 @@ fn happened(at: u64) -> Option<Box<Rare>> {
     }))
 }
 
-/// What a dump has of every flow.
+/// The attributes that a dump has for every flow.
 fn dumped(orig: Tuple, reply: Tuple, id: u32) -> Flow {
     Flow {
         status: Status::CONFIRMED | Status::SRC_NAT_DONE | Status::DST_NAT_DONE,
@@ -245,7 +245,7 @@ fn rare_parts() {
     assert_eq!(flow("get_with_helper"), expected);
 }
 
-/// A security module's words about a flow, which needs one to be captured.
+/// A security context. To capture one, a machine needs a security module.
 #[test]
 fn security_context() {
     let orig = tcp("10.0.0.1:1", "10.0.0.2:2");
@@ -299,7 +299,7 @@ fn events() {
     assert_eq!(destroyed.protoinfo, Some(state_alone));
 }
 
-/// The attributes in the order of their numbers, without what nobody reads.
+/// The attributes in the order of their numbers, without those that are never read.
 fn canonical(attributes: &[u8], path: &[u16]) -> Vec<(u16, Vec<u8>)> {
     let mut found = Vec::new();
     let mut rest = attributes;
@@ -310,7 +310,7 @@ fn canonical(attributes: &[u8], path: &[u16]) -> Vec<(u16, Vec<u8>)> {
                 .into_iter()
                 .flat_map(|(kind, payload)| [&kind.to_be_bytes()[..], &payload].concat())
                 .collect(),
-            // In what the kernel sends, the mask of TCP flags is 0 and means nothing.
+            // The kernel sends TCP flags with a mask of 0, which has no meaning.
             (_, [4, 1, 4 | 5]) => payload[..1].to_vec(),
             _ => payload.to_vec(),
         };

@@ -1,4 +1,4 @@
-//! What is written is read again, and damage is an error at worst.
+//! What is encoded is decoded again, and damaged bytes are at worst an error.
 
 use proptest::prelude::*;
 
@@ -25,7 +25,7 @@ proptest! {
         prop_assert_eq!(error.bytes(), Some(cut));
     }
 
-    /// The header tells of the cut, as if the kernel had sent no more.
+    /// The length in the header is that of the cut message, as if the kernel had sent no more.
     #[test]
     fn attributes_cut_short_never_panic(flow in flow(), part in 0.0..1.0_f64) {
         let whole = message(&flow);
@@ -81,7 +81,7 @@ proptest! {
     }
 }
 
-/// Whatever was decoded, in JSON and without keys, and its request too.
+/// Any decoded flow is read back from JSON and from a binary format, and so is its request.
 #[cfg(feature = "serde")]
 fn reads_back(flow: Flow) -> Result<(), TestCaseError> {
     let text = serde_json::to_string(&flow).unwrap();
@@ -97,7 +97,7 @@ fn reads_back(flow: Flow) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// The error of a message whose attribute at `path` has got another number.
+/// The error of a message in which the attribute at `path` has another number.
 fn without(path: &[u16]) -> String {
     let ends = ("[::1]:1".parse().unwrap(), "[::2]:2".parse().unwrap());
     let tuple = Tuple::tcp(ends.0, ends.1).unwrap();
@@ -123,7 +123,7 @@ fn what_is_missing_is_named_with_its_place() {
             &[2, 2, 1],
             "CTA_TUPLE_REPLY > CTA_TUPLE_PROTO > CTA_PROTO_NUM is missing",
         ),
-        // One port of two is not none.
+        // A tuple with one of its two ports is an error.
         (
             &[1, 2, 3],
             "CTA_TUPLE_ORIG > CTA_TUPLE_PROTO > CTA_PROTO_DST_PORT is missing",
@@ -168,8 +168,8 @@ fn what_is_cut_short_is_named_with_its_place() {
     }
 }
 
-/// The kernel's names are of 15 bytes at the most, a helper's own data of 32. What is longer is
-/// refused on the way in, and does not overflow a length on the way out.
+/// The kernel's names have at most 15 bytes, and a helper's own data has at most 32. Longer ones do
+/// not decode, and do not overflow a length when they are encoded.
 #[test]
 fn names_are_bounded() {
     let ends = ("[::1]:1".parse().unwrap(), "[::2]:2".parse().unwrap());
@@ -203,7 +203,7 @@ fn names_are_bounded() {
     }
 }
 
-/// A flow that another program made with such addresses is one of IPv6 to the kernel: it is shown
+/// To the kernel, a flow that another program made with such addresses is an IPv6 flow. It is shown
 /// as it is, so that it can be deleted.
 #[test]
 fn mapped_addresses_from_the_kernel_stay_of_ipv6() {
@@ -223,7 +223,7 @@ fn mapped_addresses_from_the_kernel_stay_of_ipv6() {
     assert_eq!(message(&flow), bytes);
 }
 
-/// Both ports, or none: with one of two, a tuple would be that of another flow.
+/// Both ports, or none: with one of two, the tuple would name another flow.
 #[test]
 fn half_a_protocol_is_missing_the_other_half() {
     let of = |text: &str| text.parse::<Tuple>().unwrap();

@@ -1,5 +1,5 @@
-//! What a reader of netlink has to put up with: flags in types, padding, attributes of newer
-//! kernels, longer integers, another order.
+//! What a decoder of netlink must accept: flags in types, padding, attributes of newer kernels,
+//! longer integers, another order.
 
 use proptest::prelude::*;
 
@@ -11,10 +11,10 @@ use crate::wire::uapi::*;
 
 const HEADERS: usize = 20;
 const NET_BYTEORDER: u16 = 0x4000;
-/// Beyond what any nest of any kernel has.
+/// A number that no kernel uses in any nest.
 const UNKNOWN: u16 = 0x0fff;
 
-/// Which disguises to put on.
+/// How to change a message without changing its meaning.
 #[derive(Debug, Clone, Copy)]
 struct Disguise {
     flags: bool,
@@ -45,7 +45,7 @@ impl Disguise {
         bytes
     }
 
-    /// `path` has the nests around, the outermost first.
+    /// `path` has the numbers of the nests around, the outermost first.
     fn attributes(self, plain: &[u8], path: &[u16]) -> Vec<u8> {
         let mut parts = Vec::new();
         let mut rest = plain;
@@ -82,7 +82,7 @@ impl Disguise {
             if self.flags {
                 kind |= NET_BYTEORDER;
             }
-            // All other leaves are of one size, or end at a NUL.
+            // All other values have a fixed size, or end at a NUL.
             if self.longer && *path != [CTA_HELP, CTA_HELP_INFO] {
                 payload.extend([0xee; 5]);
             }

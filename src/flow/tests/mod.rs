@@ -1,4 +1,4 @@
-//! The nouns as bytes, both ways.
+//! The nouns, encoded and decoded.
 
 pub(crate) mod arbitrary;
 #[cfg(target_endian = "little")]
@@ -37,7 +37,7 @@ pub(crate) fn at(bytes: &[u8], path: &[u16]) -> usize {
     at
 }
 
-/// The message with another number for the attribute at the path, which no reader knows.
+/// The message with an unknown number for the attribute at the path.
 pub(crate) fn hidden(mut message: Vec<u8>, path: &[u16]) -> Vec<u8> {
     let at = at(&message, path);
     message[at + 2..at + 4].copy_from_slice(&0x0fff_u16.to_ne_bytes());

@@ -1,4 +1,4 @@
-//! netlink-packet-netfilter's messages, both ways.
+//! Conversions to and from the messages of netlink-packet-netfilter.
 
 use netlink_packet_core::{NetlinkBuffer, ParseableParametrized};
 use netlink_packet_netfilter::conntrack::{ConntrackAttribute, ConntrackMessage};

@@ -1,5 +1,5 @@
-//! Nests of the usual shape, and attributes in the usual order, are read without a walk. The walk
-//! gives the same.
+//! Nests of the usual shape, and attributes in the usual order, are read without a walk. The result
+//! is the same as with a walk.
 
 use std::fmt::Debug;
 
@@ -20,7 +20,8 @@ fn nest(value: &impl Codec) -> Vec<u8> {
     bytes.split_off(4)
 }
 
-/// What is read without a walk must be what a walk finds. Returns whether it needed none.
+/// Checks that the result is the same without a walk and with one. Returns whether it needed no
+/// walk.
 fn agrees<T: Codec + Debug + PartialEq>(payload: &[u8]) -> bool {
     let usual = T::usual(payload);
     if let Some(usual) = &usual {
@@ -90,13 +91,13 @@ fn read(attributes: &[u8]) -> Result<Flow, DecodeError> {
     Flow::read(Attributes(attributes), &mut Context::default())
 }
 
-/// An unknown attribute in front makes all of them be walked.
+/// With an unknown attribute in front, all of them are walked.
 fn orders_agree(attributes: &[u8]) {
     let unknown = [8, 0, 0xff, 0x3f, 0, 0, 0, 0];
     assert_eq!(read(attributes), read(&[&unknown, attributes].concat()));
 }
 
-/// The nests that the kernel writes for a flow with everything.
+/// The nests that the kernel writes for a flow that has all of them.
 fn nests() -> impl Strategy<Value = Vec<Vec<u8>>> {
     (
         flow(),
@@ -148,7 +149,7 @@ proptest! {
         all_agree(&bytes);
     }
 
-    /// Each with some bits changed, cut, longer, and with values of all kinds in its padding.
+    /// Each nest with some bits changed, cut, longer, and with any bytes in its padding.
     #[test]
     fn damaged_nests_agree(
         nests in nests(),
@@ -167,7 +168,7 @@ proptest! {
         }
     }
 
-    /// Attributes in the kernel's order, with some exchanged, repeated, damaged, or cut off.
+    /// Attributes in the kernel's order, with some swapped, repeated, damaged or cut off.
     #[test]
     fn any_order_agrees(
         flow in flow(),

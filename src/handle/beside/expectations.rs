@@ -11,7 +11,7 @@ use crate::transport::Lanes;
 /// A handle to the expectations of a network namespace: see
 /// [`ConntrackHandle::expectations`](crate::ConntrackHandle::expectations).
 ///
-/// Every verb can also fail as [`ConntrackHandle`](crate::ConntrackHandle) says.
+/// Every verb can also return the errors that [`ConntrackHandle`](crate::ConntrackHandle) lists.
 #[derive(Debug, Clone)]
 pub struct Expectations {
     lanes: Arc<Lanes>,
@@ -188,7 +188,7 @@ impl Expectations {
     /// Removes all expectations of both families, or the expectations of one
     /// [helper](FlushExpectations::helper).
     ///
-    /// `conntrack -F expect`; `IPCTNL_MSG_EXP_DELETE`. The flush has its own socket and thread, in
+    /// `conntrack -F expect`; `IPCTNL_MSG_EXP_DELETE`. The flush has its own socket and thread, on
     /// which the kernel walks its table.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use super::{Delta, Flow, Key, RemovalCause, Spot, State, differ, tell};
 use crate::event::Event;
 use crate::mirror::merge;
 
-/// For fewer events, nothing is gained by a look at their flows in advance.
+/// For fewer events, reading their flows in advance saves nothing.
 const FEW: usize = 4;
 
 impl State {
@@ -61,7 +61,7 @@ impl State {
         self.learnt.learn_of_event(flow);
         let (mut spot, doubt) = self.known(flow, hash, now);
         let is_lacking = match spot.known {
-            // Unless it is known from the list in progress, it may be another flow with the same
+            // If it is not known from the list in progress, it may be another flow with the same
             // id, and the end of the earlier one was lost.
             Some(known) => doubt || known.touched < self.sync.round(),
             None => self.is_unsure() || self.learnt.lacks(flow),
@@ -69,8 +69,9 @@ impl State {
         self.becomes(&mut spot, flow, Origin::Event { is_lacking }, now);
     }
 
-    /// Is a new flow looked up to learn what the kernel reports? The first one is: those of the list
-    /// may be older than a setting. Before anything is known, all are that a list may not contain.
+    /// Must a new flow be looked up to learn what the kernel reports? The first one must, because
+    /// the flows of the list may be older than a setting. During a list, all must until one
+    /// complete flow was seen.
     fn is_unsure(&self) -> bool {
         match self.sync.is_listing() {
             true => !self.learnt.is_known,

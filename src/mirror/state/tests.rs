@@ -190,7 +190,7 @@ fn labels_that_are_cleared_during_a_list_are_cleared() {
 }
 
 /// The kernel gives a flow the id of an earlier flow with the same key, if it has the same place in
-/// memory. A list that contains the earlier one says nothing of the later one.
+/// memory. A list that contains the earlier one says nothing about the later one.
 #[test]
 fn a_list_of_an_earlier_flow_with_the_same_id_adds_nothing() {
     let mut model = Model::new(Filter::default(), usize::MAX);
@@ -238,7 +238,7 @@ fn an_end_of_another_flow_is_an_end() {
     model.settle();
 }
 
-/// A late event of an end, with the id of an earlier flow, says nothing of the one that is known.
+/// A late event of an end, with the id of an earlier flow, says nothing about the known flow.
 #[test]
 fn a_late_end_of_an_earlier_flow_ends_nothing() {
     let mut model = Model::new(Filter::default(), usize::MAX);
@@ -276,7 +276,7 @@ fn an_answer_older_than_the_list_brings_nothing_back() {
     model.settle();
 }
 
-/// A list is newer than the counters of the last one, but not than those of a lookup meanwhile.
+/// A list is newer than the counters of the last list, but not than those of a lookup during it.
 #[test]
 fn counters_of_a_list_only_grow() {
     let with = |packets: Option<u64>| {
@@ -298,7 +298,7 @@ fn counters_of_a_list_only_grow() {
     );
 }
 
-/// A flow that another one replaced has the time that was left.
+/// A removed flow that another one replaced has the time that it had left.
 #[test]
 fn a_replaced_flow_has_the_time_that_was_left() {
     let mut model = Model::new(Filter::default(), usize::MAX);

@@ -22,48 +22,63 @@ const DEPTH: usize = 8;
 /// would take longer than making it.
 const LOW: usize = 2;
 
-/// How often a stopped request looks whether its caller is gone, while the source is at work.
+/// How often a stopped request checks whether its caller is gone, while the source runs.
 const LOOK: Duration = Duration::from_millis(10);
 
 /// Gives the batches of a source, in order.
 pub(super) struct Feed {
+    /// The second thread has it after its start.
     source: Option<Source<Change>>,
-    /// The number of full batches in a row.
-    full: u32,
-    /// The changes must not wait for their turn.
-    is_soon: bool,
-    ahead: Option<Ahead>,
+    thread: Thread,
+}
+
+/// The second thread.
+enum Thread {
+    /// It is not started yet. This many batches in a row were full.
+    NotYet {
+        full: u32,
+    },
+    /// The changes must not wait in a queue, or the thread could not be started.
+    Never,
+    Started(Ahead),
 }
 
 impl Feed {
     pub(super) fn new(source: Source<Change>) -> Self {
         Self {
-            is_soon: source.is_soon,
+            thread: match source.is_soon {
+                true => Thread::Never,
+                false => Thread::NotYet { full: 0 },
+            },
             source: Some(source),
-            full: 0,
-            ahead: None,
         }
     }
 
     /// Replaces a batch with the next one. The last one has no changes.
     pub(super) fn next(&mut self, batch: &mut Batch, caller: &mut Caller) {
-        if self.full == WORTH && !self.is_soon {
-            self.full += 1;
-            let source = self.source.take();
-            self.ahead = source.and_then(|source| {
-                let started = Ahead::start(source, caller);
-                started.map_err(|source| self.source = source).ok()
-            });
+        if let Thread::NotYet { full: WORTH } = self.thread {
+            self.start(caller);
         }
-        match (&self.ahead, &mut self.source) {
-            (Some(ahead), _) => ahead.next(batch),
-            (None, Some(source)) => {
+        match (&mut self.thread, &mut self.source) {
+            (Thread::Started(ahead), _) => ahead.next(batch),
+            (thread, Some(source)) => {
                 batch.take(source, caller);
-                if self.full < WORTH {
-                    self.full = if batch.is_full() { self.full + 1 } else { 0 };
+                if let Thread::NotYet { full } = thread {
+                    *full = if batch.is_full() { *full + 1 } else { 0 };
                 }
             }
-            (None, None) => *batch = Batch::default(),
+            (_, None) => *batch = Batch::default(),
+        }
+    }
+
+    fn start(&mut self, caller: &Caller) {
+        self.thread = Thread::Never;
+        let Some(source) = self.source.take() else {
+            return;
+        };
+        match Ahead::start(source, caller) {
+            Ok(ahead) => self.thread = Thread::Started(ahead),
+            Err(source) => self.source = source,
         }
     }
 }
@@ -144,8 +159,8 @@ impl Drop for Ahead {
         shared.room.notify_one();
         self.second.stop();
         // The caller may rely on its source being dropped when the request is done. If the caller
-        // is gone, there is nobody to rely on it, and the source may never return.
-        while !state.ended && !self.second.is_caller_gone() {
+        // is gone, that does not matter, and the source may never return.
+        while !state.ended && !self.second.caller.is_gone() {
             let waited = shared.made.wait_timeout(state, LOOK);
             (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
@@ -201,7 +216,7 @@ impl Shared {
         }
     }
 
-    /// A panic leaves nothing half done here.
+    /// Ignores poisoning, because a panic leaves no change half made.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

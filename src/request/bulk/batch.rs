@@ -10,7 +10,7 @@ use crate::transport::job::Caller;
 /// The next changes of a source.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    /// There are none at the end.
+    /// Empty at the end.
     pub(super) changes: Vec<Change>,
     /// The requests for all changes, if `is_encoded`.
     pub(super) requests: Requests,
@@ -31,7 +31,7 @@ impl Batch {
         }
     }
 
-    /// Did the source give as many changes as a send can have?
+    /// Returns `true` if the source gave as many changes as fit in a send.
     pub(super) fn is_full(&self) -> bool {
         self.changes.len() == WINDOW
     }

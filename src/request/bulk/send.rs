@@ -1,12 +1,12 @@
-//! What a change sends: whether the flow must be read first, and the request.
+//! The request for a change, and whether the flow must be looked up first.
 
 use crate::error::{Error, Result};
 use crate::flow::{Flow, FlowId, Status};
 use crate::request::{Change, create, delete, update};
 use crate::transport::bulk::Datagram;
 
-/// The first changes, as long as all of them need a lookup, or none does. A lookup must not overtake
-/// the changes before it.
+/// The longest first part of the changes in which all need a lookup, or none does. A lookup must
+/// not overtake the changes before it.
 pub(super) fn first_run(changes: &[Change]) -> &[Change] {
     let looks = changes.first().is_some_and(looks_first);
     let end = changes
@@ -58,12 +58,12 @@ pub(super) struct Requests {
     pub(super) datagram: Datagram,
     /// The values from the lookups, for changes that need one.
     pub(super) seen: Vec<Seen>,
-    /// The changes that have no request, by their index, and why.
+    /// The changes that have no request, by their index, with the reason.
     pub(super) invalid: Vec<(usize, Error)>,
 }
 
 impl Requests {
-    /// Makes the requests for these changes, which all need a lookup or all do not.
+    /// Makes the requests for these changes. Either all need a lookup, or none does.
     pub(super) fn encode(&mut self, changes: &[Change], looks: Vec<Result<Option<Flow>>>) {
         self.datagram.clear();
         self.seen.clear();
@@ -92,7 +92,7 @@ impl Requests {
     }
 }
 
-/// Checks a change, without the kernel.
+/// Checks a change without asking the kernel.
 #[inline]
 pub(super) fn check(change: &Change) -> Result<()> {
     match change {

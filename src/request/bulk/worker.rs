@@ -114,8 +114,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Counts the changes in the usual case, and returns whether it is the usual case: every change
-    /// was made, except those of flows that are gone.
+    /// Counts the changes if every one was made, except those of flows that are gone. Returns
+    /// `false`, and counts nothing, if that is not so.
     fn are_usual(&mut self, run: &[Change], answers: &Answers) -> bool {
         let mut others = answers.others();
         let gone = others.len() as u64;
@@ -129,7 +129,8 @@ impl<'a> Worker<'a> {
     }
 
     /// Finds the creates that were refused because another flow uses one of their tuples. It looks
-    /// up the flows of all refused creates in one send, and does not find the flows of these.
+    /// up the flows of all refused creates in one send. The creates whose flows are not found are
+    /// these.
     fn clashes(&mut self, run: &[Change], answered: &[Result<(Seen, Answer)>]) -> HashSet<usize> {
         let refused: Vec<usize> = (0..run.len())
             .filter(|index| {
@@ -295,8 +296,8 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// Is this one of the usual failures: the flow to change or delete is not in the table, or the flow
-/// to create is?
+/// The outcome if this is a usual failure: the flow to change or delete is not in the table, or the
+/// flow to create is.
 fn usual(change: &Change, answer: &Answer) -> Option<Outcome<'static>> {
     let Answer::Refused(verdict) = answer else {
         return None;
@@ -308,7 +309,7 @@ fn usual(change: &Change, answer: &Answer) -> Option<Outcome<'static>> {
     }
 }
 
-/// Is the flow deleted by a later change?
+/// Returns `true` if a later change deletes the flow.
 fn is_deleted(change: &Change, later: &[Change]) -> bool {
     let is_delete = |later: &&Change| matches!(later, Change::Delete(_));
     let deletes = later.iter().filter(is_delete);
@@ -317,7 +318,7 @@ fn is_deleted(change: &Change, later: &[Change]) -> bool {
         .any(|delete| is_followed(change, delete))
 }
 
-/// Is a later change about the same flow, by the tuple of either direction?
+/// Returns `true` if a later change names the same flow, by the tuple of either direction.
 fn is_followed(change: &Change, later: &[Change]) -> bool {
     let tuple = *change.key().tuple();
     let mut names = vec![tuple, tuple.inverse()];
@@ -329,7 +330,8 @@ fn is_followed(change: &Change, later: &[Change]) -> bool {
     later.any(|tuple| names.contains(&tuple))
 }
 
-/// Does the kernel choose the reply tuple of the new flow? Then any later change may name it.
+/// Returns `true` if the kernel chooses the reply tuple of the new flow. Then any later change may
+/// name it.
 fn is_translated(change: &Change) -> bool {
     matches!(change, Change::Create(new)
         if new.get_source_nat().is_some() || new.get_destination_nat().is_some())

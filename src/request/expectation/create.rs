@@ -59,17 +59,14 @@ pub(super) fn explain(expectation: &NewExpectation, error: Error) -> Error {
              the master with one (NewFlow::helper, or a rule: nft `ct helper set`); or the kernel \
              has no helper of the name that was given",
         ),
-        Some(ESHUTDOWN) => (
-            ErrorKind::Unsupported,
-            "its master's helper has been taken away",
-        ),
+        Some(ESHUTDOWN) => (ErrorKind::Unsupported, "its master's helper was removed"),
         Some(EEXIST) => (
             ErrorKind::AlreadyExists,
             "an expectation that this tuple meets is there already",
         ),
         Some(EALREADY) => (
             ErrorKind::AlreadyExists,
-            "the same is expected already, by another master or in another class",
+            "the same packets are expected already, by another master or in another class",
         ),
         Some(EBUSY) => (
             ErrorKind::Busy,

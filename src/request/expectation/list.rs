@@ -18,8 +18,8 @@ const LIST: Verb = Verb {
     doing: "listing the expectations",
 };
 
-/// Awaiting it gives an [`ExpectationStream`]. `.into_future()`
-/// gives the future itself, for `tokio::spawn`, `join_all` and `FuturesUnordered`.
+/// Awaiting it gives an [`ExpectationStream`]. `.into_future()` gives the future itself, for
+/// `tokio::spawn`, `block_on`, `join_all` and `FuturesUnordered`.
 ///
 /// See [`Expectations::list`](crate::Expectations::list).
 #[derive(Debug, Clone)]

@@ -56,7 +56,7 @@ fn an_errno_of_a_create_is_told_with_the_reason() {
     for (errno, kind, word) in [
         (ENOENT, ErrorKind::NotFound, "master"),
         (EOPNOTSUPP, ErrorKind::Unsupported, "has no helper"),
-        (ESHUTDOWN, ErrorKind::Unsupported, "taken away"),
+        (ESHUTDOWN, ErrorKind::Unsupported, "removed"),
         (EEXIST, ErrorKind::AlreadyExists, "already"),
         (EALREADY, ErrorKind::AlreadyExists, "another master"),
         (EBUSY, ErrorKind::Busy, "another expectation"),

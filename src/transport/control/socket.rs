@@ -51,7 +51,7 @@ impl ControlSocket {
         Self(Arc::new(Inner { socket, state }))
     }
 
-    /// A panic leaves nothing half done here.
+    /// Ignores poisoning, because a panic leaves no change half made.
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

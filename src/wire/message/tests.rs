@@ -129,7 +129,7 @@ mod golden {
                     *byte ^= 1 << bit;
                 }
                 bytes.truncate(len);
-                // Like a kernel that sends the length of the data.
+                // As a kernel does that sends the length of the data.
                 let told = u32::try_from(bytes.len()).unwrap();
                 if let Some(len) = bytes.get_mut(..4) {
                     len.copy_from_slice(&told.to_ne_bytes());

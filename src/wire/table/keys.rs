@@ -2,7 +2,7 @@
 
 /// A value that may be left out in text formats.
 pub(crate) trait Absent {
-    /// Is it left out?
+    /// Returns `true` if the value is left out.
     fn is_absent(&self) -> bool {
         false
     }

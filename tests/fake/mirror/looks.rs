@@ -1,4 +1,4 @@
-//! Look-ups by a reader.
+//! Lookups by a reader.
 
 use std::net::SocketAddr;
 use std::time::Duration;

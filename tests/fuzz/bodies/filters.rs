@@ -1,4 +1,5 @@
-//! A filter from JSON: the kernel and user space agree on it, on every release.
+//! A filter from JSON or from a binary format: lists and deletes have the same result on every
+//! release.
 
 use ctnetlink::testing::Kernel;
 use ctnetlink::{ErrorKind, Filter, Flow, Labels, Status, Table, Tuple};
@@ -40,7 +41,7 @@ fn with(filter: &Filter, release: &str) {
             .filter(|flow| filter.matches(flow))
             .cloned()
             .collect();
-        // A filter of one family is refused in the list of both only where it says so.
+        // A list without a family accepts every filter.
         let Ok(found) = handle.list(Table::Conntrack).filter(filter.clone()).await else {
             panic!("{filter} is refused");
         };
@@ -51,7 +52,7 @@ fn with(filter: &Filter, release: &str) {
         );
         match handle.delete_matching(filter.clone()).await {
             Ok(report) => assert_eq!(report.applied, meant.len() as u64, "{filter}"),
-            // All flows are removed where that is said.
+            // Only an empty filter is refused.
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
                 assert_eq!(*filter, Filter::default());

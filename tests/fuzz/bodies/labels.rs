@@ -16,7 +16,7 @@ pub(crate) fn run(data: &[u8]) {
         assert_eq!(map.labels([name]).ok(), Some(label), "{name:?}");
         assert!(map.names(label).eq([name]), "{name:?}");
     }
-    // The words of labels, of status bits, of a tuple: any text can be read.
+    // Labels, status bits and tuples are parsed from any text.
     let _ = (
         text.parse::<Labels>(),
         text.parse::<ctnetlink::Status>(),

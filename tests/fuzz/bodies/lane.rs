@@ -1,5 +1,5 @@
-//! A kernel that answers with any bytes: no request panics or hangs, and all works again once the
-//! kernel does.
+//! A kernel that answers with any bytes. No request panics or hangs, and everything works again
+//! when the kernel does.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,8 @@ pub(crate) fn run(data: &[u8]) {
     });
 }
 
-/// Both answers come, and are right: at once, but that a request that was given up may still be at work.
+/// Waits until a get and a list return the right answers. A request that timed out may still be
+/// running.
 async fn settle(handle: &ConntrackHandle, kernel: &Kernel) {
     let patience = Instant::now() + Duration::from_secs(15);
     loop {
@@ -63,7 +64,7 @@ fn kernel() -> Kernel {
     kernel
 }
 
-/// What comes of it may be anything.
+/// Sends a request. Any result is allowed.
 async fn ask(handle: &ConntrackHandle, verb: u8) {
     match verb % 16 {
         0 => drop(handle.get(tuple(1)).await),

@@ -1,4 +1,5 @@
-//! A message of the kernel: decoded, written as text and read again, encoded and decoded again.
+//! A message of the kernel: it is decoded, written as text and parsed again, encoded and decoded
+//! again.
 
 use std::time::Duration;
 
@@ -41,7 +42,8 @@ fn of_flow(flow: &Flow) {
     kept(&key);
     for tuple in [flow.orig, flow.reply] {
         let text = format!("{} {tuple}", tuple.protocol());
-        // A kernel that is none of ours may give a protocol more or less than it has.
+        // Any bytes may be a tuple with fields that its protocol does not have, or without those
+        // that it has.
         if let Ok(read) = text.parse::<Tuple>() {
             assert_eq!(format!("{} {read}", read.protocol()), text);
         }
@@ -50,7 +52,7 @@ fn of_flow(flow: &Flow) {
     created(flow);
 }
 
-/// A table that has the flow shows it.
+/// A table that contains the flow lists it.
 fn restored(flow: &Flow) {
     let kernel = Kernel::new();
     if kernel.insert(flow).is_err() {
@@ -62,7 +64,7 @@ fn restored(flow: &Flow) {
     });
 }
 
-/// A flow that is made after it has its tuple, or the request is refused.
+/// A flow that is created from it has its tuple, or the request is refused.
 fn created(flow: &Flow) {
     let kernel = Kernel::new();
     let new = NewFlow::from(flow).timeout(Duration::from_secs(60));
@@ -77,7 +79,7 @@ fn created(flow: &Flow) {
                 let (src, dst) = (got.src(), got.dst());
                 assert_eq!((src, dst), (flow.orig.src(), flow.orig.dst()));
                 assert_eq!(got.protocol(), flow.orig.protocol());
-                // Of other protocols a message may have ports that this kernel does not keep.
+                // For other protocols, the message may have ports that this kernel does not keep.
                 if let 6 | 17 = got.protocol().number() {
                     assert_eq!(got, flow.orig);
                 }

@@ -1,5 +1,5 @@
-//! A mirror of a table with any changes, while events, lists and answers are lost: it goes on, and
-//! is equal to the table in the end.
+//! A mirror of a table that changes, while events, lists and answers are lost. It continues, and is
+//! equal to the table in the end.
 
 use std::time::{Duration, Instant};
 
@@ -33,13 +33,15 @@ pub(crate) fn run(data: &[u8]) {
         let mut is_misled = is_hostile;
         for _ in 0..24 {
             let (what, n) = (script.byte(), script.byte());
-            // A list of which an answer is lost on the way looks whole. A real kernel loses none.
+            // A list that lost a datagram without an error looks complete. A real kernel loses
+            // none.
             is_misled |= what % 16 == ANSWER;
             step(&kernel, &handle, &mut mirror, (what, n)).await;
         }
         kernel.recover();
         if is_misled {
-            // It has no reason to doubt what it was told: a lost event makes it list the table again.
+            // The mirror cannot know that it has wrong data. A lost event makes it list the table
+            // again.
             kernel.on_event(0, EventFault::NoMemory);
             kernel.packet(tuple(200), 60);
         }
@@ -78,14 +80,14 @@ async fn step(kernel: &Kernel, handle: &ConntrackHandle, mirror: &mut Mirror, (w
     }
 }
 
-/// Its next item, if there is one.
+/// Takes the next item, if there is one.
 async fn poll(mirror: &mut Mirror) {
     if let Ok(item) = timeout(SECOND, mirror.next()).await {
         let _ = item.expect("it goes on");
     }
 }
 
-/// Until it is whole: a deadline of the machine's clock, as tokio's jumps.
+/// Waits until the mirror is complete. The deadline is in real time, because tokio's clock jumps.
 async fn heal(kernel: &Kernel, mirror: &mut Mirror) {
     let reader = mirror.reader();
     let patience = Instant::now() + SECOND * 15;
@@ -103,7 +105,7 @@ async fn heal(kernel: &Kernel, mirror: &mut Mirror) {
     }
 }
 
-/// What events and lists tell alike.
+/// The fields that both events and lists contain.
 fn told(flows: Vec<Flow>) -> Vec<String> {
     let mut told: Vec<_> = flows
         .iter()

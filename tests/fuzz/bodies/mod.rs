@@ -1,6 +1,6 @@
-//! The code of each fuzz target. The test `replay` runs it on the inputs that are kept.
+//! The code of each fuzz target. The test `replay` runs it on the corpus.
 
-// Each target is one of them.
+// Each fuzz target uses only one of the modules.
 #![allow(dead_code)]
 
 pub(crate) mod events;
@@ -20,7 +20,7 @@ use ctnetlink::{ConntrackHandle, Flow, Options, Table};
 use futures::TryStreamExt;
 use tokio::runtime::Builder;
 
-/// Runs it on a clock that stands still while there is something to do.
+/// Runs the body on a paused clock, which moves only when no task can run.
 fn run<F: Future<Output = ()>>(body: F) {
     let runtime = Builder::new_current_thread()
         .enable_time()
@@ -29,7 +29,7 @@ fn run<F: Future<Output = ()>>(body: F) {
     runtime.expect("a runtime").block_on(body);
 }
 
-/// A handle that gives up soon where no answer comes. On a busy machine it may give up where one does.
+/// A handle with a short request timeout. On a busy machine, even an answered request may time out.
 async fn hasty(kernel: &Kernel) -> ConntrackHandle {
     let options = Options::new().kernel(kernel);
     let options = options.request_timeout(Duration::from_millis(3));
@@ -40,12 +40,12 @@ async fn list(handle: &ConntrackHandle) -> ctnetlink::Result<Vec<Flow>> {
     handle.list(Table::Conntrack).await?.try_collect().await
 }
 
-/// In words: short, long, and for programmers.
+/// Writes the value with `Display`, with the alternate flag, and with `Debug`.
 fn shown(it: &(impl Display + Debug)) {
     assert!(!format!("{it}{it:#}{it:?}").is_empty());
 }
 
-/// What is serialized can be read again, and is the same.
+/// A value that is serialized and read again is equal.
 #[cfg(feature = "serde")]
 fn kept<T>(it: &T)
 where

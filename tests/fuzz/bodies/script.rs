@@ -1,11 +1,11 @@
-//! The bytes of a fuzzer as a script: each read takes bytes from the front, and an empty script
-//! gives zeros.
+//! Uses the bytes of the fuzzer as a script. Each read takes bytes from the front, and an empty
+//! script returns zeros.
 
-/// What is left of the bytes.
+/// The bytes that are left.
 #[derive(Debug, Clone)]
 pub(crate) struct Script(std::vec::IntoIter<u8>);
 
-/// What a message begins with, `nlmsghdr`.
+/// The length of a message's header, `nlmsghdr`.
 const HEADER: usize = 16;
 
 impl Script {
@@ -21,13 +21,13 @@ impl Script {
         u16::from_be_bytes([self.byte(), self.byte()]).into()
     }
 
-    /// So many bytes as the next one says.
+    /// Takes a length from the next byte, and then this many bytes.
     fn bytes(&mut self) -> Vec<u8> {
         let len = self.byte().into();
         self.0.by_ref().take(len).collect()
     }
 
-    /// Makes another datagram of one: whole bytes behind a header that its reader looks for, or damage.
+    /// Changes a datagram: damages it, or replaces what follows the header that its reader expects.
     pub(crate) fn tamper(&mut self, datagram: &mut Vec<u8>) {
         match self.byte() % 9 {
             1 => {
@@ -48,7 +48,7 @@ impl Script {
             }
             4 => datagram.extend(self.bytes()),
             5 => {
-                // Another kind of message, or other flags.
+                // Another message type, or other flags.
                 let at = 4 + self.number() % 4;
                 let with = self.byte();
                 if let Some(byte) = datagram.get_mut(at) {
@@ -58,7 +58,7 @@ impl Script {
             6 => datagram.extend_from_within(..),
             7 => *datagram = self.bytes(),
             8 => {
-                // An attribute in the place of another.
+                // Another attribute in its place.
                 let at = (self.number() % (datagram.len() + 1)).max(HEADER);
                 for (byte, with) in datagram.iter_mut().skip(at & !3).zip(self.bytes()) {
                     *byte = with;

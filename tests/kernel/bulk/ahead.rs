@@ -5,6 +5,7 @@ use std::future::IntoFuture;
 use std::ops::ControlFlow;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use crate::support::visible::visible_when;
 pub(super) fn tests() -> Vec<Trial> {
     let mut tests = crate::trials!["bulk::ahead":
         only_many_changes_have_a_second_thread,
+        a_pause_begins_the_count_again,
         changes_that_need_a_look_stay_in_order,
         invalid_changes_are_told_in_order,
         it_takes_so_many_and_no_more,
@@ -51,33 +53,70 @@ fn has_second() -> bool {
 async fn only_many_changes_have_a_second_thread() {
     let handle = connect();
     fill(&handle, ALL).await;
-    let names = async |changes: u16| {
-        let names = Arc::new(Mutex::new(HashMap::<String, usize>::new()));
-        let seen = names.clone();
-        let report = bulk(
-            &handle,
-            (0..changes).map(move |n| {
-                let name = thread::current().name().unwrap_or_default().to_owned();
-                *seen.lock().expect("the names").entry(name).or_default() += 1;
-                mark(n, changes.into())
-            }),
-        );
-        assert_eq!(counts(&report.await), (changes.into(), 0, 0));
-        let names = names.lock().expect("the names");
-        (
-            names.get(BULK).copied().unwrap_or_default(),
-            names.get(AHEAD_THREAD).copied().unwrap_or_default(),
-        )
+    let takers = async |changes: u16| {
+        let takers = Takers::default();
+        let marks = (0..changes).map(move |n| mark(n, changes.into()));
+        let report = bulk(&handle, takers.note(marks)).await;
+        assert_eq!(counts(&report), (changes.into(), 0, 0));
+        takers.counts()
     };
-    assert_eq!(names(BEFORE as u16).await, (BEFORE, 0));
+    assert_eq!(takers(BEFORE as u16).await, (BEFORE, 0));
+    assert_eq!(takers(ALL).await, split(ALL.into(), BEFORE));
     let all = usize::from(ALL);
-    let expected = if has_second() {
-        (BEFORE, all - BEFORE)
-    } else {
-        (all, 0)
-    };
-    assert_eq!(names(ALL).await, expected);
     assert_eq!(marks(&handle, 0..ALL).await, vec![Some(ALL.into()); all]);
+}
+
+/// A pause makes a send that is not full, so the full ones before it do not count.
+async fn a_pause_begins_the_count_again() {
+    let handle = connect();
+    fill(&handle, ALL).await;
+    let takers = Takers::default();
+    // One send less than would start the thread, and a send of one change.
+    let first = BEFORE - BATCH + 1;
+    let mut marks = takers.note((0..ALL).map(|n| mark(n, 7)));
+    let mut taken = 0;
+    let mut has_paused = false;
+    let stream = stream::poll_fn(move |cx| {
+        if taken == first && !has_paused {
+            has_paused = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        taken += 1;
+        Poll::Ready(marks.next())
+    });
+    let report = handle.bulk_stream(stream).await.expect("a report");
+    assert_eq!(counts(&report), (ALL.into(), 0, 0));
+    assert_eq!(takers.counts(), split(ALL.into(), first + BEFORE));
+}
+
+/// Counts the changes that each thread takes.
+#[derive(Default)]
+struct Takers(Arc<Mutex<HashMap<String, usize>>>);
+
+impl Takers {
+    fn note<T, I: Iterator<Item = T>>(&self, changes: I) -> impl Iterator<Item = T> + use<T, I> {
+        let takers = self.0.clone();
+        changes.inspect(move |_| {
+            let name = thread::current().name().unwrap_or_default().to_owned();
+            *takers.lock().expect("the names").entry(name).or_default() += 1;
+        })
+    }
+
+    /// The changes that the first and the second thread took.
+    fn counts(&self) -> (usize, usize) {
+        let takers = self.0.lock().expect("the names");
+        let of = |name| takers.get(name).copied().unwrap_or_default();
+        (of(BULK), of(AHEAD_THREAD))
+    }
+}
+
+/// What each thread takes if the second one starts after `first` changes.
+fn split(all: usize, first: usize) -> (usize, usize) {
+    match has_second() {
+        true => (first, all - first),
+        false => (all, 0),
+    }
 }
 
 /// Each flow gets a mark, a mark and a status, a mark again, and every fourth is deleted by its

@@ -127,10 +127,10 @@ fn updates() -> Vec<(Change, Outcome)> {
         (
             plain,
             patch().helper("ftp"),
-            refused(Unsupported, "made without a helper"),
+            refused(Unsupported, "created without a helper"),
         ),
         match release::takes_helpers_away() {
-            true => (helped, patch().helper("ftp"), refused(Busy, "taken away")),
+            true => (helped, patch().helper("ftp"), refused(Busy, "removed")),
             false => (helped, patch().helper(""), refused(Unsupported, "away")),
         },
         (plain, patch(), refused(InvalidInput, "nothing to change")),

@@ -1,5 +1,5 @@
-//! IPv6 addresses of `CTA_FILTER`, which many kernels compare the wrong way round: as the release of the
-//! fake has it, so has the running kernel.
+//! IPv6 addresses of `CTA_FILTER`, whose comparison many kernels invert. The running kernel must do
+//! what the fake kernel of its release does.
 
 use std::net::Ipv6Addr;
 

@@ -1,4 +1,4 @@
-//! Messages by their bytes: what is sent is not for the crate to put right.
+//! Messages as bytes, so that the crate does not correct what is sent.
 
 const NESTED: u16 = 0x8000;
 const ERROR: u16 = 2;

@@ -1,4 +1,4 @@
-//! Choices by chance. Where all bytes are zero the choices are the simplest.
+//! Random choices. If all bytes are zero, the choices are the simplest.
 
 #[derive(Debug)]
 pub(super) struct Dice<'a>(std::slice::Iter<'a, u8>);

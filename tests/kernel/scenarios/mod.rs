@@ -1,5 +1,5 @@
-//! The fake kernel is held against the running one: sequences of requests by chance are sent to both,
-//! and what both answer, and tell their listeners, is the same byte for byte, but for ids and times.
+//! Compares the fake kernel with the running one. Random sequences of requests are sent to both.
+//! Their answers and their events must be the same bytes, except for ids and times.
 
 mod addresses;
 pub(crate) mod bytes;

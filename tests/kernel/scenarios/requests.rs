@@ -1,4 +1,4 @@
-//! Requests by chance: of few flows, so that they meet.
+//! Random requests about a few flows, so that many are about the same one.
 
 mod beside;
 mod nat;

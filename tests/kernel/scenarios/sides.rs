@@ -1,4 +1,4 @@
-//! The two that are asked: the running kernel, and the fake.
+//! The two kernels that are compared: the running one and the fake one.
 
 use std::fmt;
 use std::{fs, io};

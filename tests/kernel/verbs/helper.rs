@@ -63,7 +63,7 @@ async fn none_can_be_added_later() {
     let handle = connect();
     create(&handle, new(tcp(1))).await;
     let update = handle.update(tcp(1)).helper("ftp").mark(7).await;
-    let names = ["updating a flow", "made without a helper"];
+    let names = ["updating a flow", "created without a helper"];
     refused(update, ErrorKind::Unsupported, &names);
     assert_eq!(name_of(&handle, tcp(1)).await, None);
     assert_eq!(mark_of(&handle, tcp(1)).await, 0);
@@ -94,7 +94,7 @@ async fn once_taken_away_it_is_gone_for_ever() {
     create(&handle, new(tcp6(1)).helper("ftp")).await;
     let update = handle.update(tcp6(1)).helper("").await;
     if !release::takes_helpers_away() {
-        let text = ["updating a flow", "cannot take a flow's helper away"];
+        let text = ["updating a flow", "cannot remove a flow's helper"];
         refused(update, ErrorKind::Unsupported, &text);
         assert_eq!(name_of(&handle, tcp6(1)).await.as_deref(), Some("ftp"));
         return;
@@ -102,7 +102,7 @@ async fn once_taken_away_it_is_gone_for_ever() {
     update.expect("no helper");
     assert_eq!(name_of(&handle, tcp6(1)).await, None);
     let update = handle.update(tcp6(1)).helper("ftp").await;
-    let error = refused(update, ErrorKind::Busy, &["taken away"]);
+    let error = refused(update, ErrorKind::Busy, &["removed"]);
     assert_eq!(error.errno(), Some(nix::libc::EBUSY));
     assert_eq!(name_of(&handle, tcp6(1)).await, None);
 }

@@ -254,7 +254,7 @@ async fn changes_that_cannot_be_made() {
     }
 }
 
-/// The connection is not polled, so a request that must be sent would wait for ever.
+/// The connection is not polled, so a request that must be sent would wait forever.
 async fn what_is_refused_is_not_sent() {
     let (_connection, handle) = ctnetlink::new_connection().expect("a connection");
     let refusal = |result: Option<ctnetlink::Result<()>>| {

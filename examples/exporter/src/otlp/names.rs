@@ -63,7 +63,7 @@ pub const REPLY_BYTES: &str = "conntrack.reply.bytes";
 /// In nanoseconds since 1970.
 pub const START: &str = "conntrack.start";
 pub const STOP: &str = "conntrack.stop";
-/// How the exporter knows of the end.
+/// How the exporter knows that the flow ended.
 pub const CAUSE: &str = "conntrack.end.cause";
 /// Why there is a gap, how much was lost if that is known, and since when.
 pub const REASON: &str = "conntrack.overrun.reason";

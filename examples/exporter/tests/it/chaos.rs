@@ -1,4 +1,5 @@
-//! What is killed and cut, amid traffic: nothing is lost but what overrun messages count, nothing comes twice.
+//! Programs are killed and connections are cut during traffic. Only the messages that overrun messages count are lost,
+//! and none comes twice.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -74,7 +75,7 @@ impl Traffic {
         }
     }
 
-    /// Waits until so many more have ended.
+    /// Waits until this many more have ended.
     fn more(&self, flows: usize) {
         let wanted = self.count.load(SeqCst) + flows;
         eventually("more traffic", || {
@@ -82,7 +83,7 @@ impl Traffic {
         });
     }
 
-    /// When each of the flows ended: not before, and not after.
+    /// A range of time in which each of the flows ended.
     fn stop(self) -> Vec<(u64, u64)> {
         self.is_over.store(true, SeqCst);
         self.thread.join().expect("no panic")
@@ -94,7 +95,7 @@ fn tuple(n: usize) -> Tuple {
     Tuple::tcp(source.parse().unwrap(), "198.51.100.1:443".parse().unwrap()).unwrap()
 }
 
-/// How often the end of each flow is told.
+/// How often the end of each flow was published.
 fn told(messages: &[Message]) -> BTreeMap<Tuple, usize> {
     let mut told = BTreeMap::new();
     for message in messages {
@@ -118,7 +119,7 @@ fn an_exporter_killed_amid_traffic_loses_what_its_overrun_messages_count_and_no_
         for is_server_away in [false, true, false] {
             traffic.more(100);
             if is_server_away {
-                // What waits on disk would not be lost, and what comes later waits behind it.
+                // Messages on disk would not be lost, and later messages would wait behind them.
                 eventually("it publishes, from memory", || {
                     let acked = number(METRICS, "conntrack_nats_acked_total")?;
                     let on_disk = number(METRICS, "conntrack_nats_spool_disk_bytes")?;
@@ -129,7 +130,7 @@ fn an_exporter_killed_amid_traffic_loses_what_its_overrun_messages_count_and_no_
                     let name = "conntrack_flows_removed_total{cause=\"destroyed\"}";
                     number(METRICS, name)
                 };
-                // The ACKs of those that ended before may still be on their way.
+                // The ACKs for earlier ends may still be in flight.
                 let before = eventually("a number", ended);
                 traffic.more(100);
                 eventually("messages wait", || (ended()? > before + 50.0).then_some(()));
@@ -226,7 +227,7 @@ fn what_is_on_disk_outlives_two_kills_and_comes_once() {
         let scratch = Scratch::new("disk");
         let _peer = block_on(Peer::new());
         let server = nats_server(&scratch);
-        // All but one message or two go to the disk.
+        // All messages except one or two go to the disk.
         let running = exporter(&scratch, "1000");
         eventually("the server has the stream", || {
             (number(METRICS, "conntrack_nats_acked_total")? > 0.0).then_some(())
@@ -284,7 +285,7 @@ fn a_network_that_is_cut_amid_traffic_costs_nothing() {
         let server = nats_server(&scratch);
         let (ends, messages) = peer.run(|| {
             set("net/netfilter/nf_conntrack_timestamp", "1");
-            // Memory has room for some alone: the disk is a part of it.
+            // Memory has room for only some of them, so the disk is used.
             let running = exporter(&scratch, "20000");
             let traffic = Traffic::start();
             for _ in 0..2 {
@@ -318,7 +319,7 @@ fn a_network_that_is_cut_amid_traffic_costs_nothing() {
     });
 }
 
-/// Takes the peer's end of the cable down, or up.
+/// Sets the peer's end of the veth pair down or up.
 fn link(state: &str) {
     let set = Command::new("ip")
         .args(["link", "set", "vb", state])

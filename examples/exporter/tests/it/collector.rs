@@ -1,4 +1,4 @@
-//! A collector of OpenTelemetry: it takes OTLP over HTTP, and keeps what comes. Debian has none.
+//! An OpenTelemetry collector: it accepts OTLP over HTTP, and stores the records. Debian has none.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -17,19 +17,19 @@ use prost::Message;
 
 pub const URL: &str = "http://127.0.0.1:4318";
 
-/// How it answers to log records.
+/// How it answers log records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mood {
     Takes,
-    /// 503: later.
+    /// 503: try again later.
     Busy,
-    /// 400: never.
+    /// 400: do not try again.
     Refuses,
-    /// It takes a request but for one record.
+    /// It accepts all records of a request except one.
     Picks,
 }
 
-/// A record with its attributes in plain words.
+/// A record with its attributes as text.
 #[derive(Debug, Clone)]
 pub struct Log {
     pub event: String,
@@ -41,7 +41,7 @@ pub struct Log {
 #[derive(Default)]
 pub struct Got {
     pub logs: Vec<Log>,
-    /// The last of each name.
+    /// The last value of each name.
     pub metrics: BTreeMap<String, Metric>,
 }
 

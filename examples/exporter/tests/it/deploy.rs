@@ -1,4 +1,4 @@
-//! What is in the folder for those who run it: it fits the program.
+//! Checks that the files in `deploy` fit the program.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -28,7 +28,7 @@ fn yaml(name: &str) -> Vec<Value> {
         .collect()
 }
 
-/// All texts that a key of this name has, however deep.
+/// All texts under a key of this name, at any depth.
 fn texts<'a>(value: &'a Value, key: &str, found: &mut Vec<&'a str>) {
     match value {
         Value::Array(values) => values.iter().for_each(|value| texts(value, key, found)),
@@ -44,7 +44,7 @@ fn texts<'a>(value: &'a Value, key: &str, found: &mut Vec<&'a str>) {
     }
 }
 
-/// The queries of the dashboard, as Prometheus gets them.
+/// The queries of the dashboard, as Prometheus receives them.
 fn queries() -> Vec<String> {
     let dashboard: Value = serde_json::from_str(&file("dashboard.json")).expect("JSON");
     let mut found = Vec::new();
@@ -170,7 +170,7 @@ fn the_unit_is_one_of_systemd_and_gives_no_right_but_the_one() {
         said
     };
     assert_eq!(run(&["verify", "--man=no"]), "");
-    // Of 100, which is a service without any bound.
+    // Of 100, which is a service without any restriction.
     run(&["security", "--no-pager", "--offline=true", "--threshold=25"]);
     let environment = unit.lines().find_map(|line| {
         line.strip_prefix("Environment=\"CONNTRACK_EXPORTER=")?
@@ -229,7 +229,7 @@ fn the_daemon_set_gives_no_right_but_the_one() {
     assert_eq!(arguments.next(), Some("serve"));
     let words: Vec<_> = arguments.collect();
     assert!(words.contains(&format!("--prometheus=0.0.0.0:{}", port["containerPort"]).as_str()));
-    // What it writes to is a volume: all else is read-only.
+    // It writes only to a volume; everything else is read-only.
     let mount = containers[0]["volumeMounts"][0]["mountPath"]
         .as_str()
         .expect("a path");
@@ -237,7 +237,7 @@ fn the_daemon_set_gives_no_right_but_the_one() {
     parses(words);
 }
 
-/// The program takes these arguments.
+/// Checks that the program accepts these arguments.
 fn parses<'a>(words: impl IntoIterator<Item = &'a str>) {
     let words = ["conntrack-exporter", "serve"].into_iter().chain(words);
     Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{error}"));

@@ -1,4 +1,4 @@
-//! Three nodes with traffic between them: what they have told, together, is what their tables had, together.
+//! Three nodes with traffic between them. Together, their messages must describe the flows that their tables had.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -27,7 +27,7 @@ type Flows = BTreeMap<(String, u32), Option<(Counters, Counters)>>;
 fn node(name: &str, url: &str) -> Process {
     set("net/netfilter/nf_conntrack_acct", "1");
     set("net/netfilter/nf_conntrack_timestamp", "1");
-    // It stays for as long as the namespace.
+    // It runs as long as the namespace exists.
     std::mem::forget(nft::track().expect("rules"));
     let exporter = Process::serve(&[
         "--prometheus",
@@ -44,7 +44,7 @@ fn node(name: &str, url: &str) -> Process {
     exporter
 }
 
-/// The flows of this namespace's table that are of this test.
+/// The flows of this test in the table of this namespace.
 fn table(node: &str) -> Flows {
     block_on(async {
         let flows = connect().list(Table::Conntrack).await.expect("a list");
@@ -66,7 +66,7 @@ fn is_ours(flow: &ctnetlink::Flow) -> bool {
         .is_some_and(|port| PORTS.contains(&port))
 }
 
-/// The flows of this test that have begun and not ended, and those that have ended, each once.
+/// The flows of this test that have begun and not ended, and the flows that have ended, each once.
 fn told(messages: &[Message]) -> (Flows, Flows) {
     let (mut open, mut ended) = (Flows::new(), Flows::new());
     for message in messages {
@@ -117,14 +117,14 @@ fn the_union_of_the_nodes_is_the_union_of_their_tables() {
             all
         };
         let union = tables();
-        // Each is a flow of both its ends.
+        // Each connection is a flow on both of its ends.
         assert_eq!(union.len(), 2 * 35);
         eventually("the begun flows are in the stream", || {
             (keys(&told(&stream(URL)).0) == keys(&union)).then_some(())
         });
         assert!(told(&stream(URL)).1.is_empty());
 
-        // Of the last counters of each.
+        // The sum of the last counters of each flow.
         let union = tables();
         let ours = || {
             block_on(async {
@@ -155,7 +155,7 @@ fn the_union_of_the_nodes_is_the_union_of_their_tables() {
     });
 }
 
-/// What `fleet --follow` prints, as it comes.
+/// The output of `fleet --follow`, line by line.
 fn follow(question: &[&str]) -> (Process, Receiver<String>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_conntrack-exporter"));
     command
@@ -186,7 +186,7 @@ fn questions_about_all_nodes_are_answered_live_and_for_a_time() {
         let (talked, ends) = follow(&["talked", "10.1.0.1"]);
         let (top, sums) = follow(&["top", "--by", "destination", "--n", "1"]);
 
-        // One after the other, both have the same translated source.
+        // Both have the same translated source, one after the other.
         let nat = |source: &str| {
             let source = source.parse().unwrap();
             let tuple = Tuple::udp(source, "198.51.100.9:53".parse().unwrap()).unwrap();
@@ -196,7 +196,7 @@ fn questions_about_all_nodes_are_answered_live_and_for_a_time() {
                 let handle = connect();
                 handle.create(flow).await.expect("created");
                 let during = now();
-                // The time between is asked for in nanoseconds, to the second.
+                // Times are asked for in whole seconds, so each flow lasts longer than one.
                 tokio::time::sleep(Duration::from_millis(1100)).await;
                 handle.delete(tuple).await.expect("deleted");
                 tokio::time::sleep(Duration::from_millis(1100)).await;
@@ -220,7 +220,7 @@ fn questions_about_all_nodes_are_answered_live_and_for_a_time() {
             let answer = fleet(&["--nats", URL, "nat", "203.0.113.7", "40000", "--at", at]);
             answer.lines().map(source).collect::<Vec<_>>()
         };
-        // The whole second that begins while the flow is there.
+        // The first whole second during the flow.
         let seconds = |nanos: u64| (nanos / 1_000_000_000 + 1).to_string();
         assert_eq!(
             had_at(&seconds(first)),
@@ -250,7 +250,7 @@ impl Sockets {
         self.tcp.push((listener, stream));
     }
 
-    /// A datagram each way.
+    /// Sends a datagram in each direction.
     fn udp(&mut self, address: IpAddr, port: u16, from: &Peer) {
         let at = SocketAddr::new(address, port);
         let server = UdpSocket::bind(at).expect("a socket");

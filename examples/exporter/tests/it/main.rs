@@ -1,5 +1,5 @@
-//! The program beside the servers that it is for, in network namespaces of their own, on real flows. It needs
-//! root, and Debian's `nats-server` and `prometheus`.
+//! Tests the program with real servers and real flows, in new network namespaces. It needs root, and Debian's
+//! `nats-server` and `prometheus`.
 
 mod chaos;
 mod collector;

@@ -1,4 +1,4 @@
-//! Messages to Debian's nats-server, which is killed, and the exporters with it; and the fleet's answers.
+//! Messages to Debian's nats-server. The server and the exporters are killed. Also the answers of `fleet`.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -15,7 +15,7 @@ use crate::support::peer::Peer;
 
 const URL: &str = "nats://192.0.2.1:4222";
 
-/// An exporter, when its mirror is in sync.
+/// Starts an exporter, and waits until its mirror is in sync.
 fn node(name: &str, scratch: &Scratch, more: &[&str]) -> Process {
     let spool = scratch.join(name);
     let mut arguments = vec![
@@ -40,7 +40,7 @@ fn node(name: &str, scratch: &Scratch, more: &[&str]) -> Process {
 
 const METRICS: &str = "127.0.0.1:9466";
 
-/// Flows that begin and end: from 10.0.`of`.x to 198.51.100.1, where x is of `range`.
+/// Makes flows that begin and end, from 10.0.`of`.x to 198.51.100.1, with x from `range`.
 fn flows(of: u8, range: std::ops::Range<u8>) {
     block_on(async {
         let handle = connect();
@@ -55,7 +55,7 @@ fn flows(of: u8, range: std::ops::Range<u8>) {
     });
 }
 
-/// The sources of the ended flows to 198.51.100.1, sorted; each as often as it is told.
+/// The sources of the ended flows to 198.51.100.1, sorted; each as often as it was published.
 fn ended() -> Vec<String> {
     let told = fleet(&["--nats", URL, "talked", "198.51.100.1"]);
     let source = |line: &str| {
@@ -97,14 +97,14 @@ fn nothing_is_lost_or_told_twice_while_the_server_is_killed_and_two_nodes_are_on
         peer.run(|| flows(2, 0..20));
         all_come(&[(1, 0..20), (2, 0..20)]);
 
-        // While it is away, memory and disk hold what ends: memory has room for some alone.
+        // While the server is down, messages wait in memory and on disk. Memory has room for only some of them.
         drop(running);
         flows(1, 20..40);
         peer.run(|| flows(2, 20..40));
         let running = nats_server(&scratch);
         all_come(&[(1, 0..40), (2, 0..40)]);
 
-        // Asked to end while the server is away, it leaves what waits to the next run.
+        // If the exporter is stopped while the server is down, the next run sends the waiting messages.
         drop(running);
         flows(1, 40..60);
         eventually("the flows are in the spool", || {
@@ -131,7 +131,7 @@ fn nothing_is_lost_or_told_twice_while_the_server_is_killed_and_two_nodes_are_on
         let lost = fleet(&["--nats", URL, "lost"]);
         let rows: Vec<_> = lost.lines().collect();
         assert_eq!(rows[0], "far\tstart\t1 times\t0 or more lost\t0.0 s unseen");
-        // Since the run before it, which the spool knows of.
+        // Since the run before it, which the spool remembers.
         let seconds = rows[1].strip_prefix("near\tstart\t2 times\t0 or more lost\t");
         let seconds = seconds.and_then(|rest| rest.strip_suffix(" s unseen"));
         let seconds: f64 = seconds.expect("seconds").parse().expect("a number");

@@ -1,4 +1,4 @@
-//! Log records and metrics to a collector, that is busy, refuses, or is not there.
+//! Log records and metrics to a collector that is busy, refuses records, or is down.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -26,7 +26,7 @@ fn exporter(more: &[&str]) -> Process {
     exporter
 }
 
-/// Flows that begin and end, from 10.0.0.x, where x is of `range`.
+/// Makes flows that begin and end, from 10.0.0.x with x from `range`.
 fn flows(range: std::ops::Range<u8>) {
     block_on(async {
         let handle = connect();
@@ -215,7 +215,7 @@ fn what_a_busy_collector_has_no_time_for_waits_and_what_has_no_room_is_counted()
                 page("conntrack_otlp_waiting")?,
                 page("conntrack_otlp_lost_total")?,
             );
-            // The message of the start is in hand already.
+            // The message of the start was taken from the queue already.
             (waiting == 20.0 && waiting + lost == 50.0).then_some(())
         });
         collector.mood(Mood::Takes);
@@ -226,7 +226,7 @@ fn what_a_busy_collector_has_no_time_for_waits_and_what_has_no_room_is_counted()
         let first: Vec<_> = (0..20).map(|n| format!("10.0.0.{n}")).collect();
         assert_eq!(sources(&ends), first);
         assert_eq!(page("conntrack_otlp_lost_total"), Some(30.0));
-        // Those are 20 ends, the start and the loss.
+        // These are 20 ends, the start and the loss.
         assert_eq!(page("conntrack_otlp_sent_total"), Some(22.0));
         drop(exporter);
     });
@@ -247,7 +247,7 @@ fn what_the_collector_refuses_is_counted_and_told() {
         });
         collector.mood(Mood::Refuses);
         flows(1..2);
-        // The flow, and the message of its refusal.
+        // The flow, and the message about its refusal.
         refused(2.0);
         collector.mood(Mood::Picks);
         flows(2..3);

@@ -1,4 +1,4 @@
-//! The programs of a test, which end with it.
+//! Programs that a test starts, and that end with it.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -29,20 +29,20 @@ impl Process {
         Self(child.unwrap_or_else(|error| panic!("{command:?}: {error}")))
     }
 
-    /// A process, and what it prints.
+    /// A process, and its output.
     pub fn start_read(command: &mut Command) -> (Self, ChildStdout) {
         let mut process = Self::start(command.stdout(Stdio::piped()));
         let output = process.0.stdout.take().expect("a pipe");
         (process, output)
     }
 
-    /// The exporter, serving.
+    /// Starts the exporter with `serve`.
     pub fn serve(arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_conntrack-exporter"));
         Self::start(command.arg("serve").args(arguments))
     }
 
-    /// Asks it to end, and waits; did it end well?
+    /// Stops it, waits for its end, and returns whether it succeeded.
     pub fn stop(mut self) -> bool {
         self.signal(Signal::SIGTERM);
         self.0.wait().expect("its end").success()
@@ -65,7 +65,7 @@ impl Drop for Process {
     }
 }
 
-/// What `fleet` answers.
+/// The output of `fleet`.
 pub fn fleet(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_conntrack-exporter"))
         .arg("fleet")
@@ -89,7 +89,7 @@ pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
     }
 }
 
-/// The status and the body of an HTTP answer; `None` where nobody answers.
+/// The status and the body of an HTTP answer; `None` if no server answers.
 pub fn get(address: &str, path: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
@@ -105,27 +105,27 @@ pub fn get(address: &str, path: &str) -> Option<(u16, String)> {
     Some((status, body.to_owned()))
 }
 
-/// A number of the page of metrics, by its name with its labels.
+/// A number on the metrics page, by its name with its labels.
 pub fn number(address: &str, name: &str) -> Option<f64> {
     let (_, page) = get(address, "/metrics")?;
     let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
     page.lines().find_map(value)
 }
 
-/// A handle for the namespace of this thread.
+/// A handle to the table of this thread's namespace.
 pub fn connect() -> ConntrackHandle {
     let (connection, handle) = ctnetlink::new_connection().expect("a connection");
     tokio::spawn(connection);
     handle
 }
 
-/// A server of JetStream for all of this namespace.
+/// Starts a JetStream server for this namespace.
 pub fn nats_server(scratch: &Scratch) -> Process {
     let directory = scratch.join("jetstream");
     Process::start(Command::new("nats-server").args(["-a", "0.0.0.0", "-js", "-sd", &directory]))
 }
 
-/// All messages that the stream has, oldest first: none before the first exporter has made it.
+/// All messages of the stream, the oldest first. There are none before an exporter has created it.
 pub fn stream(url: &str) -> Vec<Message> {
     block_on(async {
         let client = async_nats::connect(url).await.expect("the server");
@@ -160,7 +160,7 @@ pub fn stream(url: &str) -> Vec<Message> {
     })
 }
 
-/// Until when all is told, as the next run with this spool would know it.
+/// The time up to which everything was reported, as the next run with this spool would read it.
 pub fn told_until(scratch: &Scratch, spool: &str) -> Option<u64> {
     let bytes = fs::read(scratch.0.join(spool).join("journal")).ok()?;
     Some(u64::from_le_bytes(bytes.get(8..16)?.try_into().ok()?))
@@ -171,7 +171,7 @@ pub fn set(name: &str, value: &str) {
     fs::write(format!("/proc/sys/{name}"), value).unwrap_or_else(|error| panic!("{name}: {error}"));
 }
 
-/// A directory of the test, empty, and gone at its end.
+/// An empty directory for the test, which is removed at its end.
 pub struct Scratch(PathBuf);
 
 impl Scratch {

@@ -1,4 +1,4 @@
-//! The page of metrics, read by hand and by Prometheus.
+//! The metrics page, read by the test and by Prometheus.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -39,7 +39,7 @@ fn until(name: &str, value: f64) -> Metrics {
     })
 }
 
-/// So many TCP flows, of different sources.
+/// Makes this many TCP flows, from different sources.
 async fn create(handle: &ConntrackHandle, count: u32) {
     let change = |n: u32| {
         let source = format!("10.{}.{}.{}:4000", n >> 16, n >> 8 & 0xff, n & 0xff);

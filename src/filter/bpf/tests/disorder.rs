@@ -1,18 +1,17 @@
-//! Messages as no kernel of today sends them: attributes in another order, attributes left out, and
-//! attributes that nobody knows. What the filter says of the flow that is read out of such a message,
-//! the program must not contradict by dropping it.
+//! Messages that no current kernel sends: attributes in another order, missing attributes, unknown
+//! attributes. If the filter matches the flow in such a message, the program must not drop it.
 
 use super::*;
 use crate::wire::attr::{Attribute, Attributes, align4};
 use crate::wire::uapi::{IPCTNL_MSG_CT_DELETE, NLA_F_NESTED};
 
-/// So seldom that it does not happen.
+/// So rare that it does not happen.
 const NEVER: usize = 1 << 40;
 
-/// The head of a message: netlink's, and netfilter's.
+/// The headers of a message: netlink's and netfilter's.
 const HEAD: usize = 20;
 
-/// Choices by chance.
+/// Random choices.
 struct Dice(u64);
 
 impl Dice {
@@ -31,7 +30,7 @@ fn put(kind: u16, payload: &[u8], bytes: &mut Vec<u8>) {
     bytes.resize(align4(bytes.len()), 0);
 }
 
-/// The same attributes and those inside of them, by chance; each is left out once in `seldom` times.
+/// The attributes, and those inside them, in random order. One in `seldom` is left out.
 fn disordered(attributes: &[u8], seldom: usize, dice: &mut Dice) -> Vec<u8> {
     let mut all = Vec::new();
     let mut rest = Attributes(attributes);
@@ -64,7 +63,7 @@ fn disordered(attributes: &[u8], seldom: usize, dice: &mut Dice) -> Vec<u8> {
     all.concat()
 }
 
-/// A message of this flow, or of a part of it.
+/// A message with this flow, or with a part of it.
 fn event(flow: &Flow, seldom: usize, dice: &mut Dice) -> Vec<u8> {
     let message = without_zeros(flow);
     let mut bytes = message[..HEAD].to_vec();
@@ -77,7 +76,7 @@ fn event(flow: &Flow, seldom: usize, dice: &mut Dice) -> Vec<u8> {
     bytes
 }
 
-/// Whatever can be read, and matches, passes.
+/// Every message that decodes and matches passes.
 fn none_that_matches_is_dropped(
     filter: &Filter,
     flows: &[Flow],
@@ -121,8 +120,8 @@ proptest! {
     }
 }
 
-/// The messages are what they are to be: with all attributes they are read as the flow that they were
-/// made of, without some they are as a rule read all the same.
+/// Checks the messages themselves. With all attributes, they decode to the flow that they were made
+/// from. Without some, most still decode.
 #[test]
 fn the_messages_can_be_read() {
     let mut dice = Dice(7);

@@ -1,10 +1,10 @@
-//! The numbers of a program: they do not depend on the byte order of the machine.
+//! The numbers in a program do not depend on the byte order of the machine.
 
 use super::*;
 use crate::flow::Protocol;
 
-/// The numbers themselves: they are the same on a machine of either byte order, as the loads of an
-/// interpreter are.
+/// The numbers are the same for either byte order, because an interpreter always loads big-endian
+/// numbers.
 #[test]
 fn a_program_is_the_same_on_every_machine() {
     let filter = built(Filter::builder().mark(Masked::new(0x0102, 0xff0f)));
@@ -21,8 +21,8 @@ fn a_program_is_the_same_on_every_machine() {
             (0x20, 0, 0, 0xffff_f00c), // ld nlattr
             (0x15, 0, 1, 0),           // jeq #0: absent
             (0x05, 0, 0, 1),
-            (0x05, 0, 0, 1),      // there
-            (0x05, 0, 0, 6),      // absent is 0, which does not do
+            (0x05, 0, 0, 1),      // present
+            (0x05, 0, 0, 6),      // absent is 0, which does not match
             (0x07, 0, 0, 0),      // tax
             (0x40, 0, 0, 4),      // ld [x + 4]
             (0x54, 0, 0, 0xff0f), // and #0xff0f
@@ -35,7 +35,7 @@ fn a_program_is_the_same_on_every_machine() {
     );
 }
 
-/// Of each condition the numbers that it is compared by are those of the message read as big-endian.
+/// Each condition is compared with the numbers of the message, read as big-endian.
 #[test]
 fn numbers_are_those_of_the_wire() {
     let udp = || Filter::builder().protocol(Protocol::UDP);
@@ -64,12 +64,12 @@ fn numbers_are_those_of_the_wire() {
         let program = compiled(&filter).program;
         let compared: Vec<_> = program
             .iter()
-            // Comparisons by a number, and masks.
+            // Comparisons with a number, and masks.
             .filter(|it| matches!(it.code, 0x15 | 0x25 | 0x35 | 0x54))
             .map(|it| it.k)
             .collect();
         for number in numbers {
-            // "More than" is "at least" the next.
+            // "More than" a number is "at least" the next one.
             let next = number + 1;
             assert!(
                 compared.contains(&number) || compared.contains(&next),

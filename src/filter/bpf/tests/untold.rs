@@ -1,11 +1,12 @@
-//! Conditions that no program compares, and sets, of which one compares each prefix.
+//! Conditions that no program compares, and sets, of which a program compares each prefix.
 
 use std::net::SocketAddr;
 
 use super::*;
 use crate::flow::{DccpInfo, DccpState, Helper, ProtoInfo, SctpInfo, SctpState};
 
-/// None of what no program compares drops an event that meets it; nor, denied, one that does not.
+/// A condition that no program compares never drops an event that meets it. In a `not`, it never
+/// drops an event that does not meet it.
 #[test]
 fn each_condition_that_cannot_be_told_passes() {
     let ends = || {
@@ -57,7 +58,7 @@ fn each_condition_that_cannot_be_told_passes() {
         let condition = built(condition);
         let denied = built(any().not(condition.clone()));
         assert!(condition.matches(meets) && denied.matches(&lacks));
-        // With what it can tell, alone and beside another.
+        // Together with a condition that it compares.
         let marked = built(any().mark(1));
         let either = built(any().any_of([marked.clone(), condition.clone()]));
         let neither = built(any().not(condition.clone()).not(marked));
@@ -77,7 +78,8 @@ fn each_condition_that_cannot_be_told_passes() {
     }
 }
 
-/// A set of prefixes of both families: what is in one of them passes, denied what is in none.
+/// A set of prefixes of both families. An address in one of them passes; in a `not`, an address in
+/// none of them.
 #[test]
 fn sets_of_prefixes_are_compared() {
     let set: crate::PrefixSet = ["10.1.0.0/16", "10.9.0.0/16", "fd00:1::/32"]

@@ -1,4 +1,4 @@
-//! What the kernel reports is learnt from flows, and then wanted of all.
+//! What the kernel reports is learnt from some flows, and then expected of all.
 
 use std::time::UNIX_EPOCH;
 
@@ -18,8 +18,8 @@ fn list_many(model: &mut Model) {
     }
 }
 
-/// On an empty table, nothing tells that the kernel has timestamps, until the first flow is looked
-/// up.
+/// On an empty table, the mirror learns that the kernel has timestamps when it looks up the first
+/// flow.
 #[test]
 fn what_the_first_lookup_tells_is_asked_of_the_others() {
     let mut model = Model::new(Filter::default(), usize::MAX);
@@ -29,7 +29,7 @@ fn what_the_first_lookup_tells_is_asked_of_the_others() {
     model.act(Op::Hear(u8::MAX));
     model.act(Op::Ask);
     assert_eq!(model.state.stats.asked, 1);
-    // The flow that is not changed meanwhile, and the ones that are, have no time yet.
+    // None of the flows has a time yet, whether it is changed meanwhile or not.
     model.act(Op::Mark(3, 2));
     model.act(Op::Answers);
     assert!(model.state.has_questions());
@@ -112,7 +112,7 @@ fn where_some_go_through_a_proxy_the_others_are_asked_for() {
     assert_eq!(model.state.stats.asked, asked + 1, "TCP alone");
 }
 
-/// What a list itself tells needs no second list, wherever in the list it stands.
+/// What the list itself shows needs no second list, wherever in the list it is.
 #[test]
 fn what_the_first_list_tells_makes_no_second_one() {
     let mut model = Model::new(Filter::default(), usize::MAX);

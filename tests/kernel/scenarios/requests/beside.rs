@@ -1,4 +1,4 @@
-//! Requests about what is beside the flows, and such as are of no use.
+//! Requests about expectations, statistics and policies, and requests that make no sense.
 
 use super::*;
 

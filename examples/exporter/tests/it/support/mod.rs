@@ -1,4 +1,4 @@
-//! The crate's own support for tests: namespaces, rules, real traffic.
+//! The test support of ctnetlink: namespaces, rules, real traffic.
 
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
