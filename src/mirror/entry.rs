@@ -7,10 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::learnt::Learnt;
-use crate::flow::{Flow, FlowKey, Helper, SecCtx, Timestamp, Tuple};
-
-/// The deadline of a flow without a timeout.
-pub(super) const NEVER: u32 = u32::MAX;
+use crate::flow::{Flow, FlowKey, Helper, Rare, SecCtx, Timestamp, Tuple};
 
 /// The identity of a flow: its original tuple and the zone of that direction. Or, for replies, its
 /// reply tuple and the zone of that direction.
@@ -68,13 +65,9 @@ pub(super) struct Notes {
     names: Option<Arc<Names>>,
     /// Nanoseconds since 1970.
     start: Option<NonZeroU64>,
-    /// When it ends, if nothing refreshes it.
-    pub(super) deadline: u32,
     /// The time of its last event, list or lookup.
     pub(super) heard: u32,
-    /// The number of the last sync that contained it.
-    pub(super) seen: u32,
-    /// The round of its last event.
+    /// The round of its last event, list or lookup.
     pub(super) touched: u32,
     /// Is some part unknown that a lookup would find out?
     pub(super) is_lacking: bool,
@@ -107,14 +100,6 @@ pub(super) struct Interner {
 impl Notes {
     /// Moves out of the flow what is not stored with it. `now` is the time of the mirror's clock.
     pub(super) fn of(flow: &mut Flow, names: &mut Interner, now: u32) -> Self {
-        let deadline = match flow.timeout.take() {
-            // The kernel rounds down to whole seconds.
-            Some(left) => now
-                .saturating_add(u32::try_from(left.as_secs()).unwrap_or(NEVER))
-                .saturating_add(1)
-                .min(NEVER - 1),
-            None => NEVER,
-        };
         flow.use_count = None;
         let (mut start, mut shared) = (None, None);
         if flow.rare.is_some() {
@@ -128,21 +113,21 @@ impl Notes {
         Self {
             names: shared,
             start,
-            deadline,
             heard: now,
-            seen: 0,
             touched: 0,
             is_lacking: false,
             by_events: false,
         }
     }
 
-    /// Adds to a copy of the flow what is not stored with it, and the time that it has left now.
-    pub(super) fn add_to(&self, flow: &mut Flow, now: u32) {
-        if self.deadline != NEVER {
-            let left = self.deadline.saturating_sub(now).saturating_sub(1);
-            flow.timeout = Some(Duration::from_secs(left.into()));
-        }
+    /// The rare parts of a flow, with those that are not stored with it.
+    #[cold]
+    fn rare_of(&self, flow: &Flow) -> Option<Box<Rare>> {
+        let rare = flow.rare.clone();
+        let mut flow = Flow {
+            rare,
+            ..Flow::blank()
+        };
         if let Some(start) = self.start {
             flow.set_timestamp(Timestamp {
                 start: UNIX_EPOCH + Duration::from_nanos(start.get()),
@@ -157,6 +142,7 @@ impl Notes {
                 flow.set_secctx(secctx.clone());
             }
         }
+        flow.rare
     }
 }
 
@@ -166,10 +152,18 @@ impl<'a> Version<'a> {
     }
 
     /// The complete flow, with the time that it has left now.
+    #[inline(always)]
     pub(super) fn show(self, now: u32) -> Flow {
-        let mut flow = self.flow.clone();
-        self.notes.add_to(&mut flow, now);
-        flow
+        let Self { flow, notes } = self;
+        let since = Duration::from_secs(now.saturating_sub(notes.heard).into());
+        let is_common = flow.rare.is_none() && notes.start.is_none() && notes.names.is_none();
+        Flow {
+            timeout: flow.timeout.map(|left| left.saturating_sub(since)),
+            protoinfo: flow.protoinfo.clone(),
+            rare: if is_common { None } else { notes.rare_of(flow) },
+            // These are copied to where they are returned.
+            ..*flow
+        }
     }
 
     /// Are the two the same, except for fields that change without an event?
@@ -211,6 +205,7 @@ impl Entry {
     }
 
     /// The complete flow, with the time that it has left now.
+    #[inline]
     pub(super) fn show(&self, now: u32) -> Flow {
         self.version().show(now)
     }
@@ -219,7 +214,7 @@ impl Entry {
         Version::new(&self.flow, &self.notes)
     }
 
-    /// The flow, to be merged with a message. The remaining time and the start time are left out.
+    /// The flow, to be merged with a message. The start time is left out.
     pub(super) fn to_merge(&self) -> Cow<'_, Flow> {
         match self.notes.names {
             None => Cow::Borrowed(&self.flow),
@@ -233,8 +228,14 @@ impl Entry {
         self.notes.is_lacking || self.notes.by_events && may_lack()
     }
 
-    /// The flow without a copy. It lacks the timeout, the helper, the security context and the
-    /// start time.
+    /// Has its time passed, and nothing refreshed it? The kernel rounds down to whole seconds.
+    pub(super) fn is_over(&self, now: u32) -> bool {
+        let since = u64::from(now.saturating_sub(self.notes.heard));
+        self.flow.timeout.is_some_and(|left| since > left.as_secs())
+    }
+
+    /// The flow without a copy. It lacks the helper, the security context and the start time, and
+    /// its timeout is as it was reported.
     pub(super) fn bare(&self) -> &Flow {
         &self.flow
     }
@@ -244,15 +245,20 @@ impl Entry {
         let mark = self.flow.mark.unwrap_or_default();
         let packets = self.flow.counters_reply.map_or(0, |it| it.packets as u32);
         let tuples = [self.flow.orig, self.flow.reply].map(|it| u32::from(it.protocol().number()));
-        self.notes.seen ^ self.flow.status.bits() ^ mark ^ packets ^ tuples[0] ^ tuples[1]
+        self.notes.touched ^ self.flow.status.bits() ^ mark ^ packets ^ tuples[0] ^ tuples[1]
     }
 
     pub(super) fn key(&self) -> Key {
         Key::orig(&self.flow)
     }
 
+    #[inline]
     pub(super) fn has_key(&self, key: &Key) -> bool {
         self.flow.orig == key.tuple && self.key().zone == key.zone
+    }
+
+    pub(super) fn has_reply_key(&self, key: &Key) -> bool {
+        self.flow.reply == key.tuple && Key::reply(&self.flow).zone == key.zone
     }
 
     /// The key of its replies, if that is not just the inverse.

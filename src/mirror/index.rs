@@ -7,20 +7,18 @@
 
 mod find;
 mod place;
+mod table;
 
 use std::hash::BuildHasher;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-
-use hashbrown::HashTable;
 
 use super::counts::Tally;
 use super::entry::{Entry, Key, Notes, Version};
 use super::hash::Keyed;
 use super::slab::Slab;
 use crate::flow::{Flow, FlowId};
-use place::{
-    Place, SHARDS, SLOT, SLOT_BITS, forget, remember, shard_at, shard_of, short, table_hash,
-};
+use place::{SHARDS, SLOT, SLOT_BITS, shard_at, shard_of, short};
+use table::Table;
 
 /// All flows of a mirror.
 #[derive(Debug)]
@@ -39,8 +37,8 @@ struct Locked(RwLock<Shard>);
 #[derive(Debug, Default)]
 struct Shard {
     slab: Slab,
-    by_orig: HashTable<Place>,
-    by_reply: HashTable<Place>,
+    by_orig: Table,
+    by_reply: Table,
 }
 
 /// The place of a key, for the writer. It stays valid until the writer changes the index.
@@ -87,9 +85,8 @@ impl Index {
     pub(super) fn warm(&self, hashes: &[u64]) {
         let shards: [_; SHARDS] = std::array::from_fn(|shard| self.read(shard));
         let places = hashes.iter().filter_map(|&hash| {
-            let places = &shards[shard_of(hash)].by_orig;
-            let place = places.find(table_hash(hash), |place| place.hash == short(hash));
-            place.map(|place| place.at)
+            let shard = &shards[shard_of(hash)];
+            shard.by_orig.find(short(hash), Some)
         });
         let places: Vec<u32> = places.collect();
         let entries = places.into_iter().filter_map(|at| {
@@ -182,7 +179,7 @@ impl Index {
         let at = spot.known.take()?.at;
         let mut shard = self.write(shard_at(at));
         let Shard { slab, by_orig, .. } = &mut *shard;
-        forget(by_orig, spot.hash, at);
+        by_orig.remove(short(spot.hash), at);
         let (seen, reply) = slab.remove(at & SLOT, |entry| {
             self.tally.sub(entry.bare());
             (look(entry), entry.reply_key())
@@ -217,14 +214,14 @@ impl Index {
     fn remember_reply(&self, key: Option<Key>, at: u32) {
         if let Some(key) = key {
             let hash = self.hash(&key);
-            remember(&mut self.write(shard_of(hash)).by_reply, hash, at);
+            self.write(shard_of(hash)).by_reply.insert(short(hash), at);
         }
     }
 
     fn forget_reply(&self, key: Option<Key>, at: u32) {
         if let Some(key) = key {
             let hash = self.hash(&key);
-            forget(&mut self.write(shard_of(hash)).by_reply, hash, at);
+            self.write(shard_of(hash)).by_reply.remove(short(hash), at);
         }
     }
 
@@ -249,25 +246,19 @@ impl Index {
 
 impl Shard {
     /// The place of the flow with this original tuple, and the flow.
+    #[inline]
     fn find(&self, hash: u64, key: &Key) -> Option<(u32, &Entry)> {
-        let mut found = None;
-        self.by_orig.find(table_hash(hash), |place| {
-            let entry = || self.slab.get(place.at & SLOT);
-            found = (place.hash == short(hash))
-                .then(entry)
-                .flatten()
-                .filter(|entry| entry.has_key(key))
-                .map(|entry| (place.at, entry));
-            found.is_some()
-        });
-        found
+        self.by_orig.find(short(hash), |at| {
+            let entry = self.slab.get(at & SLOT)?;
+            entry.has_key(key).then_some((at, entry))
+        })
     }
 
     #[inline]
     fn insert(&mut self, index: usize, hash: u64, flow: &mut Flow, notes: Notes) -> u32 {
         let slot = self.slab.insert(flow, notes);
         let at = ((index as u32) << SLOT_BITS) | slot;
-        remember(&mut self.by_orig, hash, at);
+        self.by_orig.insert(short(hash), at);
         at
     }
 }

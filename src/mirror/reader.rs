@@ -124,7 +124,7 @@ impl MirrorReader {
     /// the flow has a new timeout, or is [`Gone`](super::RemovalCause::Gone).
     pub fn expired(&self) -> MirrorFlows {
         MirrorFlows::new(self.view.clone(), |entry, now| {
-            (entry.notes.deadline <= now).then(|| entry.show(now))
+            entry.is_over(now).then(|| entry.show(now))
         })
     }
 

@@ -168,7 +168,6 @@ impl State {
             self.asks.push(spot.key, flow);
         }
         let mut notes = Notes::of(flow, &mut self.names, now);
-        notes.seen = self.sync.number();
         notes.touched = touched;
         notes.is_lacking = is_lacking;
         notes.by_events = origin.is_by_events();

@@ -1,79 +1,81 @@
 //! Finds flows by the tuple of either direction, for readers.
 
-use super::place::{SLOT, shard_at, shard_of, short, table_hash};
-use super::{Entry, Index, Key};
+use std::sync::RwLockReadGuard;
+
+use super::place::{SLOT, shard_at, shard_of, short};
+use super::{Entry, Index, Key, Shard};
 use crate::flow::{Direction, Flow, FlowKey};
+
+/// A flow that does not change while this is held.
+pub(in crate::mirror) struct Held<'a> {
+    shard: RwLockReadGuard<'a, Shard>,
+    slot: u32,
+}
+
+impl Held<'_> {
+    #[inline]
+    pub(in crate::mirror) fn entry(&self) -> Option<&Entry> {
+        self.shard.slab.get(self.slot)
+    }
+}
 
 impl Index {
     /// The flow that the key names, with the time that it has left. `now` may be older than the last
     /// news of the flow.
     pub(in crate::mirror) fn get(&self, key: &FlowKey, now: u32) -> Option<Flow> {
+        let look_up = |named: &Key| match key.direction() {
+            Direction::Orig => self.by_orig(named),
+            Direction::Reply => self.by_reply(named),
+        };
         let named = Key::named(key);
-        // The flow is copied once, to where it is returned.
-        let mut found = None;
-        let mut look = |entry: &Entry| {
-            if key.may_have_id_of(entry.bare()) {
-                let now = now.max(entry.notes.heard);
-                let flow = found.insert(entry.bare().clone());
-                entry.notes.add_to(flow, now);
-            }
-        };
-        let mut look_up = |named: &Key| match key.direction() {
-            Direction::Orig => self.by_orig(named, &mut look),
-            Direction::Reply => self.by_reply(named, &mut look),
-        };
-        if look_up(&named).is_none() {
-            if let Some(tuple) = named.tuple.without_detail() {
-                look_up(&Key { tuple, ..named });
-            }
+        let found = look_up(&named).or_else(|| {
+            let tuple = named.tuple.without_detail()?;
+            look_up(&Key { tuple, ..named })
+        });
+        let found = found?;
+        let entry = found.entry()?;
+        if !key.may_have_id_of(entry.bare()) {
+            return None;
         }
-        found
+        Some(entry.show(now))
     }
 
     /// The flow with this original tuple.
-    pub(in crate::mirror) fn by_orig<T>(
-        &self,
-        key: &Key,
-        look: impl FnOnce(&Entry) -> T,
-    ) -> Option<T> {
+    #[inline]
+    pub(in crate::mirror) fn by_orig(&self, key: &Key) -> Option<Held<'_>> {
         let hash = self.hash(key);
         let shard = self.read(shard_of(hash));
-        shard.find(hash, key).map(|(_, entry)| look(entry))
+        let (at, _) = shard.find(hash, key)?;
+        let slot = at & SLOT;
+        Some(Held { shard, slot })
     }
 
     /// The flow with this reply tuple.
-    pub(in crate::mirror) fn by_reply<T>(
-        &self,
-        key: &Key,
-        look: impl FnOnce(&Entry) -> T,
-    ) -> Option<T> {
+    pub(in crate::mirror) fn by_reply(&self, key: &Key) -> Option<Held<'_>> {
         // Most flows have no NAT.
-        let mut look = Some(look);
-        let mut found = None;
-        self.by_orig(&key.inverse(), |entry| {
-            if Key::reply(entry.bare()) == *key {
-                found = look.take().map(|look| look(entry));
-            }
-        });
-        if found.is_some() {
-            return found;
-        }
+        let plain = self.by_orig(&key.inverse());
+        let is_reply = |held: &Held<'_>| held.entry().is_some_and(|entry| entry.has_reply_key(key));
+        plain.filter(is_reply).or_else(|| self.by_translated(key))
+    }
+
+    /// The flow with this reply tuple, if it is not just the inverse of the original tuple.
+    fn by_translated(&self, key: &Key) -> Option<Held<'_>> {
         let hash = self.hash(key);
         // There is one at the most, unless hashes collide: then a list is allocated.
-        let (first, others): (_, Vec<u32>) = {
-            let shard = self.read(shard_of(hash));
-            let found = shard.by_reply.iter_hash(table_hash(hash));
-            let found = found.filter(|place| place.hash == short(hash));
-            let mut found = found.map(|place| place.at);
-            (found.next(), found.collect())
-        };
-        for at in first.into_iter().chain(others) {
-            let shard = self.read(shard_at(at));
-            let entry = shard.slab.get(at & SLOT);
-            if let Some(entry) = entry.filter(|entry| entry.reply_key().as_ref() == Some(key)) {
-                return look.take().map(|look| look(entry));
+        let (mut first, mut others) = (None, Vec::new());
+        self.read(shard_of(hash)).by_reply.find(short(hash), |at| {
+            match first {
+                None => first = Some(at),
+                Some(_) => others.push(at),
             }
-        }
-        None
+            None::<()>
+        });
+        first.into_iter().chain(others).find_map(|at| {
+            let shard = self.read(shard_at(at));
+            let slot = at & SLOT;
+            let entry = shard.slab.get(slot)?;
+            let is_it = entry.reply_key().as_ref() == Some(key);
+            is_it.then_some(Held { shard, slot })
+        })
     }
 }

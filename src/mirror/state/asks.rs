@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::{Flow, Key, Origin, RemovalCause, Spot, State, differ, secs};
 use crate::flow::FlowKey;
-use crate::mirror::entry::Notes;
 use crate::mirror::hash::Keyed;
 use crate::mirror::index::Cursor;
 
@@ -159,12 +158,10 @@ impl State {
             let mut cursor = self.asks.check;
             let (asks, learnt, recheck) = (&mut self.asks, &self.learnt, self.recheck);
             let is_there = self.index.walk(&mut cursor, |entry| {
-                let Notes {
-                    heard, deadline, ..
-                } = entry.notes;
+                let heard = entry.notes.heard;
                 let is_old = recheck.is_some_and(|it| heard.saturating_add(it) <= now);
                 let is_in_doubt = !is_listing && entry.is_in_doubt(learnt);
-                if deadline <= now || is_old || is_in_doubt {
+                if entry.is_over(now) || is_old || is_in_doubt {
                     asks.push(entry.key(), entry.bare());
                 }
             });

@@ -11,8 +11,6 @@ use crate::mirror::merge;
 #[derive(Debug, Default)]
 pub(super) struct Sync {
     phase: Phase,
-    /// The number of lists that were begun.
-    number: u32,
     /// The round that this list began.
     round: u32,
     /// Were events lost since it began?
@@ -37,10 +35,6 @@ impl Sync {
     /// Can the list still contain a flow that ended since the list began?
     pub(super) fn is_listing(&self) -> bool {
         matches!(self.phase, Phase::List)
-    }
-
-    pub(super) fn number(&self) -> u32 {
-        self.number
     }
 
     /// The round that the last list began.
@@ -78,7 +72,6 @@ impl State {
     pub(in crate::mirror) fn list_began(&mut self, now: Duration) {
         self.schedule.began(now);
         self.round += 1;
-        self.sync.number += 1;
         self.sync.round = self.round;
         self.sync.is_spoiled = false;
         self.sync.swept = 0;
@@ -148,10 +141,10 @@ impl State {
             return false;
         };
         let mut old = Vec::new();
-        let number = self.sync.number;
+        let round = self.sync.round;
         let (asks, learnt) = (&mut self.asks, &self.learnt);
         let is_there = self.index.walk(cursor, |entry| {
-            if entry.notes.seen != number {
+            if entry.notes.touched < round {
                 old.push(entry.key());
             } else if entry.is_in_doubt(learnt) {
                 // The list did not contain the flow, or not the missing field.

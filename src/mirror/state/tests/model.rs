@@ -291,11 +291,9 @@ impl Model {
         assert_eq!(store, held, "the deltas give the same");
         assert_eq!(held.len(), self.state.index.len());
         for flow in held.values() {
-            let found = self
-                .state
-                .index
-                .by_reply(&Key::reply(flow), |entry| Key::orig(entry.bare()));
-            assert_eq!(found, Some(Key::orig(flow)), "found by its answers");
+            let found = self.state.index.by_reply(&Key::reply(flow));
+            let key = found.and_then(|found| Some(found.entry()?.key()));
+            assert_eq!(key, Some(Key::orig(flow)), "found by its answers");
         }
         let is_at_rest = self.events.is_empty() && self.answers.is_none();
         if self.state.status().is_synced() && is_at_rest && !self.state.has_questions() {

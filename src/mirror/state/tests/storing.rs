@@ -83,10 +83,8 @@ fn what_an_update_leaves_out_stays() {
             nsid: None,
         };
         model.state.events(&mut vec![said], Duration::ZERO);
-        let kept = model
-            .state
-            .index
-            .by_orig(&Key::orig(&flow), |entry| entry.show(0));
+        let kept = model.state.index.by_orig(&Key::orig(&flow));
+        let kept = kept.expect("the flow").entry().map(|entry| entry.show(0));
         let kept = kept.expect("the flow");
         assert_eq!(kept.mark, Some(77));
         assert_eq!(kept.timestamp(), flow.timestamp());
