@@ -69,6 +69,15 @@ impl Bulk {
         answers
     }
 
+    /// The sequence number that the next request will have.
+    pub(crate) fn next_seq(&self) -> u32 {
+        match self.seq {
+            // A sequence number is never 0, because events have 0.
+            seq if seq > u32::MAX / 2 => 1,
+            seq => seq + 1,
+        }
+    }
+
     /// How many requests of the datagram, from this index on, both queues have room for.
     fn fit(&mut self, datagram: &Datagram, from: usize) -> usize {
         let (rest, bytes) = datagram.size(from);
@@ -90,13 +99,9 @@ impl Bulk {
         answers: &mut Answers,
         data: &mut impl FnMut(usize, &Frame<'_>),
     ) {
-        // A sequence number is never 0, because events have 0.
-        if self.seq > u32::MAX / 2 {
-            self.seq = 0;
-        }
         let (from, count) = (some.start, some.len());
-        let first = self.seq + 1;
-        self.seq += count as u32;
+        let first = self.next_seq();
+        self.seq = first + count as u32 - 1;
         match self.socket.send(datagram.finish(from, count, first)) {
             Ok(()) => self.receive(first, count, answers, &mut |index, frame| {
                 data(from + index, frame);

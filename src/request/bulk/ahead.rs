@@ -54,10 +54,11 @@ impl Feed {
         }
     }
 
-    /// Replaces a batch with the next one. The last one has no changes.
-    pub(super) fn next(&mut self, batch: &mut Batch, caller: &mut Caller) {
+    /// Replaces a batch with the next one. The last one has no changes. `seq` is the sequence number
+    /// that the lane will give to the next request.
+    pub(super) fn next(&mut self, batch: &mut Batch, caller: &mut Caller, seq: u32) {
         if let Thread::NotYet { full: WORTH } = self.thread {
-            self.start(caller);
+            self.start(caller, seq);
         }
         match (&mut self.thread, &mut self.source) {
             (Thread::Started(ahead), _) => ahead.next(batch),
@@ -71,12 +72,12 @@ impl Feed {
         }
     }
 
-    fn start(&mut self, caller: &Caller) {
+    fn start(&mut self, caller: &Caller, seq: u32) {
         self.thread = Thread::Never;
         let Some(source) = self.source.take() else {
             return;
         };
-        match Ahead::start(source, caller) {
+        match Ahead::start(source, caller, seq) {
             Ok(ahead) => self.thread = Thread::Started(ahead),
             Err(source) => self.source = source,
         }
@@ -118,11 +119,15 @@ struct State {
 
 impl Ahead {
     /// Starts the second thread, or returns the source if that is not possible.
-    fn start(source: Source<Change>, caller: &Caller) -> Result<Self, Option<Source<Change>>> {
+    fn start(
+        source: Source<Change>,
+        caller: &Caller,
+        seq: u32,
+    ) -> Result<Self, Option<Source<Change>>> {
         let shared = Arc::new(Shared::default());
         shared.lock().source = Some(source);
         let theirs = Arc::clone(&shared);
-        match caller.start_second("ctnetlink-ahead", move |caller| theirs.run(caller)) {
+        match caller.start_second("ctnetlink-ahead", move |caller| theirs.run(caller, seq)) {
             Some(second) => Ok(Self { shared, second }),
             None => Err(shared.lock().source.take()),
         }
@@ -169,16 +174,16 @@ impl Drop for Ahead {
 
 impl Shared {
     /// The work of the second thread.
-    fn run(&self, caller: &mut Caller) {
+    fn run(&self, caller: &mut Caller, seq: u32) {
         // The source is the caller's code. A panic in it is resumed in the caller.
-        let made = catch_unwind(AssertUnwindSafe(|| self.make_all(caller)));
+        let made = catch_unwind(AssertUnwindSafe(|| self.make_all(caller, seq)));
         let mut state = self.lock();
         state.panic = made.err();
         state.ended = true;
         self.made.notify_one();
     }
 
-    fn make_all(&self, caller: &mut Caller) {
+    fn make_all(&self, caller: &mut Caller, mut seq: u32) {
         let Some(mut source) = self.lock().source.take() else {
             return;
         };
@@ -190,6 +195,8 @@ impl Shared {
                 self.give(batch);
                 return;
             }
+            // The first thread then need not touch the datagram, which is in this one's cache.
+            seq = batch.number(seq);
             self.give(batch);
         }
     }

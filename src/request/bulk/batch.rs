@@ -31,6 +31,14 @@ impl Batch {
         }
     }
 
+    /// Numbers the requests, if they are made, and returns the next number.
+    pub(super) fn number(&mut self, seq: u32) -> u32 {
+        match self.is_encoded {
+            true => self.requests.datagram.number(seq),
+            false => seq,
+        }
+    }
+
     /// Returns `true` if the source gave as many changes as fit in a send.
     pub(super) fn is_full(&self) -> bool {
         self.changes.len() == WINDOW

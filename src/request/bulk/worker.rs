@@ -38,7 +38,7 @@ impl<'a> Worker<'a> {
         let mut feed = Feed::new(source);
         let mut batch = Batch::default();
         loop {
-            feed.next(&mut batch, caller);
+            feed.next(&mut batch, caller, self.reader.lane.next_seq());
             if let Some(error) = batch.error.take() {
                 self.report.incomplete.get_or_insert(error);
             }

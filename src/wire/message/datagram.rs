@@ -12,12 +12,15 @@ pub(crate) struct Datagram {
     bytes: Vec<u8>,
     /// The offset of each request.
     starts: Vec<usize>,
+    /// The first sequence number, if all requests are numbered.
+    first: Option<u32>,
 }
 
 impl Datagram {
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.starts.clear();
+        self.first = None;
     }
 
     /// Appends a request with `write`, which must call [`Request::write`](super::Request::write).
@@ -54,9 +57,26 @@ impl Datagram {
         self.starts[from]..end.unwrap_or(self.bytes.len())
     }
 
+    /// Numbers all requests, starting with sequence number `first`, and returns the number after the
+    /// last one.
+    pub(crate) fn number(&mut self, first: u32) -> u32 {
+        let count = self.len();
+        self.number_some(0, count, first);
+        self.first = Some(first);
+        first.wrapping_add(count as u32)
+    }
+
     /// Numbers `count` requests from index `from` on, starting with sequence number `first`, and
     /// returns the bytes to send. Only the last request asks for an ACK.
     pub(crate) fn finish(&mut self, from: usize, count: usize, first: u32) -> &[u8] {
+        if self.first != Some(first) || count != self.len() {
+            self.first = None;
+            self.number_some(from, count, first);
+        }
+        &self.bytes[self.range(from, count)]
+    }
+
+    fn number_some(&mut self, from: usize, count: usize, first: u32) {
         let starts = &self.starts[from..from + count];
         for (index, (start, seq)) in starts.iter().zip(first..).enumerate() {
             // A request is never shorter than its headers.
@@ -69,7 +89,6 @@ impl Datagram {
             };
             header[6..8].copy_from_slice(&flags.to_ne_bytes());
         }
-        &self.bytes[self.range(from, count)]
     }
 }
 
@@ -94,12 +113,15 @@ mod tests {
             }
         }
         assert_eq!(datagram.len(), 3);
+        assert_eq!(datagram.number(7), 10);
         assert_bytes(
             datagram.finish(0, 3, 7),
             "1c000000 0001 0100 07000000 00000000  02 00 0000  0800 0800 00000000
              1c000000 0001 0100 08000000 00000000  02 00 0000  0800 0800 00000001
              1c000000 0001 0500 09000000 00000000  02 00 0000  0800 0800 00000002",
         );
+        // All of it, with other numbers.
+        assert_bytes(&datagram.finish(0, 3, 11)[28 + 8..28 + 12], "0c000000");
         // A part of the datagram.
         assert_bytes(
             datagram.finish(1, 1, 9),
