@@ -88,10 +88,7 @@ impl FlowKey {
 
     /// The id of the zone in which the tuple of this direction is looked up.
     pub(crate) fn zone_id(&self) -> u16 {
-        match (self.zone.direction(), self.direction) {
-            (ZoneDirection::Orig, Direction::Reply) | (ZoneDirection::Reply, Direction::Orig) => 0,
-            _ => self.zone.id(),
-        }
+        self.zone.id_of(self.direction)
     }
 
     /// The zone.

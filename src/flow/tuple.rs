@@ -234,6 +234,7 @@ plain!(Tuple: Self::BLANK);
 
 /// Hashes few words, because a table of flows hashes a tuple for each event.
 impl Hash for Tuple {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         let family = match self.addresses {
             Addresses::V4(src, dst) => {
@@ -246,21 +247,14 @@ impl Hash for Tuple {
                 1
             }
         };
-        let (kind, [a, b, c, d]) = match self.detail {
-            Detail::None => (0, [0; 4]),
-            Detail::Ports([a, b], [c, d]) => (1, [a, b, c, d]),
-            Detail::Icmp(IcmpEcho { kind, code, id }) => (2, [kind, code, id[0], id[1]]),
+        let pair = |one, two| (u32::from(u16::from_ne_bytes(one)) << 16) | u32::from(two);
+        let (kind, detail) = match self.detail {
+            Detail::None => (0, 0),
+            Detail::Ports(src, dst) => (1, pair(src, u16::from_ne_bytes(dst))),
+            Detail::Icmp(echo) => (2, pair(echo.id, u16::from_ne_bytes([echo.kind, echo.code]))),
         };
-        state.write_u64(u64::from_be_bytes([
-            0,
-            family,
-            kind,
-            self.protocol,
-            a,
-            b,
-            c,
-            d,
-        ]));
+        let rest = u32::from_ne_bytes([0, family, kind, self.protocol]);
+        state.write_u64((u64::from(detail) << 32) | u64::from(rest));
     }
 }
 

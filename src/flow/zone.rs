@@ -1,5 +1,6 @@
 //! Zones: separate parts of the table, for overlapping address ranges.
 
+use super::Direction;
 use crate::wire::attr::{DecodeError, Writer};
 use crate::wire::table::{Codec, Context, Row};
 
@@ -57,6 +58,14 @@ impl Zone {
     /// The id of the zone.
     pub const fn id(self) -> u16 {
         self.id
+    }
+
+    /// The id of the zone in which a tuple of this direction is looked up.
+    pub(crate) fn id_of(self, direction: Direction) -> u16 {
+        match (self.direction, direction) {
+            (ZoneDirection::Orig, Direction::Reply) | (ZoneDirection::Reply, Direction::Orig) => 0,
+            _ => self.id,
+        }
     }
 
     /// The directions that the zone applies to.

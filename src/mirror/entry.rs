@@ -7,43 +7,66 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::learnt::Learnt;
-use crate::flow::{Flow, FlowKey, Helper, Rare, SecCtx, Timestamp, Tuple};
+use crate::flow::{Direction, Flow, FlowKey, Helper, Rare, SecCtx, Timestamp, Tuple};
 
 /// The identity of a flow: its original tuple and the zone of that direction. Or, for replies, its
-/// reply tuple and the zone of that direction.
+/// reply tuple and the zone of that direction. With a reference, it is the key of a flow that is
+/// somewhere already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Key {
-    pub(super) tuple: Tuple,
+pub(super) struct Key<T = Tuple> {
+    pub(super) tuple: T,
     pub(super) zone: u16,
 }
 
-impl Key {
-    pub(super) fn orig(flow: &Flow) -> Self {
-        Self::named(&FlowKey::orig(flow.orig).zone(flow.zone))
+impl<'a> Key<&'a Tuple> {
+    pub(super) fn orig(flow: &'a Flow) -> Self {
+        Self {
+            tuple: &flow.orig,
+            zone: flow.zone.id_of(Direction::Orig),
+        }
     }
 
-    pub(super) fn reply(flow: &Flow) -> Self {
-        Self::named(&FlowKey::reply(flow.reply).zone(flow.zone))
+    pub(super) fn reply(flow: &'a Flow) -> Self {
+        Self {
+            tuple: &flow.reply,
+            zone: flow.zone.id_of(Direction::Reply),
+        }
     }
 
     /// The key of the flow's replies, if that is not just the inverse.
-    pub(super) fn of_replies(flow: &Flow) -> Option<Self> {
+    pub(super) fn of_replies(flow: &'a Flow) -> Option<Self> {
         let (orig, reply) = (Self::orig(flow), Self::reply(flow));
-        let is_plain = orig.zone == reply.zone && orig.tuple.is_inverse_of(&reply.tuple);
+        let is_plain = orig.zone == reply.zone && orig.tuple.is_inverse_of(reply.tuple);
         (!is_plain).then_some(reply)
     }
 
-    pub(super) fn named(key: &FlowKey) -> Self {
+    pub(super) fn named(key: &'a FlowKey) -> Self {
         Self {
-            tuple: *key.tuple(),
+            tuple: key.tuple(),
             zone: key.zone_id(),
         }
     }
 
+    pub(super) fn owned(self) -> Key {
+        Key {
+            tuple: *self.tuple,
+            zone: self.zone,
+        }
+    }
+
     /// The key of the other direction, if there is no NAT.
-    pub(super) fn inverse(&self) -> Self {
-        Self {
+    pub(super) fn inverse(self) -> Key {
+        Key {
             tuple: self.tuple.inverse(),
+            zone: self.zone,
+        }
+    }
+}
+
+impl Key {
+    pub(super) fn by_ref(&self) -> Key<&Tuple> {
+        Key {
+            tuple: &self.tuple,
             zone: self.zone,
         }
     }
@@ -51,8 +74,10 @@ impl Key {
 
 /// A flow as it is stored.
 ///
-/// The fields that every flow has are stored inline. Names that many flows share are stored once.
+/// The fields that every flow has are stored inline. Names that many flows share are stored once. An
+/// entry is four lines of the processor's cache, and no line has parts of two.
 #[derive(Debug, Clone)]
+#[repr(align(64))]
 pub(super) struct Entry {
     /// The flow without the parts that the notes contain.
     flow: Flow,
@@ -65,15 +90,15 @@ pub(super) struct Notes {
     names: Option<Arc<Names>>,
     /// Nanoseconds since 1970.
     start: Option<NonZeroU64>,
-    /// The time of its last event, list or lookup.
-    pub(super) heard: u32,
     /// The round of its last event, list or lookup.
     pub(super) touched: u32,
-    /// Is some part unknown that a lookup would find out?
-    pub(super) is_lacking: bool,
-    /// Is it known by events alone?
-    pub(super) by_events: bool,
+    pub(super) heard: Heard,
 }
+
+/// The time of a flow's last event, list or lookup, and what is unknown since. All of it is one
+/// number, because an entry has no room for more.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Heard(u32);
 
 /// A version of a flow, stored or not.
 #[derive(Debug, Clone, Copy)]
@@ -113,11 +138,16 @@ impl Notes {
         Self {
             names: shared,
             start,
-            heard: now,
             touched: 0,
-            is_lacking: false,
-            by_events: false,
+            heard: Heard::at(now),
         }
+    }
+
+    /// Adds what messages may leave out, from the notes on the version before.
+    pub(super) fn keep(&mut self, before: &Self) {
+        self.start = self.start.or(before.start);
+        let by_events = self.heard.by_events() && before.heard.by_events();
+        self.heard.set_by_events(by_events);
     }
 
     /// The rare parts of a flow, with those that are not stored with it.
@@ -146,6 +176,48 @@ impl Notes {
     }
 }
 
+impl Heard {
+    const LACKING: u32 = 1;
+    const BY_EVENTS: u32 = 2;
+    const FLAGS: u32 = 2;
+
+    fn at(now: u32) -> Self {
+        // After 34 years, it stays the same.
+        Self(now.min(u32::MAX >> Self::FLAGS) << Self::FLAGS)
+    }
+
+    pub(super) fn time(self) -> u32 {
+        self.0 >> Self::FLAGS
+    }
+
+    /// The seconds since then.
+    fn ago(self, now: u32) -> u32 {
+        now.saturating_sub(self.time())
+    }
+
+    /// Is some part unknown that a lookup would find out?
+    pub(super) fn is_lacking(self) -> bool {
+        self.0 & Self::LACKING != 0
+    }
+
+    /// Is it known by events alone?
+    pub(super) fn by_events(self) -> bool {
+        self.0 & Self::BY_EVENTS != 0
+    }
+
+    pub(super) fn set_lacking(&mut self, is_lacking: bool) {
+        self.set(Self::LACKING, is_lacking);
+    }
+
+    pub(super) fn set_by_events(&mut self, by_events: bool) {
+        self.set(Self::BY_EVENTS, by_events);
+    }
+
+    fn set(&mut self, flag: u32, is_set: bool) {
+        self.0 = self.0 & !flag | if is_set { flag } else { 0 };
+    }
+}
+
 impl<'a> Version<'a> {
     pub(super) fn new(flow: &'a Flow, notes: &'a Notes) -> Self {
         Self { flow, notes }
@@ -155,7 +227,7 @@ impl<'a> Version<'a> {
     #[inline(always)]
     pub(super) fn show(self, now: u32) -> Flow {
         let Self { flow, notes } = self;
-        let since = Duration::from_secs(now.saturating_sub(notes.heard).into());
+        let since = Duration::from_secs(notes.heard.ago(now).into());
         let is_common = flow.rare.is_none() && notes.start.is_none() && notes.names.is_none();
         Flow {
             timeout: flow.timeout.map(|left| left.saturating_sub(since)),
@@ -185,23 +257,16 @@ impl<'a> Version<'a> {
 }
 
 impl Entry {
-    /// Takes the flow, and leaves a blank one: a flow is too large to be moved around.
+    /// Moves the flow to where it is stored. What is left in `flow` is of no use: to make it blank
+    /// would take as long as the move.
     #[inline]
     pub(super) fn of(flow: &mut Flow, notes: Notes) -> Self {
-        Self {
-            flow: std::mem::replace(flow, Flow::blank()),
-            notes,
-        }
-    }
-
-    /// Becomes the next version of the flow. After that, `flow` and `notes` are
-    /// the version before.
-    pub(super) fn become_next(&mut self, flow: &mut Flow, notes: &mut Notes) {
-        // Messages may leave these out.
-        notes.start = notes.start.or(self.notes.start);
-        notes.by_events &= self.notes.by_events;
-        std::mem::swap(&mut self.flow, flow);
-        std::mem::swap(&mut self.notes, notes);
+        let flow = Flow {
+            protoinfo: flow.protoinfo.take(),
+            rare: flow.rare.take(),
+            ..*flow
+        };
+        Self { flow, notes }
     }
 
     /// The complete flow, with the time that it has left now.
@@ -225,12 +290,12 @@ impl Entry {
     /// Must the flow be looked up?
     pub(super) fn is_in_doubt(&self, learnt: &Learnt) -> bool {
         let may_lack = || !learnt.is_known || learnt.lacks(&self.flow);
-        self.notes.is_lacking || self.notes.by_events && may_lack()
+        self.notes.heard.is_lacking() || self.notes.heard.by_events() && may_lack()
     }
 
     /// Has its time passed, and nothing refreshed it? The kernel rounds down to whole seconds.
     pub(super) fn is_over(&self, now: u32) -> bool {
-        let since = u64::from(now.saturating_sub(self.notes.heard));
+        let since = u64::from(self.notes.heard.ago(now));
         self.flow.timeout.is_some_and(|left| since > left.as_secs())
     }
 
@@ -248,21 +313,22 @@ impl Entry {
         self.notes.touched ^ self.flow.status.bits() ^ mark ^ packets ^ tuples[0] ^ tuples[1]
     }
 
-    pub(super) fn key(&self) -> Key {
+    pub(super) fn key(&self) -> Key<&Tuple> {
         Key::orig(&self.flow)
     }
 
-    #[inline]
-    pub(super) fn has_key(&self, key: &Key) -> bool {
-        self.flow.orig == key.tuple && self.key().zone == key.zone
+    // Not a part of the loop that looks at places: usually it is called once.
+    #[inline(never)]
+    pub(super) fn has_key(&self, key: Key<&Tuple>) -> bool {
+        self.key() == key
     }
 
-    pub(super) fn has_reply_key(&self, key: &Key) -> bool {
-        self.flow.reply == key.tuple && Key::reply(&self.flow).zone == key.zone
+    pub(super) fn has_reply_key(&self, key: Key<&Tuple>) -> bool {
+        Key::reply(&self.flow) == key
     }
 
     /// The key of its replies, if that is not just the inverse.
-    pub(super) fn reply_key(&self) -> Option<Key> {
+    pub(super) fn reply_key(&self) -> Option<Key<&Tuple>> {
         Key::of_replies(&self.flow)
     }
 }

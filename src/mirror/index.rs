@@ -12,12 +12,13 @@ mod table;
 use std::hash::BuildHasher;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::AT_ONCE;
 use super::counts::Tally;
 use super::entry::{Entry, Key, Notes, Version};
 use super::hash::Keyed;
 use super::slab::Slab;
-use crate::flow::{Flow, FlowId};
-use place::{SHARDS, SLOT, SLOT_BITS, shard_at, shard_of, short};
+use crate::flow::{Flow, FlowId, Tuple};
+use place::{SHARDS, place, shard_at, shard_of, short, slot};
 use table::Table;
 
 /// All flows of a mirror.
@@ -44,7 +45,6 @@ struct Shard {
 /// The place of a key, for the writer. It stays valid until the writer changes the index.
 #[derive(Debug)]
 pub(super) struct Spot {
-    pub(super) key: Key,
     hash: u64,
     pub(super) known: Option<Known>,
 }
@@ -84,45 +84,47 @@ impl Index {
     /// after the other, because a lock waits for the reads before it.
     pub(super) fn warm(&self, hashes: &[u64]) {
         let shards: [_; SHARDS] = std::array::from_fn(|shard| self.read(shard));
-        let places = hashes.iter().filter_map(|&hash| {
-            let shard = &shards[shard_of(hash)];
-            shard.by_orig.find(short(hash), Some)
-        });
-        let places: Vec<u32> = places.collect();
-        let entries = places.into_iter().filter_map(|at| {
-            let entry = shards[shard_at(at)].slab.get(at & SLOT);
-            entry.map(Entry::warm)
-        });
-        std::hint::black_box(entries.fold(0, |all, some| all ^ some));
+        for some in hashes.chunks(AT_ONCE) {
+            let mut places = [None; AT_ONCE];
+            for (place, &hash) in places.iter_mut().zip(some) {
+                let table = &shards[shard_of(hash)].by_orig;
+                *place = table.find(short(hash), Some);
+            }
+            let entries = places.into_iter().flatten().filter_map(|at| {
+                let entry = shards[shard_at(at)].slab.get(slot(at));
+                entry.map(Entry::warm)
+            });
+            std::hint::black_box(entries.fold(0, |all, some| all ^ some));
+        }
     }
 
     /// The place of this original tuple, for the writer.
-    pub(super) fn spot(&self, key: Key) -> Spot {
-        let hash = self.hash(&key);
+    pub(super) fn spot(&self, key: Key<&Tuple>) -> Spot {
+        let hash = self.hash(key);
         self.spot_and(key, hash, |_| {})
     }
 
     /// The place of a key whose hash is known. Calls `look` with the flow that is there, under the
     /// same lock.
-    pub(super) fn spot_and(&self, key: Key, hash: u64, look: impl FnOnce(&Entry)) -> Spot {
+    pub(super) fn spot_and(&self, key: Key<&Tuple>, hash: u64, look: impl FnOnce(&Entry)) -> Spot {
         let shard = self.read(shard_of(hash));
-        let known = shard.find(hash, &key).map(|(at, entry)| {
+        let known = shard.find(hash, key).map(|(at, entry)| {
             look(entry);
             Known {
                 at,
                 id: entry.bare().id,
                 touched: entry.notes.touched,
-                is_lacking: entry.notes.is_lacking,
-                by_events: entry.notes.by_events,
+                is_lacking: entry.notes.heard.is_lacking(),
+                by_events: entry.notes.heard.by_events(),
             }
         });
-        Spot { key, hash, known }
+        Spot { hash, known }
     }
 
     /// Reads the flow at a place.
     pub(super) fn at<T>(&self, spot: &Spot, look: impl FnOnce(&Entry) -> T) -> Option<T> {
         let at = spot.known.as_ref()?.at;
-        self.read(shard_at(at)).slab.get(at & SLOT).map(look)
+        self.read(shard_at(at)).slab.get(slot(at)).map(look)
     }
 
     /// Stores a flow at its place, and replaces the one that is there. Calls `look` with the last
@@ -137,29 +139,30 @@ impl Index {
         let index = shard_of(spot.hash);
         let mut shard = self.write(index);
         let there = spot.known.as_ref().map(|known| known.at);
-        let there = there.and_then(|at| Some((at, shard.slab.get_mut(at & SLOT)?)));
+        let there = there.and_then(|at| Some((at, shard.slab.get_mut(slot(at))?)));
         let Some((at, entry)) = there else {
             look(None, Version::new(flow, &notes));
             self.tally.add(flow);
-            let reply = Key::of_replies(flow);
+            let reply = Key::of_replies(flow).map(Key::owned);
             let at = shard.insert(index, spot.hash, flow, notes);
             drop(shard);
             return self.remember_reply(reply, at);
         };
-        entry.become_next(flow, &mut notes);
-        let (before, after) = (&*flow, entry.bare());
-        look(Some(Version::new(before, &notes)), entry.version());
-        if !Tally::counts_as_one(before, after) {
+        notes.keep(&entry.notes);
+        look(Some(entry.version()), Version::new(flow, &notes));
+        let before = entry.bare();
+        if !Tally::counts_as_one(before, flow) {
             self.tally.sub(before);
-            self.tally.add(after);
+            self.tally.add(flow);
         }
-        let is_moved = (before.reply, before.zone) != (after.reply, after.zone);
-        let (old, new) = match is_moved {
-            true => (Key::of_replies(before), entry.reply_key()),
-            false => (None, None),
-        };
+        let is_moved = before.reply != flow.reply || before.zone != flow.zone;
+        let replies = is_moved.then(|| {
+            let [old, new] = [before, &*flow].map(Key::of_replies);
+            [old, new].map(|key| key.map(Key::owned))
+        });
+        *entry = Entry::of(flow, notes);
         drop(shard);
-        if is_moved {
+        if let Some([old, new]) = replies {
             self.forget_reply(old, at);
             self.remember_reply(new, at);
         }
@@ -168,8 +171,8 @@ impl Index {
     /// Notes that some part of the flow at a place is unknown.
     pub(super) fn doubt(&self, spot: &Spot) {
         if let Some(Known { at, .. }) = spot.known {
-            if let Some(entry) = self.write(shard_at(at)).slab.get_mut(at & SLOT) {
-                entry.notes.is_lacking = true;
+            if let Some(entry) = self.write(shard_at(at)).slab.get_mut(slot(at)) {
+                entry.notes.heard.set_lacking(true);
             }
         }
     }
@@ -180,9 +183,9 @@ impl Index {
         let mut shard = self.write(shard_at(at));
         let Shard { slab, by_orig, .. } = &mut *shard;
         by_orig.remove(short(spot.hash), at);
-        let (seen, reply) = slab.remove(at & SLOT, |entry| {
+        let (seen, reply) = slab.remove(slot(at), |entry| {
             self.tally.sub(entry.bare());
-            (look(entry), entry.reply_key())
+            (look(entry), entry.reply_key().map(Key::owned))
         })?;
         drop(shard);
         self.forget_reply(reply, at);
@@ -213,19 +216,19 @@ impl Index {
 
     fn remember_reply(&self, key: Option<Key>, at: u32) {
         if let Some(key) = key {
-            let hash = self.hash(&key);
+            let hash = self.hash(key.by_ref());
             self.write(shard_of(hash)).by_reply.insert(short(hash), at);
         }
     }
 
     fn forget_reply(&self, key: Option<Key>, at: u32) {
         if let Some(key) = key {
-            let hash = self.hash(&key);
+            let hash = self.hash(key.by_ref());
             self.write(shard_of(hash)).by_reply.remove(short(hash), at);
         }
     }
 
-    pub(super) fn hash(&self, key: &Key) -> u64 {
+    pub(super) fn hash(&self, key: Key<&Tuple>) -> u64 {
         self.hasher.hash_one(key)
     }
 
@@ -247,9 +250,9 @@ impl Index {
 impl Shard {
     /// The place of the flow with this original tuple, and the flow.
     #[inline]
-    fn find(&self, hash: u64, key: &Key) -> Option<(u32, &Entry)> {
+    fn find(&self, hash: u64, key: Key<&Tuple>) -> Option<(u32, &Entry)> {
         self.by_orig.find(short(hash), |at| {
-            let entry = self.slab.get(at & SLOT)?;
+            let entry = self.slab.get(slot(at))?;
             entry.has_key(key).then_some((at, entry))
         })
     }
@@ -257,7 +260,7 @@ impl Shard {
     #[inline]
     fn insert(&mut self, index: usize, hash: u64, flow: &mut Flow, notes: Notes) -> u32 {
         let slot = self.slab.insert(flow, notes);
-        let at = ((index as u32) << SLOT_BITS) | slot;
+        let at = place(index, slot);
         self.by_orig.insert(short(hash), at);
         at
     }

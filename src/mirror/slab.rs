@@ -26,18 +26,18 @@ struct Chunk {
 }
 
 impl Slab {
-    pub(super) fn get(&self, slot: u32) -> Option<&Entry> {
+    pub(super) fn get(&self, slot: usize) -> Option<&Entry> {
         let (chunk, at) = place(slot);
         self.chunks.get(chunk)?.slots.get(at)?.as_ref()
     }
 
-    pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut Entry> {
+    pub(super) fn get_mut(&mut self, slot: usize) -> Option<&mut Entry> {
         let (chunk, at) = place(slot);
         self.chunks.get_mut(chunk)?.slots.get_mut(at)?.as_mut()
     }
 
     #[inline]
-    pub(super) fn insert(&mut self, flow: &mut Flow, notes: Notes) -> u32 {
+    pub(super) fn insert(&mut self, flow: &mut Flow, notes: Notes) -> usize {
         let number = match self.open.first() {
             Some(number) => *number,
             None => {
@@ -52,11 +52,11 @@ impl Slab {
         if chunk.used() == CHUNK {
             self.open.remove(&number);
         }
-        number * CHUNK as u32 + u32::from(at)
+        number as usize * CHUNK + usize::from(at)
     }
 
     /// Calls `look` with the entry, and removes it: an entry is too large to be moved around.
-    pub(super) fn remove<T>(&mut self, slot: u32, look: impl FnOnce(&Entry) -> T) -> Option<T> {
+    pub(super) fn remove<T>(&mut self, slot: usize, look: impl FnOnce(&Entry) -> T) -> Option<T> {
         let (number, at) = place(slot);
         let chunk = self.chunks.get_mut(number)?;
         let seen = chunk.remove(at, look)?;
@@ -108,8 +108,8 @@ impl Chunk {
     }
 }
 
-fn place(slot: u32) -> (usize, usize) {
-    (slot as usize / CHUNK, slot as usize % CHUNK)
+fn place(slot: usize) -> (usize, usize) {
+    (slot / CHUNK, slot % CHUNK)
 }
 
 #[cfg(test)]
@@ -126,11 +126,11 @@ mod tests {
             self.chunks.iter().map(|chunk| chunk.slots.capacity()).sum()
         }
 
-        fn fill(&mut self, numbers: std::ops::Range<u32>) -> Vec<u32> {
+        fn fill(&mut self, numbers: std::ops::Range<u32>) -> Vec<usize> {
             numbers.map(|n| self.add(n)).collect()
         }
 
-        fn add(&mut self, n: u32) -> u32 {
+        fn add(&mut self, n: u32) -> usize {
             let src = SocketAddr::new(Ipv4Addr::from(n).into(), 1);
             let dst = SocketAddr::new([192, 0, 2, 1].into(), 2);
             let tuple = Tuple::udp(src, dst).expect("one family");
@@ -182,7 +182,7 @@ mod tests {
         // One entry of each chunk stays. New entries fill the first chunks, so that the last ones
         // become empty.
         let slots = slab.fill(0..100 * CHUNK as u32);
-        let (stay, go): (Vec<u32>, _) = slots.iter().partition(|slot| *slot % CHUNK as u32 == 7);
+        let (stay, go): (Vec<usize>, _) = slots.iter().partition(|slot| *slot % CHUNK == 7);
         go.iter().for_each(|slot| {
             slab.remove(*slot, |_| {});
         });

@@ -143,7 +143,7 @@ impl State {
         let filter = self.filter.as_ref();
         if filter.is_some_and(|filter| !filter.matches(flow)) {
             if is_newest {
-                self.bury(spot.key);
+                self.bury(flow);
             }
             if self.index.take(spot, |_| {}).is_some() {
                 self.tell(|| Delta::Removed {
@@ -155,22 +155,22 @@ impl State {
         }
         if spot.known.is_none() && self.index.len() >= self.limit {
             if is_newest {
-                self.bury(spot.key);
+                self.bury(flow);
             }
             return self.left_out(now);
         }
         if is_newest && !self.tombs.is_empty() {
-            self.tombs.remove(&spot.key);
+            self.tombs.remove(&Key::orig(flow).owned());
         }
         let now = secs(now);
         // During the first list, or a list after a loss, wait for the list instead.
         if is_lacking && (self.status.is_synced() || !self.sync.is_listing()) {
-            self.asks.push(spot.key, flow);
+            self.asks.push(flow);
         }
         let mut notes = Notes::of(flow, &mut self.names, now);
         notes.touched = touched;
-        notes.is_lacking = is_lacking;
-        notes.by_events = origin.is_by_events();
+        notes.heard.set_lacking(is_lacking);
+        notes.heard.set_by_events(origin.is_by_events());
         let Some(deltas) = &mut self.deltas else {
             return self.index.put(spot, flow, notes, |_, _| {});
         };

@@ -41,13 +41,13 @@ impl Asks {
     }
 
     /// Adds a flow to be looked up.
-    pub(super) fn push(&mut self, key: Key, flow: &Flow) {
-        self.push_key(key, FlowKey::orig(flow.orig).zone(flow.zone));
+    pub(super) fn push(&mut self, flow: &Flow) {
+        self.push_key(FlowKey::orig(flow.orig).zone(flow.zone));
     }
 
-    fn push_key(&mut self, key: Key, named: FlowKey) {
-        if self.waiting.len() < MOST && self.keys.insert(key) {
-            self.waiting.push_back(named);
+    fn push_key(&mut self, key: FlowKey) {
+        if self.waiting.len() < MOST && self.keys.insert(Key::named(&key).owned()) {
+            self.waiting.push_back(key);
         }
     }
 }
@@ -59,7 +59,7 @@ impl State {
         let mut cursor = Cursor::default();
         while self.index.walk(&mut cursor, |entry| {
             if entry.is_in_doubt(learnt) {
-                asks.push(entry.key(), entry.bare());
+                asks.push(entry.bare());
             }
         }) {}
     }
@@ -68,7 +68,7 @@ impl State {
         let (asks, learnt) = (&mut self.asks, &self.learnt);
         self.index.at(spot, |known| {
             if known.is_in_doubt(learnt) {
-                asks.push(spot.key, known.bare());
+                asks.push(known.bare());
             }
         });
     }
@@ -89,7 +89,7 @@ impl State {
         let many = self.asks.waiting.len().min(AT_ONCE);
         let keys: Vec<FlowKey> = self.asks.waiting.drain(..many).collect();
         for key in &keys {
-            self.asks.keys.remove(&Key::named(key));
+            self.asks.keys.remove(&Key::named(key).owned());
         }
         self.stats.asked += keys.len() as u64;
         Some((round, keys))
@@ -105,11 +105,11 @@ impl State {
     ) {
         if round.0 < self.sync.round() {
             // A list has begun since the lookup, and may be newer. Look it up again.
-            self.asks.push_key(Key::named(key), *key);
+            self.asks.push_key(*key);
             return;
         }
-        let key = flow.as_ref().map_or(Key::named(key), Key::orig);
-        let mut spot = self.index.spot(key);
+        let named = flow.as_ref().map_or(Key::named(key), Key::orig);
+        let mut spot = self.index.spot(named);
         if spot.known.is_some_and(|known| known.touched >= round.0) {
             self.ask_if_in_doubt(&spot);
             return;
@@ -123,7 +123,7 @@ impl State {
         self.learnt.is_recent = true;
         self.learn(&flow, now);
         let is_other = spot.known.is_some_and(|known| differ(known.id, flow.id));
-        if (is_other || spot.known.is_none()) && self.is_buried(&key, round.0) {
+        if (is_other || spot.known.is_none()) && self.is_buried(&flow, round.0) {
             return;
         }
         if is_other {
@@ -135,7 +135,7 @@ impl State {
 
     /// There was no answer for this flow: look it up again.
     pub(in crate::mirror) fn unanswered(&mut self, key: FlowKey) {
-        self.asks.push_key(Key::named(&key), key);
+        self.asks.push_key(key);
     }
 
     /// The round has ended.
@@ -158,11 +158,11 @@ impl State {
             let mut cursor = self.asks.check;
             let (asks, learnt, recheck) = (&mut self.asks, &self.learnt, self.recheck);
             let is_there = self.index.walk(&mut cursor, |entry| {
-                let heard = entry.notes.heard;
+                let heard = entry.notes.heard.time();
                 let is_old = recheck.is_some_and(|it| heard.saturating_add(it) <= now);
                 let is_in_doubt = !is_listing && entry.is_in_doubt(learnt);
                 if entry.is_over(now) || is_old || is_in_doubt {
-                    asks.push(entry.key(), entry.bare());
+                    asks.push(entry.bare());
                 }
             });
             self.asks.check = match is_there {

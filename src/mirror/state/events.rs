@@ -13,7 +13,7 @@ const FEW: usize = 4;
 impl State {
     /// Applies events, in order. `now` is the time of the mirror's clock.
     pub(in crate::mirror) fn events(&mut self, events: &mut Vec<Event>, now: Duration) {
-        let hash = |event: &Event| event.flow().map(|flow| self.index.hash(&Key::orig(flow)));
+        let hash = |event: &Event| event.flow().map(|flow| self.index.hash(Key::orig(flow)));
         let hashes = events.iter().map(|event| hash(event).unwrap_or_default());
         let hashes: Vec<u64> = hashes.collect();
         if events.len() >= FEW {
@@ -87,7 +87,7 @@ impl State {
             return self.becomes(&mut spot, flow, Origin::Event { is_lacking }, now);
         }
         if self.told.as_ref().is_some_and(|told| !told.matches(flow)) {
-            return self.bury(spot.key);
+            return self.bury(flow);
         }
         // Its `New` event was missed, and an `Update` contains only a part of the flow.
         match self.told == self.filter {
@@ -98,18 +98,18 @@ impl State {
                 let is_lacking = true;
                 self.becomes(&mut spot, flow, Origin::Event { is_lacking }, now);
             }
-            false => self.asks.push(spot.key, flow),
+            false => self.asks.push(flow),
         }
     }
 
     fn ended(&mut self, flow: &mut Flow, hash: u64, port_id: Option<u32>) {
         let mut spot = self.index.spot_and(Key::orig(flow), hash, |_| {});
-        self.bury(spot.key);
+        self.bury(flow);
         let known = spot.known.as_ref();
         if known.is_some_and(|known| differ(known.id, flow.id)) {
             // The end of an earlier flow with the same key, or of a later one that was missed.
             self.index.doubt(&spot);
-            return self.asks.push(spot.key, flow);
+            return self.asks.push(flow);
         }
         let (deltas, learnt) = (&mut self.deltas, &self.learnt);
         self.index.take(&mut spot, |known| {
@@ -125,9 +125,10 @@ impl State {
     fn known(&mut self, flow: &mut Flow, hash: u64, now: Duration) -> (Spot, bool) {
         flow.mark = flow.mark.or(self.learnt.no_mark());
         let mut doubt = false;
-        let mut spot = self.index.spot_and(Key::orig(flow), hash, |known| {
+        let key = Key::orig(flow).owned();
+        let mut spot = self.index.spot_and(key.by_ref(), hash, |known| {
             if !differ(known.bare().id, flow.id) {
-                doubt = merge::changed(&known.to_merge(), flow) || known.notes.is_lacking;
+                doubt = merge::changed(&known.to_merge(), flow) || known.notes.heard.is_lacking();
             }
         });
         let known = spot.known.as_ref();

@@ -94,7 +94,7 @@ impl State {
         let mut spot = self.index.spot(Key::orig(&flow));
         let is_same = spot.known.is_some_and(|known| !differ(known.id, flow.id));
         // A flow that is still known is not the one that ended.
-        if !is_same && self.is_buried(&spot.key, self.sync.round) {
+        if !is_same && self.is_buried(&flow, self.sync.round) {
             return;
         }
         let Some(known) = spot.known else {
@@ -145,10 +145,10 @@ impl State {
         let (asks, learnt) = (&mut self.asks, &self.learnt);
         let is_there = self.index.walk(cursor, |entry| {
             if entry.notes.touched < round {
-                old.push(entry.key());
+                old.push(entry.key().owned());
             } else if entry.is_in_doubt(learnt) {
                 // The list did not contain the flow, or not the missing field.
-                asks.push(entry.key(), entry.bare());
+                asks.push(entry.bare());
             }
         });
         if !is_there {
@@ -157,7 +157,7 @@ impl State {
             return false;
         }
         for key in old {
-            let mut spot = self.index.spot(key);
+            let mut spot = self.index.spot(key.by_ref());
             if self.removed(&mut spot, secs(now), RemovalCause::Swept) {
                 self.stats.swept += 1;
                 self.sync.swept += 1;

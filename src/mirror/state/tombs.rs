@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::{Key, State};
+use super::{Flow, Key, State};
 
 /// The maximum number of tombstones. If there are more during a list, the list is repeated.
 const MOST: usize = 1 << 20;
 
 impl State {
     /// Adds a tombstone, if an older list or lookup could still add the flow again.
-    pub(super) fn bury(&mut self, key: Key) {
+    pub(super) fn bury(&mut self, flow: &Flow) {
         if !self.sync.is_listing() && !self.asks.are_under_way() {
             return;
         }
@@ -18,12 +18,13 @@ impl State {
             self.schedule.want();
             return;
         }
-        self.tombs.insert(key, self.round);
+        self.tombs.insert(Key::orig(flow).owned(), self.round);
     }
 
     /// Does the flow have a tombstone since that round began?
-    pub(super) fn is_buried(&self, key: &Key, since: u32) -> bool {
-        self.tombs.get(key).is_some_and(|round| *round >= since)
+    pub(super) fn is_buried(&self, flow: &Flow, since: u32) -> bool {
+        let key = || Key::orig(flow).owned();
+        !self.tombs.is_empty() && self.tombs.get(&key()).is_some_and(|round| *round >= since)
     }
 
     pub(super) fn clear_tombs(&mut self) {

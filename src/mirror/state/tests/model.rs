@@ -252,8 +252,11 @@ impl Model {
 
     /// The current flow of this key.
     fn find(&self, key: &FlowKey) -> Option<Flow> {
-        let key = Key::named(key);
-        let found = self.table.values().find(|flow| Key::orig(flow) == key);
+        let key = Key::named(key).owned();
+        let found = self
+            .table
+            .values()
+            .find(|flow| Key::orig(flow).owned() == key);
         found.cloned()
     }
 
@@ -265,15 +268,15 @@ impl Model {
     fn apply(&mut self, delta: &Delta) {
         match delta {
             Delta::Added(flow) => {
-                let before = self.store.insert(Key::orig(flow), flow.clone());
+                let before = self.store.insert(Key::orig(flow).owned(), flow.clone());
                 assert_eq!(before, None);
             }
             Delta::Updated { before, after } => {
-                let known = self.store.insert(Key::orig(after), after.clone());
+                let known = self.store.insert(Key::orig(after).owned(), after.clone());
                 assert_eq!(known.as_ref().map(bare), Some(bare(before)));
             }
             Delta::Removed { flow, .. } => {
-                let known = self.store.remove(&Key::orig(flow));
+                let known = self.store.remove(&Key::orig(flow).owned());
                 assert_eq!(known.map(|known| known.id), Some(flow.id));
             }
             Delta::SyncStarted { .. } | Delta::Synced { .. } => {}
@@ -291,9 +294,9 @@ impl Model {
         assert_eq!(store, held, "the deltas give the same");
         assert_eq!(held.len(), self.state.index.len());
         for flow in held.values() {
-            let found = self.state.index.by_reply(&Key::reply(flow));
-            let key = found.and_then(|found| Some(found.entry()?.key()));
-            assert_eq!(key, Some(Key::orig(flow)), "found by its answers");
+            let found = self.state.index.by_reply(Key::reply(flow));
+            let key = found.and_then(|found| Some(found.entry()?.key().owned()));
+            assert_eq!(key, Some(Key::orig(flow).owned()), "found by its answers");
         }
         let is_at_rest = self.events.is_empty() && self.answers.is_none();
         if self.state.status().is_synced() && is_at_rest && !self.state.has_questions() {
@@ -328,8 +331,8 @@ impl Model {
         let mut seen = HashSet::new();
         let mut cursor = Cursor::default();
         while self.state.index.walk(&mut cursor, |entry| {
-            assert!(seen.insert(entry.key()), "twice");
-            held.insert(entry.key(), bare(&entry.show(0)));
+            assert!(seen.insert(entry.key().owned()), "twice");
+            held.insert(entry.key().owned(), bare(&entry.show(0)));
         }) {}
         held
     }
@@ -338,7 +341,7 @@ impl Model {
         let flows = self.table.values();
         flows
             .filter(|flow| self.filter.matches(flow))
-            .map(|flow| (Key::orig(flow), bare(flow)))
+            .map(|flow| (Key::orig(flow).owned(), bare(flow)))
             .collect()
     }
 }

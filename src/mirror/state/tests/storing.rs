@@ -83,7 +83,7 @@ fn what_an_update_leaves_out_stays() {
             nsid: None,
         };
         model.state.events(&mut vec![said], Duration::ZERO);
-        let kept = model.state.index.by_orig(&Key::orig(&flow));
+        let kept = model.state.index.by_orig(Key::orig(&flow));
         let kept = kept.expect("the flow").entry().map(|entry| entry.show(0));
         let kept = kept.expect("the flow");
         assert_eq!(kept.mark, Some(77));
@@ -95,7 +95,7 @@ fn what_an_update_leaves_out_stays() {
 #[test]
 fn a_flow_takes_little() {
     // The goal is 320 bytes in total, of which the index takes about 30.
-    assert!(size_of::<Entry>() <= 272, "{}", size_of::<Entry>());
+    assert!(size_of::<Option<Entry>>() <= 256, "{}", size_of::<Entry>());
 }
 
 /// Few flows are left in many chunks. All of them are checked within 16 ticks.
