@@ -207,6 +207,17 @@ impl Index {
         false
     }
 
+    /// Notes that no flow has had an event since any list or lookup that is yet to begin.
+    pub(super) fn forget_rounds(&self) {
+        for shard in 0..SHARDS {
+            let mut shard = self.write(shard);
+            shard
+                .slab
+                .all_mut()
+                .for_each(|entry| entry.notes.touched = 0);
+        }
+    }
+
     /// The number of chunks of a walk. After many flows have ended, they may be few in many chunks.
     pub(super) fn chunks(&self) -> usize {
         (0..SHARDS)

@@ -74,6 +74,11 @@ impl Slab {
         self.chunks.len()
     }
 
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        let slots = self.chunks.iter_mut().flat_map(|chunk| &mut chunk.slots);
+        slots.flatten()
+    }
+
     pub(super) fn chunk(&self, chunk: usize) -> Option<impl Iterator<Item = &Entry>> {
         let slots = self.chunks.get(chunk)?.slots.iter();
         Some(slots.flatten())

@@ -83,8 +83,7 @@ impl State {
         if self.asks.are_under_way() || self.asks.waiting.is_empty() {
             return None;
         }
-        self.round += 1;
-        let round = Round(self.round);
+        let round = Round(self.begin_round());
         self.asks.round = Some(round);
         let many = self.asks.waiting.len().min(AT_ONCE);
         let keys: Vec<FlowKey> = self.asks.waiting.drain(..many).collect();

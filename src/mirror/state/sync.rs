@@ -68,11 +68,25 @@ impl State {
         matches!(self.sync.phase, Phase::Sweep(..))
     }
 
+    /// Begins a list or a round of lookups, and returns its number.
+    pub(super) fn begin_round(&mut self) -> u32 {
+        // A mirror may run for years. The count begins again when no list or lookup is under way,
+        // to which the rounds of the flows could be compared.
+        const MANY: u32 = u32::MAX / 2;
+        let is_idle = !self.sync.is_listing() && !self.asks.are_under_way();
+        if self.round >= MANY && is_idle {
+            self.clear_tombs();
+            self.index.forget_rounds();
+            (self.round, self.sync.round) = (0, 0);
+        }
+        self.round += 1;
+        self.round
+    }
+
     /// A list begins.
     pub(in crate::mirror) fn list_began(&mut self, now: Duration) {
         self.schedule.began(now);
-        self.round += 1;
-        self.sync.round = self.round;
+        self.sync.round = self.begin_round();
         self.sync.is_spoiled = false;
         self.sync.swept = 0;
         // The list contains again the flows that were left out.

@@ -72,9 +72,17 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
     #[test]
-    fn in_sync_is_equal(ops in prop::collection::vec(op(), 1..120), has_timestamps: bool) {
+    fn in_sync_is_equal(
+        ops in prop::collection::vec(op(), 1..120),
+        has_timestamps: bool,
+        is_old in 0..4,
+    ) {
         let mut model = Model::new(Filter::default(), usize::MAX);
         model.has_timestamps = has_timestamps;
+        if is_old == 0 {
+            // After years of lookups.
+            model.state.round = u32::MAX - 1;
+        }
         for op in ops {
             model.act(op);
             model.check();
