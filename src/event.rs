@@ -222,7 +222,7 @@ impl Event {
         self.flow()?.event_timestamp().copied()
     }
 
-    /// What is in the place of an event that is yet to be decoded.
+    /// The value of an event that is not decoded yet.
     #[inline]
     pub(crate) fn blank() -> Self {
         Self::Overrun { lost: 0 }
@@ -234,9 +234,9 @@ impl Event {
         Ok(event)
     }
 
-    /// Becomes the event in a message. After an error, it is of no use.
+    /// Decodes the event in a message into this one. After an error, it has no meaning.
     ///
-    /// It is decoded where it is, because moving it takes a tenth of the time.
+    /// It is decoded in place, because moving it takes a tenth of the time.
     #[inline]
     pub(crate) fn read(&mut self, frame: &Frame<'_>, nsid: Option<u32>) -> Result<(), DecodeError> {
         let port_id = frame.port_id();

@@ -2,6 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample;
 
 use super::*;
 use crate::flow::Tuple;
@@ -39,6 +40,30 @@ proptest! {
             prop_assert_eq!(read.flow(), Some(&flow));
             prop_assert_eq!(read.port_id(), port_id);
             prop_assert_eq!(read.time(), flow.event_timestamp().copied());
+        }
+    }
+
+    /// What was in the place of an event, whole or half decoded, is not part of the next one.
+    #[test]
+    fn an_event_replaces_what_was_there(
+        flows in vec(arbitrary::flow(), 2),
+        kinds in vec((sample::select(vec![0x0100_u16, 0x0102, 0x0200, 0x0202]), any::<bool>()), 2),
+        cut in any::<sample::Index>(),
+    ) {
+        let messages: Vec<_> = flows.iter().zip(&kinds)
+            .map(|(flow, (kind, is_new))| event(flow, *kind, if *is_new { 0x600 } else { 0 }, 1))
+            .collect();
+        let mut place = Event::blank();
+        let mut first = messages[0].clone();
+        for _ in 0..2 {
+            for message in [&first, &messages[1]] {
+                let frame = Frame::first(message).unwrap().unwrap();
+                let read = place.read(&frame, Some(3));
+                prop_assert_eq!(read.map(|()| place.clone()), Event::decode(&frame, Some(3)));
+            }
+            first.truncate(20 + cut.index(first.len() - 19));
+            let len = u32::try_from(first.len()).unwrap();
+            first[..4].copy_from_slice(&len.to_ne_bytes());
         }
     }
 

@@ -103,12 +103,14 @@ impl Row for Zone {
     }
 
     fn read(&mut self, payload: &[u8], cx: &mut Context) -> Result<(), DecodeError> {
-        cx.zone = Some(u16::decode(payload, cx)?);
+        let id = u16::decode(payload, cx)?;
+        self.set(id, cx);
         Ok(())
     }
 
-    fn set(&mut self, id: u16) {
-        *self = Self::new(id);
+    /// The field is set at the end, from the context.
+    fn set(&mut self, id: u16, cx: &mut Context) {
+        cx.zone = Some(id);
     }
 
     #[inline]

@@ -17,9 +17,9 @@ use crate::transport::throttle::{Throttle, Told};
 use crate::wire::attr::DecodeError;
 use crate::wire::message::Frame;
 
-/// The number of events for one unit of tokio's cooperative budget. A task has 128 units, so it
-/// reads 512 events at a time, in about half a millisecond.
-const EVENTS_PER_UNIT: u64 = 4;
+/// The number of events for one unit of tokio's cooperative budget. A task gets 128 units at a time,
+/// so it reads about 512 events, in half a millisecond, before others run.
+const PER_UNIT: u32 = 4;
 
 /// The events of a table in the order in which the kernel sent them, with every gap in its place.
 ///
@@ -50,6 +50,8 @@ pub struct EventStream {
     filter: Option<Filter>,
     by_kernel: KernelFilter,
     stats: EventStats,
+    /// Counts what the listener returned, whether the reader gets it or not. It wraps.
+    heard: u32,
     warnings: Throttle,
     done: bool,
 }
@@ -98,6 +100,7 @@ impl EventStream {
             filter: Some(filter).filter(|filter| !filter.is_empty()),
             by_kernel,
             stats: EventStats::default(),
+            heard: 0,
             warnings: Throttle::default(),
             done: false,
         }
@@ -157,8 +160,8 @@ impl EventStream {
         self.listener.look();
     }
 
-    /// Polls for the next event, which is written to `event`: it is too large to be moved through
-    /// results. If there is none, what is left there is of no use.
+    /// Polls for the next event, and writes it to `event`: it is too large to be moved through
+    /// results. If there is none, `event` has no meaning.
     #[inline]
     pub(crate) fn poll_next_into(
         &mut self,
@@ -166,10 +169,12 @@ impl EventStream {
         event: &mut Event,
     ) -> Poll<Option<Result<()>>> {
         while !self.done {
-            if self.stats.received % EVENTS_PER_UNIT == 0 {
+            if self.heard % PER_UNIT == 0 {
                 ready!(pin!(consume_budget()).poll(cx));
             }
-            let (datagram, nsid) = match ready!(self.listener.poll_next(cx)) {
+            let heard = ready!(self.listener.poll_next(cx));
+            self.heard = self.heard.wrapping_add(1);
+            let (datagram, nsid) = match heard {
                 Ok(Heard::Datagram(datagram, nsid)) => (datagram, nsid),
                 Ok(Heard::Lost(lost)) => {
                     *event = self.lost(lost);

@@ -23,6 +23,7 @@ pub(crate) use super::window::MOST as WINDOW;
 use super::window::Window;
 use crate::error::Result;
 pub(crate) use crate::wire::message::datagram::Datagram;
+use crate::wire::message::datagram::next_seq;
 use crate::wire::message::{Frame, Verdict};
 use crate::wire::uapi::{EMSGSIZE, ENOBUFS};
 
@@ -71,11 +72,7 @@ impl Bulk {
 
     /// The sequence number that the next request will have.
     pub(crate) fn next_seq(&self) -> u32 {
-        match self.seq {
-            // A sequence number is never 0, because events have 0.
-            seq if seq > u32::MAX / 2 => 1,
-            seq => seq + 1,
-        }
+        next_seq(self.seq)
     }
 
     /// How many requests of the datagram, from this index on, both queues have room for.

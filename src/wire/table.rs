@@ -39,11 +39,11 @@ impl<T: Codec> Kind<T> {
         field: &mut R,
         cx: &mut Context,
     ) -> Result<bool, DecodeError> {
-        // The most usual nest apart, so that the compiler knows all lengths in it.
+        // The most usual nest has a branch of its own, where the compiler knows all lengths.
         if T::NEST != 0 {
             if let Some(payload) = ordered.next(self.number | NLA_F_NESTED, T::NEST) {
                 match T::usual(payload) {
-                    Some(value) => field.set(value),
+                    Some(value) => field.set(value, cx),
                     None => self.read(payload, field, cx)?,
                 }
                 return Ok(true);
@@ -64,14 +64,16 @@ impl<T: Codec> Kind<T> {
         T::LEN
     }
 
-    /// Reads the next attribute of a run into the field; `None` if it is another.
+    /// Reads the next attribute of a run into the field; `None` if it is another. A run that fails
+    /// later leaves the field set, and its attributes are then read again.
     #[inline(always)]
     pub(crate) fn read_run<R: Row<Inner = T>>(
         self,
         run: &mut Usual<'_>,
         field: &mut R,
+        cx: &mut Context,
     ) -> Option<()> {
-        field.set(T::usual(run.next(self.number, T::LEN)?)?);
+        field.set(T::usual(run.next(self.number, T::LEN)?)?, cx);
         Some(())
     }
 
@@ -156,8 +158,9 @@ macro_rules! row {
 /// `= [default]` after a type is for serde, as in `#[serde(default)]`.
 ///
 /// `in order { mark, [id, use_count], }` after the rows is the order in which the kernel usually
-/// writes them, which makes decoding faster. Rows in brackets are tried together, and passed over
-/// if one of them is absent. A row can be there twice, and a row with `[max]` cannot be there.
+/// writes them, which makes decoding faster. Rows in brackets, whose values have fixed lengths, are
+/// tried together, and passed over if one of them is absent. A row can be there twice, and a row
+/// with `[max]` cannot be there.
 macro_rules! attributes {
     ($($rows:tt)+) => {
         attribute_rows! { $($rows)+ }
@@ -241,7 +244,7 @@ macro_rules! attribute_rows {
                         $(
                             let len = const { $crate::wire::usual::length(&[$(Self::$run.len()),+]) };
                             let run = ordered.run(len).and_then(|mut run| {
-                                $(Self::$run.read_run(&mut run, &mut self.$run)?;)+
+                                $(Self::$run.read_run(&mut run, &mut self.$run, cx)?;)+
                                 Some(())
                             });
                             if run.is_some() {

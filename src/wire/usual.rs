@@ -99,13 +99,13 @@ impl<'a> Ordered<'a> {
         }
     }
 
-    /// The next attributes, if there are that many bytes.
+    /// A run: the next attributes, if there are this many bytes.
     #[inline(always)]
     pub(crate) fn run(&self, len: usize) -> Option<Usual<'a>> {
         self.rest.get(..len).map(Usual)
     }
 
-    /// Goes on behind a run.
+    /// Continues after a run of this length.
     #[inline(always)]
     pub(crate) fn skip(&mut self, len: usize) {
         *self = Self::new(Attributes(self.rest.get(len..).unwrap_or_default()));

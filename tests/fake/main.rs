@@ -11,6 +11,7 @@ mod packets;
 mod releases;
 mod reliable;
 mod rules;
+mod turns;
 mod verbs;
 mod warnings;
 

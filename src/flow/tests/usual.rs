@@ -202,9 +202,11 @@ proptest! {
     /// The protocol decides which fields of a tuple count.
     #[test]
     fn ports_of_any_protocol_agree(tuple in tuple(), protocol: u8) {
+        if tuple.src_port().is_none() {
+            return Ok(());
+        }
         let mut bytes = nest(&tuple);
         let after_addresses = 4 + usize::from(u16::from_ne_bytes([bytes[0], bytes[1]])) + 4;
-        prop_assume!(tuple.src_port().is_some());
         bytes[after_addresses] = protocol;
         let has_echo = [IPPROTO_ICMP, IPPROTO_ICMPV6].contains(&protocol);
         prop_assert_eq!(agrees::<Tuple>(&bytes), !has_echo);

@@ -12,15 +12,23 @@ pub(crate) struct Datagram {
     bytes: Vec<u8>,
     /// The offset of each request.
     starts: Vec<usize>,
-    /// The first sequence number, if all requests are numbered.
-    first: Option<u32>,
+    /// The first sequence number, and the number of requests, after all of them were numbered.
+    numbered: Option<(u32, usize)>,
+}
+
+/// The sequence number after this one. It is never 0, because events have 0.
+pub(crate) fn next_seq(seq: u32) -> u32 {
+    match seq > u32::MAX / 2 {
+        true => 1,
+        false => seq + 1,
+    }
 }
 
 impl Datagram {
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.starts.clear();
-        self.first = None;
+        self.numbered = None;
     }
 
     /// Appends a request with `write`, which must call [`Request::write`](super::Request::write).
@@ -57,20 +65,21 @@ impl Datagram {
         self.starts[from]..end.unwrap_or(self.bytes.len())
     }
 
-    /// Numbers all requests, starting with sequence number `first`, and returns the number after the
-    /// last one.
+    /// Numbers all requests, starting with sequence number `first`, and returns the number for the
+    /// request after them.
     pub(crate) fn number(&mut self, first: u32) -> u32 {
         let count = self.len();
         self.number_some(0, count, first);
-        self.first = Some(first);
-        first.wrapping_add(count as u32)
+        self.numbered = Some((first, count));
+        next_seq(first + count as u32 - 1)
     }
 
     /// Numbers `count` requests from index `from` on, starting with sequence number `first`, and
     /// returns the bytes to send. Only the last request asks for an ACK.
     pub(crate) fn finish(&mut self, from: usize, count: usize, first: u32) -> &[u8] {
-        if self.first != Some(first) || count != self.len() {
-            self.first = None;
+        let is_numbered = self.numbered == Some((first, count));
+        if !is_numbered || count != self.len() {
+            self.numbered = None;
             self.number_some(from, count, first);
         }
         &self.bytes[self.range(from, count)]
@@ -100,32 +109,72 @@ mod tests {
     use crate::wire::message::Request;
     use crate::wire::uapi::{AF_INET, CTA_MARK, IPCTNL_MSG_CT_NEW};
 
+    /// Three requests.
+    fn three() -> Datagram {
+        let mut datagram = Datagram::default();
+        (0..3).for_each(|mark| push(&mut datagram, mark));
+        datagram
+    }
+
+    fn push(datagram: &mut Datagram, mark: u32) {
+        datagram.push(|bytes| {
+            let fill = |w: &mut Writer<'_>| w.put(CTA_MARK, &mark);
+            Request::write(bytes, IPCTNL_MSG_CT_NEW, 0, AF_INET, fill);
+        });
+    }
+
+    const FROM_7: &str = "1c000000 0001 0100 07000000 00000000  02 00 0000  0800 0800 00000000
+                          1c000000 0001 0100 08000000 00000000  02 00 0000  0800 0800 00000001
+                          1c000000 0001 0500 09000000 00000000  02 00 0000  0800 0800 00000002";
+
     #[test]
     fn numbered_and_the_last_alone_acknowledged() {
-        let mut datagram = Datagram::default();
-        for _ in 0..2 {
-            datagram.clear();
-            for mark in 0..3_u32 {
-                datagram.push(|bytes| {
-                    let fill = |w: &mut Writer<'_>| w.put(CTA_MARK, &mark);
-                    Request::write(bytes, IPCTNL_MSG_CT_NEW, 0, AF_INET, fill);
-                });
-            }
-        }
+        let mut datagram = three();
         assert_eq!(datagram.len(), 3);
-        assert_eq!(datagram.number(7), 10);
-        assert_bytes(
-            datagram.finish(0, 3, 7),
-            "1c000000 0001 0100 07000000 00000000  02 00 0000  0800 0800 00000000
-             1c000000 0001 0100 08000000 00000000  02 00 0000  0800 0800 00000001
-             1c000000 0001 0500 09000000 00000000  02 00 0000  0800 0800 00000002",
-        );
-        // All of it, with other numbers.
-        assert_bytes(&datagram.finish(0, 3, 11)[28 + 8..28 + 12], "0c000000");
+        assert_bytes(datagram.finish(0, 3, 7), FROM_7);
         // A part of the datagram.
         assert_bytes(
             datagram.finish(1, 1, 9),
             "1c000000 0001 0500 09000000 00000000  02 00 0000  0800 0800 00000001",
         );
+    }
+
+    /// Numbers that were given before the send are kept only if they are right.
+    #[test]
+    fn numbered_ahead() {
+        let mut datagram = three();
+        assert_eq!(datagram.number(7), 10);
+        assert_bytes(datagram.finish(0, 3, 7), FROM_7);
+        // All of it, with other numbers, and again with the first ones.
+        assert_bytes(&datagram.finish(0, 3, 11)[36..40], "0c000000");
+        assert_bytes(datagram.finish(0, 3, 7), FROM_7);
+        // A part of it changes what asks for an ACK.
+        datagram.number(7);
+        assert_bytes(&datagram.finish(0, 1, 7)[4..12], "0001 0500 07000000");
+        assert_bytes(datagram.finish(0, 3, 7), FROM_7);
+        // One more request.
+        datagram.number(7);
+        push(&mut datagram, 3);
+        assert_bytes(&datagram.finish(0, 4, 7)[62..68], "0100 09000000");
+        assert_bytes(&datagram.finish(0, 4, 7)[90..96], "0500 0a000000");
+        // Other requests in the same memory.
+        datagram.number(7);
+        datagram.clear();
+        (0..4).for_each(|mark| push(&mut datagram, mark));
+        assert_bytes(&datagram.finish(0, 4, 7)[90..96], "0500 0a000000");
+    }
+
+    /// The numbers begin again at 1, where the lane's do.
+    #[test]
+    fn numbers_do_not_overflow() {
+        const LAST: u32 = u32::MAX / 2;
+        assert_eq!(next_seq(0), 1);
+        assert_eq!(next_seq(LAST), LAST + 1);
+        assert_eq!(next_seq(LAST + 1), 1);
+        assert_eq!(three().number(LAST - 2), LAST + 1);
+        assert_eq!(three().number(LAST - 1), 1);
+        assert_eq!(three().number(LAST + 1), 1);
+        // None.
+        assert_eq!(Datagram::default().number(LAST + 1), LAST + 1);
     }
 }

@@ -42,8 +42,8 @@ pub(crate) trait Row: Sized {
     /// The field before its attribute was read.
     fn blank() -> Self;
     fn read(&mut self, payload: &[u8], cx: &mut Context) -> Result<(), DecodeError>;
-    /// Sets the field to a value without a context.
-    fn set(&mut self, value: Self::Inner);
+    /// Sets the field to a value that is decoded.
+    fn set(&mut self, value: Self::Inner, cx: &mut Context);
     /// Called after the last attribute of the struct. Was there one for this field?
     fn finish(&mut self, found: bool, cx: &Context) -> Result<(), DecodeError>;
     fn write(&self, kind: u16, cx: &Context, w: &mut Writer<'_>);
@@ -65,7 +65,7 @@ impl<T: Codec> Row for Option<T> {
         Ok(())
     }
     #[inline(always)]
-    fn set(&mut self, value: T) {
+    fn set(&mut self, value: T, _: &mut Context) {
         match self {
             Some(old) if std::mem::needs_drop::<T>() => *old = value,
             // What was absent needs no drop.
@@ -114,7 +114,7 @@ macro_rules! plain {
                 Ok(())
             }
             #[inline(always)]
-            fn set(&mut self, value: $ty) {
+            fn set(&mut self, value: $ty, _: &mut $crate::wire::table::Context) {
                 *self = value;
             }
             #[inline]
