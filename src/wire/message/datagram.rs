@@ -157,6 +157,10 @@ mod tests {
         push(&mut datagram, 3);
         assert_bytes(&datagram.finish(0, 4, 7)[62..68], "0100 09000000");
         assert_bytes(&datagram.finish(0, 4, 7)[90..96], "0500 0a000000");
+        // As many as were numbered, but not the same ones.
+        datagram.number(7);
+        push(&mut datagram, 4);
+        assert_bytes(&datagram.finish(1, 4, 7)[4..12], "0001 0100 07000000");
         // Other requests in the same memory.
         datagram.number(7);
         datagram.clear();
