@@ -70,11 +70,11 @@ impl State {
 
     /// Begins a list or a round of lookups, and returns its number.
     pub(super) fn begin_round(&mut self) -> u32 {
-        // A mirror may run for years. The count begins again when no list or lookup is under way,
-        // to which the rounds of the flows could be compared.
+        // A mirror may run for years. The count begins again when no list, sweep or lookup is under
+        // way, because these compare the rounds of flows with their own.
         const MANY: u32 = u32::MAX / 2;
-        let is_idle = !self.sync.is_listing() && !self.asks.are_under_way();
-        if self.round >= MANY && is_idle {
+        let rests = matches!(self.sync.phase, Phase::Rest) && !self.asks.are_under_way();
+        if self.round >= MANY && rests {
             self.clear_tombs();
             self.index.forget_rounds();
             (self.round, self.sync.round) = (0, 0);

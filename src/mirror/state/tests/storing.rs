@@ -126,3 +126,25 @@ fn the_last_of_many_flows_are_checked_in_time() {
     let (_, keys) = model.state.questions().expect("a round");
     assert_eq!(keys.len(), (0..ALL).filter(is_last).count());
 }
+
+/// After years of lookups, a round begins while flows are swept that the list did not contain.
+#[test]
+fn rounds_are_not_counted_anew_during_a_sweep() {
+    let mut model = Model::new(Filter::default(), usize::MAX);
+    let state = &mut model.state;
+    state.round = u32::MAX / 2;
+    for listed in [&[1, 2][..], &[1]] {
+        state.list_began(Duration::ZERO);
+        for n in listed {
+            state.listed(model::flow(*n), Duration::ZERO);
+        }
+        state.list_ended();
+        // Years pass.
+        state.round += u32::MAX / 2;
+        state.asks.push(&model::flow(1));
+        assert!(state.questions().is_some());
+        while state.sweep(Duration::ZERO) {}
+        state.answers_ended(Duration::ZERO);
+    }
+    assert_eq!(state.index.len(), 1);
+}
