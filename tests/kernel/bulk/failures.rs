@@ -131,7 +131,11 @@ fn updates() -> Vec<(Change, Outcome)> {
         ),
         match release::takes_helpers_away() {
             true => (helped, patch().helper("ftp"), refused(Busy, "removed")),
-            false => (helped, patch().helper(""), refused(Unsupported, "away")),
+            false => (
+                helped,
+                patch().helper(""),
+                refused(Unsupported, "cannot remove"),
+            ),
         },
         (plain, patch(), refused(InvalidInput, "nothing to change")),
         (
