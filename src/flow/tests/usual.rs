@@ -132,8 +132,8 @@ fn nests() -> impl Strategy<Value = Vec<Vec<u8>>> {
 proptest! {
     #[test]
     fn the_kernels_nests_need_no_walk(tuple in tuple(), nests in nests()) {
-        let has_ports = tuple.src_port().is_some();
-        prop_assert_eq!(agrees::<Tuple>(&nest(&tuple)), has_ports);
+        let has_fields = tuple.src_port().is_some() || tuple.icmp_echo().is_some();
+        prop_assert_eq!(agrees::<Tuple>(&nest(&tuple)), has_fields);
         let [_, _, counters, synproxy, seqadj, tcp, protoinfo] = &nests[..] else {
             unreachable!();
         };
@@ -201,14 +201,16 @@ proptest! {
 
     /// The protocol decides which fields of a tuple count.
     #[test]
-    fn ports_of_any_protocol_agree(tuple in tuple(), protocol: u8) {
-        if tuple.src_port().is_none() {
-            return Ok(());
-        }
+    fn fields_of_any_protocol_agree(tuple in tuple(), protocol: u8) {
         let mut bytes = nest(&tuple);
         let after_addresses = 4 + usize::from(u16::from_ne_bytes([bytes[0], bytes[1]])) + 4;
         bytes[after_addresses] = protocol;
-        let has_echo = [IPPROTO_ICMP, IPPROTO_ICMPV6].contains(&protocol);
-        prop_assert_eq!(agrees::<Tuple>(&bytes), !has_echo);
+        let needs_no_walk = match (tuple.src_port(), tuple.icmp_echo()) {
+            (Some(_), _) => ![IPPROTO_ICMP, IPPROTO_ICMPV6].contains(&protocol),
+            // The two protocols have attributes of their own.
+            (_, Some(_)) => tuple.protocol() == protocol,
+            (None, None) => false,
+        };
+        prop_assert_eq!(agrees::<Tuple>(&bytes), needs_no_walk);
     }
 }

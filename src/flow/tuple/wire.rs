@@ -7,10 +7,12 @@ use crate::wire::table::{Codec, Context};
 use crate::wire::uapi::*;
 use crate::wire::usual::{Usual, length};
 
-/// The lengths of the nests of two addresses, and of a protocol with two ports.
+/// The lengths of the nests of two addresses, of a protocol with two ports, and of one with three
+/// ICMP fields.
 const ADDRESSES_V4: usize = 4 + length(&[4, 4]);
 const ADDRESSES_V6: usize = 4 + length(&[16, 16]);
 const PORTS: usize = 4 + length(&[1, 2, 2]);
+const ECHO: usize = 4 + length(&[1, 2, 1, 1]);
 
 /// The lengths of tuples with ports.
 const TUPLE_V4: usize = 4 + ADDRESSES_V4 + PORTS;
@@ -19,27 +21,33 @@ const TUPLE_V6: usize = 4 + ADDRESSES_V6 + PORTS;
 impl Codec for Tuple {
     const NEST: usize = ADDRESSES_V4 + PORTS;
 
-    /// The addresses of either family, and a protocol with ports.
+    /// The addresses of either family, and a protocol with ports or ICMP fields.
     #[inline(always)]
     fn usual(payload: &[u8]) -> Option<Self> {
-        const V4: usize = ADDRESSES_V4 + PORTS;
-        const V6: usize = ADDRESSES_V6 + PORTS;
-        match payload.len() {
-            V4 => {
-                let mut usual = Usual::of(payload, V4)?;
+        const V4_PORTS: usize = ADDRESSES_V4 + PORTS;
+        const V4_ECHO: usize = ADDRESSES_V4 + ECHO;
+        const V6_PORTS: usize = ADDRESSES_V6 + PORTS;
+        const V6_ECHO: usize = ADDRESSES_V6 + ECHO;
+        let len = payload.len();
+        let mut usual = Usual::of(payload, len)?;
+        let addresses = match len {
+            V4_PORTS | V4_ECHO => {
                 usual.enter(CTA_TUPLE_IP | NLA_F_NESTED, ADDRESSES_V4 - 4)?;
                 let src = Value::read(usual.next(CTA_IP_V4_SRC, 4)?)?;
                 let dst = Value::read(usual.next(CTA_IP_V4_DST, 4)?)?;
-                Self::usual_ports(Addresses::V4(src, dst), usual)
+                Addresses::V4(src, dst)
             }
-            V6 => {
-                let mut usual = Usual::of(payload, V6)?;
+            V6_PORTS | V6_ECHO => {
                 usual.enter(CTA_TUPLE_IP | NLA_F_NESTED, ADDRESSES_V6 - 4)?;
                 let src = Value::read(usual.next(CTA_IP_V6_SRC, 16)?)?;
                 let dst = Value::read(usual.next(CTA_IP_V6_DST, 16)?)?;
-                Self::usual_ports(Addresses::V6(src, dst), usual)
+                Addresses::V6(src, dst)
             }
-            _ => None,
+            _ => return None,
+        };
+        match len {
+            V4_PORTS | V6_PORTS => Self::usual_ports(addresses, usual),
+            _ => Self::usual_echo(addresses, usual),
         }
     }
 
@@ -158,6 +166,21 @@ impl Tuple {
             addresses,
             protocol,
             detail: Detail::Ports(src, dst),
+        })
+    }
+
+    #[inline(always)]
+    fn usual_echo(addresses: Addresses, mut usual: Usual<'_>) -> Option<Self> {
+        usual.enter(CTA_TUPLE_PROTO | NLA_F_NESTED, ECHO - 4)?;
+        let protocol = u8::read(usual.next(CTA_PROTO_NUM, 1)?)?;
+        let [id, kind, code] = icmp_attributes(protocol);
+        let id = Value::read(usual.next(id, 2)?)?;
+        let kind = Value::read(usual.next(kind, 1)?)?;
+        let code = Value::read(usual.next(code, 1)?)?;
+        has_echo(protocol).then_some(Self {
+            addresses,
+            protocol,
+            detail: Detail::Icmp(IcmpEcho { id, kind, code }),
         })
     }
 }
