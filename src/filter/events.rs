@@ -9,7 +9,7 @@ impl Filter {
     /// Refuses conditions on attributes that events of these kinds do not carry. Their result would
     /// not depend on the flow.
     pub(crate) fn check_events(&self, kinds: EventKinds, release: (u16, u16)) -> Result<()> {
-        match self.0.unsaid(kinds, release) {
+        match self.0.undecidable(kinds, release) {
             Some((condition, kinds)) => Err(Error::invalid_input(format!(
                 "filter: {condition}: events of {kinds} do not carry it; listen to other kinds, or \
                  get the flow"
@@ -21,13 +21,17 @@ impl Filter {
 
 impl Conditions {
     /// A condition on a missing attribute, and the kinds of events that do not carry it.
-    fn unsaid(&self, kinds: EventKinds, release: (u16, u16)) -> Option<(&'static str, EventKinds)> {
+    fn undecidable(
+        &self,
+        kinds: EventKinds,
+        release: (u16, u16),
+    ) -> Option<(&'static str, EventKinds)> {
         let own = ROWS.iter().filter(|row| (row.is_asked)(self));
         let own = own
-            .map(|row| (row.name, kinds & row.said.silent(release)))
-            .filter(|(_, silent)| !silent.is_empty());
+            .map(|row| (row.name, kinds & row.in_events.absent_from(release)))
+            .filter(|(_, absent)| !absent.is_empty());
         let inner = self.any_of.iter().flatten().chain(&self.not);
-        own.chain(inner.filter_map(|filter| filter.0.unsaid(kinds, release)))
+        own.chain(inner.filter_map(|filter| filter.0.undecidable(kinds, release)))
             .next()
     }
 }

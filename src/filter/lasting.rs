@@ -3,25 +3,30 @@
 
 use super::Filter;
 use super::conditions::ROWS;
-use super::row::Said;
+use super::row::InEvents;
 
 impl Filter {
     /// The conditions on attributes that never change and that every event has: family, protocol,
     /// tuples and zone.
     pub(crate) fn lasting(&self) -> Self {
-        self.with(|said| said == Said::Always)
+        self.with(|in_events| in_events == InEvents::Fixed)
     }
 
     /// The conditions that an update can decide: all except labels, master and state, which an
     /// update leaves out if they did not change.
     pub(crate) fn told_by_update(&self) -> Self {
-        self.with(|said| matches!(said, Said::Always | Said::Now | Said::WhileItLasts))
+        self.with(|in_events| {
+            matches!(
+                in_events,
+                InEvents::Fixed | InEvents::Current | InEvents::NotInDestroy
+            )
+        })
     }
 
     /// Only the conditions on attributes that events carry in these ways.
-    fn with(&self, kept: fn(Said) -> bool) -> Self {
+    fn with(&self, kept: fn(InEvents) -> bool) -> Self {
         let mut all = self.0.clone();
-        for row in ROWS.iter().filter(|row| !kept(row.said)) {
+        for row in ROWS.iter().filter(|row| !kept(row.in_events)) {
             (row.clear)(&mut all);
         }
         for filter in all.any_of.iter_mut().flatten() {

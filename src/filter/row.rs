@@ -12,7 +12,7 @@ use crate::event::EventKinds;
 pub(super) struct Row {
     /// The name of the builder's method, the getter, the key in JSON and the word in a line.
     pub(super) name: &'static str,
-    pub(super) said: Said,
+    pub(super) in_events: InEvents,
     /// The condition for the kernel; `None` if the kernel cannot compare it.
     pub(super) bit: Option<KernelFilter>,
     pub(super) is_asked: fn(&Conditions) -> bool,
@@ -23,28 +23,28 @@ pub(super) struct Row {
 
 /// How events carry the attribute of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum InEvents {
     /// It never changes, and every event has it.
-    Always,
+    Fixed,
     /// It changes, and every event has it.
-    Now,
+    Current,
     /// Destroy events do not have it.
-    WhileItLasts,
+    NotInDestroy,
     /// An update has it only if it changed. A destroy event does not have it.
-    AtFirst,
+    IfChanged,
     /// An update has it only if it changed. A destroy event has it since Linux 5.11.
-    OfState,
+    State,
 }
 
-impl Said {
+impl InEvents {
     /// The kinds of events that do not have it.
-    pub(super) fn silent(self, release: (u16, u16)) -> EventKinds {
+    pub(super) fn absent_from(self, release: (u16, u16)) -> EventKinds {
         match self {
-            Self::Always | Self::Now => EventKinds::empty(),
-            Self::WhileItLasts => EventKinds::DESTROY,
-            Self::AtFirst => EventKinds::UPDATE | EventKinds::DESTROY,
-            Self::OfState if release < (5, 11) => EventKinds::DESTROY,
-            Self::OfState => EventKinds::empty(),
+            Self::Fixed | Self::Current => EventKinds::empty(),
+            Self::NotInDestroy => EventKinds::DESTROY,
+            Self::IfChanged => EventKinds::UPDATE | EventKinds::DESTROY,
+            Self::State if release < (5, 11) => EventKinds::DESTROY,
+            Self::State => EventKinds::empty(),
         }
     }
 }
@@ -105,7 +105,7 @@ impl Condition for Vec<Vec<Filter>> {
 /// /// The page of the builder's method.
 /// mark(mark: impl Into<Masked<u32>>)
 ///     /// More for the page of the getter.
-///     -> (Masked<u32>) in Option<Masked<u32>>: Now, MARK;
+///     -> (Masked<u32>) in Option<Masked<u32>>: Current, MARK;
 /// ```
 ///
 /// with the argument of the method, the result of the getter, the field, how events carry it, and
@@ -115,7 +115,7 @@ macro_rules! conditions {
     ($(
         $(#[$meta:meta])*
         $name:ident $(($arg:ident: $arg_ty:ty) $(#[$get:meta])* -> ($($out:tt)+))?
-            in $ty:ty: $said:ident $(, $bit:ident)?;
+            in $ty:ty: $in_events:ident $(, $bit:ident)?;
     )+) => {
         /// The conditions of a filter. All public ways to a [`Filter`] go through
         /// [`checked`](Self::checked).
@@ -126,7 +126,7 @@ macro_rules! conditions {
 
         pub(super) const ROWS: &[Row] = &[$(Row {
             name: stringify!($name),
-            said: Said::$said,
+            in_events: InEvents::$in_events,
             bit: conditions!(bit $($bit)?),
             is_asked: |all| Condition::is_asked(&all.$name),
             clear: |all| all.$name = Default::default(),

@@ -189,7 +189,7 @@ impl Mirror {
             epoch,
             worked: AtomicU32::new(0),
             gauge: events.gauge(),
-            told: AtomicU32::new(events.told()),
+            told: AtomicU32::new(events.reported()),
             is_behind: AtomicBool::new(true),
         };
         Self {
@@ -293,7 +293,7 @@ impl Mirror {
             self.next_tick = now + TICK;
             self.state.tick(now);
             if let Some(queue) = self.view.gauge.queue() {
-                if queue.drops != self.events.told() {
+                if queue.drops != self.events.reported() {
                     self.events.look();
                 }
             }
@@ -343,7 +343,9 @@ impl Mirror {
             *shown = status;
             is_new
         });
-        self.view.told.store(self.events.told(), Ordering::SeqCst);
+        self.view
+            .told
+            .store(self.events.reported(), Ordering::SeqCst);
         if self.events.is_drained() && !self.state.has_questions() {
             self.view.is_behind.store(false, Ordering::SeqCst);
         }

@@ -51,7 +51,7 @@ fn listed(
                 }
             });
             // A flow may be replaced by another one between its look and its change.
-            Ok((Source::stream(changes).soon(), by_kernel))
+            Ok((Source::stream(changes).urgent(), by_kernel))
         })
     };
     Bulk::of(lanes, verb, Changes::Listed(Box::new(list)))

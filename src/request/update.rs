@@ -15,7 +15,7 @@ use crate::wire::message::Request;
 use crate::wire::uapi::{EBUSY, ENOSPC, EOPNOTSUPP, EPERM, IPCTNL_MSG_CT_GET, IPCTNL_MSG_CT_NEW};
 
 use status::SetStatus;
-pub(super) use status::{outrun, whole};
+pub(super) use status::{changed_meanwhile, whole};
 
 pub(super) const UPDATE: Verb = Verb {
     name: "update",

@@ -146,8 +146,8 @@ impl EventStream {
     }
 
     /// The number of drops that the stream has reported, as the socket counts them.
-    pub(crate) fn told(&self) -> u32 {
-        self.listener.told()
+    pub(crate) fn reported(&self) -> u32 {
+        self.listener.reported()
     }
 
     /// Returns `true` if it has returned everything that was sent so far.

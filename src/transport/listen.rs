@@ -46,8 +46,8 @@ pub(crate) struct Listener {
     /// The index of the next datagram in the batch.
     at: usize,
     gap: Gap,
-    /// The number of drops that the reader has been told about.
-    told: u32,
+    /// The number of drops that were reported to the reader.
+    reported: u32,
     /// With the reliable option, the kernel reports no error for a loss and continues to queue.
     is_silent: bool,
 }
@@ -110,7 +110,7 @@ impl Listener {
             batch: Batch::new(listen.all_namespaces),
             at: 0,
             gap: Gap::None,
-            told: 0,
+            reported: 0,
             is_silent: listen.reliable,
         };
         listener.wait();
@@ -127,9 +127,9 @@ impl Listener {
         Gauge(Arc::downgrade(&self.socket))
     }
 
-    /// The number of drops that the reader has been told about.
-    pub(crate) fn told(&self) -> u32 {
-        self.told
+    /// The number of drops that were reported to the reader.
+    pub(crate) fn reported(&self) -> u32 {
+        self.reported
     }
 
     /// Has the reader received everything that was sent so far?
@@ -139,7 +139,7 @@ impl Listener {
             && self.waiting.is_some()
             && self
                 .queue()
-                .is_ok_and(|queue| queue.used == 0 && queue.drops == self.told)
+                .is_ok_and(|queue| queue.used == 0 && queue.drops == self.reported)
     }
 
     /// Reads the socket in the next poll, without waiting for readiness. A loss that is counted
@@ -200,7 +200,7 @@ impl Listener {
             Gap::None if !self.is_silent => {}
             Gap::None => {
                 let queue = self.queue()?;
-                if queue.drops != self.told {
+                if queue.drops != self.reported {
                     // The datagrams in the queue may be older than the loss.
                     match queue.used / SMALL {
                         0 => self.comes_to_gap(queue),
@@ -247,7 +247,7 @@ impl Listener {
         let queue = self.queue()?;
         // The last drops of a loss can be counted after the queue has room again, and are not
         // reported.
-        let late = queue.used == 0 && queue.drops != self.told;
+        let late = queue.used == 0 && queue.drops != self.reported;
         match self.gap {
             Gap::None if !late => self.wait(),
             _ => self.comes_to_gap(queue),
@@ -256,8 +256,8 @@ impl Listener {
     }
 
     fn comes_to_gap(&mut self, queue: Queue) {
-        self.gap = Gap::Here(queue.drops.wrapping_sub(self.told));
-        self.told = queue.drops;
+        self.gap = Gap::Here(queue.drops.wrapping_sub(self.reported));
+        self.reported = queue.drops;
     }
 
     fn wait(&mut self) {

@@ -46,7 +46,7 @@ enum Thread {
 impl Feed {
     pub(super) fn new(source: Source<Change>) -> Self {
         Self {
-            thread: match source.is_soon {
+            thread: match source.is_urgent {
                 true => Thread::Never,
                 false => Thread::NotYet { full: 0 },
             },

@@ -15,7 +15,7 @@ pub(crate) struct Source<T> {
     /// An iterator or stream that has ended is not polled again.
     ended: bool,
     /// The items must be used soon after they were taken.
-    pub(super) is_soon: bool,
+    pub(super) is_urgent: bool,
     /// The first error that the stream gave in place of an item.
     pub(super) error: Option<Error>,
 }
@@ -41,9 +41,9 @@ impl<T> Source<T> {
     }
 
     /// Items that describe a state which may change: each is used soon after it was taken.
-    pub(crate) fn soon(self) -> Self {
+    pub(crate) fn urgent(self) -> Self {
         Self {
-            is_soon: true,
+            is_urgent: true,
             ..self
         }
     }
@@ -52,7 +52,7 @@ impl<T> Source<T> {
         Self {
             items,
             ended: false,
-            is_soon: false,
+            is_urgent: false,
             error: None,
         }
     }

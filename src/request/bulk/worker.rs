@@ -187,7 +187,7 @@ impl<'a> Worker<'a> {
             };
         }
         match (answer.into_result(), seen.status) {
-            (Err(error), Some(status)) if update::outrun(&error, None, status) => {
+            (Err(error), Some(status)) if update::changed_meanwhile(&error, None, status) => {
                 self.alone(change, Some(status))
             }
             (result, _) => result,
@@ -207,7 +207,7 @@ impl<'a> Worker<'a> {
             let answer = self.reader.lane.exchange_one(&mut datagram);
             let result = answer.into_result();
             match (result, seen.status) {
-                (Err(error), Some(status)) if update::outrun(&error, before, status) => {
+                (Err(error), Some(status)) if update::changed_meanwhile(&error, before, status) => {
                     before = Some(status);
                 }
                 (result, _) => return result,

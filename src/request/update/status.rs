@@ -26,7 +26,7 @@ impl Steps for SetStatus {
         let step = match self.seen.take() {
             None => self.set(&reply).map(Some),
             Some(seen) => match Error::check(reply.verdict.clone()) {
-                Err(error) if outrun(&error, self.before, seen) => {
+                Err(error) if changed_meanwhile(&error, self.before, seen) => {
                     self.before = Some(seen);
                     Ok(Some(get::request(&self.key, IPCTNL_MSG_CT_GET)))
                 }
@@ -65,7 +65,11 @@ impl SetStatus {
 /// Did a packet set a bit since the status was read? The kernel then answers EBUSY. It also does
 /// that if the change is not allowed, and then the status is the same as in the last read. Packets
 /// only ever set bits, so this ends.
-pub(in crate::request) fn outrun(error: &Error, before: Option<Status>, current: Status) -> bool {
+pub(in crate::request) fn changed_meanwhile(
+    error: &Error,
+    before: Option<Status>,
+    current: Status,
+) -> bool {
     error.errno() == Some(EBUSY) && before != Some(current)
 }
 
@@ -85,10 +89,10 @@ mod tests {
         let busy = Error::check(Verdict::of(EBUSY)).unwrap_err();
         let gone = Error::not_found();
         let (old, new) = (Status::CONFIRMED, Status::CONFIRMED | Status::SEEN_REPLY);
-        assert!(outrun(&busy, None, old));
-        assert!(outrun(&busy, Some(old), new));
-        assert!(!outrun(&busy, Some(new), new));
-        assert!(!outrun(&gone, None, old));
+        assert!(changed_meanwhile(&busy, None, old));
+        assert!(changed_meanwhile(&busy, Some(old), new));
+        assert!(!changed_meanwhile(&busy, Some(new), new));
+        assert!(!changed_meanwhile(&gone, None, old));
     }
 
     #[test]
