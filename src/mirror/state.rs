@@ -25,7 +25,7 @@ use std::time::Duration;
 use super::delta::{Delta, RemovalCause};
 use super::entry::{Interner, Key, Notes};
 use super::hash::Keyed;
-use super::index::{Index, Known, Spot};
+use super::index::{Index, Spot};
 use super::learnt::Learnt;
 use super::schedule::Schedule;
 use super::settings::Settings;
@@ -114,14 +114,14 @@ impl State {
         self.deltas = None;
     }
 
-    fn replaced(&mut self, spot: &mut Spot, now: Duration) {
+    fn replaced(&mut self, spot: &mut Spot<'_>, now: Duration) {
         self.removed(spot, secs(now), RemovalCause::Replaced);
     }
 
     /// Removes the flow at a place. Returns whether there was one.
-    fn removed(&mut self, spot: &mut Spot, now: u32, cause: RemovalCause) -> bool {
+    fn removed(&mut self, spot: &mut Spot<'_>, now: u32, cause: RemovalCause) -> bool {
         let deltas = &mut self.deltas;
-        let taken = self.index.take(spot, |known| {
+        let taken = spot.take(|known| {
             tell(deltas, || Delta::Removed {
                 flow: known.show(now),
                 cause,
@@ -131,11 +131,11 @@ impl State {
     }
 
     /// Stores the new version of a flow. After that, `flow` must not be used.
-    fn becomes(&mut self, spot: &mut Spot, flow: &mut Flow, origin: Origin, now: Duration) {
+    fn becomes(&mut self, mut spot: Spot<'_>, flow: &mut Flow, origin: Origin, now: Duration) {
         let touched = match origin {
             Origin::Event { .. } | Origin::Lookup => self.round,
             Origin::List => self.sync.round(),
-            Origin::Both { known, .. } => known.touched,
+            Origin::Both { touched, .. } => touched,
         };
         let is_lacking = origin.is_lacking();
         // Then this version wins over lists and lookups that began earlier.
@@ -145,7 +145,7 @@ impl State {
             if is_newest {
                 self.bury(flow);
             }
-            if self.index.take(spot, |_| {}).is_some() {
+            if spot.take(|_| {}).is_some() {
                 self.tell(|| Delta::Removed {
                     flow: flow.clone(),
                     cause: RemovalCause::Unmatched,
@@ -153,7 +153,7 @@ impl State {
             }
             return;
         }
-        if spot.known.is_none() && self.index.len() >= self.limit {
+        if spot.is_free() && self.index.len() >= self.limit {
             if is_newest {
                 self.bury(flow);
             }
@@ -172,9 +172,9 @@ impl State {
         notes.heard.set_lacking(is_lacking);
         notes.heard.set_by_events(origin.is_by_events());
         let Some(deltas) = &mut self.deltas else {
-            return self.index.put(spot, flow, notes, |_, _| {});
+            return spot.put(flow, notes, |_, _| {});
         };
-        self.index.put(spot, flow, notes, |before, after| {
+        spot.put(flow, notes, |before, after| {
             let Some(before) = before else {
                 return deltas.push_back(Delta::Added(after.show(now)));
             };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Delta, Flow, Key, Origin, RemovalCause, State, Status, differ, secs};
+use super::{Delta, Flow, Index, Key, Notes, Origin, RemovalCause, State, Status, differ, secs};
 use crate::mirror::delta::SyncCause;
 use crate::mirror::index::Cursor;
 use crate::mirror::merge;
@@ -102,35 +102,45 @@ impl State {
         self.tell(|| Delta::SyncStarted { cause });
     }
 
-    /// Applies a flow of the list.
-    pub(in crate::mirror) fn listed(&mut self, mut flow: Flow, now: Duration) {
-        self.learn(&flow, now);
-        let mut spot = self.index.spot(Key::orig(&flow));
-        let is_same = spot.known.is_some_and(|known| !differ(known.id, flow.id));
+    /// Applies flows of the list.
+    pub(in crate::mirror) fn listed(&mut self, flows: &mut Vec<Flow>, now: Duration) {
+        let index = self.index.clone();
+        for flow in flows.iter_mut() {
+            self.apply_listed(&index, flow, now);
+        }
+        flows.clear();
+    }
+
+    fn apply_listed(&mut self, index: &Index, flow: &mut Flow, now: Duration) {
+        self.learn(flow, now);
+        let key = Key::orig(flow);
+        let mut spot = index.spot(key, index.hash(key));
+        let known = spot.entry();
+        let is_same = known.is_some_and(|known| !differ(known.bare().id, flow.id));
         // A flow that is still known is not the one that ended.
-        if !is_same && self.is_buried(&flow, self.sync.round) {
+        if !is_same && self.is_buried(flow, self.sync.round) {
             return;
         }
-        let Some(known) = spot.known else {
-            return self.becomes(&mut spot, &mut flow, Origin::List, now);
+        let Some(known) = spot.entry() else {
+            return self.becomes(spot, flow, Origin::List, now);
         };
-        if known.touched >= self.sync.round {
-            if is_same {
-                let merged = self.index.at(&spot, |known| {
-                    merge::refreshed(&known.show(secs(now)), flow)
-                });
-                if let Some((mut flow, doubt)) = merged {
-                    let is_lacking = doubt || known.is_lacking;
-                    let origin = Origin::Both { known, is_lacking };
-                    self.becomes(&mut spot, &mut flow, origin, now);
-                }
+        let Notes { touched, heard, .. } = known.notes;
+        if touched < self.sync.round {
+            if !is_same {
+                self.replaced(&mut spot, now);
             }
-            return;
+            return self.becomes(spot, flow, Origin::List, now);
         }
-        if !is_same {
-            self.replaced(&mut spot, now);
+        if is_same {
+            let (mut flow, doubt) = merge::refreshed(&known.show(secs(now)), flow.clone());
+            let is_lacking = doubt || heard.is_lacking();
+            let origin = Origin::Both {
+                touched,
+                is_lacking,
+                is_by_events: is_lacking && heard.by_events(),
+            };
+            self.becomes(spot, &mut flow, origin, now);
         }
-        self.becomes(&mut spot, &mut flow, Origin::List, now);
     }
 
     /// The list failed.
@@ -170,8 +180,9 @@ impl State {
             self.swept(now);
             return false;
         }
+        let index = self.index.clone();
         for key in old {
-            let mut spot = self.index.spot(key.by_ref());
+            let mut spot = index.spot(key.by_ref(), index.hash(key.by_ref()));
             if self.removed(&mut spot, secs(now), RemovalCause::Swept) {
                 self.stats.swept += 1;
                 self.sync.swept += 1;
