@@ -21,6 +21,9 @@ use crate::flow::{Flow, Tuple};
 use place::{SHARDS, place, shard_at, shard_of, short, slot};
 use table::Table;
 
+/// For fewer flows, reading them in advance saves nothing.
+const FEW: usize = 4;
+
 /// All flows of a mirror.
 #[derive(Debug)]
 pub(super) struct Index {
@@ -73,12 +76,29 @@ impl Index {
         self.tally.len()
     }
 
-    /// Looks at flows that the writer is about to change, one step for all before the next step.
+    /// The hashes of flows that the writer is about to change. Reads the known ones in advance.
+    pub(super) fn hashes<'a>(&self, flows: impl Iterator<Item = Option<&'a Flow>>) -> Vec<u64> {
+        let hash = |flow: &Flow| self.hash(Key::orig(flow));
+        let hashes: Vec<u64> = flows
+            .map(|flow| flow.map(hash).unwrap_or_default())
+            .collect();
+        if hashes.len() >= FEW {
+            self.warm(&hashes);
+        }
+        hashes
+    }
+
+    /// Looks at flows that the writer is about to change, each step for all before the next step.
     /// The processor then reads them from memory at the same time. Without this it reads them one
     /// after the other, because a lock waits for the reads before it.
-    pub(super) fn warm(&self, hashes: &[u64]) {
+    fn warm(&self, hashes: &[u64]) {
         let shards: [_; SHARDS] = std::array::from_fn(|shard| self.read(shard));
         for some in hashes.chunks(AT_ONCE) {
+            let homes = some.iter().map(|&hash| {
+                let table = &shards[shard_of(hash)].by_orig;
+                table.warm(short(hash))
+            });
+            std::hint::black_box(homes.fold(0, |all, some| all ^ some));
             let mut places = [None; AT_ONCE];
             for (place, &hash) in places.iter_mut().zip(some) {
                 let table = &shards[shard_of(hash)].by_orig;

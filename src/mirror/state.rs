@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::delta::{Delta, RemovalCause};
-use super::entry::{Interner, Key, Notes};
+use super::entry::{Interner, Key, Notes, Version};
 use super::hash::Keyed;
 use super::index::{Index, Spot};
 use super::learnt::Learnt;
@@ -120,8 +120,9 @@ impl State {
 
     /// Removes the flow at a place. Returns whether there was one.
     fn removed(&mut self, spot: &mut Spot<'_>, now: u32, cause: RemovalCause) -> bool {
-        let deltas = &mut self.deltas;
+        let (deltas, sync) = (&mut self.deltas, &mut self.sync);
         let taken = spot.take(|known| {
+            sync.changes(Some(&known.notes), None);
             tell(deltas, || Delta::Removed {
                 flow: known.show(now),
                 cause,
@@ -145,7 +146,9 @@ impl State {
             if is_newest {
                 self.bury(flow);
             }
-            if spot.take(|_| {}).is_some() {
+            let sync = &mut self.sync;
+            let taken = spot.take(|known| sync.changes(Some(&known.notes), None));
+            if taken.is_some() {
                 self.tell(|| Delta::Removed {
                     flow: flow.clone(),
                     cause: RemovalCause::Unmatched,
@@ -171,10 +174,12 @@ impl State {
         notes.touched = touched;
         notes.heard.set_lacking(is_lacking);
         notes.heard.set_by_events(origin.is_by_events());
-        let Some(deltas) = &mut self.deltas else {
-            return spot.put(flow, notes, |_, _| {});
-        };
+        let (deltas, sync) = (&mut self.deltas, &mut self.sync);
         spot.put(flow, notes, |before, after| {
+            sync.changes(before.map(Version::notes), Some(after.notes()));
+            let Some(deltas) = deltas else {
+                return;
+            };
             let Some(before) = before else {
                 return deltas.push_back(Delta::Added(after.show(now)));
             };

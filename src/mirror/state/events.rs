@@ -7,19 +7,11 @@ use super::{Delta, Flow, Index, Key, RemovalCause, Spot, State, differ, tell};
 use crate::event::Event;
 use crate::mirror::merge;
 
-/// For fewer events, reading their flows in advance saves nothing.
-const FEW: usize = 4;
-
 impl State {
     /// Applies events, in order. `now` is the time of the mirror's clock.
     pub(in crate::mirror) fn events(&mut self, events: &mut Vec<Event>, now: Duration) {
         let index = self.index.clone();
-        let hash = |event: &Event| event.flow().map(|flow| index.hash(Key::orig(flow)));
-        let hashes = events.iter().map(|event| hash(event).unwrap_or_default());
-        let hashes: Vec<u64> = hashes.collect();
-        if events.len() >= FEW {
-            index.warm(&hashes);
-        }
+        let hashes = index.hashes(events.iter().map(Event::flow));
         for (event, hash) in events.iter_mut().zip(hashes) {
             self.event(&index, event, hash, now);
         }
@@ -110,10 +102,12 @@ impl State {
         if known.is_some_and(|known| differ(known.bare().id, flow.id)) {
             // The end of an earlier flow with the same key, or of a later one that was missed.
             spot.doubt();
+            self.sync.doubts();
             return self.asks.push(flow);
         }
-        let (deltas, learnt) = (&mut self.deltas, &self.learnt);
+        let (deltas, learnt, sync) = (&mut self.deltas, &self.learnt, &mut self.sync);
         spot.take(|known| {
+            sync.changes(Some(&known.notes), None);
             tell(deltas, || Delta::Removed {
                 flow: merge::ended(&known.show(0), flow.clone(), learnt),
                 cause: RemovalCause::Destroyed { port_id },

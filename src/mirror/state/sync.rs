@@ -20,6 +20,9 @@ pub(super) struct Sync {
     /// The number of complete lists.
     generation: u64,
     swept: u64,
+    /// The number of flows that the sweep must look at, or more. It need not walk over all flows if
+    /// there are none.
+    unsure: usize,
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +43,21 @@ impl Sync {
     /// The round that the last list began.
     pub(super) fn round(&self) -> u32 {
         self.round
+    }
+
+    /// Counts a version of a flow that replaces another.
+    pub(super) fn changes(&mut self, before: Option<&Notes>, after: Option<&Notes>) {
+        let is_unsure = |notes: &Notes| {
+            let heard = notes.heard;
+            notes.touched < self.round || heard.is_lacking() || heard.by_events()
+        };
+        let [before, after] = [before, after].map(|it| usize::from(it.is_some_and(is_unsure)));
+        self.unsure = (self.unsure + after).saturating_sub(before);
+    }
+
+    /// A flow that is stored is in doubt now.
+    pub(super) fn doubts(&mut self) {
+        self.unsure += 1;
     }
 
     pub(super) fn spoil(&mut self) {
@@ -89,6 +107,7 @@ impl State {
         self.sync.round = self.begin_round();
         self.sync.is_spoiled = false;
         self.sync.swept = 0;
+        self.sync.unsure = self.index.len();
         // The list contains again the flows that were left out.
         self.is_full = false;
         self.sync.phase = Phase::List;
@@ -105,16 +124,16 @@ impl State {
     /// Applies flows of the list.
     pub(in crate::mirror) fn listed(&mut self, flows: &mut Vec<Flow>, now: Duration) {
         let index = self.index.clone();
-        for flow in flows.iter_mut() {
-            self.apply_listed(&index, flow, now);
+        let hashes = index.hashes(flows.iter().map(Some));
+        for (flow, hash) in flows.iter_mut().zip(hashes) {
+            self.apply_listed(&index, flow, hash, now);
         }
         flows.clear();
     }
 
-    fn apply_listed(&mut self, index: &Index, flow: &mut Flow, now: Duration) {
+    fn apply_listed(&mut self, index: &Index, flow: &mut Flow, hash: u64, now: Duration) {
         self.learn(flow, now);
-        let key = Key::orig(flow);
-        let mut spot = index.spot(key, index.hash(key));
+        let mut spot = index.spot(Key::orig(flow), hash);
         let known = spot.entry();
         let is_same = known.is_some_and(|known| !differ(known.bare().id, flow.id));
         // A flow that is still known is not the one that ended.
@@ -167,14 +186,15 @@ impl State {
         let mut old = Vec::new();
         let round = self.sync.round;
         let (asks, learnt) = (&mut self.asks, &self.learnt);
-        let is_there = self.index.walk(cursor, |entry| {
-            if entry.notes.touched < round {
-                old.push(entry.key().owned());
-            } else if entry.is_in_doubt(learnt) {
-                // The list did not contain the flow, or not the missing field.
-                asks.push(entry.bare());
-            }
-        });
+        let is_there = self.sync.unsure > 0
+            && self.index.walk(cursor, |entry| {
+                if entry.notes.touched < round {
+                    old.push(entry.key().owned());
+                } else if entry.is_in_doubt(learnt) {
+                    // The list did not contain the flow, or not the missing field.
+                    asks.push(entry.bare());
+                }
+            });
         if !is_there {
             self.sync.phase = Phase::Rest;
             self.swept(now);

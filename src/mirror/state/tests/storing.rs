@@ -148,3 +148,22 @@ fn rounds_are_not_counted_anew_during_a_sweep() {
     }
     assert_eq!(state.index.len(), 1);
 }
+
+/// The sweep stops as soon as nothing is left for it.
+#[test]
+fn a_list_that_contained_all_needs_no_sweep() {
+    let mut model = Model::new(Filter::default(), usize::MAX);
+    let state = &mut model.state;
+    let now = Duration::ZERO;
+    for numbers in [[1, 2], [2, 3]] {
+        state.list_began(now);
+        let mut flows = numbers.map(model::flow).to_vec();
+        state.listed(&mut flows, now);
+        state.list_ended();
+        let has_old = numbers == [2, 3];
+        assert_eq!(state.sweep(now), has_old, "flow 1 is not in this list");
+        while state.sweep(now) {}
+        assert!(state.status().is_synced());
+        assert_eq!(state.index.len(), 2);
+    }
+}
