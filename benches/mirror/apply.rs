@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use ctnetlink::Event;
+use ctnetlink::{Event, MirrorState};
 use futures::StreamExt;
 
 use crate::common::names::{AS_LISTED, names};
@@ -103,6 +103,10 @@ pub(crate) fn mirror(flows: usize) -> Outcome {
             let left = if change == "end" { 0 } else { flows };
             assert_eq!(reader.len(), left, "after {change}");
         }
+        // Otherwise a list was a part of the work.
+        let state = reader.state();
+        let is_first = matches!(state, MirrorState::Synced { generation: 1, .. });
+        assert!(is_first, "events were lost: {state:?}");
         outcome(spent, CHANGES.len() * flows)
     })
 }

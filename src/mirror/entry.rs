@@ -223,6 +223,10 @@ impl<'a> Version<'a> {
         Self { flow, notes }
     }
 
+    pub(super) fn notes(self) -> &'a Notes {
+        self.notes
+    }
+
     /// The complete flow, with the time that it has left now.
     #[inline(always)]
     pub(super) fn show(self, now: u32) -> Flow {

@@ -2,8 +2,8 @@
 //!
 //! There are sixteen shards, each with its own lock. A flow is stored in the shard of its original
 //! tuple. If its reply tuple is not just the inverse, the shard of the reply tuple stores the
-//! flow's place. There is one writer and any number of readers. No thread waits for a lock while it
-//! holds another, except for [`Index::warm`], where the only writer reads.
+//! flow's place. There is one writer and any number of readers. A reader never waits for a lock
+//! while it holds another, so the writer may.
 
 mod find;
 mod place;
@@ -17,9 +17,12 @@ use super::counts::Tally;
 use super::entry::{Entry, Key, Notes, Version};
 use super::hash::Keyed;
 use super::slab::Slab;
-use crate::flow::{Flow, FlowId, Tuple};
+use crate::flow::{Flow, Tuple};
 use place::{SHARDS, place, shard_at, shard_of, short, slot};
 use table::Table;
+
+/// For fewer flows, reading them in advance saves nothing.
+const FEW: usize = 4;
 
 /// All flows of a mirror.
 #[derive(Debug)]
@@ -42,21 +45,15 @@ struct Shard {
     by_reply: Table,
 }
 
-/// The place of a key, for the writer. It stays valid until the writer changes the index.
+/// The place of a key, for the writer. It holds the lock of its shard: while there is one, the
+/// writer must not look at the index in another way.
 #[derive(Debug)]
-pub(super) struct Spot {
+pub(super) struct Spot<'a> {
+    index: &'a Index,
+    shard: RwLockWriteGuard<'a, Shard>,
     hash: u64,
-    pub(super) known: Option<Known>,
-}
-
-/// The fields of an existing flow that the writer needs to decide.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Known {
-    at: u32,
-    pub(super) id: Option<FlowId>,
-    pub(super) touched: u32,
-    pub(super) is_lacking: bool,
-    pub(super) by_events: bool,
+    /// Where the flow is, if there is one.
+    at: Option<u32>,
 }
 
 /// How far a walk over all flows has come.
@@ -79,12 +76,29 @@ impl Index {
         self.tally.len()
     }
 
-    /// Looks at flows that the writer is about to change, one step for all before the next step.
+    /// The hashes of flows that the writer is about to change. Reads the known ones in advance.
+    pub(super) fn hashes<'a>(&self, flows: impl Iterator<Item = Option<&'a Flow>>) -> Vec<u64> {
+        let hash = |flow: &Flow| self.hash(Key::orig(flow));
+        let hashes: Vec<u64> = flows
+            .map(|flow| flow.map(hash).unwrap_or_default())
+            .collect();
+        if hashes.len() >= FEW {
+            self.warm(&hashes);
+        }
+        hashes
+    }
+
+    /// Looks at flows that the writer is about to change, each step for all before the next step.
     /// The processor then reads them from memory at the same time. Without this it reads them one
     /// after the other, because a lock waits for the reads before it.
-    pub(super) fn warm(&self, hashes: &[u64]) {
+    fn warm(&self, hashes: &[u64]) {
         let shards: [_; SHARDS] = std::array::from_fn(|shard| self.read(shard));
         for some in hashes.chunks(AT_ONCE) {
+            let homes = some.iter().map(|&hash| {
+                let table = &shards[shard_of(hash)].by_orig;
+                table.warm(short(hash))
+            });
+            std::hint::black_box(homes.fold(0, |all, some| all ^ some));
             let mut places = [None; AT_ONCE];
             for (place, &hash) in places.iter_mut().zip(some) {
                 let table = &shards[shard_of(hash)].by_orig;
@@ -98,98 +112,16 @@ impl Index {
         }
     }
 
-    /// The place of this original tuple, for the writer.
-    pub(super) fn spot(&self, key: Key<&Tuple>) -> Spot {
-        let hash = self.hash(key);
-        self.spot_and(key, hash, |_| {})
-    }
-
-    /// The place of a key whose hash is known. Calls `look` with the flow that is there, under the
-    /// same lock.
-    pub(super) fn spot_and(&self, key: Key<&Tuple>, hash: u64, look: impl FnOnce(&Entry)) -> Spot {
-        let shard = self.read(shard_of(hash));
-        let known = shard.find(hash, key).map(|(at, entry)| {
-            look(entry);
-            Known {
-                at,
-                id: entry.bare().id,
-                touched: entry.notes.touched,
-                is_lacking: entry.notes.heard.is_lacking(),
-                by_events: entry.notes.heard.by_events(),
-            }
-        });
-        Spot { hash, known }
-    }
-
-    /// Reads the flow at a place.
-    pub(super) fn at<T>(&self, spot: &Spot, look: impl FnOnce(&Entry) -> T) -> Option<T> {
-        let at = spot.known.as_ref()?.at;
-        self.read(shard_at(at)).slab.get(slot(at)).map(look)
-    }
-
-    /// Stores a flow at its place, and replaces the one that is there. Calls `look` with the last
-    /// version, if any, and the new one. After that, `flow` must not be used.
-    pub(super) fn put(
-        &self,
-        spot: &Spot,
-        flow: &mut Flow,
-        mut notes: Notes,
-        look: impl FnOnce(Option<Version<'_>>, Version<'_>),
-    ) {
-        let index = shard_of(spot.hash);
-        let mut shard = self.write(index);
-        let there = spot.known.as_ref().map(|known| known.at);
-        let there = there.and_then(|at| Some((at, shard.slab.get_mut(slot(at))?)));
-        let Some((at, entry)) = there else {
-            look(None, Version::new(flow, &notes));
-            self.tally.add(flow);
-            let reply = Key::of_replies(flow).map(Key::owned);
-            let at = shard.insert(index, spot.hash, flow, notes);
-            drop(shard);
-            return self.remember_reply(reply, at);
-        };
-        notes.keep(&entry.notes);
-        look(Some(entry.version()), Version::new(flow, &notes));
-        let before = entry.bare();
-        if !Tally::counts_as_one(before, flow) {
-            self.tally.sub(before);
-            self.tally.add(flow);
+    /// The place of this original tuple, for the writer. `hash` is that of the key.
+    pub(super) fn spot(&self, key: Key<&Tuple>, hash: u64) -> Spot<'_> {
+        let shard = self.write(shard_of(hash));
+        let at = shard.find(hash, key).map(|(at, _)| at);
+        Spot {
+            index: self,
+            shard,
+            hash,
+            at,
         }
-        let is_moved = before.reply != flow.reply || before.zone != flow.zone;
-        let replies = is_moved.then(|| {
-            let [old, new] = [before, &*flow].map(Key::of_replies);
-            [old, new].map(|key| key.map(Key::owned))
-        });
-        *entry = Entry::of(flow, notes);
-        drop(shard);
-        if let Some([old, new]) = replies {
-            self.forget_reply(old, at);
-            self.remember_reply(new, at);
-        }
-    }
-
-    /// Notes that some part of the flow at a place is unknown.
-    pub(super) fn doubt(&self, spot: &Spot) {
-        if let Some(Known { at, .. }) = spot.known {
-            if let Some(entry) = self.write(shard_at(at)).slab.get_mut(slot(at)) {
-                entry.notes.heard.set_lacking(true);
-            }
-        }
-    }
-
-    /// Calls `look` with the flow at a place, and removes it.
-    pub(super) fn take<T>(&self, spot: &mut Spot, look: impl FnOnce(&Entry) -> T) -> Option<T> {
-        let at = spot.known.take()?.at;
-        let mut shard = self.write(shard_at(at));
-        let Shard { slab, by_orig, .. } = &mut *shard;
-        by_orig.remove(short(spot.hash), at);
-        let (seen, reply) = slab.remove(slot(at), |entry| {
-            self.tally.sub(entry.bare());
-            (look(entry), entry.reply_key().map(Key::owned))
-        })?;
-        drop(shard);
-        self.forget_reply(reply, at);
-        Some(seen)
     }
 
     /// Calls `look` with the flows of the next chunk of a walk over all flows. Returns `false` if
@@ -225,20 +157,6 @@ impl Index {
             .sum()
     }
 
-    fn remember_reply(&self, key: Option<Key>, at: u32) {
-        if let Some(key) = key {
-            let hash = self.hash(key.by_ref());
-            self.write(shard_of(hash)).by_reply.insert(short(hash), at);
-        }
-    }
-
-    fn forget_reply(&self, key: Option<Key>, at: u32) {
-        if let Some(key) = key {
-            let hash = self.hash(key.by_ref());
-            self.write(shard_of(hash)).by_reply.remove(short(hash), at);
-        }
-    }
-
     pub(super) fn hash(&self, key: Key<&Tuple>) -> u64 {
         self.hasher.hash_one(key)
     }
@@ -258,6 +176,96 @@ impl Index {
     }
 }
 
+impl Spot<'_> {
+    /// Is there no flow?
+    pub(super) fn is_free(&self) -> bool {
+        self.at.is_none()
+    }
+
+    /// The flow that is there.
+    pub(super) fn entry(&self) -> Option<&Entry> {
+        self.shard.slab.get(slot(self.at?))
+    }
+
+    /// Stores a flow, and replaces the one that is there. Calls `look` with the last version, if
+    /// any, and the new one. After that, `flow` must not be used.
+    pub(super) fn put(
+        mut self,
+        flow: &mut Flow,
+        mut notes: Notes,
+        look: impl FnOnce(Option<Version<'_>>, Version<'_>),
+    ) {
+        let tally = &self.index.tally;
+        let there = self
+            .at
+            .and_then(|at| Some((at, self.shard.slab.get_mut(slot(at))?)));
+        let Some((at, entry)) = there else {
+            look(None, Version::new(flow, &notes));
+            tally.add(flow);
+            let reply = Key::of_replies(flow).map(Key::owned);
+            let at = self.shard.insert(self.hash, flow, notes);
+            return self.remember_reply(reply, at);
+        };
+        notes.keep(&entry.notes);
+        look(Some(entry.version()), Version::new(flow, &notes));
+        let before = entry.bare();
+        if !Tally::counts_as_one(before, flow) {
+            tally.sub(before);
+            tally.add(flow);
+        }
+        let is_moved = before.reply != flow.reply || before.zone != flow.zone;
+        let replies = is_moved.then(|| {
+            let [old, new] = [before, &*flow].map(Key::of_replies);
+            [old, new].map(|key| key.map(Key::owned))
+        });
+        *entry = Entry::of(flow, notes);
+        if let Some([old, new]) = replies {
+            self.forget_reply(old, at);
+            self.remember_reply(new, at);
+        }
+    }
+
+    /// Notes that some part of the flow is unknown.
+    pub(super) fn doubt(&mut self) {
+        let entry = self.at.and_then(|at| self.shard.slab.get_mut(slot(at)));
+        if let Some(entry) = entry {
+            entry.notes.heard.set_lacking(true);
+        }
+    }
+
+    /// Calls `look` with the flow, and removes it.
+    pub(super) fn take<T>(&mut self, look: impl FnOnce(&Entry) -> T) -> Option<T> {
+        let at = self.at.take()?;
+        self.shard.by_orig.remove(short(self.hash), at);
+        let (seen, reply) = self.shard.slab.remove(slot(at), |entry| {
+            self.index.tally.sub(entry.bare());
+            (look(entry), entry.reply_key().map(Key::owned))
+        })?;
+        self.forget_reply(reply, at);
+        Some(seen)
+    }
+
+    fn remember_reply(&mut self, key: Option<Key>, at: u32) {
+        self.by_reply(key, |table, hash| table.insert(hash, at));
+    }
+
+    fn forget_reply(&mut self, key: Option<Key>, at: u32) {
+        self.by_reply(key, |table, hash| table.remove(hash, at));
+    }
+
+    /// Changes the table in which the key of replies is, if there is such a key.
+    fn by_reply(&mut self, key: Option<Key>, change: impl FnOnce(&mut Table, u32)) {
+        let Some(key) = key else {
+            return;
+        };
+        let hash = self.index.hash(key.by_ref());
+        match shard_of(hash) {
+            own if own == shard_of(self.hash) => change(&mut self.shard.by_reply, short(hash)),
+            other => change(&mut self.index.write(other).by_reply, short(hash)),
+        }
+    }
+}
+
 impl Shard {
     /// The place of the flow with this original tuple, and the flow.
     #[inline]
@@ -269,9 +277,9 @@ impl Shard {
     }
 
     #[inline]
-    fn insert(&mut self, index: usize, hash: u64, flow: &mut Flow, notes: Notes) -> u32 {
+    fn insert(&mut self, hash: u64, flow: &mut Flow, notes: Notes) -> u32 {
         let slot = self.slab.insert(flow, notes);
-        let at = place(index, slot);
+        let at = place(shard_of(hash), slot);
         self.by_orig.insert(short(hash), at);
         at
     }

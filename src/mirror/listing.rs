@@ -11,6 +11,7 @@ use futures_core::Stream;
 use super::drain::Drain;
 use super::{AT_ONCE, Mirror};
 use crate::error::ErrorKind;
+use crate::flow::Flow;
 use crate::request::{RequestFuture, Table};
 use crate::stream::FlowStream;
 
@@ -20,6 +21,8 @@ pub(super) enum Listing {
     Opening(RequestFuture<FlowStream>),
     Open {
         flows: Box<FlowStream>,
+        /// Flows to apply.
+        read: Vec<Flow>,
         is_whole: bool,
     },
     /// The list has ended, and waits until the events that were sent before its end are applied.
@@ -63,6 +66,7 @@ impl Mirror {
                 Poll::Ready(Ok(flows)) => {
                     self.listing = Listing::Open {
                         flows: Box::new(flows),
+                        read: Vec::with_capacity(AT_ONCE),
                         is_whole: true,
                     };
                     true
@@ -74,32 +78,38 @@ impl Mirror {
                     true
                 }
             },
-            Listing::Open { flows, is_whole } => {
-                for _ in 0..AT_ONCE {
+            Listing::Open {
+                flows,
+                read,
+                is_whole,
+            } => {
+                let end = loop {
+                    if read.len() == AT_ONCE {
+                        break None;
+                    }
                     match Pin::new(&mut *flows).poll_next(cx) {
-                        Poll::Pending => return false,
-                        Poll::Ready(Some(Ok(flow))) => {
-                            self.state.listed(flow, now);
+                        Poll::Ready(Some(Ok(flow))) => read.push(flow),
+                        end => break Some(end),
+                    }
+                };
+                self.state.listed(read, now);
+                match end {
+                    None => {}
+                    Some(Poll::Pending) => return false,
+                    Some(Poll::Ready(Some(Err(error)))) => {
+                        // It is unknown which flow could not be decoded.
+                        *is_whole = false;
+                        if error.kind() == ErrorKind::Decode {
+                            self.state.stats.decode_errors += 1;
                         }
-                        Poll::Ready(Some(Err(error))) => {
-                            // It is unknown which flow could not be decoded.
-                            *is_whole = false;
-                            if error.kind() == ErrorKind::Decode {
-                                self.state.stats.decode_errors += 1;
-                            }
-                            self.failed(error);
-                            return true;
-                        }
-                        Poll::Ready(None) => {
-                            self.listing = match is_whole {
-                                true => Listing::Drain(Drain::of(&self.events)),
-                                false => {
-                                    self.state.list_failed(now);
-                                    Listing::Rest
-                                }
-                            };
-                            return true;
-                        }
+                        self.failed(error);
+                    }
+                    Some(Poll::Ready(_)) if *is_whole => {
+                        self.listing = Listing::Drain(Drain::of(&self.events));
+                    }
+                    Some(Poll::Ready(_)) => {
+                        self.state.list_failed(now);
+                        self.listing = Listing::Rest;
                     }
                 }
                 true

@@ -23,9 +23,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::delta::{Delta, RemovalCause};
-use super::entry::{Interner, Key, Notes};
+use super::entry::{Interner, Key, Notes, Version};
 use super::hash::Keyed;
-use super::index::{Index, Known, Spot};
+use super::index::{Index, Spot};
 use super::learnt::Learnt;
 use super::schedule::Schedule;
 use super::settings::Settings;
@@ -114,14 +114,15 @@ impl State {
         self.deltas = None;
     }
 
-    fn replaced(&mut self, spot: &mut Spot, now: Duration) {
+    fn replaced(&mut self, spot: &mut Spot<'_>, now: Duration) {
         self.removed(spot, secs(now), RemovalCause::Replaced);
     }
 
     /// Removes the flow at a place. Returns whether there was one.
-    fn removed(&mut self, spot: &mut Spot, now: u32, cause: RemovalCause) -> bool {
-        let deltas = &mut self.deltas;
-        let taken = self.index.take(spot, |known| {
+    fn removed(&mut self, spot: &mut Spot<'_>, now: u32, cause: RemovalCause) -> bool {
+        let (deltas, sync) = (&mut self.deltas, &mut self.sync);
+        let taken = spot.take(|known| {
+            sync.changes(Some(&known.notes), None);
             tell(deltas, || Delta::Removed {
                 flow: known.show(now),
                 cause,
@@ -131,11 +132,11 @@ impl State {
     }
 
     /// Stores the new version of a flow. After that, `flow` must not be used.
-    fn becomes(&mut self, spot: &mut Spot, flow: &mut Flow, origin: Origin, now: Duration) {
+    fn becomes(&mut self, mut spot: Spot<'_>, flow: &mut Flow, origin: Origin, now: Duration) {
         let touched = match origin {
             Origin::Event { .. } | Origin::Lookup => self.round,
             Origin::List => self.sync.round(),
-            Origin::Both { known, .. } => known.touched,
+            Origin::Both { touched, .. } => touched,
         };
         let is_lacking = origin.is_lacking();
         // Then this version wins over lists and lookups that began earlier.
@@ -145,7 +146,9 @@ impl State {
             if is_newest {
                 self.bury(flow);
             }
-            if self.index.take(spot, |_| {}).is_some() {
+            let sync = &mut self.sync;
+            let taken = spot.take(|known| sync.changes(Some(&known.notes), None));
+            if taken.is_some() {
                 self.tell(|| Delta::Removed {
                     flow: flow.clone(),
                     cause: RemovalCause::Unmatched,
@@ -153,7 +156,7 @@ impl State {
             }
             return;
         }
-        if spot.known.is_none() && self.index.len() >= self.limit {
+        if spot.is_free() && self.index.len() >= self.limit {
             if is_newest {
                 self.bury(flow);
             }
@@ -171,10 +174,12 @@ impl State {
         notes.touched = touched;
         notes.heard.set_lacking(is_lacking);
         notes.heard.set_by_events(origin.is_by_events());
-        let Some(deltas) = &mut self.deltas else {
-            return self.index.put(spot, flow, notes, |_, _| {});
-        };
-        self.index.put(spot, flow, notes, |before, after| {
+        let (deltas, sync) = (&mut self.deltas, &mut self.sync);
+        spot.put(flow, notes, |before, after| {
+            sync.changes(before.map(Version::notes), Some(after.notes()));
+            let Some(deltas) = deltas else {
+                return;
+            };
             let Some(before) = before else {
                 return deltas.push_back(Delta::Added(after.show(now)));
             };

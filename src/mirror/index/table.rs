@@ -48,6 +48,12 @@ impl Table {
         }
     }
 
+    /// Reads the first slot that [`find`](Self::find) looks at. It decides nothing, so the processor
+    /// reads many at the same time.
+    pub(super) fn warm(&self, hash: u32) -> u32 {
+        self.slots.get(self.home(hash)).map_or(0, |place| place.at)
+    }
+
     pub(super) fn insert(&mut self, hash: u32, at: u32) {
         self.used += 1;
         if self.slots.len() * 3 < self.used * 4 {

@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
-use super::{Flow, Key, Origin, RemovalCause, Spot, State, differ, secs};
+use super::{Flow, Key, Origin, RemovalCause, State, differ, secs};
 use crate::flow::FlowKey;
 use crate::mirror::hash::Keyed;
 use crate::mirror::index::Cursor;
@@ -64,15 +64,6 @@ impl State {
         }) {}
     }
 
-    fn ask_if_in_doubt(&mut self, spot: &Spot) {
-        let (asks, learnt) = (&mut self.asks, &self.learnt);
-        self.index.at(spot, |known| {
-            if known.is_in_doubt(learnt) {
-                asks.push(known.bare());
-            }
-        });
-    }
-
     /// Is anything in doubt?
     pub(in crate::mirror) fn has_questions(&self) -> bool {
         self.asks.are_under_way() || !self.asks.waiting.is_empty()
@@ -107,10 +98,18 @@ impl State {
             self.asks.push_key(*key);
             return;
         }
+        if let Some(flow) = &flow {
+            self.learnt.is_recent = true;
+            self.learn(flow, now);
+        }
         let named = flow.as_ref().map_or(Key::named(key), Key::orig);
-        let mut spot = self.index.spot(named);
-        if spot.known.is_some_and(|known| known.touched >= round.0) {
-            self.ask_if_in_doubt(&spot);
+        let index = self.index.clone();
+        let mut spot = index.spot(named, index.hash(named));
+        let known = spot.entry();
+        if let Some(known) = known.filter(|known| known.notes.touched >= round.0) {
+            if known.is_in_doubt(&self.learnt) {
+                self.asks.push(known.bare());
+            }
             return;
         }
         let Some(mut flow) = flow else {
@@ -119,17 +118,15 @@ impl State {
             }
             return;
         };
-        self.learnt.is_recent = true;
-        self.learn(&flow, now);
-        let is_other = spot.known.is_some_and(|known| differ(known.id, flow.id));
-        if (is_other || spot.known.is_none()) && self.is_buried(&flow, round.0) {
+        let is_other = known.is_some_and(|known| differ(known.bare().id, flow.id));
+        if (is_other || spot.is_free()) && self.is_buried(&flow, round.0) {
             return;
         }
         if is_other {
             self.stats.unreported += 1;
             self.replaced(&mut spot, now);
         }
-        self.becomes(&mut spot, &mut flow, Origin::Lookup, now);
+        self.becomes(spot, &mut flow, Origin::Lookup, now);
     }
 
     /// There was no answer for this flow: look it up again.

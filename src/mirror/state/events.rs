@@ -3,44 +3,37 @@
 use std::time::Duration;
 
 use super::origin::Origin;
-use super::{Delta, Flow, Key, RemovalCause, Spot, State, differ, tell};
+use super::{Delta, Flow, Index, Key, RemovalCause, Spot, State, differ, tell};
 use crate::event::Event;
 use crate::mirror::merge;
-
-/// For fewer events, reading their flows in advance saves nothing.
-const FEW: usize = 4;
 
 impl State {
     /// Applies events, in order. `now` is the time of the mirror's clock.
     pub(in crate::mirror) fn events(&mut self, events: &mut Vec<Event>, now: Duration) {
-        let hash = |event: &Event| event.flow().map(|flow| self.index.hash(Key::orig(flow)));
-        let hashes = events.iter().map(|event| hash(event).unwrap_or_default());
-        let hashes: Vec<u64> = hashes.collect();
-        if events.len() >= FEW {
-            self.index.warm(&hashes);
-        }
+        let index = self.index.clone();
+        let hashes = index.hashes(events.iter().map(Event::flow));
         for (event, hash) in events.iter_mut().zip(hashes) {
-            self.event(event, hash, now);
+            self.event(&index, event, hash, now);
         }
         events.clear();
     }
 
-    fn event(&mut self, event: &mut Event, hash: u64, now: Duration) {
+    fn event(&mut self, index: &Index, event: &mut Event, hash: u64, now: Duration) {
         match event {
             Event::New { flow, .. } => {
                 self.stats.new += 1;
-                self.began(flow, hash, now);
+                self.began(index, flow, hash, now);
             }
             Event::Update { flow, .. } => {
                 self.stats.updates += 1;
-                self.changed(flow, hash, now);
+                self.changed(index, flow, hash, now);
             }
             Event::Destroy { flow, port_id, .. } => {
                 self.stats.destroys += 1;
                 if self.learnt.learn_of_end(flow) {
                     self.ask_others(now);
                 }
-                self.ended(flow, hash, *port_id);
+                self.ended(index, flow, hash, *port_id);
             }
             Event::Overrun { lost } => {
                 self.stats.overruns += 1;
@@ -57,16 +50,16 @@ impl State {
         self.lost(1, now);
     }
 
-    fn began(&mut self, flow: &mut Flow, hash: u64, now: Duration) {
+    fn began(&mut self, index: &Index, flow: &mut Flow, hash: u64, now: Duration) {
         self.learnt.learn_of_event(flow);
-        let (mut spot, doubt) = self.known(flow, hash, now);
-        let is_lacking = match spot.known {
+        let (spot, doubt) = self.known(index, flow, hash, now);
+        let is_lacking = match spot.entry() {
             // If it is not known from the list in progress, it may be another flow with the same
             // id, and the end of the earlier one was lost.
-            Some(known) => doubt || known.touched < self.sync.round(),
+            Some(known) => doubt || known.notes.touched < self.sync.round(),
             None => self.is_unsure() || self.learnt.lacks(flow),
         };
-        self.becomes(&mut spot, flow, Origin::Event { is_lacking }, now);
+        self.becomes(spot, flow, Origin::Event { is_lacking }, now);
     }
 
     /// Must a new flow be looked up to learn what the kernel reports? The first one must, because
@@ -79,12 +72,12 @@ impl State {
         }
     }
 
-    fn changed(&mut self, flow: &mut Flow, hash: u64, now: Duration) {
+    fn changed(&mut self, index: &Index, flow: &mut Flow, hash: u64, now: Duration) {
         self.learnt.learn_of_event(flow);
-        let (mut spot, doubt) = self.known(flow, hash, now);
-        if spot.known.is_some() {
+        let (spot, doubt) = self.known(index, flow, hash, now);
+        if !spot.is_free() {
             let is_lacking = doubt;
-            return self.becomes(&mut spot, flow, Origin::Event { is_lacking }, now);
+            return self.becomes(spot, flow, Origin::Event { is_lacking }, now);
         }
         if self.told.as_ref().is_some_and(|told| !told.matches(flow)) {
             return self.bury(flow);
@@ -96,23 +89,25 @@ impl State {
                     self.stats.unreported += 1;
                 }
                 let is_lacking = true;
-                self.becomes(&mut spot, flow, Origin::Event { is_lacking }, now);
+                self.becomes(spot, flow, Origin::Event { is_lacking }, now);
             }
             false => self.asks.push(flow),
         }
     }
 
-    fn ended(&mut self, flow: &mut Flow, hash: u64, port_id: Option<u32>) {
-        let mut spot = self.index.spot_and(Key::orig(flow), hash, |_| {});
+    fn ended(&mut self, index: &Index, flow: &mut Flow, hash: u64, port_id: Option<u32>) {
         self.bury(flow);
-        let known = spot.known.as_ref();
-        if known.is_some_and(|known| differ(known.id, flow.id)) {
+        let mut spot = index.spot(Key::orig(flow), hash);
+        let known = spot.entry();
+        if known.is_some_and(|known| differ(known.bare().id, flow.id)) {
             // The end of an earlier flow with the same key, or of a later one that was missed.
-            self.index.doubt(&spot);
+            spot.doubt();
+            self.sync.doubts();
             return self.asks.push(flow);
         }
-        let (deltas, learnt) = (&mut self.deltas, &self.learnt);
-        self.index.take(&mut spot, |known| {
+        let (deltas, learnt, sync) = (&mut self.deltas, &self.learnt, &mut self.sync);
+        spot.take(|known| {
+            sync.changes(Some(&known.notes), None);
             tell(deltas, || Delta::Removed {
                 flow: merge::ended(&known.show(0), flow.clone(), learnt),
                 cause: RemovalCause::Destroyed { port_id },
@@ -122,20 +117,24 @@ impl State {
 
     /// The place of an event's flow. What the event leaves out is added from the known version; the
     /// `bool` says whether that is in doubt. A stored flow with another id has ended, and is removed.
-    fn known(&mut self, flow: &mut Flow, hash: u64, now: Duration) -> (Spot, bool) {
+    fn known<'a>(
+        &mut self,
+        index: &'a Index,
+        flow: &mut Flow,
+        hash: u64,
+        now: Duration,
+    ) -> (Spot<'a>, bool) {
         flow.mark = flow.mark.or(self.learnt.no_mark());
-        let mut doubt = false;
-        let key = Key::orig(flow).owned();
-        let mut spot = self.index.spot_and(key.by_ref(), hash, |known| {
-            if !differ(known.bare().id, flow.id) {
-                doubt = merge::changed(&known.to_merge(), flow) || known.notes.heard.is_lacking();
-            }
-        });
-        let known = spot.known.as_ref();
-        if known.is_some_and(|known| differ(known.id, flow.id)) {
+        let mut spot = index.spot(Key::orig(flow), hash);
+        let Some(known) = spot.entry() else {
+            return (spot, false);
+        };
+        if differ(known.bare().id, flow.id) {
             self.stats.unreported += 1;
             self.replaced(&mut spot, now);
+            return (spot, false);
         }
+        let doubt = merge::changed(&known.to_merge(), flow) || known.notes.heard.is_lacking();
         (spot, doubt)
     }
 }

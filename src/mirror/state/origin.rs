@@ -1,7 +1,5 @@
 //! Where a version of a flow comes from.
 
-use super::Known;
-
 /// What a version of a flow was made of.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Origin {
@@ -11,7 +9,12 @@ pub(super) enum Origin {
     List,
     /// A list and the version that is known, which had an event since the list began. The list may
     /// be older than the event that left a field out.
-    Both { known: Known, is_lacking: bool },
+    Both {
+        /// The round of the version that is known.
+        touched: u32,
+        is_lacking: bool,
+        is_by_events: bool,
+    },
     /// The answer to a lookup. A list in progress may have an older version of the flow.
     Lookup,
 }
@@ -29,7 +32,7 @@ impl Origin {
     pub(super) fn is_by_events(self) -> bool {
         match self {
             Self::Event { .. } => true,
-            Self::Both { known, is_lacking } => is_lacking && known.by_events,
+            Self::Both { is_by_events, .. } => is_by_events,
             Self::List | Self::Lookup => false,
         }
     }

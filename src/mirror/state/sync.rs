@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Delta, Flow, Key, Origin, RemovalCause, State, Status, differ, secs};
+use super::{Delta, Flow, Index, Key, Notes, Origin, RemovalCause, State, Status, differ, secs};
 use crate::mirror::delta::SyncCause;
 use crate::mirror::index::Cursor;
 use crate::mirror::merge;
@@ -20,6 +20,9 @@ pub(super) struct Sync {
     /// The number of complete lists.
     generation: u64,
     swept: u64,
+    /// The number of flows that the sweep must look at, or more. It need not walk over all flows if
+    /// there are none.
+    unsure: usize,
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +43,21 @@ impl Sync {
     /// The round that the last list began.
     pub(super) fn round(&self) -> u32 {
         self.round
+    }
+
+    /// Counts a version of a flow that replaces another.
+    pub(super) fn changes(&mut self, before: Option<&Notes>, after: Option<&Notes>) {
+        let is_unsure = |notes: &Notes| {
+            let heard = notes.heard;
+            notes.touched < self.round || heard.is_lacking() || heard.by_events()
+        };
+        let [before, after] = [before, after].map(|it| usize::from(it.is_some_and(is_unsure)));
+        self.unsure = (self.unsure + after).saturating_sub(before);
+    }
+
+    /// A flow that is stored is in doubt now.
+    pub(super) fn doubts(&mut self) {
+        self.unsure += 1;
     }
 
     pub(super) fn spoil(&mut self) {
@@ -89,6 +107,7 @@ impl State {
         self.sync.round = self.begin_round();
         self.sync.is_spoiled = false;
         self.sync.swept = 0;
+        self.sync.unsure = self.index.len();
         // The list contains again the flows that were left out.
         self.is_full = false;
         self.sync.phase = Phase::List;
@@ -102,35 +121,45 @@ impl State {
         self.tell(|| Delta::SyncStarted { cause });
     }
 
-    /// Applies a flow of the list.
-    pub(in crate::mirror) fn listed(&mut self, mut flow: Flow, now: Duration) {
-        self.learn(&flow, now);
-        let mut spot = self.index.spot(Key::orig(&flow));
-        let is_same = spot.known.is_some_and(|known| !differ(known.id, flow.id));
+    /// Applies flows of the list.
+    pub(in crate::mirror) fn listed(&mut self, flows: &mut Vec<Flow>, now: Duration) {
+        let index = self.index.clone();
+        let hashes = index.hashes(flows.iter().map(Some));
+        for (flow, hash) in flows.iter_mut().zip(hashes) {
+            self.apply_listed(&index, flow, hash, now);
+        }
+        flows.clear();
+    }
+
+    fn apply_listed(&mut self, index: &Index, flow: &mut Flow, hash: u64, now: Duration) {
+        self.learn(flow, now);
+        let mut spot = index.spot(Key::orig(flow), hash);
+        let known = spot.entry();
+        let is_same = known.is_some_and(|known| !differ(known.bare().id, flow.id));
         // A flow that is still known is not the one that ended.
-        if !is_same && self.is_buried(&flow, self.sync.round) {
+        if !is_same && self.is_buried(flow, self.sync.round) {
             return;
         }
-        let Some(known) = spot.known else {
-            return self.becomes(&mut spot, &mut flow, Origin::List, now);
+        let Some(known) = spot.entry() else {
+            return self.becomes(spot, flow, Origin::List, now);
         };
-        if known.touched >= self.sync.round {
-            if is_same {
-                let merged = self.index.at(&spot, |known| {
-                    merge::refreshed(&known.show(secs(now)), flow)
-                });
-                if let Some((mut flow, doubt)) = merged {
-                    let is_lacking = doubt || known.is_lacking;
-                    let origin = Origin::Both { known, is_lacking };
-                    self.becomes(&mut spot, &mut flow, origin, now);
-                }
+        let Notes { touched, heard, .. } = known.notes;
+        if touched < self.sync.round {
+            if !is_same {
+                self.replaced(&mut spot, now);
             }
-            return;
+            return self.becomes(spot, flow, Origin::List, now);
         }
-        if !is_same {
-            self.replaced(&mut spot, now);
+        if is_same {
+            let (mut flow, doubt) = merge::refreshed(&known.show(secs(now)), flow.clone());
+            let is_lacking = doubt || heard.is_lacking();
+            let origin = Origin::Both {
+                touched,
+                is_lacking,
+                is_by_events: is_lacking && heard.by_events(),
+            };
+            self.becomes(spot, &mut flow, origin, now);
         }
-        self.becomes(&mut spot, &mut flow, Origin::List, now);
     }
 
     /// The list failed.
@@ -157,21 +186,23 @@ impl State {
         let mut old = Vec::new();
         let round = self.sync.round;
         let (asks, learnt) = (&mut self.asks, &self.learnt);
-        let is_there = self.index.walk(cursor, |entry| {
-            if entry.notes.touched < round {
-                old.push(entry.key().owned());
-            } else if entry.is_in_doubt(learnt) {
-                // The list did not contain the flow, or not the missing field.
-                asks.push(entry.bare());
-            }
-        });
+        let is_there = self.sync.unsure > 0
+            && self.index.walk(cursor, |entry| {
+                if entry.notes.touched < round {
+                    old.push(entry.key().owned());
+                } else if entry.is_in_doubt(learnt) {
+                    // The list did not contain the flow, or not the missing field.
+                    asks.push(entry.bare());
+                }
+            });
         if !is_there {
             self.sync.phase = Phase::Rest;
             self.swept(now);
             return false;
         }
+        let index = self.index.clone();
         for key in old {
-            let mut spot = self.index.spot(key.by_ref());
+            let mut spot = index.spot(key.by_ref(), index.hash(key.by_ref()));
             if self.removed(&mut spot, secs(now), RemovalCause::Swept) {
                 self.stats.swept += 1;
                 self.sync.swept += 1;

@@ -14,7 +14,7 @@ fn list_many(model: &mut Model) {
         let end = |port| ([10, 0, 0, 1], port).into();
         let orig = Tuple::tcp(end(port), end(53)).expect("a tuple");
         let flow = Flow::new(orig, orig.inverse());
-        model.state.listed(flow, model.now);
+        model.state.listed(&mut vec![flow], model.now);
     }
 }
 
@@ -120,7 +120,7 @@ fn what_the_first_list_tells_makes_no_second_one() {
     list_many(&mut model);
     let mut flow = model::flow(2);
     flow.synproxy = Some(SynProxy::new(1, 2, 3));
-    model.state.listed(flow, model.now);
+    model.state.listed(&mut vec![flow], model.now);
     model.state.list_ended();
     while model.state.sweep(model.now) {}
     assert!(model.state.status().is_synced());

@@ -241,7 +241,7 @@ impl Model {
     fn read(&mut self) {
         let Some(walk) = &mut self.walk else { return };
         if let Some(flow) = walk.read.pop_front() {
-            self.state.listed(flow, self.now);
+            self.state.listed(&mut vec![flow], self.now);
         } else if walk.at == NUMBERS {
             self.walk = None;
             self.hear(usize::MAX);

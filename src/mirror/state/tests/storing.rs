@@ -74,7 +74,7 @@ fn what_an_update_leaves_out_stays() {
         if has_secctx {
             flow.set_secctx(crate::flow::SecCtx::new("system_u"));
         }
-        model.state.listed(flow.clone(), Duration::ZERO);
+        model.state.listed(&mut vec![flow.clone()], Duration::ZERO);
         let mut said = model::flow(1);
         said.mark = Some(77);
         let said = Event::Update {
@@ -111,7 +111,7 @@ fn the_last_of_many_flows_are_checked_in_time() {
         flow
     };
     for n in 0..ALL {
-        model.state.listed(flow(n), Duration::ZERO);
+        model.state.listed(&mut vec![flow(n)], Duration::ZERO);
     }
     let is_last = |n: &u32| n % 400 == 0;
     let ends = (0..ALL).filter(|n| !is_last(n)).map(|n| Event::Destroy {
@@ -136,7 +136,7 @@ fn rounds_are_not_counted_anew_during_a_sweep() {
     for listed in [&[1, 2][..], &[1]] {
         state.list_began(Duration::ZERO);
         for n in listed {
-            state.listed(model::flow(*n), Duration::ZERO);
+            state.listed(&mut vec![model::flow(*n)], Duration::ZERO);
         }
         state.list_ended();
         // Years pass.
@@ -147,4 +147,23 @@ fn rounds_are_not_counted_anew_during_a_sweep() {
         state.answers_ended(Duration::ZERO);
     }
     assert_eq!(state.index.len(), 1);
+}
+
+/// The sweep stops as soon as nothing is left for it.
+#[test]
+fn a_list_that_contained_all_needs_no_sweep() {
+    let mut model = Model::new(Filter::default(), usize::MAX);
+    let state = &mut model.state;
+    let now = Duration::ZERO;
+    for numbers in [[1, 2], [2, 3]] {
+        state.list_began(now);
+        let mut flows = numbers.map(model::flow).to_vec();
+        state.listed(&mut flows, now);
+        state.list_ended();
+        let has_old = numbers == [2, 3];
+        assert_eq!(state.sweep(now), has_old, "flow 1 is not in this list");
+        while state.sweep(now) {}
+        assert!(state.status().is_synced());
+        assert_eq!(state.index.len(), 2);
+    }
 }
