@@ -3,6 +3,7 @@
 
 mod learning;
 mod model;
+mod reading;
 mod storing;
 
 use std::collections::HashMap;
@@ -36,8 +37,10 @@ enum Op {
     List,
     /// The kernel walks over some flows of the list.
     Walk,
-    /// The mirror reads the flows that were walked.
-    Read,
+    /// The mirror reads this many of the flows that were walked.
+    Read(u8),
+    /// A part of the sweep after a list.
+    Sweep,
     /// The list fails.
     Break,
     /// Flows are asked for, and the kernel answers.
@@ -60,7 +63,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Overrun),
         2 => Just(Op::List),
         5 => Just(Op::Walk),
-        5 => Just(Op::Read),
+        5 => (1..6u8).prop_map(Op::Read),
+        5 => Just(Op::Sweep),
         1 => Just(Op::Break),
         2 => Just(Op::Ask),
         2 => Just(Op::Answers),
@@ -174,7 +178,7 @@ fn an_end_during_a_list_is_an_end() {
     (0..NUMBERS).for_each(|_| model.act(Op::Walk));
     model.act(Op::Destroy(1));
     model.act(Op::Hear(9));
-    (0..NUMBERS).for_each(|_| model.act(Op::Read));
+    (0..NUMBERS).for_each(|_| model.act(Op::Read(1)));
     assert_eq!(model.state.index.len(), 0);
     model.settle();
 }
@@ -262,7 +266,7 @@ fn a_late_end_of_an_earlier_flow_ends_nothing() {
         nsid: None,
     });
     model.act(Op::Hear(1));
-    (0..=NUMBERS).for_each(|_| model.act(Op::Read));
+    (0..=NUMBERS).for_each(|_| model.act(Op::Read(1)));
     assert_eq!(model.state.index.len(), 1);
     model.settle();
     let is_removed = |delta: &Delta| matches!(delta, Delta::Removed { .. });
