@@ -253,24 +253,30 @@ fn an_end_of_another_flow_is_an_end() {
 /// A late event of an end, with the id of an earlier flow, says nothing about the known flow.
 #[test]
 fn a_late_end_of_an_earlier_flow_ends_nothing() {
-    let mut model = Model::new(Filter::default(), usize::MAX);
-    model.act(Op::Create(1, 1, false));
-    model.settle();
-    let mut flow = model::flow(1);
-    flow.id = Some(FlowId::from(7));
-    model.act(Op::List);
-    (0..NUMBERS).for_each(|_| model.act(Op::Walk));
-    model.events.push_back(Event::Destroy {
-        flow,
-        port_id: None,
-        nsid: None,
-    });
-    model.act(Op::Hear(1));
-    (0..=NUMBERS).for_each(|_| model.act(Op::Read(1)));
-    assert_eq!(model.state.index.len(), 1);
-    model.settle();
-    let is_removed = |delta: &Delta| matches!(delta, Delta::Removed { .. });
-    assert!(!model.told.iter().any(is_removed));
+    for is_read in [false, true] {
+        let mut model = Model::new(Filter::default(), usize::MAX);
+        model.act(Op::Create(1, 1, false));
+        model.settle();
+        let mut flow = model::flow(1);
+        flow.id = Some(FlowId::from(7));
+        model.act(Op::List);
+        (0..NUMBERS).for_each(|_| model.act(Op::Walk));
+        if is_read {
+            model.act(Op::Read(1));
+        }
+        model.events.push_back(Event::Destroy {
+            flow,
+            port_id: None,
+            nsid: None,
+        });
+        model.act(Op::Hear(1));
+        model.check();
+        (0..=NUMBERS).for_each(|_| model.act(Op::Read(1)));
+        assert_eq!(model.state.index.len(), 1);
+        model.settle();
+        let is_removed = |delta: &Delta| matches!(delta, Delta::Removed { .. });
+        assert!(!model.told.iter().any(is_removed));
+    }
 }
 
 /// The end of a flow was lost, and the answer to an older lookup arrives during the list.
