@@ -98,12 +98,17 @@ impl State {
             self.asks.push_key(*key);
             return;
         }
-        if let Some(flow) = &flow {
-            self.learnt.is_recent = true;
-            self.learn(flow, now);
-        }
         let named = flow.as_ref().map_or(Key::named(key), Key::orig);
         let index = self.index.clone();
+        if let Some(flow) = &flow {
+            // A flow of the list may be older than a setting.
+            let is_recent = index.by_orig(named).is_some_and(|known| {
+                let known = known.entry();
+                known.is_some_and(|known| known.notes.heard.by_events())
+            });
+            self.learnt.is_recent |= is_recent;
+            self.learn(flow, now);
+        }
         let mut spot = index.spot(named, index.hash(named));
         let known = spot.entry();
         if let Some(known) = known.filter(|known| known.notes.touched >= round.0) {

@@ -60,6 +60,11 @@ impl Sync {
         self.unsure += 1;
     }
 
+    #[cfg(test)]
+    pub(super) fn unsure(&self) -> usize {
+        self.unsure
+    }
+
     pub(super) fn spoil(&mut self) {
         self.is_spoiled = true;
     }

@@ -3,6 +3,7 @@
 
 mod learning;
 mod model;
+mod reading;
 mod storing;
 
 use std::collections::HashMap;
@@ -36,8 +37,10 @@ enum Op {
     List,
     /// The kernel walks over some flows of the list.
     Walk,
-    /// The mirror reads the flows that were walked.
-    Read,
+    /// The mirror reads this many of the flows that were walked.
+    Read(u8),
+    /// A part of the sweep after a list.
+    Sweep,
     /// The list fails.
     Break,
     /// Flows are asked for, and the kernel answers.
@@ -60,7 +63,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Overrun),
         2 => Just(Op::List),
         5 => Just(Op::Walk),
-        5 => Just(Op::Read),
+        5 => (1..6u8).prop_map(Op::Read),
+        5 => Just(Op::Sweep),
         1 => Just(Op::Break),
         2 => Just(Op::Ask),
         2 => Just(Op::Answers),
@@ -174,7 +178,7 @@ fn an_end_during_a_list_is_an_end() {
     (0..NUMBERS).for_each(|_| model.act(Op::Walk));
     model.act(Op::Destroy(1));
     model.act(Op::Hear(9));
-    (0..NUMBERS).for_each(|_| model.act(Op::Read));
+    (0..NUMBERS).for_each(|_| model.act(Op::Read(1)));
     assert_eq!(model.state.index.len(), 0);
     model.settle();
 }
@@ -249,24 +253,30 @@ fn an_end_of_another_flow_is_an_end() {
 /// A late event of an end, with the id of an earlier flow, says nothing about the known flow.
 #[test]
 fn a_late_end_of_an_earlier_flow_ends_nothing() {
-    let mut model = Model::new(Filter::default(), usize::MAX);
-    model.act(Op::Create(1, 1, false));
-    model.settle();
-    let mut flow = model::flow(1);
-    flow.id = Some(FlowId::from(7));
-    model.act(Op::List);
-    (0..NUMBERS).for_each(|_| model.act(Op::Walk));
-    model.events.push_back(Event::Destroy {
-        flow,
-        port_id: None,
-        nsid: None,
-    });
-    model.act(Op::Hear(1));
-    (0..=NUMBERS).for_each(|_| model.act(Op::Read));
-    assert_eq!(model.state.index.len(), 1);
-    model.settle();
-    let is_removed = |delta: &Delta| matches!(delta, Delta::Removed { .. });
-    assert!(!model.told.iter().any(is_removed));
+    for is_read in [false, true] {
+        let mut model = Model::new(Filter::default(), usize::MAX);
+        model.act(Op::Create(1, 1, false));
+        model.settle();
+        let mut flow = model::flow(1);
+        flow.id = Some(FlowId::from(7));
+        model.act(Op::List);
+        (0..NUMBERS).for_each(|_| model.act(Op::Walk));
+        if is_read {
+            model.act(Op::Read(1));
+        }
+        model.events.push_back(Event::Destroy {
+            flow,
+            port_id: None,
+            nsid: None,
+        });
+        model.act(Op::Hear(1));
+        model.check();
+        (0..=NUMBERS).for_each(|_| model.act(Op::Read(1)));
+        assert_eq!(model.state.index.len(), 1);
+        model.settle();
+        let is_removed = |delta: &Delta| matches!(delta, Delta::Removed { .. });
+        assert!(!model.told.iter().any(is_removed));
+    }
 }
 
 /// The end of a flow was lost, and the answer to an older lookup arrives during the list.

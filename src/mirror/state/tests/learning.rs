@@ -71,6 +71,29 @@ fn timestamps_that_were_switched_on_are_noticed() {
     assert_eq!(model.state.stats.syncs, 1);
 }
 
+/// The lookup of a flow that is older than the setting says nothing about later flows, whether the
+/// flow is changed meanwhile or not.
+#[test]
+fn lookups_of_older_flows_do_not_hide_a_setting() {
+    for is_changed in [true, false] {
+        let mut model = Model::new(Filter::default(), usize::MAX);
+        model.act(Op::Create(1, 1, false));
+        model.events.clear();
+        model.settle();
+        model.has_timestamps = true;
+        model.now += Duration::from_secs(model::TIMEOUT + 2);
+        model.act(Op::Tick);
+        model.act(Op::Ask);
+        assert_eq!(model.state.stats.asked, 1);
+        if is_changed {
+            model.act(Op::Mark(1, 2));
+        }
+        model.act(Op::Answers);
+        model.act(Op::Create(3, 1, false));
+        model.settle();
+    }
+}
+
 #[test]
 fn what_is_new_of_many_flows_is_listed() {
     let mut model = Model::new(Filter::default(), usize::MAX);

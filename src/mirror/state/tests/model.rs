@@ -147,7 +147,10 @@ impl Model {
             }
             Op::List => {}
             Op::Walk => self.walk(),
-            Op::Read => self.read(),
+            Op::Read(many) => self.read(many.into()),
+            Op::Sweep => {
+                self.state.sweep(self.now);
+            }
             Op::Break => {
                 if self.walk.take().is_some() {
                     self.state.list_failed(self.now);
@@ -238,15 +241,16 @@ impl Model {
         }
     }
 
-    fn read(&mut self) {
+    fn read(&mut self, many: usize) {
         let Some(walk) = &mut self.walk else { return };
-        if let Some(flow) = walk.read.pop_front() {
-            self.state.listed(&mut vec![flow], self.now);
+        let many = many.min(walk.read.len());
+        if many > 0 {
+            let mut flows = walk.read.drain(..many).collect();
+            self.state.listed(&mut flows, self.now);
         } else if walk.at == NUMBERS {
             self.walk = None;
             self.hear(usize::MAX);
             self.state.list_ended();
-            while self.state.sweep(self.now) {}
         }
     }
 
@@ -298,6 +302,9 @@ impl Model {
             let key = found.and_then(|found| Some(found.entry()?.key().owned()));
             assert_eq!(key, Some(Key::orig(flow).owned()), "found by its answers");
         }
+        let unsure = self.unsure();
+        let counted = self.state.sync.unsure();
+        assert!(counted >= unsure, "{counted} of {unsure} are counted");
         let is_at_rest = self.events.is_empty() && self.answers.is_none();
         if self.state.status().is_synced() && is_at_rest && !self.state.has_questions() {
             assert_eq!(held, self.wanted(), "in sync");
@@ -310,8 +317,11 @@ impl Model {
             self.act(Op::Hear(u8::MAX));
             (0..=2 * NUMBERS).for_each(|_| {
                 self.act(Op::Walk);
-                self.act(Op::Read);
+                self.act(Op::Read(1));
             });
+            while self.state.is_sweeping() {
+                self.act(Op::Sweep);
+            }
             self.act(Op::Ask);
             self.act(Op::Answers);
             self.act(Op::Tick);
@@ -335,6 +345,19 @@ impl Model {
             held.insert(entry.key().owned(), bare(&entry.show(0)));
         }) {}
         held
+    }
+
+    /// The number of flows that a sweep must look at.
+    fn unsure(&self) -> usize {
+        let round = self.state.sync.round();
+        let mut unsure = 0;
+        let mut cursor = Cursor::default();
+        while self.state.index.walk(&mut cursor, |entry| {
+            let Notes { touched, heard, .. } = entry.notes;
+            let is_old = touched < round;
+            unsure += usize::from(is_old || heard.is_lacking() || heard.by_events());
+        }) {}
+        unsure
     }
 
     fn wanted(&self) -> Store {
