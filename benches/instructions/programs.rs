@@ -14,6 +14,9 @@ pub(crate) const TABLE: usize = 4000;
 /// The large number of flows is this multiple of the small one.
 pub(crate) const MORE: usize = 4;
 
+/// The most flows that a program uses.
+const MOST: usize = 4 * TABLE * MORE;
+
 /// A zone without flows.
 const NO_ZONE: Zone = Zone::new(7);
 
@@ -34,7 +37,8 @@ const GET: &str = "mirror_get";
 const EVENT: &str = "event";
 const APPLY: &str = "mirror_event";
 
-/// The programs on a full table.
+/// The programs on a full table. Where other threads work too, each flow is used many times, because
+/// these do not always do the same.
 pub(crate) const ON_A_TABLE: [Program; 7] = [
     Program {
         name: DECODE,
@@ -47,11 +51,11 @@ pub(crate) const ON_A_TABLE: [Program; 7] = [
     },
     Program {
         name: BULK,
-        few: TABLE / MORE,
+        few: 4 * TABLE,
     },
     Program {
         name: BULK_MISSING,
-        few: TABLE / MORE,
+        few: 4 * TABLE,
     },
     Program {
         name: CONTROL,
@@ -63,7 +67,7 @@ pub(crate) const ON_A_TABLE: [Program; 7] = [
     },
     Program {
         name: GET,
-        few: TABLE / MORE,
+        few: 4 * TABLE,
     },
 ];
 
@@ -175,10 +179,13 @@ async fn connect() -> ConntrackHandle {
     ctnetlink::connect().await.expect("a connection")
 }
 
-/// The first flows of the table; the whole table is listed.
+/// The keys of this many flows, beginning anew at the end of the table. It always makes as many, so
+/// that this is not counted.
 async fn keys(handle: &ConntrackHandle, flows: usize) -> Vec<FlowKey> {
-    let mut keys = names::keys(handle, names::AS_LISTED).await;
+    let keys = names::keys(handle, names::AS_LISTED).await;
     assert_eq!(keys.len(), TABLE);
+    let mut keys: Vec<_> = keys.into_iter().cycle().take(MOST).collect();
+    assert!(flows <= MOST);
     keys.truncate(flows);
     keys
 }

@@ -14,7 +14,7 @@ impl Filter {
 
     /// The conditions that an update can decide: all except labels, master and state, which an
     /// update leaves out if they did not change.
-    pub(crate) fn told_by_update(&self) -> Self {
+    pub(crate) fn decidable_by_update(&self) -> Self {
         self.with(|in_events| {
             matches!(
                 in_events,
@@ -63,11 +63,11 @@ mod tests {
         );
         assert_eq!(whole.lasting(), lasting);
         assert_eq!(lasting.lasting(), lasting);
-        let told = whole.told_by_update();
-        assert_eq!(told.tcp_state(), None);
-        assert_eq!(told.status(), whole.status());
+        let part = whole.decidable_by_update();
+        assert_eq!(part.tcp_state(), None);
+        assert_eq!(part.status(), whole.status());
         let decided = build(marked().not(build(marked().zone(7))));
-        assert_eq!(decided.told_by_update(), decided);
+        assert_eq!(decided.decidable_by_update(), decided);
         assert!(build(Filter::builder().mark(5)).lasting().is_empty());
     }
 }

@@ -189,7 +189,7 @@ impl Mirror {
             epoch,
             worked: AtomicU32::new(0),
             gauge: events.gauge(),
-            told: AtomicU32::new(events.reported()),
+            reported: AtomicU32::new(events.reported()),
             is_behind: AtomicBool::new(true),
         };
         Self {
@@ -344,7 +344,7 @@ impl Mirror {
             is_new
         });
         self.view
-            .told
+            .reported
             .store(self.events.reported(), Ordering::SeqCst);
         if self.events.is_drained() && !self.state.has_questions() {
             self.view.is_behind.store(false, Ordering::SeqCst);

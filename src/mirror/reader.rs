@@ -35,7 +35,7 @@ pub(super) struct View {
     pub(super) worked: AtomicU32,
     pub(super) gauge: Gauge,
     /// The number of drops that the mirror knows of, as its socket counts them.
-    pub(super) told: AtomicU32,
+    pub(super) reported: AtomicU32,
     /// Has the mirror received something that it has not applied yet?
     pub(super) is_behind: AtomicBool,
 }
@@ -177,7 +177,7 @@ impl MirrorReader {
             return false;
         };
         queue.used == 0
-            && queue.drops == self.view.told.load(Ordering::SeqCst)
+            && queue.drops == self.view.reported.load(Ordering::SeqCst)
             && !self.view.is_behind.load(Ordering::SeqCst)
             && self.status.borrow().is_synced()
     }

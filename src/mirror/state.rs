@@ -45,7 +45,7 @@ pub(super) struct State {
     /// `None` for all.
     filter: Option<Filter>,
     /// The part of the filter that an `Update` event can decide.
-    told: Option<Filter>,
+    decidable: Option<Filter>,
     limit: usize,
     recheck: Option<u32>,
     learnt: Learnt,
@@ -74,7 +74,7 @@ impl State {
         Self {
             index,
             names: Interner::default(),
-            told: filter.as_ref().map(Filter::told_by_update),
+            decidable: filter.as_ref().map(Filter::decidable_by_update),
             filter,
             limit: settings.limit,
             recheck: settings.recheck.map(|it| secs(it).max(1)),

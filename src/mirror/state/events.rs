@@ -79,11 +79,15 @@ impl State {
             let is_lacking = doubt;
             return self.becomes(spot, flow, Origin::Event { is_lacking }, now);
         }
-        if self.told.as_ref().is_some_and(|told| !told.matches(flow)) {
+        if self
+            .decidable
+            .as_ref()
+            .is_some_and(|part| !part.matches(flow))
+        {
             return self.bury(flow);
         }
         // Its `New` event was missed, and an `Update` contains only a part of the flow.
-        match self.told == self.filter {
+        match self.decidable == self.filter {
             true => {
                 if self.status.is_synced() {
                     self.stats.unreported += 1;
