@@ -41,6 +41,13 @@ fn of_flow(flow: &Flow) {
     shown(&key);
     kept(&key);
     for tuple in [flow.orig, flow.reply] {
+        // A text with IPv4-mapped addresses is read as IPv4.
+        if [tuple.src(), tuple.dst()]
+            .iter()
+            .any(|address| address.to_canonical() != *address)
+        {
+            continue;
+        }
         let text = format!("{} {tuple}", tuple.protocol());
         // Any bytes may be a tuple with fields that its protocol does not have, or without those
         // that it has.
